@@ -1,0 +1,15 @@
+# src/app/<program>_main.c becomes the program; the other files of src/app are common to all.
+file(GLOB APP_MAINS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*_main.c)
+file(GLOB APP_COMMON CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*.c)
+list(REMOVE_ITEM APP_COMMON ${APP_MAINS})
+if(APP_COMMON)
+  add_library(dsmr_app STATIC ${APP_COMMON})
+  target_link_libraries(dsmr_app PUBLIC dsmr_driver dsmr_vm dsmr_store dsmr_host dsmr_net dsmr_api
+    dsmr_client yaml)
+  foreach(main ${APP_MAINS})
+    get_filename_component(program ${main} NAME_WE)
+    string(REPLACE "_main" "" program ${program})
+    add_executable(${program} ${main})
+    target_link_libraries(${program} PRIVATE dsmr_app)
+  endforeach()
+endif()
