@@ -65,8 +65,8 @@ struct dsmr_params {
 void dsmr_params_default(struct dsmr_params *params);
 /* LIMIT if the parameters do not fit together; then *reason is a static sentence.
  * validators_max: the largest set that the chain will have. */
-DSMR_MUST_USE enum dsmr_err dsmr_params_check(const struct dsmr_params *params,
-                                              const char **reason, uint32_t validators_max);
+DSMR_MUST_USE enum dsmr_err dsmr_params_check(const struct dsmr_params *params, const char **reason,
+                                              uint32_t validators_max);
 /* Largest message that a chain with these parameters needs, without the frame's length field. */
 uint32_t dsmr_params_message_bytes_max(const struct dsmr_params *params);
 
@@ -83,7 +83,7 @@ struct dsmr_validator {
  * shared: reference-counted by dsmr_validator_set_ref and _unref. */
 struct dsmr_validator_set {
     _Atomic uint32_t refs;
-    uint32_t count;        /* entries with a key: what the signer bitsets index */
+    uint32_t count; /* entries with a key: what the signer bitsets index */
     uint64_t epoch;
     uint64_t total_weight; /* including validators without a key */
     struct dsmr_validator validators[];

@@ -10,10 +10,10 @@
 struct dsmr_query_status {
     struct dsmr_domain domain;
     struct dsmr_node_id node_id;
-    uint64_t height;          /* accepted */
-    struct dsmr_id block_id;  /* of the last accepted block */
+    uint64_t height;         /* accepted */
+    struct dsmr_id block_id; /* of the last accepted block */
     uint64_t chain_time_ms;
-    uint64_t epoch;           /* DSMR_EPOCH_NONE before the first */
+    uint64_t epoch; /* DSMR_EPOCH_NONE before the first */
     uint64_t executed_height;
     struct dsmr_id state_root;
     uint64_t view;
@@ -21,10 +21,10 @@ struct dsmr_query_status {
     uint32_t validators;
     uint64_t mempool_txs, mempool_bytes;
     uint64_t disk_free_bytes;
-    int64_t clock_offset_ms;  /* median of what peers' blocks suggest; 0 if unknown */
+    int64_t clock_offset_ms; /* median of what peers' blocks suggest; 0 if unknown */
     bool is_validator;
     bool is_behind;
-    bool is_ready;            /* replay window complete, store open, enough peers */
+    bool is_ready; /* replay window complete, store open, enough peers */
     bool is_halted;
     enum dsmr_err halt_reason;
     bool is_disk_low;
@@ -32,12 +32,12 @@ struct dsmr_query_status {
 
 enum dsmr_query_tx_state {
     DSMR_TX_UNKNOWN,
-    DSMR_TX_PENDING,   /* in this node's mempool */
+    DSMR_TX_PENDING, /* in this node's mempool */
     DSMR_TX_IN_CHUNK,
     DSMR_TX_CERTIFIED,
-    DSMR_TX_IN_BLOCK,  /* accepted, not executed */
-    DSMR_TX_EXECUTED,  /* code 0 */
-    DSMR_TX_FAILED,    /* executed with another code */
+    DSMR_TX_IN_BLOCK, /* accepted, not executed */
+    DSMR_TX_EXECUTED, /* code 0 */
+    DSMR_TX_FAILED,   /* executed with another code */
     DSMR_TX_EXPIRED
 };
 struct dsmr_query_tx {
@@ -45,7 +45,7 @@ struct dsmr_query_tx {
     struct dsmr_id chunk_id; /* from IN_CHUNK on, if known here */
     uint64_t height;         /* from IN_BLOCK on */
     struct dsmr_app_result result;
-    const char *code_text;   /* static; NULL before execution */
+    const char *code_text; /* static; NULL before execution */
 };
 
 struct dsmr_query_ops {

@@ -8,8 +8,7 @@
 
 struct dsmr_signer_ops { /* thread-safe; may take long (a remote signer): called on a worker */
     enum dsmr_err (*sign_share)(void *self, struct dsmr_bls_sig *out,
-                                const struct dsmr_domain *domain,
-                                const struct dsmr_reference *ref);
+                                const struct dsmr_domain *domain, const struct dsmr_reference *ref);
     enum dsmr_err (*sign_vote)(void *self, struct dsmr_bls_sig *out,
                                const struct dsmr_domain *domain,
                                const struct dsmr_vote_subject *subject);

@@ -44,18 +44,18 @@ enum dsmr_store_kind {
 };
 
 struct dsmr_store_gc {
-    uint64_t floor_ms;           /* highest chain time that garbage collection used */
+    uint64_t floor_ms;            /* highest chain time that garbage collection used */
     const struct dsmr_id *chunks; /* bodies, metas and certificates to drop */
     uint32_t chunks_count;
-    bool drop_journals; /* removes journal entries with expiry < floor_ms */
+    bool drop_journals;           /* removes journal entries with expiry < floor_ms */
     uint64_t index_before_height; /* accepted-index data may go below it; 0: none */
 };
 
 struct dsmr_store_write {
-    struct dsmr_task task;  /* done() is called once, after err is set */
+    struct dsmr_task task; /* done() is called once, after err is set */
     enum dsmr_store_kind kind;
-    enum dsmr_err err;      /* out: OK, DISK_FULL, IO. After IO the outcome is unknown: fail-stop */
-    union {                 /* all borrowed until done() */
+    enum dsmr_err err; /* out: OK, DISK_FULL, IO. After IO the outcome is unknown: fail-stop */
+    union {            /* all borrowed until done() */
         struct {
             const struct dsmr_store_chunk_meta *meta;
             struct dsmr_buf *owner; /* keeps bytes */

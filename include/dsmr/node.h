@@ -1,0 +1,58 @@
+/* node.h - DSMR, the pure core: events in, effects out.
+ *
+ * Why:     everything that the protocol decides is in here, and nothing else: the same code runs in
+ *          the daemon, in the AvalancheGo plugin, in the simulator and in an embedder's program.
+ * Not here: clock, socket, file, thread, randomness (but a seed), BLS, logging.
+ * Memory:  allocated in dsmr_node_new from the limits; payloads are reference-counted buffers.
+ * Threads: one owner. */
+#ifndef DSMR_NODE_H
+#define DSMR_NODE_H
+
+#include "dsmr/effect.h"
+#include "dsmr/event.h"
+#include "dsmr/types.h"
+
+struct dsmr_node; /* opaque */
+struct dsmr_metrics;
+
+struct dsmr_node_config {
+    struct dsmr_params params;
+    struct dsmr_node_id node_id;
+    struct dsmr_address fee_recipient; /* of own chunks */
+    uint64_t seed;                     /* jitter and orders */
+    uint32_t validators_max;           /* largest set of the chain */
+    uint64_t mempool_bytes_max;
+    uint32_t mempool_txs_max;
+    uint64_t chunk_cache_bytes_max; /* chunk bodies kept in memory */
+    uint32_t retry_ms;              /* first resend; backs off */
+    uint32_t fetch_timeout_ms;      /* first; the next signer after each */
+    uint32_t fetches_max;           /* in flight */
+    bool can_produce;               /* false: never builds chunks (a follower) */
+    struct dsmr_block *genesis;     /* referenced */
+    struct dsmr_metrics *metrics;   /* may be NULL; outlives the node */
+};
+
+/* NULL if out of memory. The config is copied. */
+DSMR_MUST_USE struct dsmr_node *dsmr_node_new(const struct dsmr_node_config *config);
+void dsmr_node_free(struct dsmr_node *node); /* NULL is fine */
+
+/* Takes one event and appends what follows from it. effects must be empty before. */
+void dsmr_node_step(struct dsmr_node *node, struct dsmr_effects *effects,
+                    const struct dsmr_event *event);
+/* mono_ms at which it wants a TICK; UINT64_MAX: none. */
+uint64_t dsmr_node_deadline_ms(const struct dsmr_node *node);
+/* Asserts every invariant; O(everything). */
+void dsmr_node_check(const struct dsmr_node *node);
+
+struct dsmr_node_status {
+    uint64_t accepted_height, chain_time_ms, epoch, executed_height;
+    struct dsmr_id accepted_id, state_root;
+    uint64_t mempool_txs, mempool_bytes, backlog_bytes, pending_bytes;
+    uint32_t certs_waiting, own_uncertified;
+    bool is_behind;
+};
+void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out);
+/* Whether tx waits in the mempool. */
+bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id);
+
+#endif
