@@ -15,6 +15,15 @@
 #define DSMR_QUOTA_CHUNK_BYTES_MIN 4096u  /* a pending chunk counts as at least this */
 #define DSMR_BEHIND_BLOCKS 16u            /* more than this above ours: we may be behind */
 #define DSMR_PROCESSING_BLOCKS_MAX 256u   /* verified, neither accepted nor rejected */
+#define DSMR_BLOCK_BYTES_LIMIT (1u << 20)        /* block_bytes_max may not exceed it */
+#define DSMR_DURATION_MS_MAX 86400000u           /* lifetime and validity window: at most a day */
 #define DSMR_EPOCH_NONE UINT64_MAX        /* a block without context */
+
+/* Encoded sizes that other limits are derived from; src/wire asserts each where it encodes. */
+#define DSMR_REFERENCE_BYTES 84u
+#define DSMR_CHUNK_HEADER_BYTES 153u
+#define DSMR_CHUNK_TX_PREFIX_BYTES 4u
+#define DSMR_BLOCK_HEADER_BYTES_MAX 226u /* with DSMR_PAST_EPOCHS_MAX past epochs */
+#define DSMR_BLOCK_ENTRY_BYTES_MIN (1u + DSMR_REFERENCE_BYTES + 2u + 96u) /* without the bitset */
 
 #endif

@@ -69,6 +69,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_params_check(const struct dsmr_params *params, 
                                               uint32_t validators_max);
 /* Largest message that a chain with these parameters needs, without the frame's length field. */
 uint32_t dsmr_params_message_bytes_max(const struct dsmr_params *params);
+/* Largest transaction that fits into a chunk of this chain: what a mempool may admit. */
+uint32_t dsmr_params_tx_bytes_max(const struct dsmr_params *params);
 
 /* ---- validator sets ---- */
 struct dsmr_validator {
@@ -96,8 +98,11 @@ int dsmr_validator_set_find(const struct dsmr_validator_set *set,
                             const struct dsmr_node_id *node_id);
 /* Smallest weight w with 3w > 2 * total, exact for every total. */
 uint64_t dsmr_quorum_weight(uint64_t total_weight);
-/* True if weight reaches it: 3 * weight > 2 * total in 128 bits. */
-bool dsmr_is_quorum(uint64_t weight, uint64_t total_weight);
+/* True if weight reaches it, that is 3 * weight > 2 * total. */
+static inline bool dsmr_is_quorum(uint64_t weight, uint64_t total_weight)
+{
+    return weight >= dsmr_quorum_weight(total_weight);
+}
 
 /* ---- signers ---- */
 struct dsmr_bitset { /* validator i of the set is bit i % 64 of word i / 64 */

@@ -13,6 +13,7 @@ bool dsmr_bitset_is_empty(const struct dsmr_bitset *set);
 uint32_t dsmr_bitset_end(const struct dsmr_bitset *set);
 /* Sum of the signers' weights in 128 bits, saturated to UINT64_MAX; bits beyond the set are an
  * assertion: the decoder refuses them. */
-uint64_t dsmr_bitset_weight(const struct dsmr_bitset *signers, const struct dsmr_validator_set *set);
+uint64_t dsmr_bitset_weight(const struct dsmr_bitset *signers,
+                            const struct dsmr_validator_set *set);
 
 #endif

@@ -16,9 +16,10 @@ struct dsmr_map; /* opaque */
 /* NULL if out of memory. key_bytes 1..64; value_bytes may be 0 (a set). Values are 8-byte aligned
  * and move when other entries are added or removed: keep no pointer across those. */
 struct dsmr_map *dsmr_map_new(size_t key_bytes, size_t value_bytes, size_t capacity, uint64_t seed);
-void dsmr_map_free(struct dsmr_map *map); /* NULL is fine */
+void dsmr_map_free(struct dsmr_map *map);                         /* NULL is fine */
 void *dsmr_map_find(const struct dsmr_map *map, const void *key); /* value, or NULL */
-/* Adds key with a zeroed value, or finds it; *is_new tells which (may be NULL). NULL at capacity. */
+/* Adds key with a zeroed value, or finds it; *is_new tells which (may be NULL). NULL at capacity.
+ */
 void *dsmr_map_add(struct dsmr_map *map, const void *key, bool *is_new);
 bool dsmr_map_remove(struct dsmr_map *map, const void *key); /* false if it was not there */
 size_t dsmr_map_count(const struct dsmr_map *map);

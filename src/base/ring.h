@@ -9,8 +9,9 @@
 
 struct dsmr_ring; /* opaque */
 
-struct dsmr_ring *dsmr_ring_new(size_t capacity); /* rounded up to a power of two; NULL: no memory */
-void dsmr_ring_free(struct dsmr_ring *ring);      /* NULL is fine; what it holds is the caller's */
+struct dsmr_ring *
+dsmr_ring_new(size_t capacity);              /* rounded up to a power of two; NULL: no memory */
+void dsmr_ring_free(struct dsmr_ring *ring); /* NULL is fine; what it holds is the caller's */
 bool dsmr_ring_push(struct dsmr_ring *ring, void *item); /* false: full */
 void *dsmr_ring_pop(struct dsmr_ring *ring);             /* NULL: empty */
 size_t dsmr_ring_count(const struct dsmr_ring *ring);    /* approximate while others work on it */

@@ -13,7 +13,6 @@
 #define DSMR_WIRE_VERSION 1u
 
 /* ---- fixed parts, on cursors (their errors stick to the cursor) ---- */
-#define DSMR_REFERENCE_BYTES 84u
 void dsmr_reference_encode(struct dsmr_wr *wr, const struct dsmr_reference *ref);
 void dsmr_reference_decode(struct dsmr_rd *rd, struct dsmr_reference *out);
 /* u16 length and big-endian bytes without a leading zero byte, bit 0 the last byte's lowest, as
@@ -57,7 +56,6 @@ DSMR_MUST_USE enum dsmr_err dsmr_tx_head_decode(struct dsmr_tx_head *out, const 
                                                 size_t len);
 
 /* ---- chunks ---- */
-#define DSMR_CHUNK_HEADER_BYTES 179u /* as docs/wire.md; a static assertion holds it */
 void dsmr_chunk_header_encode(struct dsmr_wr *wr, const struct dsmr_chunk_header *header);
 /* Reads the header of an encoded chunk and checks what needs no body: version, domain, limits of
  * params, expiry and slot arithmetic, total size = chunk_len. */
