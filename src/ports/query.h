@@ -6,6 +6,7 @@
 #include "base/metrics.h"
 #include "dsmr/types.h"
 #include "ports/app.h"
+#include "ports/submit.h"
 
 struct dsmr_query_status {
     struct dsmr_domain domain;
