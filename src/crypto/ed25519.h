@@ -28,8 +28,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_ed25519_verify(const struct dsmr_ed25519_public
                                                 const void *message, size_t len);
 /* All together; BAD_SIGNATURE if at least one is invalid (verify singly to find it). Random
  * coefficients come from the OS inside the library. */
-DSMR_MUST_USE enum dsmr_err
-dsmr_ed25519_verify_batch(const struct dsmr_ed25519_public_key *keys,
-                          const struct dsmr_ed25519_sig *sigs, const uint8_t *const *messages,
-                          const size_t *lens, size_t count);
+DSMR_MUST_USE enum dsmr_err dsmr_ed25519_verify_batch(const struct dsmr_ed25519_public_key *keys,
+                                                      const struct dsmr_ed25519_sig *sigs,
+                                                      const uint8_t *const *messages,
+                                                      const size_t *lens, size_t count);
 #endif

@@ -9,7 +9,7 @@ void dsmr_hash(struct dsmr_id *out, const void *bytes, size_t len); /* SHA-256 *
 /* Merkle root of ids, 16 children a node. Leaf = SHA-256(0x00 || id); node = SHA-256(0x01 ||
  * children), with the children that are there; a single leaf is not its own root: the root is
  * SHA-256(0x02 || count u32 big-endian || top). count 0: top is 32 zero bytes.
- * Uses a few hundred bytes of stack, whatever the count. */
+ * Uses about 4 KiB of stack, whatever the count, and no heap. */
 void dsmr_hash_merkle_root(struct dsmr_id *out, const struct dsmr_id *ids, uint32_t count);
 
 #define DSMR_MERKLE_ARITY 16u

@@ -1,0 +1,420 @@
+#include "crypto/bls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bitset.h"
+#include "crypto/bls_points.h"
+
+#define COEFFICIENT_BYTES 8u
+#define COEFFICIENT_BITS 64u
+
+static const char sign_suite[] = "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+static const char proof_suite[] = "BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+
+_Static_assert(sizeof(blst_p1_affine) == sizeof(struct dsmr_bls_point), "the point is opaque");
+
+/* ---- secret keys ---- */
+
+void dsmr_bls_keygen(struct dsmr_bls_secret_key *out, const uint8_t entropy[32])
+{
+    blst_scalar scalar;
+    blst_keygen(&scalar, entropy, 32, NULL, 0);
+    blst_bendian_from_scalar(out->bytes, &scalar);
+}
+
+/* False for zero and for r and above. */
+static bool secret_decode(blst_scalar *out, const struct dsmr_bls_secret_key *key)
+{
+    blst_scalar_from_bendian(out, key->bytes);
+    return blst_sk_check(out);
+}
+
+enum dsmr_err dsmr_bls_secret_check(const struct dsmr_bls_secret_key *key)
+{
+    blst_scalar scalar;
+    return secret_decode(&scalar, key) ? DSMR_OK : DSMR_ERR_INVALID_KEY;
+}
+
+static void wipe(void *secret, size_t len)
+{
+    volatile uint8_t *bytes = secret; /* so that the compiler may not drop the stores */
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = 0;
+    }
+}
+
+void dsmr_bls_wipe(struct dsmr_bls_secret_key *key)
+{
+    wipe(key->bytes, sizeof(key->bytes));
+}
+
+void dsmr_bls_public_key(struct dsmr_bls_public_key *out, const struct dsmr_bls_secret_key *key)
+{
+    blst_scalar scalar;
+    bool valid = secret_decode(&scalar, key);
+    DSMR_ASSERT(valid);
+    blst_p1 point;
+    blst_sk_to_pk_in_g1(&point, &scalar);
+    blst_p1_compress(out->bytes, &point);
+    wipe(&scalar, sizeof(scalar));
+}
+
+static void hash_to_point(blst_p2 *out, const void *message, size_t len, const char *suite)
+{
+    blst_hash_to_g2(out, message, len, (const byte *)suite, strlen(suite), NULL, 0);
+}
+
+static void sign_as(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
+                    const void *message, size_t len, const char *suite)
+{
+    blst_scalar scalar;
+    bool valid = secret_decode(&scalar, key);
+    DSMR_ASSERT(valid);
+    blst_p2 hash, sig;
+    hash_to_point(&hash, message, len, suite);
+    blst_sign_pk_in_g1(&sig, &hash, &scalar);
+    blst_p2_compress(out->bytes, &sig);
+    wipe(&scalar, sizeof(scalar));
+}
+
+void dsmr_bls_sign(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
+                   const void *message, size_t len)
+{
+    sign_as(out, key, message, len, sign_suite);
+}
+
+void dsmr_bls_prove_possession(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key)
+{
+    struct dsmr_bls_public_key public_key;
+    dsmr_bls_public_key(&public_key, key);
+    sign_as(out, key, public_key.bytes, sizeof(public_key.bytes), proof_suite);
+}
+
+/* ---- public keys ---- */
+
+static bool is_valid_key(const blst_p1_affine *point)
+{
+    return !blst_p1_affine_is_inf(point) && blst_p1_affine_in_g1(point);
+}
+
+void dsmr_bls_key_point(blst_p1_affine *out, const struct dsmr_bls_point *key)
+{
+    memcpy(out, key->limbs, sizeof(*out));
+}
+
+/* Decoders of blst accept either form and look at few of the flag bits of an identity: what does
+ * not encode to the same bytes again is refused. */
+enum dsmr_err dsmr_bls_key_decode(struct dsmr_bls_public_key_raw *raw, struct dsmr_bls_point *point,
+                                  const struct dsmr_bls_public_key *key)
+{
+    blst_p1_affine p;
+    struct dsmr_bls_public_key again;
+    if (blst_p1_uncompress(&p, key->bytes) != BLST_SUCCESS || !is_valid_key(&p)) {
+        return DSMR_ERR_INVALID_KEY;
+    }
+    blst_p1_affine_compress(again.bytes, &p);
+    if (memcmp(again.bytes, key->bytes, sizeof(again.bytes)) != 0) {
+        return DSMR_ERR_INVALID_KEY;
+    }
+    if (raw != NULL) {
+        blst_p1_affine_serialize(raw->bytes, &p);
+    }
+    memcpy(point->limbs, &p, sizeof(p));
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_bls_key_decode_raw(struct dsmr_bls_point *point,
+                                      const struct dsmr_bls_public_key_raw *raw)
+{
+    blst_p1_affine p;
+    struct dsmr_bls_public_key_raw again;
+    if (blst_p1_deserialize(&p, raw->bytes) != BLST_SUCCESS || !is_valid_key(&p)) {
+        return DSMR_ERR_INVALID_KEY;
+    }
+    blst_p1_affine_serialize(again.bytes, &p);
+    if (memcmp(again.bytes, raw->bytes, sizeof(again.bytes)) != 0) {
+        return DSMR_ERR_INVALID_KEY;
+    }
+    memcpy(point->limbs, &p, sizeof(p));
+    return DSMR_OK;
+}
+
+void dsmr_bls_key_compress(struct dsmr_bls_public_key *out, const struct dsmr_bls_point *point)
+{
+    blst_p1_affine p;
+    dsmr_bls_key_point(&p, point);
+    blst_p1_affine_compress(out->bytes, &p);
+}
+
+/* ---- single signatures ---- */
+
+bool dsmr_bls_sig_decode(blst_p2_affine *out, const struct dsmr_bls_sig *sig)
+{
+    struct dsmr_bls_sig again;
+    if (blst_p2_uncompress(out, sig->bytes) != BLST_SUCCESS || blst_p2_affine_is_inf(out)) {
+        return false;
+    }
+    blst_p2_affine_compress(again.bytes, out);
+    return memcmp(again.bytes, sig->bytes, sizeof(again.bytes)) == 0;
+}
+
+bool dsmr_bls_sig_in_group(const blst_p2_affine *sig)
+{
+    return blst_p2_affine_in_g2(sig);
+}
+
+static void message_point_as(blst_p2_affine *out, const void *message, size_t len,
+                             const char *suite)
+{
+    blst_p2 hash;
+    hash_to_point(&hash, message, len, suite);
+    blst_p2_to_affine(out, &hash);
+}
+
+void dsmr_bls_message_point(blst_p2_affine *out, const void *message, size_t len)
+{
+    message_point_as(out, message, len, sign_suite);
+}
+
+bool dsmr_bls_pairing_holds(const blst_p1_affine *key, const blst_p2_affine *sig,
+                            const blst_p2_affine *message)
+{
+    if (blst_p1_affine_is_inf(key) || blst_p2_affine_is_inf(sig) || !blst_p2_affine_in_g2(sig)) {
+        return false;
+    }
+    const blst_p2_affine *qs[2] = {message, sig};
+    const blst_p1_affine *ps[2] = {key, &BLS12_381_NEG_G1};
+    blst_fp12 product;
+    blst_miller_loop_n(&product, qs, ps, 2);
+    blst_final_exp(&product, &product);
+    return blst_fp12_is_one(&product);
+}
+
+static enum dsmr_err verify_as(const blst_p1_affine *key, const struct dsmr_bls_sig *sig,
+                               const void *message, size_t len, const char *suite)
+{
+    blst_p2_affine sig_point, hash;
+    if (!dsmr_bls_sig_decode(&sig_point, sig)) {
+        return DSMR_ERR_BAD_SIGNATURE;
+    }
+    message_point_as(&hash, message, len, suite);
+    return dsmr_bls_pairing_holds(key, &sig_point, &hash) ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
+}
+
+enum dsmr_err dsmr_bls_check_possession(const struct dsmr_bls_public_key *key,
+                                        const struct dsmr_bls_sig *proof)
+{
+    struct dsmr_bls_point point;
+    blst_p1_affine p;
+    if (dsmr_bls_key_decode(NULL, &point, key) != DSMR_OK) {
+        return DSMR_ERR_INVALID_KEY;
+    }
+    dsmr_bls_key_point(&p, &point);
+    if (verify_as(&p, proof, key->bytes, sizeof(key->bytes), proof_suite) != DSMR_OK) {
+        return DSMR_ERR_INVALID_KEY;
+    }
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_bls_verify(const struct dsmr_bls_point *key, const struct dsmr_bls_sig *sig,
+                              const void *message, size_t len)
+{
+    blst_p1_affine p;
+    dsmr_bls_key_point(&p, key);
+    return verify_as(&p, sig, message, len, sign_suite);
+}
+
+/* ---- aggregates ---- */
+
+/* BITSET if there is no signer or one beyond the set. */
+static enum dsmr_err sum_keys(blst_p1 *out, const struct dsmr_validator_set *set,
+                              const struct dsmr_bitset *signers)
+{
+    uint32_t end = dsmr_bitset_end(signers);
+    if (end == 0 || end > set->count) {
+        return DSMR_ERR_BITSET;
+    }
+    memset(out, 0, sizeof(*out)); /* z = 0: the identity */
+    for (uint32_t i = 0; i < end; i++) {
+        if (dsmr_bitset_has(signers, i)) {
+            blst_p1_affine key;
+            dsmr_bls_key_point(&key, &set->validators[i].point);
+            blst_p1_add_or_double_affine(out, out, &key);
+        }
+    }
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_bls_verify_aggregate(const struct dsmr_validator_set *set,
+                                        const struct dsmr_bitset *signers,
+                                        const struct dsmr_bls_sig *sig, const void *message,
+                                        size_t len)
+{
+    blst_p1 sum;
+    enum dsmr_err err = sum_keys(&sum, set, signers);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    blst_p1_affine key;
+    blst_p1_to_affine(&key, &sum);
+    return verify_as(&key, sig, message, len, sign_suite);
+}
+
+enum dsmr_err dsmr_bls_aggregate(struct dsmr_bls_sig *out, size_t *bad,
+                                 const struct dsmr_bls_sig *sigs, size_t count)
+{
+    blst_p2 sum;
+    memset(&sum, 0, sizeof(sum));
+    for (size_t i = 0; i < count; i++) {
+        blst_p2_affine sig;
+        if (!dsmr_bls_sig_decode(&sig, &sigs[i]) || !blst_p2_affine_in_g2(&sig)) {
+            if (bad != NULL) {
+                *bad = i;
+            }
+            return DSMR_ERR_BAD_SIGNATURE;
+        }
+        blst_p2_add_or_double_affine(&sum, &sum, &sig);
+    }
+    blst_p2_compress(out->bytes, &sum);
+    return DSMR_OK;
+}
+
+/* ---- batches ---- */
+
+/* One item, decoded once; coefficient * key is computed once and serves every bisection. */
+struct batch_entry {
+    struct dsmr_bls_batch_item *item;
+    uint8_t coefficient[COEFFICIENT_BYTES];
+    blst_p1_affine key; /* sum of the signers' keys, times the coefficient */
+    blst_p2_affine sig;
+    blst_p2_affine hash;
+};
+
+/* Work memory of one call. */
+struct batch {
+    struct batch_entry *entries;
+    const blst_p2_affine **qs; /* count + 1 of each */
+    const blst_p1_affine **ps;
+    const byte **scalars;
+    limb_t *scratch;
+};
+
+static void batch_close(struct batch *batch)
+{
+    free(batch->entries);
+    free(batch->qs);
+    free(batch->ps);
+    free(batch->scalars);
+    free(batch->scratch);
+}
+
+static bool batch_init(struct batch *batch, size_t count)
+{
+    batch->entries = calloc(count, sizeof(*batch->entries));
+    batch->qs = calloc(count + 1, sizeof(*batch->qs));
+    batch->ps = calloc(count + 1, sizeof(*batch->ps));
+    batch->scalars = calloc(count, sizeof(*batch->scalars));
+    batch->scratch = malloc(blst_p2s_mult_pippenger_scratch_sizeof(count));
+    return batch->entries != NULL && batch->qs != NULL && batch->ps != NULL &&
+           batch->scalars != NULL && batch->scratch != NULL;
+}
+
+/* Decodes what an item names; its error if that cannot be valid whatever the pairing says. */
+static enum dsmr_err entry_init(struct batch_entry *entry, struct dsmr_bls_batch_item *item,
+                                const uint8_t random[COEFFICIENT_BYTES])
+{
+    blst_p1 sum;
+    enum dsmr_err err = sum_keys(&sum, item->set, item->signers);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    if (blst_p1_is_inf(&sum) || !dsmr_bls_sig_decode(&entry->sig, item->sig) ||
+        !blst_p2_affine_in_g2(&entry->sig)) {
+        return DSMR_ERR_BAD_SIGNATURE;
+    }
+    entry->item = item;
+    memcpy(entry->coefficient, random, COEFFICIENT_BYTES);
+    static const uint8_t zero[COEFFICIENT_BYTES];
+    if (memcmp(entry->coefficient, zero, COEFFICIENT_BYTES) == 0) {
+        entry->coefficient[0] = 1; /* zero would accept anything */
+    }
+    blst_p1_mult(&sum, &sum, entry->coefficient, COEFFICIENT_BITS);
+    blst_p1_to_affine(&entry->key, &sum);
+    dsmr_bls_message_point(&entry->hash, item->message, item->len);
+    return DSMR_OK;
+}
+
+/* True if product of e(coefficient * key, hash) = e(G1, sum of coefficient * sig). */
+static bool batch_holds(struct batch *batch, size_t from, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        batch->qs[i] = &batch->entries[from + i].sig;
+        batch->scalars[i] = batch->entries[from + i].coefficient;
+    }
+    blst_p2 sum;
+    blst_p2_affine sig;
+    blst_p2s_mult_pippenger(&sum, batch->qs, count, batch->scalars, COEFFICIENT_BITS,
+                            batch->scratch);
+    blst_p2_to_affine(&sig, &sum);
+    for (size_t i = 0; i < count; i++) {
+        batch->qs[i] = &batch->entries[from + i].hash;
+        batch->ps[i] = &batch->entries[from + i].key;
+    }
+    size_t pairs = count;
+    if (!blst_p2_affine_is_inf(&sig)) { /* e(G1, identity) = 1: nothing to multiply by */
+        batch->qs[pairs] = &sig;
+        batch->ps[pairs++] = &BLS12_381_NEG_G1;
+    }
+    blst_fp12 product;
+    blst_miller_loop_n(&product, batch->qs, batch->ps, pairs);
+    blst_final_exp(&product, &product);
+    return blst_fp12_is_one(&product);
+}
+
+/* Sets the items' errors; depth is the logarithm of count. */
+static bool batch_bisect(struct batch *batch, size_t from, size_t count)
+{
+    if (batch_holds(batch, from, count)) {
+        return true;
+    }
+    if (count == 1) {
+        batch->entries[from].item->err = DSMR_ERR_BAD_SIGNATURE;
+        return false;
+    }
+    size_t half = count / 2;
+    (void)batch_bisect(batch, from, half);
+    (void)batch_bisect(batch, from + half, count - half);
+    return false;
+}
+
+enum dsmr_err dsmr_bls_verify_batch(struct dsmr_bls_batch_item *items, size_t count,
+                                    const uint8_t *random)
+{
+    struct batch batch = {0};
+    if (count == 0) {
+        return DSMR_OK;
+    }
+    enum dsmr_err result = DSMR_OK;
+    if (!batch_init(&batch, count)) {
+        result = DSMR_ERR_NO_MEMORY;
+        goto out;
+    }
+    size_t entries = 0;
+    for (size_t i = 0; i < count; i++) {
+        items[i].err =
+            entry_init(&batch.entries[entries], &items[i], random + i * COEFFICIENT_BYTES);
+        if (items[i].err == DSMR_OK) {
+            entries++;
+        } else {
+            result = DSMR_ERR_BAD_SIGNATURE;
+        }
+    }
+    if (entries > 0 && !batch_bisect(&batch, 0, entries)) {
+        result = DSMR_ERR_BAD_SIGNATURE;
+    }
+out:
+    batch_close(&batch);
+    return result;
+}

@@ -1,0 +1,21 @@
+/* bls_points.h - what bls.c and aggregate.c share; nobody else includes it.
+ *
+ * Why: both work on decoded points. No other file of the program sees blst's types.
+ * Threads: pure. */
+#ifndef DSMR_CRYPTO_BLS_POINTS_H
+#define DSMR_CRYPTO_BLS_POINTS_H
+
+#include "blst.h"
+#include "dsmr/types.h"
+
+/* False if sig is not the canonical encoding of a curve point other than the identity. Whether it
+ * lies in the subgroup is not checked: dsmr_bls_sig_in_group, or the check of an aggregate. */
+DSMR_MUST_USE bool dsmr_bls_sig_decode(blst_p2_affine *out, const struct dsmr_bls_sig *sig);
+DSMR_MUST_USE bool dsmr_bls_sig_in_group(const blst_p2_affine *sig);
+void dsmr_bls_message_point(blst_p2_affine *out, const void *message, size_t len);
+void dsmr_bls_key_point(blst_p1_affine *out, const struct dsmr_bls_point *key);
+/* True if e(key, message) = e(G1, sig), sig lies in the subgroup and neither is the identity. */
+DSMR_MUST_USE bool dsmr_bls_pairing_holds(const blst_p1_affine *key, const blst_p2_affine *sig,
+                                          const blst_p2_affine *message);
+
+#endif
