@@ -1,0 +1,100 @@
+/* cli_load.h - open-loop load on running nodes over their submit streams.
+ *
+ * Why:        latency is measured from the time at which a transaction was meant to be sent, so
+ *             that a node that stalls cannot hide it by slowing the generator.
+ * How:        one thread sends every tick_ms to every node; transaction i of the run goes to node
+ *             i % nodes_count and was meant for start + i / rate. Another thread (the caller's)
+ *             scrapes the nodes and calls progress.
+ * Limits:     DSMR_CLI_NODES_MAX nodes; with verify 9 bytes a transaction are kept.
+ * Threads:    dsmr_cli_load_run blocks; progress is called on the calling thread; *config.stop may
+ *             be set by another thread or a signal handler. */
+#ifndef DSMR_APP_CLI_LOAD_H
+#define DSMR_APP_CLI_LOAD_H
+
+#include <stdatomic.h>
+
+#include "app/cli_scrape.h"
+#include "dsmr/types.h"
+
+enum dsmr_cli_load_kind {
+    DSMR_CLI_LOAD_OPAQUE,   /* random, distinct payloads of tx_bytes */
+    DSMR_CLI_LOAD_TRANSFERS /* signed transfers between the accounts of accounts_dir */
+};
+
+struct dsmr_cli_load_snapshot {
+    uint64_t elapsed_ms; /* since the first intended send time */
+    bool is_draining;    /* all is sent; waiting for the last notices */
+    uint32_t nodes_count;
+    struct dsmr_cli_load_node {
+        struct dsmr_cli_sample sample; /* last scrape */
+        bool is_connected;
+        uint64_t sent, admitted, refused; /* of this run, through this node */
+        uint64_t certified, executed, failed, expired;
+        uint32_t certified_p50_us, executed_p50_us; /* of the last interval; 0: none */
+    } nodes[DSMR_CLI_NODES_MAX];
+};
+
+struct dsmr_cli_load_config {
+    struct dsmr_cli_node nodes[DSMR_CLI_NODES_MAX];
+    uint32_t nodes_count;
+    enum dsmr_cli_load_kind kind;
+    uint32_t rate;            /* transactions a second over all nodes; 0: no load, only watch */
+    uint32_t tx_bytes;        /* opaque: whole transaction, at least DSMR_TX_BYTES_MIN + 16 */
+    uint32_t duration_ms;     /* 0: until stopped */
+    uint32_t warmup_ms;       /* at the start, not counted in rates and latencies */
+    uint32_t drain_ms;        /* at most this long for the last notices; 0: 60 000 */
+    uint32_t tick_ms;         /* 0: 4 */
+    uint32_t expiry_ms;       /* a transaction's expiry: now + this; 0: 40 000 */
+    const char *accounts_dir; /* TRANSFERS: *.json as testnet writes them */
+    uint64_t amount;          /* TRANSFERS: 0: 1 */
+    uint64_t seed;            /* 0: from the clock */
+    bool verify;              /* keep ids, and find every executed one on every node at the end */
+    void (*progress)(void *ctx, const struct dsmr_cli_load_snapshot *snapshot); /* may be NULL */
+    void *ctx;
+    uint32_t progress_ms; /* 0: 200 */
+    atomic_int *stop;     /* may be NULL; not 0: end the load now, drain, return */
+};
+
+struct dsmr_cli_load_latency {
+    uint64_t count;
+    double p50_ms, p95_ms, p99_ms, max_ms;
+};
+struct dsmr_cli_load_result {
+    double duration_s; /* of the measured part: without warm-up and draining */
+    double offered_tx_per_s, certified_tx_per_s;
+    double executed_tx_per_s; /* the minimum over nodes, from their own counters */
+    double payload_mb_per_s;  /* of executed_tx_per_s */
+    struct dsmr_cli_load_latency certified, executed;
+    double
+        cpu_us_per_tx; /* all nodes with a pid, over transactions executed in the measured part */
+    double disk_bytes_per_tx, network_bytes_per_tx; /* all nodes, likewise */
+    double rss_max_mb;                              /* largest node's peak anonymous memory */
+    /* Of the whole run: */
+    uint64_t sent, admitted, refused, certified_txs, executed_txs, failed_txs, expired_txs;
+    uint64_t executed_height_max; /* highest block that a notice named */
+    uint64_t notices_twice;       /* with verify: transactions reported executed twice: a fault */
+    uint64_t height;              /* at which state_root was compared */
+    bool state_roots_equal;       /* on all nodes at height */
+    struct dsmr_id state_root;
+    bool is_drained;          /* every admitted transaction was executed or expired */
+    bool is_verified;         /* with verify: see missing_txs */
+    uint64_t missing_txs;     /* reported executed, not found in the blocks of some node */
+    uint32_t nodes_reachable; /* at the end */
+    struct dsmr_cli_load_snapshot last;
+};
+
+/* Defaults: opaque, 1000 tx/s, 512 bytes, 30 s, 3 s warm-up. */
+void dsmr_cli_load_config_default(struct dsmr_cli_load_config *config);
+/* Runs the load, drains, compares roots. *reason: a static or thread-local sentence on error:
+ * CONFIG (bad config or accounts), UNAVAILABLE (no node answers), NO_MEMORY, IO. A node that goes
+ * away during the load is left out and reconnected to; its losses show in the result. */
+DSMR_MUST_USE enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **reason,
+                                              const struct dsmr_cli_load_config *config);
+
+/* The JSON members of the summary line, without braces, for {"event":"summary",...}:
+ * offered_tx_per_s to executed_txs as the contract names them. Returns the length; capacity of 4096
+ * suffices. */
+size_t dsmr_cli_load_summary_json(char *out, size_t capacity,
+                                  const struct dsmr_cli_load_result *result);
+
+#endif
