@@ -1,0 +1,35 @@
+/* executed_ids.h - ids of transactions that were executed and could come again.
+ *
+ * Why:        a transaction runs once, whatever chunks carry it (protocol.md, section 10.3).
+ * Not here:   durability: the executed ids of each block are stored with the block's results and
+ *             come back by dsmr_executed_ids_add before anything executes.
+ * How:        one open-addressing table for each bucket of expiry times (the bucket of an id is a
+ *             function of its expiry alone), allocated with its first id, doubled when three
+ *             quarters full, freed whole. So a lookup touches one table.
+ * Invariants: an id goes only when a block whose own time exceeds its expiry was executed.
+ * Limits:     memory follows what was executed in the window; NO_MEMORY is the caller's reason to
+ *             halt, because to forget an id would fork.
+ * Threads:    one owner. */
+#ifndef DSMR_CORE_EXECUTED_IDS_H
+#define DSMR_CORE_EXECUTED_IDS_H
+
+#include "dsmr/types.h"
+
+struct dsmr_executed_ids; /* opaque */
+
+/* window_ms: the validity window; a bucket spans about a 32nd of it, at least 1 ms. */
+DSMR_MUST_USE struct dsmr_executed_ids *dsmr_executed_ids_new(uint64_t window_ms, uint64_t seed);
+void dsmr_executed_ids_free(struct dsmr_executed_ids *ids); /* NULL is fine */
+/* OK, DUPLICATE (nothing changed), NO_MEMORY, EXPIRED: expiry_ms is below the highest time given to
+ * advance, so that it can never run again (nothing changed). Expiries may lie anywhere from there
+ * up to 2^64-1; an id needs a bucket of its own span only, so a far one costs one table. */
+DSMR_MUST_USE enum dsmr_err dsmr_executed_ids_add(struct dsmr_executed_ids *ids,
+                                                  const struct dsmr_id *id, uint64_t expiry_ms);
+bool dsmr_executed_ids_has(const struct dsmr_executed_ids *ids, const struct dsmr_id *id,
+                           uint64_t expiry_ms);
+/* A block of this time was executed: drops the buckets that lie wholly below it. */
+void dsmr_executed_ids_advance(struct dsmr_executed_ids *ids, uint64_t block_time_ms);
+uint64_t dsmr_executed_ids_count(const struct dsmr_executed_ids *ids);
+void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids); /* O(n) */
+
+#endif
