@@ -1,0 +1,79 @@
+# Thin front over the CMake presets (CMakePresets.json). `make help` lists the targets.
+DEMO_SECONDS ?= 30
+PREFIX ?= /usr/local
+DESTDIR ?=
+FUZZ_SECONDS ?= 30
+JOBS ?= $(shell nproc)
+WERROR ?= OFF
+export CTEST_PARALLEL_LEVEL ?= 1
+export CTEST_OUTPUT_ON_FAILURE = 1
+
+# The JUnit files are what .ci/run counts. A stale one must not survive a build that fails.
+configure = cmake --preset $(1) -DDSMR_WERROR=$(WERROR) -Wno-dev --log-level=WARNING
+build = cmake --build --preset $(1) -j $(JOBS)
+ctest = rm -f build/$(1)/$(2).xml; \
+	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
+
+.PHONY: help all demo test unit e2e asan tsan clang fuzz bench fmt lint tidy install example clean deps
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+deps: ## install what is missing (Debian packages, cargo)
+	@tools/install_deps.sh
+
+all: deps ## release build: programs and library
+	$(call configure,release)
+	$(call build,release) --target programs libdsmr
+
+demo: all ## four validators on this machine for DEMO_SECONDS of load
+	build/release/bin/dsmr demo --duration $(DEMO_SECONDS)
+
+test: unit e2e ## every test but sanitizers and long runs
+
+unit: deps # unit tests, scenarios and the fuzzers' corpora, with all O(n) checks
+	$(call configure,dev)
+	$(call build,dev)
+	$(call ctest,dev,tests) -LE e2e
+
+e2e: all # real processes of the release build, and a program built against the installed library
+	$(call build,release) --target e2e_helpers
+	$(call ctest,release,tests) -L e2e
+
+asan: deps ## unit tests and scenarios under AddressSanitizer and UBSan
+	$(call configure,asan)
+	$(call build,asan)
+	$(call ctest,asan,tests) -LE e2e
+
+tsan: deps ## what uses threads under ThreadSanitizer
+	$(call configure,tsan)
+	$(call build,tsan) --target threaded_tests
+	$(call ctest,tsan,tests) -L threads
+
+clang: deps ## everything compiled by clang, warnings are errors
+	$(call configure,clang)
+	$(call build,clang)
+
+fuzz: deps ## each fuzzer for FUZZ_SECONDS, starting from its corpus
+	$(call configure,fuzz)
+	$(call build,fuzz) --target fuzzers
+	tools/run_fuzzers.sh build/fuzz $(FUZZ_SECONDS)
+
+bench: deps ## micro benchmarks
+	$(call configure,release)
+	$(call build,release) --target benches
+	@for bench in build/release/bench/bench_*; do [ -x $$bench ] && echo "== $$bench" && $$bench; done
+
+fmt: ## clang-format everything
+	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+lint: deps ## format, layers, symbols, invariants, clang-tidy
+	$(call configure,dev)
+	$(call build,dev)
+	tools/lint.sh build/dev
+
+install: all ## to DESTDIR and PREFIX: programs, library, headers, pkg-config and CMake package
+	DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
+
+clean: ## remove build/
+	rm -rf build

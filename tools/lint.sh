@@ -1,0 +1,27 @@
+#!/bin/sh
+# lint.sh BUILD: every static check, all of them even when one fails. BUILD is a finished dev build.
+set -u
+build=$1
+failed=0
+check() {
+    name=$1
+    shift
+    if "$@"; then
+        echo "lint: $name ok"
+    else
+        echo "lint: $name FAILED"
+        failed=1
+    fi
+}
+sources() { git ls-files -co --exclude-standard "$@"; }
+format() { sources '*.c' '*.h' | xargs clang-format --dry-run -Werror; }
+tidy() {
+    sources 'src/*.c' | xargs -n 4 -P "$(nproc)" clang-tidy -p "$build" --quiet \
+        --warnings-as-errors='*' 2>"$build/tidy.log"
+}
+check layers tools/check_layers.py
+check symbols tools/check_symbols.py "$build"
+check invariants tools/check_invariants.py
+check format format
+check clang-tidy tidy
+exit $failed
