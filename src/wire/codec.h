@@ -21,10 +21,13 @@ void dsmr_reference_decode(struct dsmr_rd *rd, struct dsmr_reference *out);
 void dsmr_signers_encode(struct dsmr_wr *wr, const struct dsmr_bitset *signers);
 void dsmr_signers_decode(struct dsmr_rd *rd, struct dsmr_bitset *out, uint32_t bits_max);
 size_t dsmr_signers_encoded_size(const struct dsmr_bitset *signers);
+/* The bytes alone, without the length; returns how many. */
+size_t dsmr_signers_bytes(uint8_t out[DSMR_VALIDATORS_MAX / 8u], const struct dsmr_bitset *signers);
 /* Certificate: reference, signers, signature. */
 #define DSMR_CERT_BYTES_MAX (DSMR_REFERENCE_BYTES + 2u + DSMR_VALIDATORS_MAX / 8u + 96u)
 void dsmr_cert_encode(struct dsmr_wr *wr, const struct dsmr_cert *cert);
 void dsmr_cert_decode(struct dsmr_rd *rd, struct dsmr_cert *out, uint32_t bits_max);
+size_t dsmr_cert_encoded_size(const struct dsmr_cert *cert);
 /* SHA-256 of the encoding: what verdicts are cached by. */
 void dsmr_cert_hash(struct dsmr_id *out, const struct dsmr_cert *cert);
 
@@ -62,11 +65,16 @@ void dsmr_chunk_header_encode(struct dsmr_wr *wr, const struct dsmr_chunk_header
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_header_decode(struct dsmr_chunk_header *out,
                                                      const struct dsmr_params *params,
                                                      const uint8_t *chunk, size_t chunk_len);
+/* Slot start and expiry of a slot (protocol.md, Chunk); false if they overflow, outputs untouched.
+ */
+DSMR_MUST_USE bool dsmr_chunk_header_times(uint64_t *slot_start_ms, uint64_t *expiry_ms,
+                                           uint64_t slot, const struct dsmr_params *params);
 /* chunk_id = SHA-256 of the encoded header. */
 void dsmr_chunk_reference(struct dsmr_reference *out, const struct dsmr_chunk_header *header);
 /* The whole chunk: header as above, then each transaction hashed once, then count, bytes and root
  * compared (BODY_MISMATCH). Takes a reference on owner; bytes must lie in it. Transaction expiry
- * and duplicates are not judged here (dsmr_chunk_check_txs). NO_MEMORY. Caller unrefs. */
+ * and duplicates are not judged here (dsmr_chunk_check_txs). BAD_TX: a length is outside
+ * DSMR_TX_BYTES_MIN to _MAX. NO_MEMORY. Caller unrefs. */
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_decode(struct dsmr_chunk **out,
                                               const struct dsmr_params *params,
                                               struct dsmr_buf *owner, const uint8_t *bytes,
@@ -81,7 +89,9 @@ struct dsmr_chunk_tx { /* what the builder puts into a chunk; id as SHA-256 of b
     struct dsmr_id id;
 };
 /* Builds the chunk from header (tx_count, tx_bytes, tx_root are computed) and txs, whose ids are
- * trusted. NO_MEMORY, or TOO_LARGE over params. Caller unrefs. */
+ * trusted. Other fields are taken as they are: a chunk that no one would sign can be built too.
+ * MALFORMED without txs, BAD_TX for one of a wrong length, TOO_LARGE over params, NO_MEMORY.
+ * Caller unrefs. */
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_build(struct dsmr_chunk **out,
                                              const struct dsmr_params *params,
                                              const struct dsmr_chunk_header *header,

@@ -29,14 +29,18 @@ void dsmr_rd_bytes(struct dsmr_rd *rd, void *out, size_t len); /* zeros after an
 const uint8_t *dsmr_rd_view(struct dsmr_rd *rd, size_t len);   /* borrowed; NULL after an error */
 size_t dsmr_rd_left(const struct dsmr_rd *rd);
 void dsmr_rd_fail(struct dsmr_rd *rd, enum dsmr_err err); /* keeps the first error */
+/* Reads network id and chain id. WRONG_NETWORK or WRONG_CHAIN if they are not the expected ones. */
+void dsmr_rd_domain(struct dsmr_rd *rd, const struct dsmr_domain *expected);
 /* The error, or TRAILING_BYTES if something is left. */
 DSMR_MUST_USE enum dsmr_err dsmr_rd_end(struct dsmr_rd *rd);
 
+/* A full writer has the error LIMIT. */
 void dsmr_wr_init(struct dsmr_wr *wr, void *bytes, size_t capacity);
 void dsmr_wr_u8(struct dsmr_wr *wr, uint8_t v);
 void dsmr_wr_u16(struct dsmr_wr *wr, uint16_t v);
 void dsmr_wr_u32(struct dsmr_wr *wr, uint32_t v);
 void dsmr_wr_u64(struct dsmr_wr *wr, uint64_t v);
 void dsmr_wr_bytes(struct dsmr_wr *wr, const void *bytes, size_t len);
+void dsmr_wr_domain(struct dsmr_wr *wr, const struct dsmr_domain *domain);
 
 #endif

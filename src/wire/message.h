@@ -46,9 +46,9 @@ int dsmr_msg_class_of(uint8_t type);
 const char *dsmr_msg_name(uint8_t type); /* "unknown" for an unknown one */
 
 enum dsmr_vote_kind { /* of the built-in engine */
-    DSMR_VOTE_NOTARIZE = 1,
-    DSMR_VOTE_NULLIFY = 2,
-    DSMR_VOTE_FINALIZE = 3
+                      DSMR_VOTE_NOTARIZE = 1,
+                      DSMR_VOTE_NULLIFY = 2,
+                      DSMR_VOTE_FINALIZE = 3
 };
 /* What a vote says and signs. epoch: the validator set's; view: counted within the epoch's
  * instance; block_id is zero and height 0 for NULLIFY. */
@@ -63,6 +63,9 @@ struct dsmr_vote_subject {
 #define DSMR_VOTE_SIGNING_BYTES (DSMR_SIGNING_HEAD_BYTES + 6u + DSMR_VOTE_SUBJECT_BYTES)
 void dsmr_vote_signing_bytes(uint8_t out[DSMR_VOTE_SIGNING_BYTES], const struct dsmr_domain *domain,
                              const struct dsmr_vote_subject *subject);
+void dsmr_vote_subject_encode(struct dsmr_wr *wr, const struct dsmr_vote_subject *subject);
+/* MALFORMED for an unknown kind; NON_CANONICAL if a NULLIFY names a height or a block. */
+void dsmr_vote_subject_decode(struct dsmr_rd *rd, struct dsmr_vote_subject *out);
 bool dsmr_vote_subject_equal(const struct dsmr_vote_subject *a, const struct dsmr_vote_subject *b);
 
 struct dsmr_quorum_cert {
@@ -121,7 +124,7 @@ struct dsmr_msg {
             uint64_t from_height; /* first wanted */
         } request_blocks;
         struct {
-            uint32_t count;       /* blocks, consecutive, each u32 length and bytes */
+            uint32_t count; /* blocks, consecutive, each u32 length and bytes */
             const uint8_t *blocks;
             uint32_t blocks_len;
             struct dsmr_quorum_cert finalization; /* of the last one */

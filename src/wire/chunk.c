@@ -1,0 +1,188 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "crypto/hash.h"
+#include "wire/codec.h"
+
+#define HEADER_BYTES DSMR_CHUNK_HEADER_BYTES
+#define PREFIX_BYTES DSMR_CHUNK_TX_PREFIX_BYTES
+
+struct dsmr_chunk *dsmr_chunk_ref(struct dsmr_chunk *chunk)
+{
+    if (chunk != NULL) {
+        uint32_t before = atomic_fetch_add_explicit(&chunk->refs, 1, memory_order_relaxed);
+        DSMR_ASSERT(before > 0 && before < UINT32_MAX);
+    }
+    return chunk;
+}
+
+void dsmr_chunk_unref(struct dsmr_chunk *chunk)
+{
+    if (chunk == NULL) {
+        return;
+    }
+    uint32_t before = atomic_fetch_sub_explicit(&chunk->refs, 1, memory_order_acq_rel);
+    DSMR_ASSERT(before > 0);
+    if (before == 1) {
+        dsmr_buf_unref(chunk->owner);
+        free(chunk); /* the arrays lie behind it */
+    }
+}
+
+/* A chunk and its arrays in one piece: 40 bytes a transaction. */
+static struct dsmr_chunk *chunk_new(const struct dsmr_chunk_header *header)
+{
+    size_t count = header->tx_count;
+    size_t size = sizeof(struct dsmr_chunk) + count * sizeof(struct dsmr_id) +
+                  (count + 1) * sizeof(uint32_t) + count * sizeof(uint32_t);
+    struct dsmr_chunk *chunk = malloc(size);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    atomic_init(&chunk->refs, 1);
+    chunk->owner = NULL;
+    chunk->header = *header;
+    chunk->tx_offsets = (uint32_t *)(void *)(chunk + 1);
+    chunk->tx_lens = chunk->tx_offsets + count + 1;
+    chunk->tx_ids = (struct dsmr_id *)(void *)(chunk->tx_lens + count);
+    return chunk;
+}
+
+/* Computes everything about the chunk that is not in the header alone. Each byte of a transaction
+ * is read once: hashed while the walk over the prefixes has it in the cache. */
+static enum dsmr_err read_body(struct dsmr_chunk *chunk, const uint8_t *bytes, size_t len)
+{
+    size_t at = HEADER_BYTES;
+    for (uint32_t i = 0; i < chunk->header.tx_count; i++) {
+        if (len - at < PREFIX_BYTES) {
+            return DSMR_ERR_BODY_MISMATCH;
+        }
+        uint32_t tx_len = dsmr_load_be32(bytes + at);
+        at += PREFIX_BYTES;
+        if (tx_len > len - at) {
+            return DSMR_ERR_BODY_MISMATCH;
+        }
+        if (tx_len < DSMR_TX_BYTES_MIN || tx_len > DSMR_TX_BYTES_MAX) {
+            return DSMR_ERR_BAD_TX;
+        }
+        chunk->tx_offsets[i] = (uint32_t)at;
+        chunk->tx_lens[i] = tx_len;
+        dsmr_hash(&chunk->tx_ids[i], bytes + at, tx_len);
+        at += tx_len;
+    }
+    chunk->tx_offsets[chunk->header.tx_count] = (uint32_t)at;
+    if (at != len) {
+        return DSMR_ERR_BODY_MISMATCH;
+    }
+    struct dsmr_id root;
+    dsmr_hash_merkle_root(&root, chunk->tx_ids, chunk->header.tx_count);
+    return dsmr_id_equal(&root, &chunk->header.tx_root) ? DSMR_OK : DSMR_ERR_BODY_MISMATCH;
+}
+
+void dsmr_chunk_reference(struct dsmr_reference *out, const struct dsmr_chunk_header *header)
+{
+    uint8_t bytes[HEADER_BYTES];
+    struct dsmr_wr wr;
+    dsmr_wr_init(&wr, bytes, sizeof(bytes));
+    dsmr_chunk_header_encode(&wr, header);
+    DSMR_ASSERT(wr.err == DSMR_OK && wr.at == sizeof(bytes));
+    dsmr_hash(&out->chunk_id, bytes, sizeof(bytes));
+    out->epoch = header->epoch;
+    out->producer = header->producer;
+    out->slot = header->slot;
+    out->expiry_ms = header->expiry_ms;
+    out->tx_count = header->tx_count;
+    out->chunk_bytes = HEADER_BYTES + header->tx_bytes;
+}
+
+enum dsmr_err dsmr_chunk_decode(struct dsmr_chunk **out, const struct dsmr_params *params,
+                                struct dsmr_buf *owner, const uint8_t *bytes, size_t len)
+{
+    DSMR_ASSERT(bytes >= owner->bytes && len <= owner->len &&
+                (size_t)(bytes - owner->bytes) <= owner->len - len);
+    struct dsmr_chunk_header header;
+    enum dsmr_err err = dsmr_chunk_header_decode(&header, params, bytes, len);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    struct dsmr_chunk *chunk = chunk_new(&header);
+    if (chunk == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    err = read_body(chunk, bytes, len);
+    if (err != DSMR_OK) {
+        free(chunk);
+        return err;
+    }
+    dsmr_chunk_reference(&chunk->ref, &header);
+    chunk->owner = dsmr_buf_ref(owner);
+    chunk->bytes = bytes;
+    *out = chunk;
+    return DSMR_OK;
+}
+
+/* Bytes of the body, or over the limits. */
+static enum dsmr_err measure(uint32_t *tx_bytes, const struct dsmr_params *params,
+                             const struct dsmr_chunk_tx *txs, uint32_t txs_count)
+{
+    if (txs_count == 0) {
+        return DSMR_ERR_MALFORMED;
+    }
+    if (txs_count > params->chunk_txs_max) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < txs_count; i++) {
+        if (txs[i].len < DSMR_TX_BYTES_MIN || txs[i].len > DSMR_TX_BYTES_MAX) {
+            return DSMR_ERR_BAD_TX;
+        }
+        sum += PREFIX_BYTES + txs[i].len;
+    }
+    if (HEADER_BYTES + sum > params->chunk_bytes_max) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    *tx_bytes = (uint32_t)sum;
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_chunk_build(struct dsmr_chunk **out, const struct dsmr_params *params,
+                               const struct dsmr_chunk_header *header,
+                               const struct dsmr_chunk_tx *txs, uint32_t txs_count)
+{
+    struct dsmr_chunk_header full = *header;
+    enum dsmr_err err = measure(&full.tx_bytes, params, txs, txs_count);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    full.tx_count = txs_count;
+    struct dsmr_chunk *chunk = chunk_new(&full);
+    struct dsmr_buf *buf = dsmr_buf_new(HEADER_BYTES + full.tx_bytes);
+    if (chunk == NULL || buf == NULL) {
+        free(chunk);
+        dsmr_buf_unref(buf);
+        return DSMR_ERR_NO_MEMORY;
+    }
+    struct dsmr_wr wr;
+    dsmr_wr_init(&wr, buf->bytes, buf->len);
+    wr.at = HEADER_BYTES;
+    for (uint32_t i = 0; i < txs_count; i++) {
+        dsmr_wr_u32(&wr, txs[i].len);
+        chunk->tx_offsets[i] = (uint32_t)wr.at;
+        chunk->tx_lens[i] = txs[i].len;
+        chunk->tx_ids[i] = txs[i].id;
+        dsmr_wr_bytes(&wr, txs[i].bytes, txs[i].len);
+    }
+    chunk->tx_offsets[txs_count] = (uint32_t)wr.at;
+    DSMR_ASSERT(wr.err == DSMR_OK && wr.at == buf->len);
+    dsmr_hash_merkle_root(&chunk->header.tx_root, chunk->tx_ids, txs_count);
+    dsmr_wr_init(&wr, buf->bytes, HEADER_BYTES);
+    dsmr_chunk_header_encode(&wr, &chunk->header);
+    DSMR_ASSERT(wr.err == DSMR_OK);
+    dsmr_chunk_reference(&chunk->ref, &chunk->header);
+    chunk->owner = buf;
+    chunk->bytes = buf->bytes;
+    *out = chunk;
+    return DSMR_OK;
+}

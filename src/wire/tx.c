@@ -1,0 +1,16 @@
+#include "base/bytes.h"
+#include "wire/codec.h"
+
+enum dsmr_err dsmr_tx_head_decode(struct dsmr_tx_head *out, const void *bytes, size_t len)
+{
+    if (len < DSMR_TX_BYTES_MIN) {
+        return DSMR_ERR_MALFORMED;
+    }
+    if (len > DSMR_TX_BYTES_MAX) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    const uint8_t *from = bytes;
+    out->version = from[0];
+    out->expiry_ms = dsmr_load_be64(from + 1);
+    return DSMR_OK;
+}
