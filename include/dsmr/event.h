@@ -14,7 +14,7 @@ enum dsmr_ev_kind {
                                  the duplicate index, and all that are not executed */
     DSMR_EV_RESTORE_EXECUTED, /* u.restore_executed: executed ids of each block in the window */
     DSMR_EV_RESTORE_CERT,     /* u.cert */
-    DSMR_EV_START,            /* recovery is complete */
+    DSMR_EV_START,            /* u.start: recovery is complete */
     /* Life */
     DSMR_EV_TICK,
     DSMR_EV_MESSAGE,
@@ -82,7 +82,12 @@ struct dsmr_event {
             const struct dsmr_id *ids;
             const uint64_t *expiries_ms; /* of each */
             uint32_t count;
+            struct dsmr_id state_root; /* after the block */
         } restore_executed;
+        struct { /* START: the state that the application holds */
+            uint64_t executed_height;
+            struct dsmr_id state_root;
+        } start;
         const struct dsmr_cert *cert;
         struct {
             struct dsmr_node_id from;
