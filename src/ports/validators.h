@@ -1,5 +1,6 @@
 /* validators.h - the validator set of an epoch. Built-in engine: from genesis' schedule, at once;
- * AvalancheGo: asked of the P-Chain, later. */
+ * AvalancheGo: asked of the P-Chain, later.
+ * Threads: any. */
 #ifndef DSMR_PORTS_VALIDATORS_H
 #define DSMR_PORTS_VALIDATORS_H
 
@@ -7,7 +8,7 @@
 
 struct dsmr_validators_ops {
     /* Set of epoch; caller unrefs. EPOCH_UNKNOWN: not available yet; the adapter fetches it and
-     * then calls available() of the driver through the inbox. Logic thread. */
+     * then calls available() of the driver through the inbox. Any thread. */
     enum dsmr_err (*get)(void *self, struct dsmr_validator_set **out, uint64_t epoch);
     /* Built-in engine only: the epoch that a block at height has (from_height of its entry), and
      * the first height of the next entry (UINT64_MAX: none). */

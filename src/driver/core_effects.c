@@ -1,0 +1,182 @@
+/* core_effects.c - does what the core asks for. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "driver/driver_state.h"
+
+static const struct dsmr_engine *engine_of(const struct dsmr_driver *driver)
+{
+    return &driver->config.engine;
+}
+
+/* The net serves the validators of the current and the past epochs; the built-in engine's whole
+ * schedule, so that the next set can connect before its turn. */
+static void update_peers(struct dsmr_driver *driver)
+{
+    struct dsmr_node_id *peers = NULL;
+    uint32_t count = 0, capacity = 0;
+    const struct dsmr_bft_config *bft = &driver->config.bft;
+    for (uint32_t i = 0; i < bft->schedule_count; i++)
+        capacity += bft->schedule[i].set->count * DSMR_NODE_IDS_PER_KEY_MAX;
+    if (driver->config.net.ops == NULL || capacity == 0)
+        return;
+    peers = calloc(capacity, sizeof *peers);
+    if (peers == NULL)
+        return;
+    for (uint32_t i = 0; i < bft->schedule_count; i++) {
+        const struct dsmr_validator_set *set = bft->schedule[i].set;
+        for (uint32_t j = 0; j < set->count; j++)
+            for (uint32_t k = 0; k < set->validators[j].node_ids_count; k++)
+                peers[count++] = set->validators[j].node_ids[k];
+    }
+    driver->config.net.ops->set_peers(driver->config.net.self, peers, count);
+    free(peers);
+}
+
+static void want_set(struct dsmr_driver *driver, uint64_t epoch)
+{
+    struct dsmr_validator_set *set = NULL;
+    enum dsmr_err err =
+        driver->config.validators.ops->get(driver->config.validators.self, &set, epoch);
+    if (err != DSMR_OK)
+        return; /* the adapter fetches it and the engine brings it with its next call */
+    struct dsmr_event event = {.kind = DSMR_EV_SET};
+    event.u.set = set;
+    dsmr_driver_core_event(driver, &event);
+    dsmr_validator_set_unref(set);
+    update_peers(driver);
+}
+
+static void submitted(struct dsmr_driver *driver, const struct dsmr_effect *fx)
+{
+    struct dsmr_submit_batch *batch = (struct dsmr_submit_batch *)(uintptr_t)fx->request_id;
+    DSMR_ASSERT(batch->count == fx->u.submitted.count);
+    uint64_t admitted = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        batch->txs[i].err = fx->u.submitted.errs[i];
+        if (batch->txs[i].err == DSMR_OK)
+            admitted++;
+        else
+            dsmr_metrics_count_error(driver->config.metrics, batch->txs[i].err);
+    }
+    dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_SUBMIT_TXS, batch->count);
+    struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};
+    (void)admitted;
+    driver->config.feed.ops->publish(driver->config.feed.self, &notice);
+}
+
+static void notice(struct dsmr_driver *driver, const struct dsmr_effect *fx)
+{
+    if (driver->config.feed.ops == NULL)
+        return;
+    struct dsmr_notice out = {.kind = DSMR_NOTICE_BUILT, .u.chunk = fx->u.notice.chunk};
+    switch (fx->u.notice.what) {
+    case DSMR_NOTICE_OWN_BUILT:
+        out.kind = DSMR_NOTICE_BUILT;
+        break;
+    case DSMR_NOTICE_OWN_CERTIFIED:
+        out.kind = DSMR_NOTICE_CERTIFIED;
+        break;
+    case DSMR_NOTICE_OWN_RETURNED:
+        out.kind = DSMR_NOTICE_RETURNED;
+        break;
+    case DSMR_NOTICE_TXS_EXPIRED:
+        out.kind = DSMR_NOTICE_EXPIRED;
+        out.u.expired.ids = fx->u.notice.tx_ids;
+        out.u.expired.count = fx->u.notice.tx_ids_count;
+        break;
+    }
+    driver->config.feed.ops->publish(driver->config.feed.self, &out);
+}
+
+static void send(struct dsmr_driver *driver, const struct dsmr_effect *fx)
+{
+    const struct dsmr_chunk *body = fx->u.send.body;
+    struct dsmr_buf *owner = body == NULL ? NULL : body->owner;
+    const uint8_t *bytes = body == NULL ? NULL : body->bytes;
+    uint32_t len = body == NULL ? 0 : body->ref.chunk_bytes;
+    enum dsmr_msg_class cls = (enum dsmr_msg_class)fx->u.send.cls;
+    if (fx->kind == DSMR_FX_SEND)
+        dsmr_driver_send(driver, &fx->u.send.to, cls, fx->u.send.head, owner, bytes, len);
+    else
+        dsmr_driver_broadcast(driver, fx->u.send.set, cls, fx->u.send.head, owner, bytes, len);
+}
+
+static void answer(struct dsmr_driver *driver, const struct dsmr_effect *fx)
+{
+    const struct dsmr_engine *engine = engine_of(driver);
+    if (fx->kind == DSMR_FX_BUILT) {
+        engine->ops->built(engine->self, fx->request_id, fx->u.answer.err, fx->u.answer.block);
+    } else if (fx->kind == DSMR_FX_VERDICT) {
+        engine->ops->verdict(engine->self, fx->request_id, fx->u.answer.err);
+    } else {
+        if (fx->u.answer.err == DSMR_OK && driver->config.feed.ops != NULL &&
+            fx->u.answer.block != NULL) {
+            struct dsmr_notice out = {.kind = DSMR_NOTICE_ACCEPTED, .u.block = fx->u.answer.block};
+            driver->config.feed.ops->publish(driver->config.feed.self, &out);
+        }
+        engine->ops->accepted(engine->self, fx->request_id, fx->u.answer.err);
+    }
+}
+
+bool dsmr_core_effects_do(struct dsmr_driver *driver, struct dsmr_effect *fx)
+{
+    const struct dsmr_engine *engine = engine_of(driver);
+    switch (fx->kind) {
+    case DSMR_FX_SEND:
+    case DSMR_FX_BROADCAST:
+        send(driver, fx);
+        return false;
+    case DSMR_FX_STORE_CHUNK:
+    case DSMR_FX_STORE_CERT:
+    case DSMR_FX_STORE_ACCEPT:
+    case DSMR_FX_STORE_EVIDENCE:
+    case DSMR_FX_STORE_GC:
+        dsmr_store_tasks_core(driver, fx);
+        return true;
+    case DSMR_FX_SIGN:
+    case DSMR_FX_VERIFY_CHUNK:
+    case DSMR_FX_VERIFY_SIG:
+    case DSMR_FX_AGGREGATE:
+    case DSMR_FX_VERIFY_CERTS:
+        dsmr_crypto_tasks_core(driver, fx);
+        return true;
+    case DSMR_FX_LOAD_CHUNK:
+        dsmr_store_tasks_load(driver, fx);
+        return true;
+    case DSMR_FX_SERVE_CHUNK:
+        dsmr_store_tasks_serve_chunk(driver, fx);
+        return false;
+    case DSMR_FX_EXECUTE:
+        dsmr_execute_add(driver, fx->u.execute, fx->request_id);
+        return true;
+    case DSMR_FX_BLOCK_READY:
+        engine->ops->ready(engine->self, fx->u.block_ready);
+        return false;
+    case DSMR_FX_BUILT:
+    case DSMR_FX_VERDICT:
+    case DSMR_FX_ACCEPTED:
+        answer(driver, fx);
+        return false;
+    case DSMR_FX_SUBMITTED:
+        submitted(driver, fx);
+        return false;
+    case DSMR_FX_NOTICE:
+        notice(driver, fx);
+        return false;
+    case DSMR_FX_WANT_SET:
+        want_set(driver, fx->u.want_set);
+        return false;
+    case DSMR_FX_FAULT:
+        dsmr_driver_fault(driver, &fx->u.fault.peer, fx->u.fault.err);
+        return false;
+    case DSMR_FX_HALT:
+        dsmr_driver_halt(driver, DSMR_ERR_HALTED, fx->u.halt);
+        return false;
+    case DSMR_FX_TRACE:
+        return false;
+    }
+    DSMR_UNREACHABLE();
+}

@@ -1,0 +1,124 @@
+/* driver_state.h - the inside of the driver, shared by its files only. */
+#ifndef DSMR_DRIVER_DRIVER_STATE_H
+#define DSMR_DRIVER_DRIVER_STATE_H
+
+#include "driver/driver.h"
+
+#define DSMR_DRIVER_PEERS_MAX (DSMR_VALIDATORS_MAX + 64u)
+#define DSMR_DRIVER_ACCEPTS_MAX 64u
+#define DSMR_DRIVER_FAULTS_MAX 16u /* of one peer within FAULT_WINDOW_MS: then it is dropped */
+#define DSMR_DRIVER_FAULT_WINDOW_MS 60000u
+#define DSMR_DRIVER_EXECUTE_BATCH_MAX 16u /* blocks in one state commit */
+#define DSMR_DRIVER_DISK_CHECK_MS 2000u
+
+/* One effect of either state machine that waits to be done. */
+struct dsmr_driver_item {
+    bool is_bft;
+    union {
+        struct dsmr_effect core;
+        struct dsmr_bft_effect bft;
+    } fx;
+};
+
+struct dsmr_driver_peer { /* value of peers, keyed by node id */
+    uint64_t fault_since_ms;
+    uint32_t faults;
+    bool is_up;
+};
+
+/* The finalization that the engine gave with a block, until the core asks to store the block. */
+struct dsmr_driver_accept {
+    struct dsmr_id block_id;
+    bool is_used;
+    bool has_finalization;
+    struct dsmr_quorum_cert finalization;
+};
+
+/* What other threads read; written after each step, by words (a sequence lock). */
+#define DSMR_DRIVER_STATUS_WORDS ((sizeof(struct dsmr_query_status) + 7) / 8)
+struct dsmr_driver_published {
+    _Atomic uint64_t sequence; /* odd while it is written */
+    _Atomic uint64_t words[DSMR_DRIVER_STATUS_WORDS];
+    struct dsmr_query_status last; /* the writer's copy: publishes only what changed */
+};
+
+struct dsmr_driver {
+    struct dsmr_driver_config config;
+    struct dsmr_node *node;
+    struct dsmr_bft *bft; /* NULL: another engine */
+    struct dsmr_effects core_fx;
+    struct dsmr_bft_effects bft_fx;
+
+    struct dsmr_driver_item *queue; /* ring of queue_capacity */
+    uint32_t queue_capacity, queue_first, queue_count;
+
+    struct dsmr_map *peers;
+    struct dsmr_driver_accept accepts[DSMR_DRIVER_ACCEPTS_MAX];
+    uint32_t accepts_next;
+
+    /* Blocks that wait for the execution thread: one commit takes all that wait. */
+    struct dsmr_plan *plans[DSMR_DRIVER_EXECUTE_BATCH_MAX];
+    uint64_t plan_requests[DSMR_DRIVER_EXECUTE_BATCH_MAX];
+    uint32_t plans_count;
+    bool is_executing;
+
+    uint32_t outstanding;
+    _Atomic uint32_t submits;
+    _Atomic uint64_t submit_bytes;
+    uint64_t disk_checked_ms;
+    uint64_t disk_free_bytes;
+    bool is_disk_low;
+    bool is_started;
+    uint32_t peers_up;
+    uint64_t peers_epoch; /* epoch whose validators the net serves */
+    bool has_peers_epoch;
+    enum dsmr_err halt;
+    const char *halt_reason;
+    struct dsmr_driver_published published;
+};
+
+/* driver.c */
+void dsmr_driver_core_event(struct dsmr_driver *driver, struct dsmr_event *event);
+void dsmr_driver_bft_event(struct dsmr_driver *driver, struct dsmr_bft_event *event);
+void dsmr_driver_pump(struct dsmr_driver *driver);
+void dsmr_driver_halt(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
+void dsmr_driver_log(struct dsmr_driver *driver, enum dsmr_log_level level, const char *module,
+                     const char *text);
+/* A peer did what no honest one does: count it; drop the peer if it goes on. */
+void dsmr_driver_fault(struct dsmr_driver *driver, const struct dsmr_node_id *peer,
+                       enum dsmr_err err);
+void dsmr_driver_send(struct dsmr_driver *driver, const struct dsmr_node_id *to,
+                      enum dsmr_msg_class cls, struct dsmr_buf *head, struct dsmr_buf *owner,
+                      const uint8_t *body, uint32_t body_len);
+void dsmr_driver_broadcast(struct dsmr_driver *driver, const struct dsmr_validator_set *set,
+                           enum dsmr_msg_class cls, struct dsmr_buf *head, struct dsmr_buf *owner,
+                           const uint8_t *body, uint32_t body_len);
+
+/* core_effects.c, bft_effects.c: do one effect; true if they took over what it holds */
+bool dsmr_core_effects_do(struct dsmr_driver *driver, struct dsmr_effect *fx);
+bool dsmr_bft_effects_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx);
+extern const struct dsmr_engine_ops dsmr_bft_effects_engine;
+
+/* crypto_tasks.c: work for the worker threads. They take over the effect. */
+void dsmr_crypto_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx);
+void dsmr_crypto_tasks_bft(struct dsmr_driver *driver, struct dsmr_bft_effect *fx);
+
+/* store_tasks.c: writes and loads. They take over the effect. */
+void dsmr_store_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx);
+void dsmr_store_tasks_bft(struct dsmr_driver *driver, struct dsmr_bft_effect *fx);
+void dsmr_store_tasks_load(struct dsmr_driver *driver, struct dsmr_effect *fx);
+void dsmr_store_tasks_serve_chunk(struct dsmr_driver *driver, const struct dsmr_effect *fx);
+void dsmr_store_tasks_serve_blocks(struct dsmr_driver *driver, const struct dsmr_node_id *peer,
+                                   uint64_t from_height);
+void dsmr_store_tasks_serve_block(struct dsmr_driver *driver, const struct dsmr_node_id *peer,
+                                  const struct dsmr_id *block_id);
+
+/* execute.c */
+void dsmr_execute_add(struct dsmr_driver *driver, struct dsmr_plan *plan, uint64_t request_id);
+enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver);
+
+/* published.c */
+void dsmr_published_update(struct dsmr_driver *driver);
+void dsmr_published_read(const struct dsmr_driver *driver, struct dsmr_query_status *out);
+
+#endif

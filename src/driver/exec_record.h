@@ -1,0 +1,47 @@
+/* exec_record.h - what execution leaves behind, one value per block, under DSMR_KV_SPACE_EXEC.
+ *
+ * Why:   results and executed ids are read by height (queries, recovery of the duplicate filter)
+ *        and by id (a second value holds the sorted id prefixes): never a key per transaction.
+ * Keys:  "xh" -> {version u8, executed height u64, state root 32, block id 32, block time u64}
+ *        "xr" height u64 -> {version u8, time u64, block id 32, root 32, count u32, then count ids,
+ *                            count expiries u64, count {code u32, fee u64}}
+ *        "xp" height u64 -> count x {first 8 bytes of an id, index u32}, sorted
+ *        All integers big-endian. docs/storage.md names them too.
+ * Limits: a block's record is at most 53 bytes a transaction. Decoders check everything. */
+#ifndef DSMR_DRIVER_EXEC_RECORD_H
+#define DSMR_DRIVER_EXEC_RECORD_H
+
+#include "ports/kv.h"
+#include "ports/submit.h"
+
+struct dsmr_exec_head {
+    uint64_t height;
+    uint64_t time_ms;
+    struct dsmr_id state_root;
+    struct dsmr_id block_id;
+};
+
+/* UNKNOWN: nothing executed, not even genesis. CORRUPT, IO. */
+DSMR_MUST_USE enum dsmr_err dsmr_exec_record_head(struct dsmr_exec_head *out,
+                                                  const struct dsmr_kv *kv,
+                                                  struct dsmr_kv_txn *txn);
+/* Writes the head, and the block's record if executed is not NULL. expiries_ms: one each. */
+DSMR_MUST_USE enum dsmr_err dsmr_exec_record_put(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                                 const struct dsmr_exec_head *head,
+                                                 const struct dsmr_executed *executed,
+                                                 const uint64_t *expiries_ms);
+/* The record of a height; caller unrefs. expiries_ms (caller frees) may be NULL if not wanted. */
+DSMR_MUST_USE enum dsmr_err dsmr_exec_record_get(struct dsmr_executed **out, uint64_t **expiries_ms,
+                                                 const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                                 uint64_t height);
+/* Where tx_id was executed, newest block first. UNKNOWN. Looks at one value a block. */
+DSMR_MUST_USE enum dsmr_err dsmr_exec_record_find(uint64_t *height, struct dsmr_app_result *result,
+                                                  const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                                  const struct dsmr_id *tx_id);
+/* Removes the records of a height. */
+DSMR_MUST_USE enum dsmr_err dsmr_exec_record_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                                  uint64_t height);
+/* One allocation's worth of room for count ids and results; NULL if out of memory. */
+struct dsmr_executed *dsmr_exec_record_new(uint32_t count);
+
+#endif

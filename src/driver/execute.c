@@ -1,0 +1,247 @@
+/* execute.c - runs blocks through the application on the execution thread.
+ *
+ * State, height, results and executed ids of a block are one commit (protocol.md, Execution). All
+ * blocks that wait when the thread becomes free share a commit: its fsync is paid once. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "driver/driver_state.h"
+#include "driver/exec_record.h"
+#include "wire/codec.h"
+
+#define DROPS_MAX 64u /* records of old blocks that one commit may remove */
+
+struct execute_task {
+    struct dsmr_task task;
+    const struct dsmr_driver_config *config;
+    uint32_t count;
+    struct dsmr_plan *plans[DSMR_DRIVER_EXECUTE_BATCH_MAX];
+    uint64_t requests[DSMR_DRIVER_EXECUTE_BATCH_MAX];
+    struct dsmr_executed *executed[DSMR_DRIVER_EXECUTE_BATCH_MAX];
+    enum dsmr_err err;
+};
+
+/* ---- on the execution thread ---- */
+
+static uint64_t tx_expiry_ms(const struct dsmr_app_tx *tx)
+{
+    struct dsmr_tx_head head;
+    /* The filter has parsed it: only transactions with a head are in a plan. */
+    enum dsmr_err err = dsmr_tx_head_decode(&head, tx->tx.bytes, tx->tx.len);
+    return err == DSMR_OK ? head.expiry_ms : 0;
+}
+
+static struct dsmr_app_tx *view_txs(const struct dsmr_plan *plan)
+{
+    struct dsmr_app_tx *txs = calloc(plan->txs_count + 1u, sizeof *txs);
+    for (uint32_t i = 0; txs != NULL && i < plan->txs_count; i++) {
+        const struct dsmr_chunk *chunk = plan->chunks[plan->txs[i].chunk];
+        uint32_t tx = plan->txs[i].tx;
+        txs[i].tx.bytes = chunk->bytes + chunk->tx_offsets[tx];
+        txs[i].tx.len = chunk->tx_lens[tx];
+        txs[i].id = chunk->tx_ids[tx];
+        txs[i].fee_recipient = chunk->header.fee_recipient;
+    }
+    return txs;
+}
+
+static enum dsmr_err execute_plan(struct execute_task *t, uint32_t i, struct dsmr_kv_txn *txn)
+{
+    const struct dsmr_driver_config *config = t->config;
+    const struct dsmr_plan *plan = t->plans[i];
+    struct dsmr_executed *executed = dsmr_exec_record_new(plan->txs_count);
+    struct dsmr_app_tx *txs = view_txs(plan);
+    uint64_t *expiries_ms = calloc(plan->txs_count + 1u, sizeof *expiries_ms);
+    enum dsmr_err err = DSMR_ERR_NO_MEMORY;
+    if (executed == NULL || txs == NULL || expiries_ms == NULL)
+        goto out;
+    executed->height = plan->block->height;
+    executed->time_ms = plan->block->time_ms;
+    executed->block_id = plan->block->id;
+    for (uint32_t k = 0; k < plan->txs_count; k++) {
+        executed->ids[k] = txs[k].id;
+        expiries_ms[k] = tx_expiry_ms(&txs[k]);
+    }
+    struct dsmr_app_block block = {.height = plan->block->height,
+                                   .time_ms = plan->block->time_ms,
+                                   .id = plan->block->id,
+                                   .txs = txs,
+                                   .txs_count = plan->txs_count};
+    err = config->app.ops->execute(config->app.self, &executed->state_root, executed->results,
+                                   &config->kv, txn, &block);
+    if (err != DSMR_OK)
+        goto out;
+    struct dsmr_exec_head head = {.height = executed->height,
+                                  .time_ms = executed->time_ms,
+                                  .state_root = executed->state_root,
+                                  .block_id = executed->block_id};
+    err = dsmr_exec_record_put(&config->kv, txn, &head, executed, expiries_ms);
+out:
+    free(txs);
+    free(expiries_ms);
+    if (err == DSMR_OK)
+        t->executed[i] = executed;
+    else
+        dsmr_executed_unref(executed);
+    return err;
+}
+
+/* Results are kept for the retention time, and as long as the duplicate filter may need them. */
+static enum dsmr_err drop_old(const struct dsmr_driver_config *config, struct dsmr_kv_txn *txn,
+                              uint64_t time_ms)
+{
+    const struct dsmr_params *params = &config->node.params;
+    uint64_t keep_ms = params->retention_ms;
+    if (keep_ms == UINT64_MAX)
+        return DSMR_OK;
+    uint64_t window_ms = 2u * (uint64_t)params->validity_window_ms + params->chunk_lifetime_ms;
+    keep_ms = keep_ms < window_ms ? window_ms : keep_ms;
+    for (uint32_t i = 0; i < DROPS_MAX; i++) {
+        uint8_t key[2] = {DSMR_KV_SPACE_EXEC, 'r'};
+        const uint8_t *found, *value;
+        size_t found_len, len;
+        enum dsmr_err err = config->kv.ops->seek(config->kv.self, txn, key, sizeof key, false,
+                                                 &found, &found_len, &value, &len);
+        if (err != DSMR_OK || found_len != 10 || found[0] != key[0] || found[1] != key[1] ||
+            len < 9)
+            return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
+        uint64_t block_ms = dsmr_load_be64(value + 1);
+        if (block_ms >= time_ms || time_ms - block_ms <= keep_ms)
+            return DSMR_OK;
+        err = dsmr_exec_record_drop(&config->kv, txn, dsmr_load_be64(found + 2));
+        if (err != DSMR_OK)
+            return err;
+    }
+    return DSMR_OK;
+}
+
+static void run(struct dsmr_task *task)
+{
+    struct execute_task *t = (struct execute_task *)task;
+    const struct dsmr_kv *kv = &t->config->kv;
+    struct dsmr_kv_txn *txn = NULL;
+    struct dsmr_exec_head head;
+    t->err = kv->ops->begin(kv->self, &txn, true);
+    if (t->err != DSMR_OK)
+        return;
+    t->err = dsmr_exec_record_head(&head, kv, txn);
+    if (t->err == DSMR_OK && head.height + 1 != t->plans[0]->block->height)
+        t->err = DSMR_ERR_CORRUPT;
+    for (uint32_t i = 0; i < t->count && t->err == DSMR_OK; i++)
+        t->err = execute_plan(t, i, txn);
+    if (t->err == DSMR_OK)
+        t->err = drop_old(t->config, txn, t->plans[t->count - 1]->block->time_ms);
+    if (t->err == DSMR_OK)
+        t->err = kv->ops->commit(kv->self, txn);
+    else
+        kv->ops->abort(kv->self, txn);
+}
+
+/* ---- on the logic thread ---- */
+
+static void submit_batch(struct dsmr_driver *driver);
+
+static void count_results(struct dsmr_driver *driver, const struct dsmr_plan *plan,
+                          const struct dsmr_executed *executed)
+{
+    struct dsmr_metrics *metrics = driver->config.metrics;
+    uint64_t failed = 0;
+    for (uint32_t i = 0; i < executed->count; i++)
+        failed += executed->results[i].code != 0;
+    dsmr_metrics_add(metrics, DSMR_METRIC_TXS_EXECUTED, executed->count);
+    dsmr_metrics_add(metrics, DSMR_METRIC_TXS_FAILED, failed);
+    dsmr_metrics_add(metrics, DSMR_METRIC_TXS_DUPLICATE, plan->dropped_duplicates);
+    dsmr_metrics_add(metrics, DSMR_METRIC_TXS_EXPIRED, plan->dropped_expired);
+}
+
+static void done(struct dsmr_task *task, void *owner)
+{
+    struct execute_task *t = (struct execute_task *)task;
+    struct dsmr_driver *driver = owner;
+    driver->outstanding--;
+    driver->is_executing = false;
+    if (t->err != DSMR_OK)
+        dsmr_driver_halt(driver, t->err == DSMR_ERR_DISK_FULL ? t->err : DSMR_ERR_HALTED,
+                         "a block could not be executed or its state not be committed");
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->err == DSMR_OK) {
+            count_results(driver, t->plans[i], t->executed[i]);
+            struct dsmr_event event = {.kind = DSMR_EV_EXECUTED, .request_id = t->requests[i]};
+            event.u.executed.height = t->executed[i]->height;
+            event.u.executed.state_root = t->executed[i]->state_root;
+            dsmr_driver_core_event(driver, &event);
+            if (driver->config.feed.ops != NULL) {
+                struct dsmr_notice notice = {.kind = DSMR_NOTICE_EXECUTED,
+                                             .u.executed = t->executed[i]};
+                driver->config.feed.ops->publish(driver->config.feed.self, &notice);
+            }
+        }
+        dsmr_executed_unref(t->executed[i]);
+        dsmr_plan_unref(t->plans[i]);
+    }
+    free(t);
+    if (driver->plans_count > 0 && driver->halt == DSMR_OK)
+        submit_batch(driver);
+}
+
+static void submit_batch(struct dsmr_driver *driver)
+{
+    struct execute_task *t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        dsmr_driver_halt(driver, DSMR_ERR_NO_MEMORY, "out of memory for execution");
+        return;
+    }
+    t->task.run = run;
+    t->task.done = done;
+    t->config = &driver->config;
+    t->count = driver->plans_count;
+    memcpy(t->plans, driver->plans, t->count * sizeof *t->plans);
+    memcpy(t->requests, driver->plan_requests, t->count * sizeof *t->requests);
+    driver->plans_count = 0;
+    driver->is_executing = true;
+    driver->outstanding++;
+    driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_EXECUTE, &t->task);
+}
+
+void dsmr_execute_add(struct dsmr_driver *driver, struct dsmr_plan *plan, uint64_t request_id)
+{
+    /* The core keeps fewer blocks in execution than fit here. */
+    DSMR_ASSERT(driver->plans_count < DSMR_DRIVER_EXECUTE_BATCH_MAX);
+    driver->plans[driver->plans_count] = plan;
+    driver->plan_requests[driver->plans_count] = request_id;
+    driver->plans_count++;
+    if (!driver->is_executing)
+        submit_batch(driver);
+}
+
+enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver)
+{
+    const struct dsmr_kv *kv = &driver->config.kv;
+    struct dsmr_kv_txn *txn = NULL;
+    struct dsmr_exec_head head;
+    enum dsmr_err err = kv->ops->begin(kv->self, &txn, true);
+    if (err != DSMR_OK)
+        return err;
+    err = dsmr_exec_record_head(&head, kv, txn);
+    if (err != DSMR_ERR_UNKNOWN) {
+        kv->ops->abort(kv->self, txn);
+        return err; /* OK: the state exists */
+    }
+    const char *reason = "the application refused its part of genesis";
+    head.height = 0;
+    head.time_ms = driver->config.genesis->time_ms;
+    head.block_id = driver->config.genesis->id;
+    err =
+        driver->config.app.ops->genesis(driver->config.app.self, &head.state_root, &reason, kv, txn,
+                                        driver->config.app_genesis, driver->config.app_genesis_len);
+    if (err == DSMR_OK)
+        err = dsmr_exec_record_put(kv, txn, &head, NULL, NULL);
+    else
+        dsmr_driver_log(driver, DSMR_LOG_ERROR, "exec", reason);
+    if (err == DSMR_OK)
+        return kv->ops->commit(kv->self, txn);
+    kv->ops->abort(kv->self, txn);
+    return err;
+}

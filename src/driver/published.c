@@ -1,0 +1,79 @@
+/* published.c - the live facts that other threads may read without asking the logic thread: a
+ * sequence lock over atomic words (Boehm, "Can Seqlocks Get Along With Programming Language
+ * Memory Models?", 2012, section 4). */
+#include <string.h>
+
+#include "driver/driver_state.h"
+
+static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
+{
+    struct dsmr_node_status node;
+    dsmr_node_status(driver->node, &node);
+    out->domain = driver->config.node.params.domain;
+    out->node_id = driver->config.node.node_id;
+    out->height = node.accepted_height;
+    out->block_id = node.accepted_id;
+    out->chain_time_ms = node.chain_time_ms;
+    out->epoch = node.epoch;
+    out->executed_height = node.executed_height;
+    out->state_root = node.state_root;
+    uint64_t bft_epoch;
+    if (driver->bft != NULL)
+        dsmr_bft_position(driver->bft, &bft_epoch, &out->view);
+    out->peers_connected = driver->peers_up;
+    struct dsmr_validator_set *set = NULL;
+    if (node.epoch != DSMR_EPOCH_NONE &&
+        driver->config.validators.ops->get(driver->config.validators.self, &set, node.epoch) ==
+            DSMR_OK) {
+        out->validators = set->count;
+        out->is_validator = dsmr_validator_set_find(set, &driver->config.node.node_id) >= 0;
+        dsmr_validator_set_unref(set);
+    }
+    out->mempool_txs = node.mempool_txs;
+    out->mempool_bytes = node.mempool_bytes;
+    out->disk_free_bytes = driver->disk_free_bytes;
+    out->is_behind = node.is_behind;
+    out->is_disk_low = driver->is_disk_low;
+    out->is_halted = driver->halt != DSMR_OK;
+    out->halt_reason = driver->halt;
+    /* Ready: more than two thirds of the set (with ourselves) can hear us, and we can sign. */
+    uint32_t present = driver->peers_up + (out->is_validator ? 1u : 0u);
+    bool has_peers = out->validators == 0 || 3u * present > 2u * out->validators;
+    out->is_ready =
+        driver->is_started && !out->is_halted && !out->is_behind && !out->is_disk_low && has_peers;
+}
+
+void dsmr_published_update(struct dsmr_driver *driver)
+{
+    uint64_t copy[DSMR_DRIVER_STATUS_WORDS];
+    struct dsmr_query_status status;
+    memset(&status, 0, sizeof status);
+    gather(driver, &status);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
+    if (memcmp(&status, &driver->published.last, sizeof status) == 0)
+        return;
+    driver->published.last = status;
+    memset(copy, 0, sizeof copy);
+    memcpy(copy, &status, sizeof status);
+    uint64_t sequence = atomic_load_explicit(&driver->published.sequence, memory_order_relaxed);
+    atomic_store_explicit(&driver->published.sequence, sequence + 1, memory_order_relaxed);
+    atomic_thread_fence(memory_order_release);
+    for (size_t i = 0; i < DSMR_DRIVER_STATUS_WORDS; i++)
+        atomic_store_explicit(&driver->published.words[i], copy[i], memory_order_relaxed);
+    atomic_store_explicit(&driver->published.sequence, sequence + 2, memory_order_release);
+}
+
+void dsmr_published_read(const struct dsmr_driver *driver, struct dsmr_query_status *out)
+{
+    uint64_t words[DSMR_DRIVER_STATUS_WORDS];
+    uint64_t before, after;
+    do {
+        before = atomic_load_explicit(&driver->published.sequence, memory_order_acquire);
+        for (size_t i = 0; i < DSMR_DRIVER_STATUS_WORDS; i++)
+            words[i] = atomic_load_explicit(&driver->published.words[i], memory_order_relaxed);
+        atomic_thread_fence(memory_order_acquire);
+        after = atomic_load_explicit(&driver->published.sequence, memory_order_relaxed);
+    } while (before != after || (before & 1) != 0);
+    memcpy(out, words, sizeof *out);
+}

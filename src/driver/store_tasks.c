@@ -1,0 +1,354 @@
+/* store_tasks.c - durable writes and reads of the store. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "driver/driver_state.h"
+#include "wire/codec.h"
+
+/* ---- writes: the store completes them in order, once durable ---- */
+
+struct core_write {
+    struct dsmr_store_write write; /* first: its task is ours */
+    struct dsmr_effect fx;
+    struct dsmr_store_chunk_meta meta;
+    struct dsmr_quorum_cert finalization;
+};
+
+static void core_write_done(struct dsmr_task *task, void *owner)
+{
+    struct core_write *w = (struct core_write *)task;
+    struct dsmr_driver *driver = owner;
+    driver->outstanding--;
+    if (w->write.err == DSMR_ERR_IO || w->write.err == DSMR_ERR_CORRUPT)
+        /* The outcome of a failed sync is unknown: nothing after it can be promised. */
+        dsmr_driver_halt(driver, DSMR_ERR_IO, "the disk reported an error: see the log above");
+    struct dsmr_event event = {
+        .kind = DSMR_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
+    dsmr_driver_core_event(driver, &event);
+    struct dsmr_effects one = {.items = &w->fx, .count = 1};
+    dsmr_effects_clear(&one);
+    free(w);
+}
+
+static void fill_accept(struct dsmr_driver *driver, struct core_write *w)
+{
+    w->write.u.accept.block = w->fx.u.store_accept.block;
+    w->write.u.accept.wall_ms = driver->config.clock.ops->wall_ms(driver->config.clock.self);
+    for (uint32_t i = 0; i < DSMR_DRIVER_ACCEPTS_MAX; i++) {
+        struct dsmr_driver_accept *slot = &driver->accepts[i];
+        if (!slot->is_used || !dsmr_id_equal(&slot->block_id, &w->fx.u.store_accept.block->id))
+            continue;
+        slot->is_used = false;
+        if (slot->has_finalization) {
+            w->finalization = slot->finalization;
+            w->write.u.accept.finalization = &w->finalization;
+        }
+        return;
+    }
+}
+
+static void fill_chunk(struct core_write *w)
+{
+    struct dsmr_chunk *chunk = w->fx.u.store_chunk.chunk;
+    w->meta.ref = chunk->ref;
+    w->meta.producer_sig = w->fx.u.store_chunk.producer_sig;
+    w->meta.included_height = w->fx.u.store_chunk.included_height;
+    w->meta.included_time_ms = w->fx.u.store_chunk.included_time_ms;
+    w->meta.is_own = w->fx.u.store_chunk.is_own;
+    w->meta.is_signed = w->fx.u.store_chunk.is_signed;
+    w->write.u.chunk.meta = &w->meta;
+    w->write.u.chunk.owner = chunk->owner;
+    w->write.u.chunk.bytes = chunk->bytes;
+    w->write.u.chunk.len = chunk->ref.chunk_bytes;
+}
+
+void dsmr_store_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
+{
+    struct core_write *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        struct dsmr_effects one = {.items = fx, .count = 1};
+        dsmr_effects_clear(&one);
+        dsmr_driver_halt(driver, DSMR_ERR_NO_MEMORY, "out of memory for a write");
+        return;
+    }
+    w->write.task.done = core_write_done;
+    w->fx = *fx;
+    switch (fx->kind) {
+    case DSMR_FX_STORE_CHUNK:
+        w->write.kind = DSMR_STORE_CHUNK;
+        fill_chunk(w);
+        break;
+    case DSMR_FX_STORE_CERT:
+        w->write.kind = DSMR_STORE_CERT;
+        w->write.u.cert = w->fx.u.store_cert;
+        break;
+    case DSMR_FX_STORE_ACCEPT:
+        w->write.kind = DSMR_STORE_ACCEPT;
+        fill_accept(driver, w);
+        break;
+    case DSMR_FX_STORE_EVIDENCE:
+        w->write.kind = DSMR_STORE_EVIDENCE;
+        w->write.u.evidence = w->fx.u.store_evidence;
+        break;
+    default:
+        DSMR_ASSERT(fx->kind == DSMR_FX_STORE_GC);
+        w->write.kind = DSMR_STORE_GC;
+        w->write.u.gc.floor_ms = fx->u.store_gc.floor_ms;
+        w->write.u.gc.chunks = fx->u.store_gc.chunks;
+        w->write.u.gc.chunks_count = fx->u.store_gc.chunks_count;
+        w->write.u.gc.drop_journals = fx->u.store_gc.drop_journals;
+        w->write.u.gc.index_before_height = fx->u.store_gc.index_before_height;
+        break;
+    }
+    driver->outstanding++;
+    driver->config.store.ops->write(driver->config.store.self, &w->write);
+}
+
+struct bft_write {
+    struct dsmr_store_write write;
+    struct dsmr_bft_effect fx;
+};
+
+static void bft_write_done(struct dsmr_task *task, void *owner)
+{
+    struct bft_write *w = (struct bft_write *)task;
+    struct dsmr_driver *driver = owner;
+    driver->outstanding--;
+    if (w->write.err == DSMR_ERR_IO || w->write.err == DSMR_ERR_CORRUPT)
+        dsmr_driver_halt(driver, DSMR_ERR_IO, "the disk reported an error: see the log above");
+    if (w->fx.kind == DSMR_BFT_FX_STORE) {
+        struct dsmr_bft_event event = {
+            .kind = DSMR_BFT_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
+        dsmr_driver_bft_event(driver, &event);
+    }
+    struct dsmr_bft_effects one = {.items = &w->fx, .count = 1};
+    dsmr_bft_effects_clear(&one);
+    free(w);
+}
+
+void dsmr_store_tasks_bft(struct dsmr_driver *driver, struct dsmr_bft_effect *fx)
+{
+    struct bft_write *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        struct dsmr_bft_effects one = {.items = fx, .count = 1};
+        dsmr_bft_effects_clear(&one);
+        dsmr_driver_halt(driver, DSMR_ERR_NO_MEMORY, "out of memory for a write");
+        return;
+    }
+    w->write.task.done = bft_write_done;
+    w->write.kind = fx->kind == DSMR_BFT_FX_STORE ? DSMR_STORE_BFT_PUT : DSMR_STORE_BFT_PRUNE;
+    w->fx = *fx;
+    w->write.u.bft.key = w->fx.u.store.key;
+    w->write.u.bft.key_len = w->fx.u.store.key_len;
+    if (w->fx.u.store.value != NULL) {
+        w->write.u.bft.value = w->fx.u.store.value->bytes;
+        w->write.u.bft.value_len = w->fx.u.store.value->len;
+    }
+    driver->outstanding++;
+    driver->config.store.ops->write(driver->config.store.self, &w->write);
+}
+
+/* ---- reads: on a worker, so that the logic thread never waits for a disk ---- */
+
+enum read_kind { READ_CHUNK, READ_SERVE_CHUNK, READ_SERVE_BLOCKS, READ_SERVE_BLOCK };
+
+struct read_task {
+    struct dsmr_task task;
+    enum read_kind kind;
+    const struct dsmr_driver_config *config;
+    uint64_t request_id;
+    struct dsmr_id id;
+    struct dsmr_node_id peer;
+    uint64_t from_height;
+    enum dsmr_err err;
+    struct dsmr_chunk *chunk;
+    struct dsmr_buf *bytes; /* what is served */
+    struct dsmr_quorum_cert finalization;
+    uint32_t blocks_count;
+};
+
+static void read_chunk(struct read_task *t)
+{
+    const struct dsmr_store *store = &t->config->store;
+    t->err = store->ops->load_chunk(store->self, &t->bytes, &t->id);
+    if (t->err == DSMR_OK && t->kind == READ_CHUNK)
+        t->err = dsmr_chunk_decode(&t->chunk, &t->config->node.params, t->bytes, t->bytes->bytes,
+                                   t->bytes->len);
+}
+
+static void read_block(struct read_task *t)
+{
+    const struct dsmr_store *store = &t->config->store;
+    uint64_t height = 0;
+    bool has_finalization = false;
+    t->err = store->ops->find_block(store->self, &height, &t->id);
+    if (t->err == DSMR_OK)
+        t->err = store->ops->load_block(store->self, &t->bytes, NULL, &has_finalization, height);
+}
+
+/* As many consecutive blocks as fit in a message, cut at the last one that has a finalization. */
+static void read_blocks(struct read_task *t)
+{
+    const struct dsmr_store *store = &t->config->store;
+    uint32_t capacity =
+        dsmr_params_message_bytes_max(&t->config->node.params) - DSMR_QUORUM_CERT_BYTES_MAX - 64u;
+    struct dsmr_buf *out = dsmr_buf_new(capacity);
+    uint32_t len = 0, good_len = 0, count = 0;
+    t->err = out == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    for (uint64_t height = t->from_height; out != NULL && count < 512; height++) {
+        struct dsmr_buf *block = NULL;
+        struct dsmr_quorum_cert finalization;
+        bool has_finalization = false;
+        if (store->ops->load_block(store->self, &block, &finalization, &has_finalization, height) !=
+            DSMR_OK)
+            break;
+        if (block->len + 4u > capacity - len) {
+            dsmr_buf_unref(block);
+            break;
+        }
+        uint32_t block_len = block->len;
+        dsmr_store_be32(out->bytes + len, block_len);
+        memcpy(out->bytes + len + 4, block->bytes, block_len);
+        dsmr_buf_unref(block);
+        len += 4 + block_len;
+        count++;
+        if (has_finalization) {
+            good_len = len;
+            t->blocks_count = count;
+            t->finalization = finalization;
+        }
+    }
+    if (t->err == DSMR_OK && t->blocks_count == 0)
+        t->err = DSMR_ERR_UNKNOWN;
+    if (t->err == DSMR_OK) {
+        t->bytes = dsmr_buf_copy(out->bytes, good_len);
+        t->err = t->bytes == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    }
+    dsmr_buf_unref(out);
+}
+
+static void run_read(struct dsmr_task *task)
+{
+    struct read_task *t = (struct read_task *)task;
+    if (t->kind == READ_SERVE_BLOCKS)
+        read_blocks(t);
+    else if (t->kind == READ_SERVE_BLOCK)
+        read_block(t);
+    else
+        read_chunk(t);
+}
+
+/* Sends what was read; the body is never copied. */
+static void serve(struct dsmr_driver *driver, struct read_task *t)
+{
+    struct dsmr_msg msg;
+    memset(&msg, 0, sizeof msg);
+    enum dsmr_msg_class cls = DSMR_MSG_CLASS_CHUNK;
+    if (t->kind == READ_SERVE_CHUNK) {
+        msg.type = DSMR_MSG_CHUNK;
+        msg.u.chunk.chunk_id = t->id;
+        msg.u.chunk.err = (uint16_t)(t->err == DSMR_OK ? DSMR_OK : DSMR_ERR_UNKNOWN);
+        msg.u.chunk.chunk = t->err == DSMR_OK ? t->bytes->bytes : NULL;
+        msg.u.chunk.chunk_len = t->err == DSMR_OK ? t->bytes->len : 0;
+    } else if (t->err != DSMR_OK) {
+        return; /* the peer asks the next one */
+    } else if (t->kind == READ_SERVE_BLOCKS) {
+        msg.type = DSMR_MSG_BFT_BLOCKS;
+        msg.u.blocks.count = t->blocks_count;
+        msg.u.blocks.finalization = t->finalization;
+        msg.u.blocks.blocks = t->bytes->bytes;
+        msg.u.blocks.blocks_len = t->bytes->len;
+    } else {
+        msg.type = DSMR_MSG_BFT_BLOCK;
+        msg.u.block.block = t->bytes->bytes;
+        msg.u.block.block_len = t->bytes->len;
+        cls = DSMR_MSG_CLASS_CERT;
+    }
+    struct dsmr_buf *head = dsmr_msg_encode(&msg, false);
+    struct dsmr_buf *body = t->err == DSMR_OK ? t->bytes : NULL;
+    dsmr_driver_send(driver, &t->peer, cls, head, body, body == NULL ? NULL : body->bytes,
+                     body == NULL ? 0 : body->len);
+    dsmr_buf_unref(head);
+}
+
+static void read_done(struct dsmr_task *task, void *owner)
+{
+    struct read_task *t = (struct read_task *)task;
+    struct dsmr_driver *driver = owner;
+    driver->outstanding--;
+    if (t->kind == READ_CHUNK) {
+        struct dsmr_event event = {
+            .kind = DSMR_EV_CHUNK_LOADED, .request_id = t->request_id, .err = t->err};
+        event.u.chunk = t->err == DSMR_OK ? t->chunk : NULL;
+        dsmr_driver_core_event(driver, &event);
+    } else {
+        serve(driver, t);
+    }
+    dsmr_chunk_unref(t->chunk);
+    dsmr_buf_unref(t->bytes);
+    free(t);
+}
+
+static struct read_task *read_new(struct dsmr_driver *driver, enum read_kind kind)
+{
+    struct read_task *t = calloc(1, sizeof *t);
+    if (t == NULL) {
+        dsmr_driver_halt(driver, DSMR_ERR_NO_MEMORY, "out of memory for a read");
+        return NULL;
+    }
+    t->task.run = run_read;
+    t->task.done = read_done;
+    t->kind = kind;
+    t->config = &driver->config;
+    return t;
+}
+
+static void read_submit(struct dsmr_driver *driver, struct read_task *t)
+{
+    driver->outstanding++;
+    driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_BULK, &t->task);
+}
+
+void dsmr_store_tasks_load(struct dsmr_driver *driver, struct dsmr_effect *fx)
+{
+    struct read_task *t = read_new(driver, READ_CHUNK);
+    if (t == NULL)
+        return;
+    t->request_id = fx->request_id;
+    t->id = fx->u.load_chunk;
+    read_submit(driver, t);
+}
+
+void dsmr_store_tasks_serve_chunk(struct dsmr_driver *driver, const struct dsmr_effect *fx)
+{
+    struct read_task *t = read_new(driver, READ_SERVE_CHUNK);
+    if (t == NULL)
+        return;
+    t->id = fx->u.serve_chunk.chunk_id;
+    t->peer = fx->u.serve_chunk.to;
+    read_submit(driver, t);
+}
+
+void dsmr_store_tasks_serve_blocks(struct dsmr_driver *driver, const struct dsmr_node_id *peer,
+                                   uint64_t from_height)
+{
+    struct read_task *t = read_new(driver, READ_SERVE_BLOCKS);
+    if (t == NULL)
+        return;
+    t->peer = *peer;
+    t->from_height = from_height;
+    read_submit(driver, t);
+}
+
+void dsmr_store_tasks_serve_block(struct dsmr_driver *driver, const struct dsmr_node_id *peer,
+                                  const struct dsmr_id *block_id)
+{
+    struct read_task *t = read_new(driver, READ_SERVE_BLOCK);
+    if (t == NULL)
+        return;
+    t->peer = *peer;
+    t->id = *block_id;
+    read_submit(driver, t);
+}

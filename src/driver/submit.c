@@ -1,0 +1,102 @@
+/* submit.c - transactions from clients: checked and hashed on a worker, then offered to the core's
+ * mempool, then sent home with a verdict each. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "driver/driver_state.h"
+#include "wire/codec.h"
+
+/* ---- on a worker ---- */
+
+static void check_batch(const struct dsmr_driver_config *config, struct dsmr_submit_batch *batch,
+                        struct dsmr_tx_view *txs, enum dsmr_err *errs)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        txs[i].bytes = batch->bytes->bytes + batch->txs[i].offset;
+        txs[i].len = batch->txs[i].len;
+    }
+    config->app.ops->check(config->app.self, errs, txs, batch->count);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct dsmr_tx_head head;
+        enum dsmr_err err = dsmr_tx_head_decode(&head, txs[i].bytes, txs[i].len);
+        batch->txs[i].err = err != DSMR_OK ? err : errs[i];
+        dsmr_hash(&batch->txs[i].id, txs[i].bytes, txs[i].len);
+    }
+}
+
+static void run(struct dsmr_task *task)
+{
+    struct dsmr_submit_batch *batch = (struct dsmr_submit_batch *)task;
+    const struct dsmr_driver *driver = batch->driver_ctx;
+    struct dsmr_tx_view *txs = malloc((batch->count + 1u) * sizeof *txs);
+    enum dsmr_err *errs = malloc((batch->count + 1u) * sizeof *errs);
+    if (txs != NULL && errs != NULL) {
+        check_batch(&driver->config, batch, txs, errs);
+    } else {
+        for (uint32_t i = 0; i < batch->count; i++)
+            batch->txs[i].err = DSMR_ERR_NO_MEMORY;
+    }
+    free(txs);
+    free(errs);
+}
+
+/* ---- on the logic thread ---- */
+
+static void done(struct dsmr_task *task, void *owner)
+{
+    struct dsmr_submit_batch *batch = (struct dsmr_submit_batch *)task;
+    struct dsmr_driver *driver = owner;
+    atomic_fetch_sub_explicit(&driver->submits, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed);
+    struct dsmr_submit_item *items = calloc(batch->count + 1u, sizeof *items);
+    if (items == NULL) {
+        for (uint32_t i = 0; i < batch->count; i++)
+            batch->txs[i].err = DSMR_ERR_NO_MEMORY;
+        struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};
+        driver->config.feed.ops->publish(driver->config.feed.self, &notice);
+        return;
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        items[i].bytes = batch->bytes->bytes + batch->txs[i].offset;
+        items[i].len = batch->txs[i].len;
+        items[i].id = batch->txs[i].id;
+        items[i].err = batch->txs[i].err;
+    }
+    struct dsmr_event event = {.kind = DSMR_EV_SUBMIT, .request_id = (uint64_t)(uintptr_t)batch};
+    event.u.submit.owner = batch->bytes;
+    event.u.submit.items = items;
+    event.u.submit.count = batch->count;
+    dsmr_driver_core_event(driver, &event);
+    free(items);
+}
+
+/* ---- on the submitter's thread ---- */
+
+static bool submit(void *self, struct dsmr_submit_batch *batch)
+{
+    struct dsmr_driver *driver = self;
+    if (atomic_fetch_add_explicit(&driver->submits, 1, memory_order_relaxed) >=
+        driver->config.submits_max) {
+        atomic_fetch_sub_explicit(&driver->submits, 1, memory_order_relaxed);
+        return false;
+    }
+    if (atomic_fetch_add_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed) >=
+        driver->config.submit_bytes_max) {
+        atomic_fetch_sub_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&driver->submits, 1, memory_order_relaxed);
+        return false;
+    }
+    batch->task.run = run;
+    batch->task.done = done;
+    batch->driver_ctx = driver;
+    driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_BULK, &batch->task);
+    return true;
+}
+
+static const struct dsmr_submit_ops submit_ops = {.submit = submit};
+
+struct dsmr_submit dsmr_driver_submit_port(struct dsmr_driver *driver)
+{
+    return (struct dsmr_submit){.self = driver, .ops = &submit_ops};
+}

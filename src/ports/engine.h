@@ -1,0 +1,39 @@
+/* engine.h - where the block layer meets consensus.
+ *
+ * Why:     two engines stand behind one door: the built-in BFT engine and AvalancheGo. An engine
+ *          asks for build, verify, accept, reject and preference, and is told when there is
+ *          something to build. It may verify several siblings, reject some, verify one block again
+ *          with another context, and restart from an older block.
+ * Threads: all calls on the logic thread; an adapter with threads of its own comes as a task. */
+#ifndef DSMR_PORTS_ENGINE_H
+#define DSMR_PORTS_ENGINE_H
+
+#include "dsmr/types.h"
+
+/* What the engine is told. Answers carry the request_id of the call. Blocks are borrowed. */
+struct dsmr_engine_ops {
+    void (*built)(void *self, uint64_t request_id, enum dsmr_err err, struct dsmr_block *block);
+    void (*verdict)(void *self, uint64_t request_id, enum dsmr_err err);
+    void (*accepted)(void *self, uint64_t request_id, enum dsmr_err err); /* durable */
+    void (*ready)(void *self, bool is_ready); /* something to build on the preference */
+};
+struct dsmr_engine {
+    void *self;
+    const struct dsmr_engine_ops *ops;
+};
+
+/* What the engine asks; implemented by the driver. */
+struct dsmr_driver;
+/* context: the epoch of the new block, DSMR_EPOCH_NONE without one. */
+void dsmr_driver_build(struct dsmr_driver *driver, uint64_t request_id,
+                       const struct dsmr_id *parent_id, uint64_t context);
+void dsmr_driver_verify(struct dsmr_driver *driver, uint64_t request_id, struct dsmr_block *block,
+                        uint64_t context);
+void dsmr_driver_accept(struct dsmr_driver *driver, uint64_t request_id,
+                        const struct dsmr_id *block_id);
+void dsmr_driver_reject(struct dsmr_driver *driver, const struct dsmr_id *block_id);
+void dsmr_driver_prefer(struct dsmr_driver *driver, const struct dsmr_id *block_id);
+/* The engine catches up with blocks that are already decided: neither sign nor build. */
+void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrapping);
+
+#endif
