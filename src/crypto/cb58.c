@@ -67,7 +67,7 @@ enum dsmr_err dsmr_cb58_decode(void *out, size_t len, const char *text, size_t t
         zeros++;
     }
     for (size_t i = zeros; i < text_len; i++) {
-        const char *digit = text[i] != '\0' ? strchr(alphabet, text[i]) : NULL;
+        const char *digit = memchr(alphabet, text[i], 58);
         if (digit == NULL) {
             return DSMR_ERR_MALFORMED;
         }
