@@ -1,0 +1,200 @@
+#define _GNU_SOURCE /* fallocate */
+#include "store/lmdb_env.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "base/assert.h"
+
+#define ALLOCATE_STEP_BYTES (4ull << 20)
+#define FILE_MODE 0600
+/* LMDB reports a write that was cut short by a full disk as EIO. Less than this free: it was. */
+#define FULL_DISK_BYTES (1ull << 20)
+
+enum dsmr_err dsmr_lmdb_env_err(int rc)
+{
+    switch (rc) {
+    case MDB_SUCCESS:
+        return DSMR_OK;
+    case MDB_NOTFOUND:
+        return DSMR_ERR_UNKNOWN;
+    case MDB_MAP_FULL:
+    case ENOSPC:
+    case EDQUOT:
+        return DSMR_ERR_DISK_FULL;
+    case ENOMEM:
+        return DSMR_ERR_NO_MEMORY;
+    case MDB_READERS_FULL:
+        return DSMR_ERR_BUSY;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+        return DSMR_ERR_CORRUPT;
+    case MDB_VERSION_MISMATCH:
+        return DSMR_ERR_NEWER_FORMAT;
+    default:
+        return DSMR_ERR_IO;
+    }
+}
+
+static uint64_t end_bytes(const struct dsmr_lmdb_env *env)
+{
+    MDB_envinfo info;
+
+    (void)mdb_env_info(env->env, &info);
+    return ((uint64_t)info.me_last_pgno + 1) * env->page_bytes;
+}
+
+/* Allocates up to end without changing the file's size. */
+static enum dsmr_err allocate(struct dsmr_lmdb_env *env, uint64_t from, uint64_t end)
+{
+    mdb_filehandle_t fd;
+    int rc;
+
+    (void)mdb_env_get_fd(env->env, &fd);
+    do {
+        rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(end - from));
+    } while (rc != 0 && errno == EINTR);
+    if (rc == 0) {
+        env->allocated_bytes = end;
+        return DSMR_OK;
+    }
+    if (errno == EOPNOTSUPP || errno == ENOSYS) {
+        env->allocates = false;
+        return DSMR_OK;
+    }
+    return errno == EIO ? DSMR_ERR_IO : DSMR_ERR_DISK_FULL;
+}
+
+enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, uint64_t map_bytes,
+                                 uint64_t reserve_bytes, uint32_t readers_max)
+{
+    struct dsmr_lmdb_env env = {.map_bytes = map_bytes, .reserve_bytes = reserve_bytes};
+    MDB_txn *txn = NULL;
+    MDB_stat stat;
+    int rc = mdb_env_create(&env.env);
+
+    if (rc != 0) {
+        return dsmr_lmdb_env_err(rc);
+    }
+    rc = mdb_env_set_mapsize(env.env, (size_t)map_bytes);
+    if (rc == 0) {
+        rc = mdb_env_set_maxreaders(env.env, readers_max);
+    }
+    if (rc == 0) {
+        rc = mdb_env_open(env.env, path, MDB_NOTLS | MDB_NORDAHEAD, FILE_MODE);
+    }
+    if (rc == 0) {
+        rc = mdb_txn_begin(env.env, NULL, MDB_RDONLY, &txn);
+    }
+    if (rc == 0) {
+        rc = mdb_dbi_open(txn, NULL, 0, &env.dbi);
+    }
+    if (rc == 0) {
+        rc = mdb_txn_commit(txn); /* keeps the handle; writes nothing */
+        txn = NULL;
+    }
+    if (rc != 0) {
+        goto fail;
+    }
+    (void)mdb_env_stat(env.env, &stat);
+    env.page_bytes = stat.ms_psize;
+    env.allocates = reserve_bytes != 0;
+    env.allocated_bytes = end_bytes(&env);
+    if (env.allocates) {
+        /* From the start: LMDB leaves holes. On a full disk the store still opens: what was
+         * allocated before is found again, and garbage collection works in it. */
+        (void)allocate(&env, 0, env.allocated_bytes + reserve_bytes);
+    }
+    *out = env;
+    return DSMR_OK;
+
+fail:
+    if (txn != NULL) {
+        mdb_txn_abort(txn);
+    }
+    mdb_env_close(env.env);
+    return dsmr_lmdb_env_err(rc);
+}
+
+void dsmr_lmdb_env_close(struct dsmr_lmdb_env *env)
+{
+    mdb_env_close(env->env);
+    env->env = NULL;
+}
+
+static bool is_disk_full(struct dsmr_lmdb_env *env)
+{
+    struct statvfs vfs;
+    mdb_filehandle_t fd;
+
+    (void)mdb_env_get_fd(env->env, &fd);
+    return fstatvfs(fd, &vfs) == 0 && (uint64_t)vfs.f_bavail * vfs.f_frsize < FULL_DISK_BYTES;
+}
+
+enum dsmr_err dsmr_lmdb_env_commit(struct dsmr_lmdb_env *env, MDB_txn *txn)
+{
+    int rc = mdb_txn_commit(txn);
+
+    if (rc == EIO && is_disk_full(env)) {
+        /* The transaction was given up before its first page counted: LMDB writes the meta page
+         * last, and refuses to go on (MDB_PANIC) if that write fails. */
+        return DSMR_ERR_DISK_FULL;
+    }
+    return dsmr_lmdb_env_err(rc);
+}
+
+/* Pages that the next write transaction may use again: all but what the last one freed. */
+static uint64_t free_pages(struct dsmr_lmdb_env *env)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_txn *txn = NULL;
+    MDB_envinfo info;
+    MDB_val key, value;
+    uint64_t pages = 0;
+
+    if (mdb_txn_begin(env->env, NULL, MDB_RDONLY, &txn) != 0) {
+        return 0;
+    }
+    (void)mdb_env_info(env->env, &info);
+    if (mdb_cursor_open(txn, 0, &cursor) == 0) { /* 0: the list of free pages, by transaction */
+        while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+            size_t freed_by, count;
+            DSMR_ASSERT(key.mv_size == sizeof freed_by);
+            memcpy(&freed_by, key.mv_data, sizeof freed_by);
+            memcpy(&count, value.mv_data, sizeof count);
+            pages += freed_by < info.me_last_txnid ? count : 0;
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return pages;
+}
+
+enum dsmr_err dsmr_lmdb_env_make_room(struct dsmr_lmdb_env *env, uint64_t pages)
+{
+    uint64_t end = end_bytes(env);
+    uint64_t need = end + pages * env->page_bytes + env->reserve_bytes;
+    uint64_t room;
+    enum dsmr_err err = DSMR_ERR_DISK_FULL;
+
+    if (need <= env->map_bytes) {
+        if (!env->allocates || need <= env->allocated_bytes) {
+            return DSMR_OK;
+        }
+        err = allocate(env, env->allocated_bytes, need + ALLOCATE_STEP_BYTES);
+        if (err == DSMR_ERR_DISK_FULL) {
+            err = allocate(env, env->allocated_bytes, need);
+        }
+        if (err != DSMR_ERR_DISK_FULL) {
+            return err;
+        }
+    }
+    /* Nothing more at the end: is enough free in the middle? Slow, but only on a full disk. */
+    room = env->allocates && env->allocated_bytes < env->map_bytes ? env->allocated_bytes
+                                                                   : env->map_bytes;
+    room = room > end ? (room - end) / env->page_bytes : 0;
+    return room + free_pages(env) >= pages + env->reserve_bytes / env->page_bytes ? DSMR_OK : err;
+}

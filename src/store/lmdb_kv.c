@@ -1,0 +1,211 @@
+#include "store/lmdb_kv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+
+/* Adds to the counter of syncs for a durable commit: the pages, then the meta page. */
+#define SYNCS_PER_COMMIT 2u
+
+struct dsmr_kv_txn {
+    MDB_txn *txn;
+    MDB_cursor *cursor;   /* NULL until the first seek */
+    enum dsmr_err failed; /* of a write; then the transaction can only end */
+    bool is_write;
+    uint64_t written_bytes;
+};
+
+static enum dsmr_err kv_begin(void *self, struct dsmr_kv_txn **out, bool write)
+{
+    struct dsmr_lmdb_kv *kv = self;
+    struct dsmr_kv_txn *txn;
+    int rc;
+
+    if (write && atomic_load(&kv->is_stopped)) {
+        return DSMR_ERR_IO;
+    }
+    txn = calloc(1, sizeof *txn);
+    if (txn == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    rc = mdb_txn_begin(kv->env.env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
+    if (rc != 0) {
+        free(txn);
+        return dsmr_lmdb_env_err(rc);
+    }
+    txn->is_write = write;
+    *out = txn;
+    return DSMR_OK;
+}
+
+static void kv_abort(void *self, struct dsmr_kv_txn *txn)
+{
+    (void)self;
+    if (txn->cursor != NULL) {
+        mdb_cursor_close(txn->cursor);
+    }
+    mdb_txn_abort(txn->txn);
+    free(txn);
+}
+
+static enum dsmr_err kv_commit(void *self, struct dsmr_kv_txn *txn)
+{
+    struct dsmr_lmdb_kv *kv = self;
+    enum dsmr_err err = txn->failed;
+    uint64_t written_bytes = txn->written_bytes;
+
+    if (err != DSMR_OK) {
+        kv_abort(self, txn);
+        return err;
+    }
+    if (txn->cursor != NULL) {
+        mdb_cursor_close(txn->cursor);
+    }
+    err = dsmr_lmdb_env_commit(&kv->env, txn->txn);
+    free(txn);
+    if (err == DSMR_ERR_IO) {
+        atomic_store(&kv->is_stopped, true);
+    }
+    if (err == DSMR_OK && written_bytes != 0 && kv->metrics != NULL) {
+        dsmr_metrics_add(kv->metrics, DSMR_METRIC_DISK_BYTES, written_bytes);
+        dsmr_metrics_add(kv->metrics, DSMR_METRIC_DISK_SYNCS, SYNCS_PER_COMMIT);
+    }
+    return err;
+}
+
+static bool is_key(size_t key_len)
+{
+    return key_len >= 1 && key_len <= DSMR_KV_KEY_BYTES_MAX;
+}
+
+static MDB_val val_of(const void *bytes, size_t len)
+{
+    union {
+        const void *in;
+        void *out; /* LMDB takes keys and values to store without const */
+    } pointer = {.in = bytes};
+    return (MDB_val){.mv_size = len, .mv_data = pointer.out};
+}
+
+static enum dsmr_err kv_get(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
+                            const uint8_t **value, size_t *value_len)
+{
+    const struct dsmr_lmdb_kv *kv = self;
+    MDB_val k = val_of(key, key_len);
+    MDB_val v;
+    int rc;
+
+    if (!is_key(key_len)) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    if (txn->failed != DSMR_OK) {
+        return txn->failed;
+    }
+    rc = mdb_get(txn->txn, kv->env.dbi, &k, &v);
+    if (rc != 0) {
+        return dsmr_lmdb_env_err(rc);
+    }
+    *value = v.mv_data;
+    *value_len = v.mv_size;
+    return DSMR_OK;
+}
+
+static enum dsmr_err kv_put(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
+                            const void *value, size_t value_len)
+{
+    const struct dsmr_lmdb_kv *kv = self;
+    MDB_val k = val_of(key, key_len);
+    MDB_val v = val_of(value, value_len);
+
+    DSMR_ASSERT(txn->is_write);
+    if (!is_key(key_len) || value_len > DSMR_LMDB_KV_VALUE_BYTES_MAX) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    if (txn->failed == DSMR_OK) {
+        txn->failed = dsmr_lmdb_env_err(mdb_put(txn->txn, kv->env.dbi, &k, &v, 0));
+        txn->written_bytes += key_len + value_len;
+    }
+    return txn->failed;
+}
+
+static enum dsmr_err kv_del(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len)
+{
+    const struct dsmr_lmdb_kv *kv = self;
+    MDB_val k = val_of(key, key_len);
+    int rc;
+
+    DSMR_ASSERT(txn->is_write);
+    if (!is_key(key_len)) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    if (txn->failed == DSMR_OK) {
+        rc = mdb_del(txn->txn, kv->env.dbi, &k, NULL);
+        txn->failed = rc == MDB_NOTFOUND ? DSMR_OK : dsmr_lmdb_env_err(rc);
+        txn->written_bytes += rc == 0 ? key_len : 0;
+    }
+    return txn->failed;
+}
+
+/* The largest key <= key, from where MDB_SET_RANGE left the cursor (rc: its answer). */
+static int step_back(MDB_cursor *cursor, int rc, MDB_val *found, MDB_val *value, const void *key,
+                     size_t key_len)
+{
+    if (rc == MDB_NOTFOUND) {
+        return mdb_cursor_get(cursor, found, value, MDB_LAST);
+    }
+    if (rc != 0 || (found->mv_size == key_len && memcmp(found->mv_data, key, key_len) == 0)) {
+        return rc;
+    }
+    return mdb_cursor_get(cursor, found, value, MDB_PREV);
+}
+
+static enum dsmr_err kv_seek(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
+                             bool reverse, const uint8_t **found, size_t *found_len,
+                             const uint8_t **value, size_t *value_len)
+{
+    const struct dsmr_lmdb_kv *kv = self;
+    MDB_val k = val_of(key, key_len);
+    MDB_val v;
+    int rc = 0;
+
+    if (!is_key(key_len)) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    if (txn->failed != DSMR_OK) {
+        return txn->failed;
+    }
+    if (txn->cursor == NULL) {
+        rc = mdb_cursor_open(txn->txn, kv->env.dbi, &txn->cursor);
+        if (rc != 0) {
+            return dsmr_lmdb_env_err(rc);
+        }
+    }
+    rc = mdb_cursor_get(txn->cursor, &k, &v, MDB_SET_RANGE);
+    if (reverse) {
+        rc = step_back(txn->cursor, rc, &k, &v, key, key_len);
+    }
+    if (rc != 0) {
+        return dsmr_lmdb_env_err(rc);
+    }
+    *found = k.mv_data;
+    *found_len = k.mv_size;
+    *value = v.mv_data;
+    *value_len = v.mv_size;
+    return DSMR_OK;
+}
+
+static const struct dsmr_kv_ops kv_ops = {
+    .begin = kv_begin,
+    .commit = kv_commit,
+    .abort = kv_abort,
+    .get = kv_get,
+    .put = kv_put,
+    .del = kv_del,
+    .seek = kv_seek,
+};
+
+struct dsmr_kv dsmr_lmdb_kv_port(struct dsmr_lmdb_kv *kv)
+{
+    return (struct dsmr_kv){.self = kv, .ops = &kv_ops};
+}

@@ -1,0 +1,23 @@
+/* lmdb_kv.h - the kv port over one LMDB environment (state/).
+ *
+ * Limits:  keys as ports/kv.h; values up to DSMR_LMDB_KV_VALUE_BYTES_MAX.
+ * Threads: as ports/kv.h. A write transaction ends on the thread that began it. */
+#ifndef DSMR_STORE_LMDB_KV_H
+#define DSMR_STORE_LMDB_KV_H
+
+#include "base/metrics.h"
+#include "ports/kv.h"
+#include "store/lmdb_env.h"
+
+#define DSMR_LMDB_KV_VALUE_BYTES_MAX (64u << 20)
+
+struct dsmr_lmdb_kv {
+    struct dsmr_lmdb_env env;
+    struct dsmr_metrics *metrics; /* NULL: none */
+    _Atomic bool is_stopped;      /* after an IO error: no write transaction begins */
+};
+
+/* The port; self is kv, which must stay where it is. */
+struct dsmr_kv dsmr_lmdb_kv_port(struct dsmr_lmdb_kv *kv);
+
+#endif

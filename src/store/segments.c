@@ -1,0 +1,308 @@
+#define _GNU_SOURCE /* fallocate */
+#include "store/segments.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/assert.h"
+#include "store/crc32c.h"
+
+#define NAME_BYTES 32u
+#define NAME_DIGITS 16u
+#define DIR_MODE 0700
+#define FILE_MODE 0600
+
+static enum dsmr_err err_of_errno(void)
+{
+    switch (errno) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return DSMR_ERR_DISK_FULL;
+    case ENOMEM:
+        return DSMR_ERR_NO_MEMORY;
+    default:
+        return DSMR_ERR_IO;
+    }
+}
+
+static uint64_t align_up(uint64_t bytes)
+{
+    return (bytes + DSMR_SEGMENTS_ALIGN_BYTES - 1) & ~(uint64_t)(DSMR_SEGMENTS_ALIGN_BYTES - 1);
+}
+
+static void name_of(char name[NAME_BYTES], uint64_t number)
+{
+    (void)snprintf(name, NAME_BYTES, "%016" PRIx64 ".seg", number);
+}
+
+/* 0 if name is not a segment's. */
+static uint64_t number_of(const char *name)
+{
+    char again[NAME_BYTES];
+    uint64_t number = strtoull(name, NULL, 16);
+
+    name_of(again, number);
+    return strcmp(name, again) == 0 ? number : 0;
+}
+
+enum dsmr_err dsmr_segments_open(struct dsmr_segments *out, const char *path,
+                                 uint64_t segment_bytes)
+{
+    struct dsmr_segments segments = {.fd = -1, .segment_bytes = segment_bytes};
+
+    if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
+        return err_of_errno();
+    }
+    segments.dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (segments.dir_fd < 0) {
+        return err_of_errno();
+    }
+    *out = segments;
+    return DSMR_OK;
+}
+
+static void close_segment(struct dsmr_segments *segments)
+{
+    if (segments->fd >= 0) {
+        (void)close(segments->fd);
+    }
+    segments->fd = -1;
+    segments->end = 0;
+}
+
+void dsmr_segments_close(struct dsmr_segments *segments)
+{
+    close_segment(segments);
+    (void)close(segments->dir_fd);
+    segments->dir_fd = -1;
+}
+
+static enum dsmr_err start_segment(struct dsmr_segments *segments)
+{
+    char name[NAME_BYTES];
+    int fd;
+
+    name_of(name, segments->last + 1);
+    fd = openat(segments->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+    if (fd < 0) {
+        return err_of_errno();
+    }
+    segments->fd = fd;
+    segments->last++;
+    segments->number = segments->last;
+    segments->end = 0;
+    segments->is_dir_dirty = true;
+    return DSMR_OK;
+}
+
+static enum dsmr_err write_all(int fd, const uint8_t *bytes, size_t len, uint64_t offset)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(fd, bytes, len, (off_t)offset);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return n == 0 ? DSMR_ERR_DISK_FULL : err_of_errno();
+        }
+        bytes += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_schema_place *place,
+                                   const uint8_t *bytes, uint32_t len)
+{
+    enum dsmr_err err;
+
+    if (segments->fd >= 0 && segments->end + len > segments->segment_bytes && segments->end > 0) {
+        /* The full one must be durable before it is let go. */
+        err = dsmr_segments_sync(segments);
+        if (err != DSMR_OK) {
+            return err;
+        }
+        close_segment(segments);
+    }
+    if (segments->fd < 0) {
+        err = start_segment(segments);
+        if (err != DSMR_OK) {
+            return err;
+        }
+    }
+    err = write_all(segments->fd, bytes, len, segments->end);
+    if (err != DSMR_OK) {
+        (void)!ftruncate(segments->fd, (off_t)segments->end); /* gives a full disk its space back */
+        return err;
+    }
+    place->segment = segments->number;
+    place->offset = segments->end;
+    place->len = len;
+    place->crc = dsmr_crc32c(0, bytes, len);
+    segments->end = align_up(segments->end + len);
+    segments->is_dirty = true;
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_segments_sync(struct dsmr_segments *segments)
+{
+    if (segments->is_dirty) {
+        segments->syncs++;
+        if (fdatasync(segments->fd) != 0) {
+            return DSMR_ERR_IO;
+        }
+        segments->is_dirty = false;
+    }
+    if (segments->is_dir_dirty) {
+        segments->syncs++;
+        if (fsync(segments->dir_fd) != 0) {
+            return DSMR_ERR_IO;
+        }
+        segments->is_dir_dirty = false;
+    }
+    return DSMR_OK;
+}
+
+void dsmr_segments_cut(struct dsmr_segments *segments, uint64_t number, uint64_t end)
+{
+    if (segments->fd < 0) {
+        return;
+    }
+    segments->end = segments->number == number ? end : 0;
+    (void)!ftruncate(segments->fd, (off_t)segments->end);
+}
+
+void dsmr_segments_drop(struct dsmr_segments *segments, uint64_t number)
+{
+    char name[NAME_BYTES];
+
+    if (segments->fd >= 0 && segments->number == number) {
+        close_segment(segments);
+    }
+    name_of(name, number);
+    (void)unlinkat(segments->dir_fd, name, 0);
+}
+
+void dsmr_segments_release(struct dsmr_segments *segments, const struct dsmr_schema_place *place)
+{
+    char name[NAME_BYTES];
+    int fd;
+
+    name_of(name, place->segment);
+    fd = openat(segments->dir_fd, name, O_RDWR | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)place->offset,
+                        (off_t)align_up(place->len));
+        (void)close(fd);
+    }
+}
+
+enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments, struct dsmr_buf **out,
+                                 const struct dsmr_schema_place *place)
+{
+    char name[NAME_BYTES];
+    struct dsmr_buf *buf = dsmr_buf_new(place->len);
+    enum dsmr_err err = DSMR_OK;
+    size_t at = 0;
+    int fd;
+
+    if (buf == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    name_of(name, place->segment);
+    fd = openat(segments->dir_fd, name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        err = errno == ENOENT ? DSMR_ERR_UNKNOWN : DSMR_ERR_IO;
+        goto out;
+    }
+    while (at < place->len && err == DSMR_OK) {
+        ssize_t n = pread(fd, buf->bytes + at, place->len - at, (off_t)(place->offset + at));
+        if (n < 0 && errno != EINTR) {
+            err = DSMR_ERR_IO;
+        } else if (n == 0) {
+            err = DSMR_ERR_CORRUPT; /* the file is too short */
+        } else if (n > 0) {
+            at += (size_t)n;
+        }
+    }
+    (void)close(fd);
+    if (err == DSMR_OK && dsmr_crc32c(0, buf->bytes, place->len) != place->crc) {
+        err = DSMR_ERR_CORRUPT;
+    }
+out:
+    if (err != DSMR_OK) {
+        dsmr_buf_unref(buf);
+        return err;
+    }
+    *out = buf;
+    return DSMR_OK;
+}
+
+uint64_t dsmr_segments_file_bytes(const struct dsmr_segments *segments, uint64_t number)
+{
+    char name[NAME_BYTES];
+    struct stat st;
+
+    name_of(name, number);
+    if (fstatat(segments->dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        return 0;
+    }
+    return (uint64_t)st.st_size;
+}
+
+/* Cuts what a crash left behind the end of a file. Not an error if it fails: it is only space. */
+static void cut_tail(struct dsmr_segments *segments, const char *name, uint64_t end_bytes)
+{
+    struct stat st;
+    int fd = openat(segments->dir_fd, name, O_RDWR | O_CLOEXEC);
+
+    if (fd >= 0) {
+        if (fstat(fd, &st) == 0 && (uint64_t)st.st_size > end_bytes) {
+            (void)!ftruncate(fd, (off_t)end_bytes);
+        }
+        (void)close(fd);
+    }
+}
+
+enum dsmr_err dsmr_segments_tidy(struct dsmr_segments *segments, dsmr_segments_visit visit,
+                                 void *ctx)
+{
+    enum dsmr_err err = DSMR_OK;
+    struct dirent *entry;
+    DIR *dir;
+    int fd = openat(segments->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return DSMR_ERR_IO;
+    }
+    dir = fdopendir(fd);
+    if (dir == NULL) {
+        (void)close(fd);
+        return DSMR_ERR_IO;
+    }
+    while (err == DSMR_OK && (entry = readdir(dir)) != NULL) {
+        uint64_t number = number_of(entry->d_name);
+        uint64_t end_bytes = 0;
+        if (number == 0) {
+            continue;
+        }
+        err = visit(ctx, &end_bytes, number);
+        if (err == DSMR_OK && end_bytes == 0) {
+            (void)unlinkat(segments->dir_fd, entry->d_name, 0);
+        } else if (err == DSMR_OK) {
+            cut_tail(segments, entry->d_name, end_bytes);
+        }
+        segments->last = number > segments->last ? number : segments->last;
+    }
+    (void)closedir(dir);
+    return err;
+}

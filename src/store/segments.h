@@ -1,0 +1,66 @@
+/* segments.h - chunk bodies in append-only files.
+ *
+ * Why:        a body is written once, read seldom and dropped with its neighbours: appending it to
+ *             a file costs a third less than a B-tree, and dropping files needs no free space
+ *             (docs/decisions/002-chunk-bodies.md has the measurement).
+ * How:        files NNNNNNNNNNNNNNNN.seg in one directory, numbered from 1, filled in order of
+ *             arrival up to segment_bytes, then closed for ever. Every body starts at a multiple
+ *             of DSMR_SEGMENTS_ALIGN_BYTES, so that the space of each can be given back alone.
+ * Not here:   which bodies are alive: the database knows (schema.h); places are kept there too.
+ * Invariants: a byte below a durable place is never written again; a file of an earlier run is
+ *             never appended to.
+ * Threads:    append, sync, cut, drop and release from one thread; read from any. */
+#ifndef DSMR_STORE_SEGMENTS_H
+#define DSMR_STORE_SEGMENTS_H
+
+#include "dsmr/types.h"
+#include "store/schema.h"
+
+#define DSMR_SEGMENTS_ALIGN_BYTES 4096u
+
+struct dsmr_segments {
+    int dir_fd;
+    int fd;          /* of the open segment; -1: the next append starts one */
+    uint64_t number; /* of the open segment */
+    uint64_t last;   /* highest number ever used */
+    uint64_t end;    /* of the open segment's data, aligned */
+    uint64_t segment_bytes;
+    uint64_t syncs;    /* made so far */
+    bool is_dirty;     /* appended since the last sync */
+    bool is_dir_dirty; /* a file was made since the last sync */
+};
+
+/* Opens the directory, made if absent. IO, DISK_FULL. */
+DSMR_MUST_USE enum dsmr_err dsmr_segments_open(struct dsmr_segments *out, const char *path,
+                                               uint64_t segment_bytes);
+void dsmr_segments_close(struct dsmr_segments *segments);
+
+/* Writes a body; not durable before sync. DISK_FULL or IO: nothing was added. */
+DSMR_MUST_USE enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments,
+                                                 struct dsmr_schema_place *place,
+                                                 const uint8_t *bytes, uint32_t len);
+/* Makes all that was appended durable. IO. */
+DSMR_MUST_USE enum dsmr_err dsmr_segments_sync(struct dsmr_segments *segments);
+/* Forgets appends that were not committed, so that their space is used again: number and end are
+ * those of the open segment before them. */
+void dsmr_segments_cut(struct dsmr_segments *segments, uint64_t number, uint64_t end);
+
+/* Removes a segment's file; it needs no free space. No error: what stays is removed at open. */
+void dsmr_segments_drop(struct dsmr_segments *segments, uint64_t number);
+/* Gives the space of one body back. No error: then it is given back with the whole file. */
+void dsmr_segments_release(struct dsmr_segments *segments, const struct dsmr_schema_place *place);
+
+/* Reads and checks a body. UNKNOWN: no such file; CORRUPT; IO; NO_MEMORY. Caller unrefs. */
+DSMR_MUST_USE enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments,
+                                               struct dsmr_buf **out,
+                                               const struct dsmr_schema_place *place);
+/* Size of a segment's file, 0 if there is none. */
+uint64_t dsmr_segments_file_bytes(const struct dsmr_segments *segments, uint64_t number);
+
+/* For recovery: calls visit with the number of each file. visit answers how many bytes of it are
+ * in use: a longer file is cut there, an unused one (0) removed. IO. */
+typedef enum dsmr_err (*dsmr_segments_visit)(void *ctx, uint64_t *end_bytes, uint64_t number);
+DSMR_MUST_USE enum dsmr_err dsmr_segments_tidy(struct dsmr_segments *segments,
+                                               dsmr_segments_visit visit, void *ctx);
+
+#endif
