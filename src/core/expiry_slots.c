@@ -94,7 +94,7 @@ static void sift_down(const struct dsmr_expiry_slots *slots, uint32_t i, uint32_
     }
 }
 
-static bool is_used(const struct dsmr_expiry_slots *slots, uint32_t slot)
+bool dsmr_expiry_slots_has(const struct dsmr_expiry_slots *slots, uint32_t slot)
 {
     return slot < slots->capacity && slots->at[slot] < slots->count;
 }
@@ -113,7 +113,7 @@ uint32_t dsmr_expiry_slots_take(struct dsmr_expiry_slots *slots, uint64_t time_m
 
 void dsmr_expiry_slots_give(struct dsmr_expiry_slots *slots, uint32_t slot)
 {
-    DSMR_ASSERT(is_used(slots, slot));
+    DSMR_ASSERT(dsmr_expiry_slots_has(slots, slot));
     uint32_t i = slots->at[slot];
     slots->count--;
     swap(slots, i, slots->count);
@@ -125,7 +125,7 @@ void dsmr_expiry_slots_give(struct dsmr_expiry_slots *slots, uint32_t slot)
 
 void dsmr_expiry_slots_move(struct dsmr_expiry_slots *slots, uint32_t slot, uint64_t time_ms)
 {
-    DSMR_ASSERT(is_used(slots, slot));
+    DSMR_ASSERT(dsmr_expiry_slots_has(slots, slot));
     slots->times_ms[slot] = time_ms;
     sift_up(slots, slots->at[slot]);
     sift_down(slots, slots->at[slot], slots->count);

@@ -37,6 +37,7 @@ uint64_t dsmr_expiry_slots_first_ms(const struct dsmr_expiry_slots *slots); /* U
 /* Slots with time <= time_ms, the smallest first, at most max; returns how many. */
 uint32_t dsmr_expiry_slots_list(const struct dsmr_expiry_slots *slots, uint32_t *out, uint32_t max,
                                 uint64_t time_ms);
+bool dsmr_expiry_slots_has(const struct dsmr_expiry_slots *slots, uint32_t slot); /* in use */
 /* Slot in use number index of count, in no order: for walks. */
 uint32_t dsmr_expiry_slots_used(const struct dsmr_expiry_slots *slots, uint32_t index);
 void dsmr_expiry_slots_check(const struct dsmr_expiry_slots *slots); /* O(n) */
