@@ -1,0 +1,205 @@
+/* test_hash.c - SHA-256 by FIPS 180-4's examples; the Merkle tree against a plain computation. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "crypto/hash.h"
+
+static void sha256(const void *bytes, size_t len, const char *expected)
+{
+    struct dsmr_id id;
+    char text[65];
+    dsmr_hash(&id, bytes, len);
+    dsmr_hex_encode(text, id.bytes, sizeof(id.bytes));
+    assert_string_equal(text, expected);
+}
+
+static void published_examples(void **state)
+{
+    (void)state;
+    sha256("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    sha256("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    sha256("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
+           "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+    char *many = malloc(1000000);
+    assert_non_null(many);
+    memset(many, 'a', 1000000);
+    sha256(many, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    free(many);
+}
+
+static struct dsmr_id *make_ids(uint32_t count)
+{
+    struct dsmr_id *ids = malloc((count > 0 ? count : 1) * sizeof(*ids));
+    assert_non_null(ids);
+    for (uint32_t i = 0; i < count; i++) {
+        dsmr_hash(&ids[i], &i, sizeof(i));
+    }
+    return ids;
+}
+
+/* The definition of hash.h, level by level. */
+static void plain_root(struct dsmr_id *out, const struct dsmr_id *ids, uint32_t count)
+{
+    struct dsmr_id *level = make_ids(count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t leaf[33] = {0};
+        memcpy(leaf + 1, ids[i].bytes, 32);
+        dsmr_hash(&level[i], leaf, 33);
+    }
+    uint32_t n = count;
+    while (n > 1) {
+        uint32_t next = 0;
+        for (uint32_t i = 0; i < n; i += 16) {
+            uint8_t node[1 + 16 * 32] = {1};
+            uint32_t children = n - i < 16 ? n - i : 16;
+            memcpy(node + 1, &level[i], children * 32u);
+            dsmr_hash(&level[next++], node, 1 + children * 32u);
+        }
+        n = next;
+    }
+    uint8_t root[37] = {2};
+    dsmr_store_be32(root + 1, count);
+    if (count > 0) {
+        memcpy(root + 5, level[0].bytes, 32);
+    }
+    dsmr_hash(out, root, 37);
+    free(level);
+}
+
+static void roots_equal_the_definition(void **state)
+{
+    (void)state;
+    static const uint32_t large[] = {4095, 4096, 4097, 4112, 4113, 65535, 65536};
+    struct dsmr_id *ids = make_ids(65536);
+    struct dsmr_id root, expected;
+    for (uint32_t count = 0; count < 600; count++) {
+        dsmr_hash_merkle_root(&root, ids, count);
+        plain_root(&expected, ids, count);
+        assert_memory_equal(&root, &expected, 32);
+    }
+    for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
+        dsmr_hash_merkle_root(&root, ids, large[i]);
+        plain_root(&expected, ids, large[i]);
+        assert_memory_equal(&root, &expected, 32);
+    }
+    free(ids);
+}
+
+static void root_depends_on_order_and_count(void **state)
+{
+    (void)state;
+    struct dsmr_id *ids = make_ids(18);
+    struct dsmr_id a, b, swapped;
+    dsmr_hash_merkle_root(&a, ids, 17);
+    dsmr_hash_merkle_root(&b, ids, 18);
+    assert_false(dsmr_id_equal(&a, &b));
+    swapped = ids[3];
+    ids[3] = ids[16];
+    ids[16] = swapped;
+    dsmr_hash_merkle_root(&b, ids, 17);
+    assert_false(dsmr_id_equal(&a, &b));
+    /* a repeated last id is not the same as a shorter list */
+    ids[17] = ids[16];
+    dsmr_hash_merkle_root(&a, ids, 17);
+    dsmr_hash_merkle_root(&b, ids, 18);
+    assert_false(dsmr_id_equal(&a, &b));
+    free(ids);
+}
+
+static void every_place_can_be_proved(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {1, 2, 15, 16, 17, 31, 32, 33, 255, 256, 257, 272, 273, 300};
+    struct dsmr_id *ids = make_ids(301);
+    for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+        struct dsmr_id root;
+        struct dsmr_merkle_proof proof;
+        dsmr_hash_merkle_root(&root, ids, counts[c]);
+        for (uint32_t i = 0; i < counts[c]; i++) {
+            dsmr_hash_merkle_prove(&proof, ids, counts[c], i);
+            assert_int_equal(dsmr_hash_merkle_check(&proof, &root, &ids[i]), DSMR_OK);
+            assert_int_equal(dsmr_hash_merkle_check(&proof, &root, &ids[i + 1]),
+                             DSMR_ERR_TX_MERKLE_PROOF);
+        }
+    }
+    free(ids);
+}
+
+static void proof_of_a_full_chunk_is_small(void **state)
+{
+    (void)state;
+    uint32_t count = DSMR_CHUNK_TXS_LIMIT;
+    struct dsmr_id *ids = make_ids(count);
+    struct dsmr_id root;
+    struct dsmr_merkle_proof proof;
+    dsmr_hash_merkle_root(&root, ids, count);
+    dsmr_hash_merkle_prove(&proof, ids, count, 40000);
+    assert_int_equal(proof.hashes_count, 4 * 15); /* 1920 bytes for 65536 transactions */
+    assert_int_equal(dsmr_hash_merkle_check(&proof, &root, &ids[40000]), DSMR_OK);
+    free(ids);
+}
+
+static void altered_proofs_are_refused(void **state)
+{
+    (void)state;
+    struct dsmr_id *ids = make_ids(300);
+    struct dsmr_id root;
+    struct dsmr_merkle_proof proof, altered;
+    dsmr_hash_merkle_root(&root, ids, 300);
+    dsmr_hash_merkle_prove(&proof, ids, 300, 290);
+    for (uint32_t i = 0; i < proof.hashes_count; i++) {
+        altered = proof;
+        altered.hashes[i].bytes[7] ^= 1;
+        assert_int_equal(dsmr_hash_merkle_check(&altered, &root, &ids[290]),
+                         DSMR_ERR_TX_MERKLE_PROOF);
+    }
+    /* every claim about place, count and length but the true one */
+    for (uint32_t index = 0; index < 320; index++) {
+        for (uint32_t count = 280; count < 320; count++) {
+            altered = proof;
+            altered.index = index;
+            altered.count = count;
+            bool same = index == 290 && count == 300;
+            assert_int_equal(dsmr_hash_merkle_check(&altered, &root, &ids[290]),
+                             same ? DSMR_OK : DSMR_ERR_TX_MERKLE_PROOF);
+        }
+    }
+    static const uint32_t lengths[] = {0, 1, 200, UINT32_MAX};
+    for (size_t i = 0; i < 4; i++) {
+        altered = proof;
+        altered.hashes_count = lengths[i];
+        assert_int_equal(dsmr_hash_merkle_check(&altered, &root, &ids[290]),
+                         DSMR_ERR_TX_MERKLE_PROOF);
+    }
+    altered = proof;
+    altered.hashes_count++;
+    assert_int_equal(dsmr_hash_merkle_check(&altered, &root, &ids[290]), DSMR_ERR_TX_MERKLE_PROOF);
+    memset(&altered, 0xff, sizeof(altered));
+    assert_int_equal(dsmr_hash_merkle_check(&altered, &root, &ids[290]), DSMR_ERR_TX_MERKLE_PROOF);
+    altered.hashes_count = DSMR_MERKLE_LEVELS_MAX * (DSMR_MERKLE_ARITY - 1);
+    altered.index = UINT32_MAX - 1;
+    assert_int_equal(dsmr_hash_merkle_check(&altered, &root, &ids[290]), DSMR_ERR_TX_MERKLE_PROOF);
+    memset(&altered, 0, sizeof(altered));
+    assert_int_equal(dsmr_hash_merkle_check(&altered, &root, &ids[290]), DSMR_ERR_TX_MERKLE_PROOF);
+    free(ids);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_examples),
+        cmocka_unit_test(roots_equal_the_definition),
+        cmocka_unit_test(root_depends_on_order_and_count),
+        cmocka_unit_test(every_place_can_be_proved),
+        cmocka_unit_test(proof_of_a_full_chunk_is_small),
+        cmocka_unit_test(altered_proofs_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
