@@ -7,6 +7,7 @@ if(APP_COMMON)
   add_library(dsmr_app STATIC ${APP_COMMON})
   target_link_libraries(dsmr_app PUBLIC dsmr_driver dsmr_vm dsmr_store dsmr_host dsmr_net dsmr_api
     dsmr_client yaml)
+  target_compile_definitions(dsmr_app PUBLIC _GNU_SOURCE DSMR_VERSION="${PROJECT_VERSION}")
   foreach(main ${APP_MAINS})
     get_filename_component(program ${main} NAME_WE)
     string(REPLACE "_main" "" program ${program})

@@ -43,7 +43,9 @@ struct param {
     uint64_t max;
 };
 #define PARAM(field, max)                                                                          \
-    {#field, offsetof(struct dsmr_params, field), sizeof(((struct dsmr_params *)0)->field), max}
+    {                                                                                              \
+#field, offsetof(struct dsmr_params, field), sizeof(((struct dsmr_params *)0)->field), max \
+    }
 static const struct param param_table[] = {
     PARAM(slot_ms, UINT32_MAX),
     PARAM(chunk_bytes_max, UINT32_MAX),
@@ -267,8 +269,7 @@ static void read_all(struct reader *r, struct dsmr_genesis *out, json_t *root)
     if (r->err == DSMR_OK)
         read_app(r, out, json_object_get(root, "app"));
     const char *why = "";
-    if (r->err == DSMR_OK &&
-        dsmr_params_check(&out->params, &why, out->validators_max) != DSMR_OK)
+    if (r->err == DSMR_OK && dsmr_params_check(&out->params, &why, out->validators_max) != DSMR_OK)
         fail(r, "params do not fit together: %s", why);
     if (r->err == DSMR_OK)
         r->err = dsmr_block_genesis(&out->block, &out->params, time_ms);
@@ -390,8 +391,8 @@ enum dsmr_err dsmr_genesis_write(char reason[DSMR_GENESIS_REASON_BYTES], const c
                   (json_int_t)params->domain.network_id, "time_ms", (json_int_t)time_ms, "params",
                   table, "validators", "from_height", 0, "set", set, "app", app);
     char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2));
-    enum dsmr_err err = text == NULL ? DSMR_ERR_NO_MEMORY
-                                     : dsmr_files_write(path, text, strlen(text), 0644);
+    enum dsmr_err err =
+        text == NULL ? DSMR_ERR_NO_MEMORY : dsmr_files_write(path, text, strlen(text), 0644);
     if (err != DSMR_OK)
         snprintf(reason, DSMR_GENESIS_REASON_BYTES, "%.300s: cannot be written: %s", path,
                  text == NULL ? "out of memory" : strerror(errno));

@@ -8,8 +8,8 @@
 static int compare_validators(const void *a, const void *b)
 {
     const struct dsmr_validator *left = a, *right = b;
-    int order = memcmp(left->public_key.bytes, right->public_key.bytes,
-                       sizeof left->public_key.bytes);
+    int order =
+        memcmp(left->public_key.bytes, right->public_key.bytes, sizeof left->public_key.bytes);
     /* Node ids decide among equal keys, so that the merged list is the same everywhere. */
     return order != 0 ? order
                       : memcmp(left->node_ids[0].bytes, right->node_ids[0].bytes,

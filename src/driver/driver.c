@@ -119,9 +119,11 @@ void dsmr_driver_pump(struct dsmr_driver *driver)
         driver->queue_first = (driver->queue_first + 1) % driver->queue_capacity;
         driver->queue_count--;
         bool is_taken = false;
-        if (driver->halt == DSMR_OK)
-            is_taken = item.is_bft ? dsmr_bft_effects_do(driver, &item.fx.bft)
-                                   : dsmr_core_effects_do(driver, &item.fx.core);
+        /* Batches go home even at the end: their submitters own them. */
+        bool is_owed = !item.is_bft && item.fx.core.kind == DSMR_FX_SUBMITTED;
+        if (driver->halt == DSMR_OK || is_owed)
+            is_taken = item.is_bft ? dsmr_bft_bridge_do(driver, &item.fx.bft)
+                                   : dsmr_core_bridge_do(driver, &item.fx.core);
         if (!is_taken)
             clear_item(&item);
     }
@@ -389,6 +391,14 @@ enum dsmr_err dsmr_driver_halted(const struct dsmr_driver *driver, const char **
 {
     *reason = driver->halt_reason;
     return driver->halt;
+}
+
+void dsmr_driver_close(struct dsmr_driver *driver)
+{
+    if (driver->halt == DSMR_OK) {
+        driver->halt = DSMR_ERR_CLOSED;
+        driver->halt_reason = "closed";
+    }
 }
 
 uint32_t dsmr_driver_outstanding(const struct dsmr_driver *driver)

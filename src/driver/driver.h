@@ -75,6 +75,8 @@ void dsmr_driver_tick(struct dsmr_driver *driver);
 uint64_t dsmr_driver_deadline_ms(const struct dsmr_driver *driver);
 /* OK while it runs; else why it has halted: HALTED, IO, DISK_FULL. The owner leaves the loop. */
 enum dsmr_err dsmr_driver_halted(const struct dsmr_driver *driver, const char **reason);
+/* No effect is done from here on; results of what is on its way are still taken. For shutdown. */
+void dsmr_driver_close(struct dsmr_driver *driver);
 /* Tasks given to workers and the store that have not come back. */
 uint32_t dsmr_driver_outstanding(const struct dsmr_driver *driver);
 void dsmr_driver_check(const struct dsmr_driver *driver);

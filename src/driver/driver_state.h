@@ -70,8 +70,6 @@ struct dsmr_driver {
     bool is_disk_low;
     bool is_started;
     uint32_t peers_up;
-    uint64_t peers_epoch; /* epoch whose validators the net serves */
-    bool has_peers_epoch;
     enum dsmr_err halt;
     const char *halt_reason;
     struct dsmr_driver_published published;
@@ -94,10 +92,12 @@ void dsmr_driver_broadcast(struct dsmr_driver *driver, const struct dsmr_validat
                            enum dsmr_msg_class cls, struct dsmr_buf *head, struct dsmr_buf *owner,
                            const uint8_t *body, uint32_t body_len);
 
-/* core_effects.c, bft_effects.c: do one effect; true if they took over what it holds */
-bool dsmr_core_effects_do(struct dsmr_driver *driver, struct dsmr_effect *fx);
-bool dsmr_bft_effects_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx);
-extern const struct dsmr_engine_ops dsmr_bft_effects_engine;
+/* core_bridge.c, bft_bridge.c: do one effect; true if they took over what it holds */
+/* Tells the net whom to serve. */
+void dsmr_core_bridge_update_peers(struct dsmr_driver *driver);
+bool dsmr_core_bridge_do(struct dsmr_driver *driver, struct dsmr_effect *fx);
+bool dsmr_bft_bridge_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx);
+extern const struct dsmr_engine_ops dsmr_bft_bridge_engine;
 
 /* crypto_tasks.c: work for the worker threads. They take over the effect. */
 void dsmr_crypto_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx);

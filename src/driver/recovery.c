@@ -178,7 +178,7 @@ static enum dsmr_err new_engine(struct dsmr_driver *driver, uint64_t last_height
     driver->config.bft.last_accepted = NULL;
     driver->config.bft.finalization = NULL;
     dsmr_block_unref(last);
-    driver->config.engine = (struct dsmr_engine){.self = driver, .ops = &dsmr_bft_effects_engine};
+    driver->config.engine = (struct dsmr_engine){.self = driver, .ops = &dsmr_bft_bridge_engine};
     return driver->bft == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
 }
 
@@ -243,6 +243,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
         return err;
     }
     driver->is_started = true;
+    dsmr_core_bridge_update_peers(driver);
     struct dsmr_event event = {.kind = DSMR_EV_START};
     event.u.start.state_root = head.state_root;
     event.u.start.executed_height = head.height;

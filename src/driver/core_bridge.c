@@ -1,4 +1,4 @@
-/* core_effects.c - does what the core asks for. */
+/* core_bridge.c - does what the core asks for. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@ static const struct dsmr_engine *engine_of(const struct dsmr_driver *driver)
 
 /* The net serves the validators of the current and the past epochs; the built-in engine's whole
  * schedule, so that the next set can connect before its turn. */
-static void update_peers(struct dsmr_driver *driver)
+void dsmr_core_bridge_update_peers(struct dsmr_driver *driver)
 {
     struct dsmr_node_id *peers = NULL;
     uint32_t count = 0, capacity = 0;
@@ -46,7 +46,7 @@ static void want_set(struct dsmr_driver *driver, uint64_t epoch)
     event.u.set = set;
     dsmr_driver_core_event(driver, &event);
     dsmr_validator_set_unref(set);
-    update_peers(driver);
+    dsmr_core_bridge_update_peers(driver);
 }
 
 static void submitted(struct dsmr_driver *driver, const struct dsmr_effect *fx)
@@ -121,7 +121,7 @@ static void answer(struct dsmr_driver *driver, const struct dsmr_effect *fx)
     }
 }
 
-bool dsmr_core_effects_do(struct dsmr_driver *driver, struct dsmr_effect *fx)
+bool dsmr_core_bridge_do(struct dsmr_driver *driver, struct dsmr_effect *fx)
 {
     const struct dsmr_engine *engine = engine_of(driver);
     switch (fx->kind) {

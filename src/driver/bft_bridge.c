@@ -1,4 +1,4 @@
-/* bft_effects.c - does what the built-in engine asks for, and is the core's engine in its name. */
+/* bft_bridge.c - does what the built-in engine asks for, and is the core's engine in its name. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -37,7 +37,7 @@ static void ready(void *self, bool is_ready)
     dsmr_driver_bft_event(self, &event);
 }
 
-const struct dsmr_engine_ops dsmr_bft_effects_engine = {
+const struct dsmr_engine_ops dsmr_bft_bridge_engine = {
     .built = built, .verdict = verdict, .accepted = accepted, .ready = ready};
 
 static void send(struct dsmr_driver *driver, const struct dsmr_bft_effect *fx)
@@ -64,7 +64,7 @@ static void accept(struct dsmr_driver *driver, const struct dsmr_bft_effect *fx)
     dsmr_driver_accept(driver, fx->request_id, &fx->u.block.block->id);
 }
 
-bool dsmr_bft_effects_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx)
+bool dsmr_bft_bridge_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx)
 {
     switch (fx->kind) {
     case DSMR_BFT_FX_SEND:

@@ -1,0 +1,477 @@
+#include "app/daemon.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "app/application.h"
+#include "app/exit_codes.h"
+#include "app/genesis.h"
+#include "app/node_config.h"
+#include "base/bytes.h"
+#include "base/metrics.h"
+#include "crypto/hash.h"
+#include "driver/driver.h"
+#include "host/file_signer.h"
+#include "host/home_lock.h"
+#include "host/host_clock.h"
+#include "host/host_inbox.h"
+#include "host/os_random.h"
+#include "host/signals.h"
+#include "host/stderr_log.h"
+#include "host/workers.h"
+#include "net/tcp_net.h"
+#include "net/tls_identity.h"
+#include "store/lmdb_store.h"
+
+struct daemon {
+    const struct dsmr_cli_values *values;
+    const struct dsmr_home *home;
+    struct dsmr_home_lock lock;
+    bool is_locked;
+    struct dsmr_signals signals;
+    bool has_signals;
+    struct dsmr_stderr_log log;
+    struct dsmr_metrics metrics;
+    struct dsmr_genesis genesis;
+    bool has_genesis;
+    struct dsmr_app app;
+    struct dsmr_file_signer *signer;
+    struct dsmr_tls_identity *identity;
+    struct dsmr_host_inbox *inbox;
+    struct dsmr_workers *workers;
+    struct dsmr_lmdb_store *store;
+    struct dsmr_driver *driver;
+    struct dsmr_api *api;
+    struct dsmr_tcp_net *net;
+    struct dsmr_node_config_peer *peers;
+    uint32_t peers_count;
+    atomic_bool is_stopping;
+};
+
+static const char *text(const struct daemon *d, const char *name)
+{
+    return dsmr_cli_text(d->values, name);
+}
+
+static int exit_code_of(enum dsmr_err err)
+{
+    switch (err) {
+    case DSMR_OK:
+    case DSMR_ERR_CLOSED:
+        return DSMR_EXIT_OK;
+    case DSMR_ERR_HALTED:
+        return DSMR_EXIT_HALTED;
+    case DSMR_ERR_DISK_FULL:
+        return DSMR_EXIT_DISK_LOW;
+    case DSMR_ERR_IO:
+        return DSMR_EXIT_IO;
+    case DSMR_ERR_CORRUPT:
+    case DSMR_ERR_NEWER_FORMAT:
+        return DSMR_EXIT_DATA;
+    case DSMR_ERR_CONFIG:
+    case DSMR_ERR_LIMIT:
+    case DSMR_ERR_LOCKED:
+        return DSMR_EXIT_CONFIG;
+    case DSMR_ERR_UNAVAILABLE:
+        return DSMR_EXIT_UNAVAILABLE;
+    default:
+        return DSMR_EXIT_INTERNAL;
+    }
+}
+
+static void on_signal(void *ctx, int number)
+{
+    struct daemon *d = ctx;
+    (void)number;
+    atomic_store(&d->is_stopping, true);
+    dsmr_host_inbox_wake(d->inbox);
+}
+
+/* ---- start, in the order in which things can go wrong cheaply ---- */
+
+static int open_log(struct daemon *d)
+{
+    const char *reason = "";
+    size_t format = (size_t)dsmr_cli_number(d->values, "log-format");
+    if (dsmr_stderr_log_init(&d->log, &reason, text(d, "log-level"),
+                             (enum dsmr_stderr_log_format)format, STDERR_FILENO,
+                             dsmr_host_clock()) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "log-level: %s", reason);
+    return -1;
+}
+
+static int take_lock(struct daemon *d)
+{
+    char path[PATH_MAX];
+    int64_t holder = 0;
+    dsmr_home_path(path, d->home, "data/lock");
+    enum dsmr_err err = dsmr_home_lock_take(&d->lock, &holder, path);
+    if (err == DSMR_ERR_LOCKED)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
+                             "%s is in use by process %" PRId64 ": stop it first", d->home->path,
+                             holder);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_IO, "%s: cannot be locked: %s", path,
+                             strerror(errno));
+    d->is_locked = true;
+    return -1;
+}
+
+static int open_keys(struct daemon *d)
+{
+    char path[PATH_MAX], certificate[PATH_MAX];
+    char reason[DSMR_KEY_FILE_REASON_BYTES] = "";
+    char tls_reason[DSMR_TLS_IDENTITY_REASON_BYTES] = "";
+    dsmr_home_path(path, d->home, "keys/bls.key");
+    enum dsmr_err err = dsmr_file_signer_open(&d->signer, reason, path);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "%s", reason);
+    dsmr_home_path(path, d->home, "keys/tls.key");
+    dsmr_home_path(certificate, d->home, "keys/tls.crt");
+    err = dsmr_tls_identity_open(&d->identity, tls_reason, path, certificate);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "%s", tls_reason);
+    return -1;
+}
+
+static int open_genesis(struct daemon *d)
+{
+    char path[PATH_MAX], reason[DSMR_GENESIS_REASON_BYTES] = "out of memory";
+    dsmr_home_path(path, d->home, "config/genesis.json");
+    enum dsmr_err err = dsmr_genesis_load(&d->genesis, reason, path);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s", reason);
+    d->has_genesis = true;
+    if (dsmr_application_new(&d->app, d->genesis.app_name, &d->genesis.params.domain) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s: app.name \"%s\" is not known: %s",
+                             path, d->genesis.app_name, dsmr_application_names());
+    return -1;
+}
+
+static int open_peers(struct daemon *d)
+{
+    uint32_t bad = 0;
+    d->peers = calloc(DSMR_NODE_CONFIG_PEERS_MAX, sizeof *d->peers);
+    if (d->peers == NULL)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
+    if (text(d, "peers") != NULL &&
+        dsmr_node_config_peers(d->peers, &d->peers_count, &bad, DSMR_NODE_CONFIG_PEERS_MAX,
+                               text(d, "peers")) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "peers: entry %u is not NODEID@HOST:PORT",
+                             bad);
+    return -1;
+}
+
+static int open_store(struct daemon *d)
+{
+    char path[PATH_MAX];
+    dsmr_home_path(path, d->home, "data");
+    uint64_t map_bytes = dsmr_cli_number(d->values, "store-map-bytes");
+    struct dsmr_host_inbox_config inbox;
+    dsmr_host_inbox_config_default(&inbox);
+    d->inbox = dsmr_host_inbox_new(&inbox);
+    if (d->inbox == NULL)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
+    if (dsmr_signals_init(&d->signals, on_signal, d) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "signals cannot be received");
+    d->has_signals = true;
+    struct dsmr_inbox port = dsmr_host_inbox_port(d->inbox);
+    d->workers = dsmr_workers_new(&port, (uint32_t)dsmr_cli_number(d->values, "workers"));
+    if (d->workers == NULL)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "threads cannot be started");
+    struct dsmr_lmdb_store_config store = {.directory = path,
+                                           .inbox = port,
+                                           .log = dsmr_stderr_log_port(&d->log),
+                                           .metrics = &d->metrics,
+                                           .consensus_map_bytes = map_bytes,
+                                           .state_map_bytes = map_bytes};
+    enum dsmr_err err = dsmr_lmdb_store_open(&d->store, &store);
+    if (err == DSMR_ERR_NEWER_FORMAT)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_DATA,
+                             "%s was written by a newer version of this program", path);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s: store cannot be opened: %s", path,
+                             dsmr_err_text(err));
+    return -1;
+}
+
+static int read_fee_recipient(struct daemon *d, struct dsmr_address *out)
+{
+    const char *hex = text(d, "fee-recipient");
+    memset(out, 0, sizeof *out);
+    if (hex != NULL && dsmr_hex_decode(out->bytes, sizeof out->bytes, hex, strlen(hex)) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
+                             "fee-recipient must be 64 hexadecimal digits");
+    return -1;
+}
+
+static int open_driver(struct daemon *d)
+{
+    struct dsmr_driver_config config;
+    memset(&config, 0, sizeof config);
+    int code = read_fee_recipient(d, &config.node.fee_recipient);
+    if (code >= 0)
+        return code;
+    uint64_t seed;
+    dsmr_os_random((uint8_t *)&seed, sizeof seed);
+    config.node.params = d->genesis.params;
+    config.node.node_id = d->identity->node_id;
+    config.node.seed = seed;
+    config.node.validators_max = d->genesis.validators_max;
+    config.node.mempool_bytes_max = dsmr_cli_number(d->values, "mempool-bytes");
+    config.node.mempool_txs_max = (uint32_t)dsmr_cli_number(d->values, "mempool-txs");
+    config.node.chunk_cache_bytes_max = dsmr_cli_number(d->values, "chunk-cache-bytes");
+    config.node.retry_ms = (uint32_t)dsmr_cli_number(d->values, "retry");
+    config.node.fetch_timeout_ms = (uint32_t)dsmr_cli_number(d->values, "fetch-timeout");
+    config.node.fetches_max = 32;
+    config.node.can_produce = !dsmr_cli_flag(d->values, "follow");
+    config.bft.params = d->genesis.params;
+    config.bft.node_id = d->identity->node_id;
+    config.bft.schedule = d->genesis.schedule;
+    config.bft.schedule_count = d->genesis.schedule_count;
+    config.bft.view_timeout_ms = (uint32_t)dsmr_cli_number(d->values, "view-timeout");
+    config.bft.view_timeout_max_ms = config.bft.view_timeout_ms * 32u;
+    config.bft.retry_ms = config.node.retry_ms;
+    config.bft.seed = seed + 1;
+    config.genesis = d->genesis.block;
+    config.app_genesis = d->genesis.app_json;
+    config.app_genesis_len = strlen(d->genesis.app_json);
+    config.disk_low_bytes = dsmr_cli_number(d->values, "disk-low-bytes");
+    config.submits_max = 1024;
+    config.submit_bytes_max = config.node.mempool_bytes_max;
+    config.store = dsmr_lmdb_store_port(d->store);
+    config.kv = dsmr_lmdb_store_kv(d->store);
+    config.work = dsmr_workers_port(d->workers);
+    config.clock = dsmr_host_clock();
+    config.validators = dsmr_genesis_validators(&d->genesis);
+    config.signer = dsmr_file_signer_port(d->signer);
+    config.app = d->app;
+    config.log = dsmr_stderr_log_port(&d->log);
+    config.bls = &dsmr_bls_real;
+    config.metrics = &d->metrics;
+    if (dsmr_driver_new(&d->driver, &config) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
+    return -1;
+}
+
+static void tx_id(struct dsmr_id *out, const void *bytes, size_t len)
+{
+    dsmr_hash(out, bytes, len);
+}
+
+#define HOSTS_MAX 16u
+
+static int open_api(struct daemon *d)
+{
+    struct dsmr_api_config config;
+    struct dsmr_node_config_address http, submit;
+    char names[512];
+    const char *hosts[HOSTS_MAX];
+    uint32_t hosts_count = 0;
+    if (dsmr_node_config_address(&http, text(d, "http-address")) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "http-address must be HOST:PORT");
+    if (dsmr_node_config_address(&submit, text(d, "submit-address")) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "submit-address must be HOST:PORT");
+    snprintf(names, sizeof names, "%s", text(d, "http-hosts") == NULL ? "" : text(d, "http-hosts"));
+    char *rest = NULL;
+    for (char *name = strtok_r(names, ",", &rest); name != NULL && hosts_count < HOSTS_MAX;
+         name = strtok_r(NULL, ",", &rest))
+        hosts[hosts_count++] = name;
+    dsmr_api_config_default(&config);
+    config.http_address = http.host;
+    config.http_port = http.port;
+    config.submit_address = submit.host;
+    config.submit_port = submit.port;
+    config.allow_remote = dsmr_cli_flag(d->values, "allow-remote");
+    config.hosts = hosts;
+    config.hosts_count = hosts_count;
+    config.domain = d->genesis.params.domain;
+    config.app_name = d->app.ops->name;
+    config.version = DSMR_VERSION;
+    config.tx_id = tx_id;
+    config.clock = dsmr_host_clock();
+    config.log = dsmr_stderr_log_port(&d->log);
+    config.metrics = &d->metrics;
+    d->api = dsmr_api_new(&config);
+    if (d->api == NULL)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
+    struct dsmr_feed feed = dsmr_api_feed(d->api);
+    dsmr_driver_set_feed(d->driver, &feed);
+    return -1;
+}
+
+static int open_net(struct daemon *d)
+{
+    struct dsmr_node_config_address p2p;
+    if (dsmr_node_config_address(&p2p, text(d, "p2p-address")) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "p2p-address must be HOST:PORT");
+    struct dsmr_tcp_net_address *addresses = calloc(d->peers_count + 1u, sizeof *addresses);
+    if (addresses == NULL)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
+    for (uint32_t i = 0; i < d->peers_count; i++) {
+        addresses[i].node_id = d->peers[i].node_id;
+        addresses[i].host = d->peers[i].host;
+        addresses[i].port = d->peers[i].port;
+    }
+    struct dsmr_tcp_net_config config;
+    memset(&config, 0, sizeof config);
+    dsmr_tcp_net_limits_default(&config.limits);
+    config.limits.message_bytes_max = dsmr_params_message_bytes_max(&d->genesis.params);
+    config.listen_host = p2p.host;
+    config.listen_port = p2p.port;
+    config.identity = d->identity;
+    config.domain = d->genesis.params.domain;
+    config.addresses = addresses;
+    config.addresses_count = d->peers_count;
+    config.inbox = dsmr_host_inbox_port(d->inbox);
+    config.handler = dsmr_driver_net_handler();
+    config.metrics = &d->metrics;
+    config.log = dsmr_stderr_log_port(&d->log);
+    dsmr_os_random((uint8_t *)&config.seed, sizeof config.seed);
+    char reason[DSMR_TCP_NET_REASON_BYTES] = "";
+    enum dsmr_err err = dsmr_tcp_net_open(&d->net, reason, &config);
+    free(addresses);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s", reason);
+    if (dsmr_host_inbox_add_listener(d->inbox, dsmr_tcp_net_resume, d->net) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "too many listeners");
+    struct dsmr_net port = dsmr_tcp_net_port(d->net);
+    dsmr_driver_set_net(d->driver, &port);
+    return -1;
+}
+
+static int start_node(struct daemon *d)
+{
+    enum dsmr_err err = dsmr_driver_recover(d->driver);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s cannot be recovered: %s",
+                             d->home->path, dsmr_err_text(err));
+    const char *reason = "";
+    struct dsmr_query query = dsmr_driver_query_port(d->driver);
+    struct dsmr_submit submit = dsmr_driver_submit_port(d->driver);
+    err = dsmr_api_start(d->api, &reason, &query, &submit);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s", reason);
+    return -1;
+}
+
+static int start(struct daemon *d)
+{
+    static int (*const steps[])(struct daemon *) = {
+        open_log,   take_lock,   open_keys, open_genesis, open_peers,
+        open_store, open_driver, open_api,  open_net,     start_node};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        int code = steps[i](d);
+        if (code >= 0)
+            return code;
+    }
+    return -1;
+}
+
+/* Others read this line: the localnet, scripts, tests. */
+static void announce(const struct daemon *d)
+{
+    char node_id[2 * sizeof d->identity->node_id.bytes + 1], chain_id[65];
+    dsmr_hex_encode(node_id, d->identity->node_id.bytes, sizeof d->identity->node_id.bytes);
+    dsmr_hex_encode(chain_id, d->genesis.params.domain.chain_id.bytes, 32);
+    if (dsmr_cli_flag(d->values, "json"))
+        printf("{\"event\":\"started\",\"home\":\"%s\",\"pid\":%d,\"node_id\":\"%s\","
+               "\"chain_id\":\"%s\",\"p2p_port\":%u,\"http_port\":%u,\"submit_port\":%u}\n",
+               d->home->path, (int)getpid(), node_id, chain_id, dsmr_tcp_net_listen_port(d->net),
+               dsmr_api_http_port(d->api), dsmr_api_submit_port(d->api));
+    else
+        printf("node %s on chain %.16s: peers on port %u, HTTP on port %u, submit stream on port "
+               "%u\n",
+               node_id, chain_id, dsmr_tcp_net_listen_port(d->net), dsmr_api_http_port(d->api),
+               dsmr_api_submit_port(d->api));
+    fflush(stdout);
+}
+
+static void run_tasks(struct daemon *d, uint64_t deadline_ms)
+{
+    struct dsmr_task *task = dsmr_host_inbox_pop(d->inbox, deadline_ms);
+    while (task != NULL) {
+        struct dsmr_task *next = task->next;
+        dsmr_driver_task(d->driver, task);
+        task = next;
+    }
+}
+
+static int run(struct daemon *d)
+{
+    struct dsmr_clock clock = dsmr_host_clock();
+    const char *reason = NULL;
+    while (!atomic_load(&d->is_stopping) && dsmr_driver_halted(d->driver, &reason) == DSMR_OK) {
+        uint64_t deadline_ms = dsmr_driver_deadline_ms(d->driver);
+        if (deadline_ms <= clock.ops->mono_ms(clock.self))
+            dsmr_driver_tick(d->driver);
+        else
+            run_tasks(d, deadline_ms);
+    }
+    enum dsmr_err err = dsmr_driver_halted(d->driver, &reason);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(d->values, exit_code_of(err), "halted: %s", reason);
+    return DSMR_EXIT_OK;
+}
+
+/* Doors first, then what works behind them; everything that is on its way comes home. */
+static void stop(struct daemon *d)
+{
+    if (d->has_signals)
+        dsmr_signals_close(&d->signals);
+    if (d->inbox != NULL)
+        dsmr_host_inbox_close(d->inbox);
+    if (d->api != NULL)
+        dsmr_api_stop(d->api);
+    dsmr_tcp_net_close(d->net);
+    if (d->driver != NULL) {
+        struct dsmr_net none = {NULL, NULL};
+        dsmr_driver_set_net(d->driver, &none);
+        dsmr_driver_close(d->driver);
+    }
+    dsmr_workers_free(d->workers); /* completes what it has */
+    dsmr_lmdb_store_close(d->store);
+    if (d->driver != NULL)
+        run_tasks(d, 0);
+    while (d->driver != NULL && dsmr_driver_outstanding(d->driver) > 0)
+        run_tasks(d, 0);
+    dsmr_driver_free(d->driver);
+    dsmr_api_free(d->api);
+    dsmr_host_inbox_free(d->inbox);
+    if (d->app.ops != NULL)
+        d->app.ops->free(d->app.self);
+    dsmr_file_signer_free(d->signer);
+    dsmr_tls_identity_free(d->identity);
+    if (d->has_genesis)
+        dsmr_genesis_close(&d->genesis);
+    free(d->peers);
+    if (d->is_locked)
+        dsmr_home_lock_drop(&d->lock);
+}
+
+int dsmr_daemon_run(struct dsmr_cli_values *values, const struct dsmr_home *home)
+{
+    /* A handful of arenas is enough for our few threads; the default of eight a core is memory
+     * that an idle node would hold for nothing. */
+    mallopt(M_ARENA_MAX, 4);
+    struct daemon *d = calloc(1, sizeof *d);
+    if (d == NULL)
+        return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");
+    d->values = values;
+    d->home = home;
+    int code = start(d);
+    if (code < 0) {
+        announce(d);
+        code = run(d);
+    }
+    stop(d);
+    free(d);
+    return code;
+}

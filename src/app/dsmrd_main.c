@@ -1,0 +1,242 @@
+/* dsmrd_main.c - the node. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app/cli_options.h"
+#include "app/daemon.h"
+#include "app/exit_codes.h"
+#include "app/files.h"
+#include "app/inspect.h"
+#include "app/node_config.h"
+#include "app/testnet.h"
+#include "base/bytes.h"
+
+static int open_home(const struct dsmr_cli_values *values, struct dsmr_home *home)
+{
+    if (dsmr_home_init(home, dsmr_cli_text(values, "home")) != DSMR_OK)
+        return dsmr_cli_fail(values, DSMR_EXIT_CONFIG,
+                             "home: set --home to a path that is not too long");
+    return -1;
+}
+
+static int run_start(const struct dsmr_cli_values *values)
+{
+    /* values borrows from the table; the file's part is merged into a copy. */
+    static struct dsmr_cli_values merged;
+    static struct dsmr_home home;
+    merged = *values;
+    int code = open_home(&merged, &home);
+    if (code < 0)
+        code = dsmr_node_config_merge(&merged, &home);
+    return code >= 0 ? code : dsmr_daemon_run(&merged, &home);
+}
+
+static int run_init(const struct dsmr_cli_values *values)
+{
+    struct dsmr_home home;
+    struct dsmr_genesis_member member;
+    char reason[DSMR_HOME_REASON_BYTES] = "", path[PATH_MAX], node_id[41], key[97], proof[193];
+    int code = open_home(values, &home);
+    if (code >= 0)
+        return code;
+    memset(&member, 0, sizeof member);
+    enum dsmr_err err = dsmr_home_make_keys(&member, reason, &home);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
+                             reason);
+    dsmr_home_path(path, &home, "config/config.yaml");
+    FILE *existing = fopen(path, "r");
+    if (existing != NULL)
+        fclose(existing); /* what the operator wrote stays */
+    else if (dsmr_node_config_write(&home, NULL, 0) != DSMR_OK)
+        return dsmr_cli_fail(values, DSMR_EXIT_IO, "%s: cannot be written: %s", path,
+                             strerror(errno));
+    dsmr_hex_encode(node_id, member.node_id.bytes, sizeof member.node_id.bytes);
+    dsmr_hex_encode(key, member.key.bytes, sizeof member.key.bytes);
+    dsmr_hex_encode(proof, member.proof.bytes, sizeof member.proof.bytes);
+    if (dsmr_cli_flag(values, "json"))
+        printf("{\"home\":\"%s\",\"node_id\":\"%s\",\"bls_public_key\":\"%s\","
+               "\"proof_of_possession\":\"%s\"}\n",
+               home.path, node_id, key, proof);
+    else
+        printf("home                 %s\nnode id              %s\nBLS public key       %s\n"
+               "proof of possession  %s\nPut a genesis.json into %s/config, then: dsmrd start "
+               "--home %s\n",
+               home.path, node_id, key, proof, home.path, home.path);
+    return DSMR_EXIT_OK;
+}
+
+static int run_testnet(const struct dsmr_cli_values *values)
+{
+    struct dsmr_testnet_config config;
+    char reason[DSMR_HOME_REASON_BYTES] = "";
+    struct timespec now;
+    memset(&config, 0, sizeof config);
+    clock_gettime(CLOCK_REALTIME, &now);
+    config.directory = dsmr_cli_text(values, "o");
+    config.validators = (uint32_t)dsmr_cli_number(values, "v");
+    config.followers = (uint32_t)dsmr_cli_number(values, "n");
+    if (config.validators + config.followers > DSMR_TESTNET_NODES_MAX)
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "at most %u nodes", DSMR_TESTNET_NODES_MAX);
+    config.node_prefix = dsmr_cli_text(values, "node-dir-prefix");
+    config.hostname_prefix = dsmr_cli_text(values, "hostname-prefix");
+    config.address = dsmr_cli_text(values, "starting-ip-address");
+    config.is_local = config.hostname_prefix == NULL && config.address == NULL;
+    config.app = dsmr_cli_text(values, "app");
+    config.accounts = (uint32_t)dsmr_cli_number(values, "accounts");
+    config.network_id = (uint32_t)dsmr_cli_number(values, "network-id");
+    config.slot_ms = (uint32_t)dsmr_cli_number(values, "slot");
+    config.retention_ms = UINT64_MAX;
+    config.time_ms = (uint64_t)now.tv_sec * 1000u;
+    for (uint32_t i = 0; i < config.validators + config.followers; i++)
+        for (uint32_t k = 0; k < 3; k++)
+            config.ports[i][k] =
+                (uint16_t)(dsmr_cli_number(values, "port") + k + (config.is_local ? 10u * i : 0u));
+    enum dsmr_err err = dsmr_testnet_make(reason, &config);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
+                             reason);
+    if (dsmr_cli_flag(values, "json"))
+        printf("{\"directory\":\"%s\",\"validators\":%u,\"followers\":%u}\n", config.directory,
+               config.validators, config.followers);
+    else
+        printf("%u validators and %u followers in %s; start each with: dsmrd start --home "
+               "%s/%sN\n",
+               config.validators, config.followers, config.directory, config.directory,
+               config.node_prefix);
+    return DSMR_EXIT_OK;
+}
+
+static int run_config_check(const struct dsmr_cli_values *values)
+{
+    static struct dsmr_cli_values merged;
+    static struct dsmr_home home;
+    struct dsmr_genesis genesis;
+    char path[PATH_MAX], reason[DSMR_GENESIS_REASON_BYTES] = "out of memory";
+    merged = *values;
+    int code = open_home(&merged, &home);
+    if (code < 0)
+        code = dsmr_node_config_merge(&merged, &home);
+    if (code >= 0)
+        return code;
+    dsmr_home_path(path, &home, "config/genesis.json");
+    if (dsmr_genesis_load(&genesis, reason, path) != DSMR_OK)
+        return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s", reason);
+    char chain_id[65];
+    dsmr_hex_encode(chain_id, genesis.params.domain.chain_id.bytes, 32);
+    if (dsmr_cli_flag(values, "json"))
+        printf("{\"ok\":true,\"chain_id\":\"%s\",\"network_id\":%u,\"validator_sets\":%u,"
+               "\"app\":\"%s\"}\n",
+               chain_id, genesis.params.domain.network_id, genesis.schedule_count,
+               genesis.app_name);
+    else
+        printf("config and genesis are good: chain %s, network %u, %u validator set(s), app %s\n",
+               chain_id, genesis.params.domain.network_id, genesis.schedule_count,
+               genesis.app_name);
+    dsmr_genesis_close(&genesis);
+    return DSMR_EXIT_OK;
+}
+
+static int run_keys(const struct dsmr_cli_values *values)
+{
+    struct dsmr_home home;
+    struct dsmr_genesis_member member;
+    char reason[DSMR_HOME_REASON_BYTES] = "", path[PATH_MAX], node_id[41], key[97], proof[193];
+    int code = open_home(values, &home);
+    if (code >= 0)
+        return code;
+    dsmr_home_path(path, &home, "keys/bls.key");
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s: %s; make it with: dsmrd init", path,
+                             strerror(errno));
+    fclose(file);
+    memset(&member, 0, sizeof member);
+    if (dsmr_home_make_keys(&member, reason, &home) != DSMR_OK)
+        return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s", reason);
+    dsmr_hex_encode(node_id, member.node_id.bytes, sizeof member.node_id.bytes);
+    dsmr_hex_encode(key, member.key.bytes, sizeof member.key.bytes);
+    dsmr_hex_encode(proof, member.proof.bytes, sizeof member.proof.bytes);
+    if (dsmr_cli_flag(values, "json"))
+        printf("{\"node_id\":\"%s\",\"bls_public_key\":\"%s\",\"proof_of_possession\":\"%s\"}\n",
+               node_id, key, proof);
+    else
+        printf("node id              %s\nBLS public key       %s\nproof of possession  %s\n",
+               node_id, key, proof);
+    return DSMR_EXIT_OK;
+}
+
+static int run_inspect(const struct dsmr_cli_values *values)
+{
+    struct dsmr_home home;
+    int code = open_home(values, &home);
+    return code >= 0 ? code : dsmr_inspect_run(values, &home);
+}
+
+static int run_version(const struct dsmr_cli_values *values)
+{
+    if (dsmr_cli_flag(values, "json"))
+        printf("{\"program\":\"dsmrd\",\"version\":\"%s\"}\n", DSMR_VERSION);
+    else
+        printf("dsmrd %s\n", DSMR_VERSION);
+    return DSMR_EXIT_OK;
+}
+
+static const struct dsmr_cli_option common_options[] = {
+    {"home", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "the node's folder (default: .dsmr in the user's home)"},
+    {"json", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "print facts as JSON"},
+};
+
+static const struct dsmr_cli_option testnet_options[] = {
+    {"v", "N", DSMR_CLI_NUMBER, 1, DSMR_TESTNET_NODES_MAX, NULL, "4", "validators"},
+    {"n", "N", DSMR_CLI_NUMBER, 0, DSMR_TESTNET_NODES_MAX, NULL, "0",
+     "nodes that are not validators"},
+    {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet", "where everything is written"},
+    {"node-dir-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, "node", "names of the homes"},
+    {"hostname-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "peers are reached as NAME0, NAME1, ... instead of by address"},
+    {"starting-ip-address", "IP", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "address of the first node, the next one higher each (default: all on 127.0.0.1, with ports "
+     "of their own)"},
+    {"port", "N", DSMR_CLI_NUMBER, 1024, 64000, NULL, "26656",
+     "first port: p2p, then HTTP, then the submit stream"},
+    {"app", "NAME", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "transfers", "the application"},
+    {"accounts", "N", DSMR_CLI_NUMBER, 1, 100000, NULL, "16", "funded accounts"},
+    {"network-id", "N", DSMR_CLI_NUMBER, 0, UINT32_MAX, NULL, "1337", "number of the network"},
+    {"slot", "TIME", DSMR_CLI_DURATION, 10, 60000, NULL, "100ms",
+     "a validator makes at most one chunk per slot"},
+};
+
+int main(int argc, char **argv)
+{
+    const struct dsmr_cli_verb verbs[] = {
+        {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init},
+        {"start", NULL, "run the node of a home", 0, 0, dsmr_node_config_options,
+         dsmr_node_config_options_count, run_start},
+        {"testnet", NULL, "write homes, genesis and funded accounts for a network", 0, 0,
+         testnet_options, sizeof testnet_options / sizeof testnet_options[0], run_testnet},
+        {"keys", NULL, "show the node id, the BLS key and its proof of possession", 0, 0, NULL, 0,
+         run_keys},
+        {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect},
+        {"config check", NULL, "check config.yaml and genesis.json without starting", 0, 0,
+         dsmr_node_config_options, dsmr_node_config_options_count, run_config_check},
+        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
+    };
+    const struct dsmr_cli_program program = {
+        .name = "dsmrd",
+        .summary = "a DSMR node with a built-in BFT engine",
+        .description =
+            "dsmrd packs transactions into chunks, has them signed by a quorum of validators, "
+            "orders certificates of chunks in blocks by a built-in BFT engine, and executes what "
+            "was ordered.",
+        .verbs = verbs,
+        .verbs_count = sizeof verbs / sizeof verbs[0],
+        .common = common_options,
+        .common_count = sizeof common_options / sizeof common_options[0]};
+    return dsmr_cli_main(&program, argc, argv);
+}

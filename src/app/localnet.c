@@ -1,0 +1,317 @@
+#include "app/localnet.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "app/cli_load.h"
+#include "app/cli_view.h"
+#include "app/exit_codes.h"
+#include "app/files.h"
+#include "app/localnet_nodes.h"
+#include "app/testnet.h"
+
+#define OPTIONS(duration, load, rate, accounts)                                                      \
+    {"validators", "N", DSMR_CLI_NUMBER,       1, DSMR_TESTNET_NODES_MAX,                            \
+     NULL,         "4", "number of validators"},                                                     \
+        {"home",                                                                                     \
+         "DIR",                                                                                      \
+         DSMR_CLI_TEXT,                                                                              \
+         0,                                                                                          \
+         0,                                                                                          \
+         NULL,                                                                                       \
+         NULL,                                                                                       \
+         "where homes, logs and accounts go, and stay (default: a temporary folder)"},               \
+        {"duration",                                                                                 \
+         "TIME",                                                                                     \
+         DSMR_CLI_DURATION,                                                                          \
+         0,                                                                                          \
+         0,                                                                                          \
+         NULL,                                                                                       \
+         duration,                                                                                   \
+         "how long the load lasts; 0 runs until interrupted"},                                       \
+        {"load",                                                                                     \
+         "KIND",                                                                                     \
+         DSMR_CLI_CHOICE,                                                                            \
+         0,                                                                                          \
+         0,                                                                                          \
+         "transfers|opaque|none",                                                                    \
+         load,                                                                                       \
+         "what is sent: signed transfers, random bytes, or nothing"},                                \
+        {"rate", "N", DSMR_CLI_NUMBER, 1, 10000000, NULL, rate, "transactions a second"},            \
+        {"tx-bytes",        "N",  DSMR_CLI_NUMBER, 32,                                               \
+         DSMR_TX_BYTES_MAX, NULL, "512",           "size of an opaque transaction"},                 \
+        {"accounts", "N",  DSMR_CLI_NUMBER, 2,                                                       \
+         100000,     NULL, accounts,        "funded accounts that send transfers"},                  \
+        {"slot",                                                                                     \
+         "TIME",                                                                                     \
+         DSMR_CLI_DURATION,                                                                          \
+         10,                                                                                         \
+         60000,                                                                                      \
+         NULL,                                                                                       \
+         "50ms",                                                                                     \
+         "a validator makes at most one chunk per slot"},                                            \
+        {"warmup",                                                                                   \
+         "TIME",                                                                                     \
+         DSMR_CLI_DURATION,                                                                          \
+         0,                                                                                          \
+         600000,                                                                                     \
+         NULL,                                                                                       \
+         "2s",                                                                                       \
+         "start of the load that rates and latencies leave out"},                                    \
+        {"workers", "N", DSMR_CLI_NUMBER, 1, 64, NULL, "1", "worker threads of each node"},          \
+        {"plain", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "plain lines instead of the live view"}, \
+    {                                                                                                \
+        "json", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",                                            \
+            "JSON lines on standard output instead of text"                                          \
+    }
+
+const struct dsmr_cli_option dsmr_localnet_options[] = {OPTIONS("0", "none", "1000", "64")};
+const size_t dsmr_localnet_options_count =
+    sizeof dsmr_localnet_options / sizeof dsmr_localnet_options[0];
+const struct dsmr_cli_option dsmr_localnet_demo_options[] = {
+    OPTIONS("30s", "transfers", "2000", "64")};
+const size_t dsmr_localnet_demo_options_count =
+    sizeof dsmr_localnet_demo_options / sizeof dsmr_localnet_demo_options[0];
+
+struct localnet {
+    const struct dsmr_cli_values *values;
+    char directory[PATH_MAX];
+    bool is_temporary;
+    struct dsmr_testnet_config testnet;
+    struct dsmr_localnet_nodes nodes;
+    struct dsmr_cli_load_config load;
+    struct dsmr_cli_load_result result;
+    struct dsmr_cli_view *view;
+    uint32_t nodes_failed;
+};
+
+static atomic_int stop_asked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_store(&stop_asked, 1);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* ---- making and starting it ---- */
+
+static int choose_directory(struct localnet *net)
+{
+    const char *home = dsmr_cli_text(net->values, "home");
+    if (home != NULL) {
+        snprintf(net->directory, sizeof net->directory, "%.*s", PATH_MAX - 256, home);
+        return -1;
+    }
+    const char *base = getenv("TMPDIR");
+    snprintf(net->directory, sizeof net->directory, "%.512s/dsmr-localnet-XXXXXX",
+             base == NULL || base[0] == 0 ? "/tmp" : base);
+    if (mkdtemp(net->directory) == NULL)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_IO, "%s: cannot be made: %s", net->directory,
+                             strerror(errno));
+    net->is_temporary = true;
+    return -1;
+}
+
+static int make(struct localnet *net)
+{
+    char reason[DSMR_HOME_REASON_BYTES] = "";
+    struct dsmr_testnet_config *testnet = &net->testnet;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    testnet->directory = net->directory;
+    testnet->validators = (uint32_t)dsmr_cli_number(net->values, "validators");
+    testnet->node_prefix = "node";
+    testnet->is_local = true;
+    /* Without load it is a chain for trying things: it moves money. */
+    testnet->app =
+        net->load.kind == DSMR_CLI_LOAD_OPAQUE && net->load.rate > 0 ? "opaque" : "transfers";
+    testnet->accounts = (uint32_t)dsmr_cli_number(net->values, "accounts");
+    testnet->network_id = 1337;
+    testnet->slot_ms = (uint32_t)dsmr_cli_number(net->values, "slot");
+    testnet->retention_ms = UINT64_MAX;
+    testnet->time_ms = (uint64_t)now.tv_sec * 1000u;
+    testnet->workers = (uint32_t)dsmr_cli_number(net->values, "workers");
+    if (dsmr_localnet_nodes_ports(testnet->ports, testnet->validators) != DSMR_OK)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE, "no free ports: %s",
+                             strerror(errno));
+    enum dsmr_err err = dsmr_testnet_make(reason, testnet);
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(net->values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO,
+                             "%s", reason);
+    return -1;
+}
+
+static int start(struct localnet *net)
+{
+    char reason[DSMR_LOCALNET_REASON_BYTES] = "";
+    net->nodes.count = net->testnet.validators;
+    for (uint32_t i = 0; i < net->nodes.count; i++)
+        dsmr_testnet_home(net->nodes.nodes[i].home, &net->testnet, i);
+    if (dsmr_localnet_nodes_start(&net->nodes, reason) != DSMR_OK)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE, "%s", reason);
+    return -1;
+}
+
+static void announce(const struct localnet *net)
+{
+    bool is_json = dsmr_cli_flag(net->values, "json");
+    if (is_json)
+        printf("{\"event\":\"started\",\"directory\":\"%s\",\"accounts\":\"%s/accounts\","
+               "\"nodes\":[",
+               net->directory, net->directory);
+    else
+        printf("%u validators in %s\n", net->nodes.count, net->directory);
+    for (uint32_t i = 0; i < net->nodes.count; i++) {
+        const struct dsmr_localnet_node *node = &net->nodes.nodes[i];
+        if (is_json)
+            printf("%s{\"home\":\"%s\",\"pid\":%d,\"node_id\":\"%s\",\"p2p_port\":%u,"
+                   "\"http_port\":%u,\"submit_port\":%u}",
+                   i == 0 ? "" : ",", node->home, (int)node->pid, node->node_id, node->p2p_port,
+                   node->http_port, node->submit_port);
+        else
+            printf("  node%u  http://127.0.0.1:%u  submit stream 127.0.0.1:%u  pid %d\n", i,
+                   node->http_port, node->submit_port, (int)node->pid);
+    }
+    if (is_json)
+        printf("]}\n");
+    fflush(stdout);
+}
+
+/* ---- load ---- */
+
+static void configure_load(struct localnet *net)
+{
+    struct dsmr_cli_load_config *load = &net->load;
+    uint64_t kind = dsmr_cli_number(net->values, "load");
+    dsmr_cli_load_config_default(load);
+    load->kind = kind == 0 ? DSMR_CLI_LOAD_TRANSFERS : DSMR_CLI_LOAD_OPAQUE;
+    load->rate = kind == 2 ? 0 : (uint32_t)dsmr_cli_number(net->values, "rate");
+    load->tx_bytes = (uint32_t)dsmr_cli_number(net->values, "tx-bytes");
+    load->duration_ms = (uint32_t)dsmr_cli_number(net->values, "duration");
+    load->warmup_ms = (uint32_t)dsmr_cli_number(net->values, "warmup");
+    if (load->duration_ms != 0 && load->warmup_ms >= load->duration_ms)
+        load->warmup_ms = load->duration_ms / 4;
+    load->verify = load->duration_ms != 0;
+    load->stop = &stop_asked;
+}
+
+static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot)
+{
+    struct localnet *net = ctx;
+    dsmr_cli_view_update(net->view, snapshot);
+}
+
+static int load(struct localnet *net)
+{
+    static char accounts[PATH_MAX];
+    char title[128];
+    const char *reason = "";
+    snprintf(accounts, sizeof accounts, "%.*s/accounts", PATH_MAX - 64, net->directory);
+    snprintf(title, sizeof title, "%u validators on this machine", net->nodes.count);
+    for (uint32_t i = 0; i < net->nodes.count; i++) {
+        struct dsmr_cli_node *node = &net->load.nodes[i];
+        snprintf(node->host, sizeof node->host, "127.0.0.1");
+        node->http_port = net->nodes.nodes[i].http_port;
+        node->submit_port = net->nodes.nodes[i].submit_port;
+        node->pid = (int)net->nodes.nodes[i].pid;
+    }
+    net->load.nodes_count = net->nodes.count;
+    net->load.accounts_dir = accounts;
+    if (!dsmr_cli_flag(net->values, "json")) {
+        struct dsmr_cli_view_config view = {
+            .out = stdout, .title = title, .is_plain = dsmr_cli_flag(net->values, "plain")};
+        net->view = dsmr_cli_view_begin(&view);
+        net->load.progress = on_progress;
+        net->load.ctx = net;
+    }
+    enum dsmr_err err = dsmr_cli_load_run(&net->result, &reason, &net->load);
+    dsmr_cli_view_end(net->view);
+    net->view = NULL;
+    if (err != DSMR_OK)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE, "load: %s", reason);
+    return -1;
+}
+
+/* ---- the end ---- */
+
+static void print_summary(const struct localnet *net)
+{
+    char members[4096];
+    if (!dsmr_cli_flag(net->values, "json")) {
+        dsmr_cli_view_summary(stdout, &net->result);
+        return;
+    }
+    size_t len = dsmr_cli_load_summary_json(members, sizeof members, &net->result);
+    printf(
+        "{\"event\":\"summary\",\"engine\":\"bft\",\"validators\":%u,\"duration_s\":%.3f,%.*s}\n",
+        net->nodes.count, net->result.duration_s, (int)len, members);
+    fflush(stdout);
+}
+
+static int judge(const struct localnet *net)
+{
+    const struct dsmr_cli_load_result *r = &net->result;
+    if (net->load.rate == 0)
+        return net->nodes_failed == 0 ? DSMR_EXIT_OK : DSMR_EXIT_REFUSED;
+    if (r->executed_txs == 0)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_REFUSED, "nothing was executed");
+    if (r->executed_txs * 100u < r->admitted * 99u)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_REFUSED,
+                             "only %llu of %llu admitted transactions were executed",
+                             (unsigned long long)r->executed_txs, (unsigned long long)r->admitted);
+    if (!r->state_roots_equal)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_HALTED, "the state roots differ");
+    if (net->load.verify && (!r->is_verified || r->missing_txs > 0 || r->notices_twice > 0))
+        return dsmr_cli_fail(net->values, DSMR_EXIT_HALTED,
+                             "%llu executed transactions were not found on every node",
+                             (unsigned long long)r->missing_txs);
+    return DSMR_EXIT_OK;
+}
+
+int dsmr_localnet_run(const struct dsmr_cli_values *values)
+{
+    struct localnet *net = calloc(1, sizeof *net);
+    if (net == NULL)
+        return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");
+    net->values = values;
+    catch_signals();
+    configure_load(net);
+    int code = choose_directory(net);
+    if (code < 0)
+        code = make(net);
+    if (code < 0)
+        code = start(net);
+    if (code < 0) {
+        announce(net);
+        code = load(net);
+        net->nodes_failed = dsmr_localnet_nodes_stop(&net->nodes);
+        if (code < 0) {
+            print_summary(net);
+            code = judge(net);
+        }
+    }
+    /* After a failure the homes and logs are what there is to look at. */
+    if (net->is_temporary && code == DSMR_EXIT_OK)
+        dsmr_files_remove_folder(net->directory);
+    else if (net->is_temporary && code != DSMR_EXIT_OK)
+        fprintf(stderr, "homes and logs are kept in %s\n", net->directory);
+    free(net);
+    return code;
+}

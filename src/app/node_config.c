@@ -1,0 +1,282 @@
+#include "app/node_config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yaml.h>
+
+#include "app/exit_codes.h"
+#include "app/files.h"
+#include "base/bytes.h"
+
+const struct dsmr_cli_option dsmr_node_config_options[] = {
+    {"p2p-address", "HOST:PORT", DSMR_CLI_TEXT, 0, 0, NULL, "127.0.0.1:26656",
+     "where validators reach this node"},
+    {"http-address", "HOST:PORT", DSMR_CLI_TEXT, 0, 0, NULL, "127.0.0.1:26657",
+     "where HTTP is served; port 0 takes a free one"},
+    {"submit-address", "HOST:PORT", DSMR_CLI_TEXT, 0, 0, NULL, "127.0.0.1:26658",
+     "where the binary submit stream is served"},
+    {"allow-remote", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
+     "serve HTTP and the submit stream beyond this machine"},
+    {"http-hosts", "NAMES", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "further names that requests may call this node by, separated by commas"},
+    {"peers", "LIST", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "the other validators: NODEID@HOST:PORT, separated by commas"},
+    {"fee-recipient", "HEX", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "address (64 hexadecimal digits) that gets the fees of this node's chunks"},
+    {"follow", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
+     "never produce chunks, even if this node is a validator"},
+    {"workers", "N", DSMR_CLI_NUMBER, 1, 64, NULL, "2", "threads for signatures and hashing"},
+    {"mempool-bytes", "BYTES", DSMR_CLI_NUMBER, 65536, UINT64_C(1) << 36, NULL, "67108864",
+     "most bytes of transactions that wait for a chunk"},
+    {"mempool-txs", "N", DSMR_CLI_NUMBER, 16, 16777216, NULL, "262144",
+     "most transactions that wait for a chunk"},
+    {"chunk-cache-bytes", "BYTES", DSMR_CLI_NUMBER, 1048576, UINT64_C(1) << 40, NULL, "134217728",
+     "chunk bodies kept in memory"},
+    {"disk-low-bytes", "BYTES", DSMR_CLI_NUMBER, 0, UINT64_C(1) << 50, NULL, "268435456",
+     "below this much free disk the node neither signs nor builds"},
+    {"store-map-bytes", "BYTES", DSMR_CLI_NUMBER, 16777216, UINT64_C(1) << 44, NULL, "274877906944",
+     "address space of each database: the most it can grow to"},
+    {"view-timeout", "TIME", DSMR_CLI_DURATION, 50, 600000, NULL, "1s",
+     "how long the leader of a view has before it is passed over"},
+    {"retry", "TIME", DSMR_CLI_DURATION, 10, 60000, NULL, "250ms",
+     "first pause before something unanswered is sent again"},
+    {"fetch-timeout", "TIME", DSMR_CLI_DURATION, 10, 60000, NULL, "500ms",
+     "how long a signer has to answer a fetch before the next is asked"},
+    {"log-level", "RULES", DSMR_CLI_TEXT, 0, 0, NULL, "*:info",
+     "levels per module, as in \"p2p:warn,*:info\""},
+    {"log-format", "FORMAT", DSMR_CLI_CHOICE, 0, 0, "plain|json|journal", "plain",
+     "form of the log on standard error"},
+};
+const size_t dsmr_node_config_options_count =
+    sizeof dsmr_node_config_options / sizeof dsmr_node_config_options[0];
+
+/* ---- config.yaml: a flat mapping of option names to scalars ---- */
+
+#define ENTRIES_MAX 64u
+struct yaml_file {
+    struct yaml_entry {
+        char *name, *value;
+        unsigned line;
+        bool is_used;
+    } entries[ENTRIES_MAX];
+    size_t count;
+    char problem[256];
+    unsigned problem_line;
+};
+
+/* Lives until the process ends: values borrow from it. */
+static struct yaml_file loaded;
+
+static bool add_entry(struct yaml_file *file, const yaml_node_t *key, const yaml_node_t *value)
+{
+    file->problem_line = (unsigned)key->start_mark.line + 1;
+    if (key->type != YAML_SCALAR_NODE || value->type != YAML_SCALAR_NODE) {
+        snprintf(file->problem, sizeof file->problem, "every line must be NAME: VALUE");
+        return false;
+    }
+    if (file->count == ENTRIES_MAX) {
+        snprintf(file->problem, sizeof file->problem, "more than %u settings", ENTRIES_MAX);
+        return false;
+    }
+    struct yaml_entry *entry = &file->entries[file->count];
+    entry->name = strdup((const char *)key->data.scalar.value);
+    entry->value = strdup((const char *)value->data.scalar.value);
+    entry->line = file->problem_line;
+    if (entry->name == NULL || entry->value == NULL) {
+        snprintf(file->problem, sizeof file->problem, "out of memory");
+        return false;
+    }
+    for (size_t i = 0; i < file->count; i++) {
+        if (strcmp(file->entries[i].name, entry->name) == 0) {
+            snprintf(file->problem, sizeof file->problem, "\"%.80s\" stands twice", entry->name);
+            return false;
+        }
+    }
+    file->count++;
+    return true;
+}
+
+static bool parse(struct yaml_file *file, const char *text, size_t len)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    bool is_good = false;
+    if (!yaml_parser_initialize(&parser)) {
+        snprintf(file->problem, sizeof file->problem, "out of memory");
+        return false;
+    }
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+    if (!yaml_parser_load(&parser, &document)) {
+        file->problem_line = (unsigned)parser.problem_mark.line + 1;
+        snprintf(file->problem, sizeof file->problem, "%.200s",
+                 parser.problem != NULL ? parser.problem : "not YAML");
+        yaml_parser_delete(&parser);
+        return false;
+    }
+    const yaml_node_t *root = yaml_document_get_root_node(&document);
+    if (root == NULL) {
+        is_good = true; /* nothing but comments */
+    } else if (root->type != YAML_MAPPING_NODE) {
+        file->problem_line = 1;
+        snprintf(file->problem, sizeof file->problem, "every line must be NAME: VALUE");
+    } else {
+        is_good = true;
+        for (yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+             is_good && pair < root->data.mapping.pairs.top; pair++)
+            is_good = add_entry(file, yaml_document_get_node(&document, pair->key),
+                                yaml_document_get_node(&document, pair->value));
+    }
+    yaml_document_delete(&document);
+    yaml_parser_delete(&parser);
+    return is_good;
+}
+
+static const char *lookup(void *ctx, const char *name, unsigned *line)
+{
+    struct yaml_file *file = ctx;
+    for (size_t i = 0; i < file->count; i++) {
+        if (strcmp(file->entries[i].name, name) == 0) {
+            *line = file->entries[i].line;
+            return file->entries[i].value;
+        }
+    }
+    return NULL;
+}
+
+static bool is_option(const char *name)
+{
+    for (size_t i = 0; i < dsmr_node_config_options_count; i++)
+        if (strcmp(dsmr_node_config_options[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+int dsmr_node_config_merge(struct dsmr_cli_values *values, const struct dsmr_home *home)
+{
+    char path[PATH_MAX];
+    char *text = NULL;
+    size_t len = 0;
+    dsmr_home_path(path, home, "config/config.yaml");
+    if (access(path, F_OK) != 0)
+        return -1;
+    if (dsmr_files_read(&text, &len, path, 1u << 20) != DSMR_OK)
+        return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s: cannot be read: %s", path,
+                             strerror(errno));
+    bool is_good = parse(&loaded, text, len);
+    free(text);
+    if (!is_good)
+        return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s:%u: %s", path, loaded.problem_line,
+                             loaded.problem);
+    for (size_t i = 0; i < loaded.count; i++)
+        if (!is_option(loaded.entries[i].name))
+            return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s:%u: unknown key \"%s\"", path,
+                                 loaded.entries[i].line, loaded.entries[i].name);
+    return dsmr_cli_merge_file(values, path, lookup, &loaded);
+}
+
+/* ---- addresses ---- */
+
+enum dsmr_err dsmr_node_config_address(struct dsmr_node_config_address *out, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || colon == text)
+        return DSMR_ERR_CONFIG;
+    const char *host = text;
+    size_t host_len = (size_t)(colon - text);
+    if (host[0] == '[' && host[host_len - 1] == ']') {
+        host++;
+        host_len -= 2;
+    }
+    char *end;
+    errno = 0;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    if (host_len == 0 || host_len >= sizeof out->host || colon[1] < '0' || colon[1] > '9' ||
+        *end != 0 || errno != 0 || port > UINT16_MAX)
+        return DSMR_ERR_CONFIG;
+    memcpy(out->host, host, host_len);
+    out->host[host_len] = 0;
+    out->port = (uint16_t)port;
+    return DSMR_OK;
+}
+
+static enum dsmr_err read_peer(struct dsmr_node_config_peer *out, const char *text, size_t len)
+{
+    char copy[400];
+    struct dsmr_node_config_address address;
+    const size_t id_len = 2 * sizeof out->node_id.bytes;
+    if (len >= sizeof copy || len <= id_len + 1 || text[id_len] != '@' ||
+        dsmr_hex_decode(out->node_id.bytes, sizeof out->node_id.bytes, text, id_len) != DSMR_OK)
+        return DSMR_ERR_CONFIG;
+    memcpy(copy, text + id_len + 1, len - id_len - 1);
+    copy[len - id_len - 1] = 0;
+    enum dsmr_err err = dsmr_node_config_address(&address, copy);
+    if (err != DSMR_OK || address.port == 0)
+        return DSMR_ERR_CONFIG;
+    memcpy(out->host, address.host, sizeof out->host);
+    out->port = address.port;
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_node_config_peers(struct dsmr_node_config_peer *out, uint32_t *count,
+                                     uint32_t *bad, uint32_t max, const char *text)
+{
+    uint32_t n = 0;
+    while (*text != 0) {
+        size_t len = strcspn(text, ",");
+        *bad = n + 1;
+        if (n == max)
+            return DSMR_ERR_LIMIT;
+        if (read_peer(&out[n], text, len) != DSMR_OK)
+            return DSMR_ERR_CONFIG;
+        n++;
+        text += len;
+        text += *text == ',';
+    }
+    *count = n;
+    return DSMR_OK;
+}
+
+/* ---- writing ---- */
+
+enum dsmr_err dsmr_node_config_write(const struct dsmr_home *home,
+                                     const struct dsmr_node_config_override *overrides,
+                                     size_t count)
+{
+    char path[PATH_MAX];
+    char *text = NULL;
+    size_t len = 0;
+    dsmr_home_path(path, home, "config/config.yaml");
+    FILE *out = open_memstream(&text, &len);
+    if (out == NULL)
+        return DSMR_ERR_NO_MEMORY;
+    fprintf(out, "# Settings of this node. A flag of the same name and the environment (DSMR_ and\n"
+                 "# the name in capitals, _ for -) come before what stands here. Commented lines\n"
+                 "# show the defaults.\n");
+    for (size_t i = 0; i < dsmr_node_config_options_count; i++) {
+        const struct dsmr_cli_option *option = &dsmr_node_config_options[i];
+        const char *value = NULL;
+        for (size_t k = 0; k < count; k++)
+            if (strcmp(overrides[k].name, option->name) == 0)
+                value = overrides[k].value;
+        fprintf(out, "\n# %s", option->help);
+        if (option->max != 0)
+            fprintf(out, " (%llu to %llu%s)", (unsigned long long)option->min,
+                    (unsigned long long)option->max,
+                    option->type == DSMR_CLI_DURATION ? " ms" : "");
+        if (option->choices != NULL)
+            fprintf(out, " (%s)", option->choices);
+        if (value != NULL)
+            fprintf(out, "\n%s: \"%s\"\n", option->name, value);
+        else
+            fprintf(out, "\n#%s: \"%s\"\n", option->name,
+                    option->fallback == NULL ? "" : option->fallback);
+    }
+    int failed = ferror(out);
+    fclose(out);
+    enum dsmr_err err = failed ? DSMR_ERR_NO_MEMORY : dsmr_files_write(path, text, len, 0644);
+    free(text);
+    return err;
+}
