@@ -1,0 +1,544 @@
+#include "api/http_server.h"
+
+#include <libwebsockets.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/http_host.h"
+#include "api/listen.h"
+#include "base/assert.h"
+
+#define HEADER_BYTES_MAX 8192u
+#define HEADER_TIMEOUT_S 10u
+#define BODY_TIMEOUT_S 30
+#define SEND_TIMEOUT_S 30
+#define KEEPALIVE_S 30
+#define HOST_BYTES_MAX 300
+#define QUERY_BYTES_MAX 1024
+#define PATH_BYTES_MAX 512
+#define WRITE_BYTES_MAX 32768u
+#define RESPONSE_HEAD_BYTES 1024u
+
+/* One request. It belongs to the connection, and to the route until that has answered; whoever is
+ * last frees it. Fields below the line are shared under the server's lock. */
+struct call {
+    struct dsmr_http_server *server;
+    const char *method;
+    char path[PATH_BYTES_MAX];
+    char query[QUERY_BYTES_MAX];
+    bool is_head;
+    bool is_closing; /* the connection ends after this answer: what follows cannot be trusted */
+    char *body;
+    size_t body_len, body_capacity;
+    time_t body_deadline;
+    bool is_head_sent;
+    size_t sent;
+    /* ---- */
+    struct lws *wsi;    /* NULL: the client has gone */
+    bool is_with_route; /* the answer is still to come */
+    struct call *next;  /* of answered */
+    int status;
+    const char *content_type; /* static, as all routes give */
+    const char *allow;
+    uint32_t retry_after_s;
+    char *response; /* LWS_PRE bytes in front */
+    size_t response_len;
+};
+
+struct session { /* what lws keeps for a connection */
+    struct call *call;
+    bool is_counted;
+};
+
+struct dsmr_http_server {
+    struct dsmr_http_server_config config;
+    struct lws_context *context;
+    struct lws_protocols protocols[2];
+    pthread_t thread;
+    pthread_t loop_thread; /* the same, as the thread itself knows it */
+    bool is_running;
+    _Atomic bool stop;
+    uint32_t connections;
+    uint16_t port;
+    pthread_mutex_t lock;
+    struct call *answered;
+    uint32_t calls; /* not freed yet */
+};
+
+static void call_free(struct call *call) /* with the lock held */
+{
+    call->server->calls--;
+    free(call->body);
+    free(call->response);
+    free(call);
+}
+
+/* Takes the bytes of an answer; the caller has the lock. */
+static void keep_response(struct call *call, const struct dsmr_http_response *response)
+{
+    call->status = response->status;
+    call->content_type = response->content_type;
+    call->allow = response->allow;
+    call->retry_after_s = response->retry_after_s;
+    call->response = malloc(LWS_PRE + response->body_len + 1);
+    if (call->response == NULL) {
+        call->status = 500;
+        return;
+    }
+    memcpy(call->response + LWS_PRE, response->body, response->body_len);
+    call->response_len = response->body_len;
+}
+
+static void on_answer(void *ctx, const struct dsmr_http_response *response)
+{
+    struct call *call = ctx;
+    struct dsmr_http_server *server = call->server;
+    bool is_own_thread = pthread_equal(pthread_self(), server->loop_thread) != 0;
+    bool must_wake = false;
+    pthread_mutex_lock(&server->lock);
+    DSMR_ASSERT(call->is_with_route);
+    call->is_with_route = false;
+    if (call->wsi == NULL) {
+        call_free(call);
+    } else {
+        keep_response(call, response);
+        if (is_own_thread) {
+            lws_callback_on_writable(call->wsi);
+        } else {
+            call->next = server->answered;
+            server->answered = call;
+            must_wake = true;
+        }
+    }
+    pthread_mutex_unlock(&server->lock);
+    if (must_wake) {
+        lws_cancel_service(server->context);
+    }
+}
+
+static void on_wake(struct dsmr_http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    struct call *call = server->answered;
+    server->answered = NULL;
+    while (call != NULL) {
+        struct call *next = call->next;
+        call->next = NULL;
+        if (call->wsi != NULL) {
+            lws_callback_on_writable(call->wsi);
+        } else {
+            call_free(call);
+        }
+        call = next;
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* The connection is done with its request, answered or not. */
+static void detach(struct dsmr_http_server *server, struct session *session)
+{
+    struct call *call = session->call;
+    session->call = NULL;
+    if (call == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&server->lock);
+    bool is_queued = false;
+    for (struct call *at = server->answered; at != NULL; at = at->next) {
+        is_queued = is_queued || at == call;
+    }
+    call->wsi = NULL;
+    if (!call->is_with_route && !is_queued) {
+        call_free(call);
+    }
+    pthread_mutex_unlock(&server->lock);
+}
+
+/* Answers without a route: what the server itself refuses. The connection ends after it. */
+static int refuse(struct call *call, int status, const char *code, const char *message,
+                  enum dsmr_err counted)
+{
+    char body[256];
+    int len = lws_snprintf(body, sizeof(body), "{\"error\":{\"code\":\"%s\",\"message\":\"%s\"}}",
+                           code, message);
+    const struct dsmr_http_response response = {.status = status,
+                                                .content_type = "application/json",
+                                                .body = body,
+                                                .body_len = (size_t)len};
+    dsmr_metrics_count_error(call->server->config.metrics, counted);
+    call->is_closing = true;
+    call->is_with_route = true;
+    on_answer(call, &response);
+    return 0;
+}
+
+static int run_route(struct call *call)
+{
+    const struct dsmr_http *http = &call->server->config.http;
+    const struct dsmr_http_request request = {.method = call->method,
+                                              .path = call->path,
+                                              .query = call->query,
+                                              .body = call->body,
+                                              .body_len = call->body_len};
+    /* While the route works, its own limits count, not the connection's. */
+    lws_set_timeout(call->wsi, NO_PENDING_TIMEOUT, 0);
+    call->is_with_route = true;
+    http->ops->handle(http->self, &request, on_answer, call);
+    return 0;
+}
+
+static const char *method_of(struct lws *wsi)
+{
+    static const struct {
+        enum lws_token_indexes token;
+        const char *name;
+    } methods[] = {{WSI_TOKEN_GET_URI, "GET"},        {WSI_TOKEN_POST_URI, "POST"},
+                   {WSI_TOKEN_HEAD_URI, "HEAD"},      {WSI_TOKEN_PUT_URI, "PUT"},
+                   {WSI_TOKEN_PATCH_URI, "PATCH"},    {WSI_TOKEN_DELETE_URI, "DELETE"},
+                   {WSI_TOKEN_OPTIONS_URI, "OPTIONS"}};
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (lws_hdr_total_length(wsi, methods[i].token) > 0) {
+            return methods[i].name;
+        }
+    }
+    return "";
+}
+
+static bool copy_query(struct call *call, struct lws *wsi)
+{
+    size_t at = 0;
+    for (int i = 0;; i++) {
+        char part[QUERY_BYTES_MAX];
+        int len = lws_hdr_copy_fragment(wsi, part, sizeof(part), WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (len < 0) {
+            return lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) == 0;
+        }
+        if (at + (size_t)len + 2 > sizeof(call->query)) {
+            return false;
+        }
+        if (i > 0) {
+            call->query[at++] = '&';
+        }
+        memcpy(call->query + at, part, (size_t)len);
+        at += (size_t)len;
+        call->query[at] = '\0';
+    }
+}
+
+/* Length of the body that the headers announce; -1: they make no sense, -2: none, but the method
+ * needs one. */
+static long long announced(struct call *call, struct lws *wsi)
+{
+    char text[24];
+    bool is_post = strcmp(call->method, "POST") == 0;
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0) {
+        return -1;
+    }
+    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) == 0) {
+        return is_post ? -2 : 0;
+    }
+    int len = lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    if (len <= 0 || len > 15 || strspn(text, "0123456789") != (size_t)len) {
+        return -1;
+    }
+    return atoll(text);
+}
+
+static int on_headers(struct dsmr_http_server *server, struct session *session, struct lws *wsi,
+                      const char *path, size_t path_len)
+{
+    char host[HOST_BYTES_MAX];
+    struct call *call = calloc(1, sizeof(*call));
+    if (call == NULL) {
+        return -1;
+    }
+    DSMR_ASSERT(session->call == NULL);
+    session->call = call;
+    call->server = server;
+    call->wsi = wsi;
+    pthread_mutex_lock(&server->lock);
+    server->calls++;
+    pthread_mutex_unlock(&server->lock);
+    call->method = method_of(wsi);
+    call->is_head = strcmp(call->method, "HEAD") == 0;
+    if (path_len >= sizeof(call->path) || !copy_query(call, wsi)) {
+        return refuse(call, 414, "too_large", "the path or the query is too long",
+                      DSMR_ERR_TOO_LARGE);
+    }
+    memcpy(call->path, path, path_len);
+    if (lws_hdr_copy(wsi, host, sizeof(host), WSI_TOKEN_HOST) <= 0 ||
+        !dsmr_http_host_is_allowed(host, server->config.allow_remote, server->config.hosts,
+                                   server->config.hosts_count)) {
+        return refuse(call, 403, "host_not_allowed", "the Host header does not name this node",
+                      DSMR_ERR_UNEXPECTED);
+    }
+    long long len = announced(call, wsi);
+    if (len == -1) {
+        return refuse(call, 400, "bad_request", "the body's length is not given as a number",
+                      DSMR_ERR_MALFORMED);
+    }
+    if (len == -2) {
+        return refuse(call, 411, "length_required", "Content-Length is missing",
+                      DSMR_ERR_MALFORMED);
+    }
+    if (len > (long long)server->config.body_bytes_max) {
+        return refuse(call, 413, "too_large", "the body is over 64 KiB", DSMR_ERR_TOO_LARGE);
+    }
+    if (len > 0) {
+        call->body_deadline = time(NULL) + BODY_TIMEOUT_S;
+        return 0; /* the body follows */
+    }
+    return run_route(call);
+}
+
+static int on_body(struct dsmr_http_server *server, struct session *session, const void *bytes,
+                   size_t len)
+{
+    struct call *call = session->call;
+    if (call == NULL || call->is_closing) {
+        return 0; /* refused already: thrown away */
+    }
+    if (call->body_len + len > server->config.body_bytes_max || time(NULL) > call->body_deadline) {
+        dsmr_metrics_count_error(server->config.metrics,
+                                 call->body_len + len > server->config.body_bytes_max
+                                     ? DSMR_ERR_TOO_LARGE
+                                     : DSMR_ERR_TIMEOUT);
+        return -1;
+    }
+    if (call->body_len + len > call->body_capacity) {
+        size_t larger = (call->body_len + len) * 2;
+        char *moved = realloc(call->body, larger);
+        if (moved == NULL) {
+            return -1;
+        }
+        call->body = moved;
+        call->body_capacity = larger;
+    }
+    memcpy(call->body + call->body_len, bytes, len);
+    call->body_len += len;
+    return 0;
+}
+
+static bool add_header(struct lws *wsi, const char *name, const char *value, uint8_t **at,
+                       uint8_t *end)
+{
+    return lws_add_http_header_by_name(wsi, (const unsigned char *)name,
+                                       (const unsigned char *)value, (int)strlen(value), at,
+                                       end) == 0;
+}
+
+static bool send_head(struct call *call, struct lws *wsi)
+{
+    uint8_t head[LWS_PRE + RESPONSE_HEAD_BYTES];
+    uint8_t *start = head + LWS_PRE;
+    uint8_t *at = start;
+    uint8_t *end = head + sizeof(head);
+    char seconds[12];
+    if (lws_add_http_common_headers(wsi, (unsigned)call->status, call->content_type,
+                                    call->response_len, &at, end) != 0 ||
+        !add_header(wsi, "cache-control:", "no-store", &at, end) ||
+        !add_header(wsi, "x-content-type-options:", "nosniff", &at, end)) {
+        return false;
+    }
+    if (call->allow != NULL && !add_header(wsi, "allow:", call->allow, &at, end)) {
+        return false;
+    }
+    lws_snprintf(seconds, sizeof(seconds), "%u", call->retry_after_s);
+    if (call->retry_after_s > 0 && !add_header(wsi, "retry-after:", seconds, &at, end)) {
+        return false;
+    }
+    return lws_finalize_write_http_header(wsi, start, &at, end) == 0;
+}
+
+static int on_writable(struct dsmr_http_server *server, struct session *session, struct lws *wsi)
+{
+    struct call *call = session->call;
+    if (call == NULL) {
+        return 0;
+    }
+    pthread_mutex_lock(&server->lock);
+    bool is_answered = !call->is_with_route && call->status != 0;
+    pthread_mutex_unlock(&server->lock);
+    if (!is_answered) {
+        return 0;
+    }
+    lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, SEND_TIMEOUT_S);
+    if (!call->is_head_sent) {
+        call->is_head_sent = true;
+        if (!send_head(call, wsi)) {
+            return -1;
+        }
+        if (!call->is_head && call->response_len > 0) {
+            lws_callback_on_writable(wsi);
+            return 0;
+        }
+    }
+    if (!call->is_head && call->sent < call->response_len) {
+        size_t left = call->response_len - call->sent;
+        size_t n = left < WRITE_BYTES_MAX ? left : WRITE_BYTES_MAX;
+        uint8_t *from = (uint8_t *)call->response + LWS_PRE + call->sent;
+        if (lws_write(wsi, from, n, n == left ? LWS_WRITE_HTTP_FINAL : LWS_WRITE_HTTP) < (int)n) {
+            return -1;
+        }
+        call->sent += n;
+        if (call->sent < call->response_len) {
+            lws_callback_on_writable(wsi);
+            return 0;
+        }
+    }
+    bool is_closing = call->is_closing;
+    detach(server, session);
+    return is_closing || lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
+}
+
+static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in,
+                    size_t len)
+{
+    struct dsmr_http_server *server = lws_context_user(lws_get_context(wsi));
+    struct session *session = user;
+    switch (reason) {
+    case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
+        if (server->connections >= server->config.connections_max) {
+            dsmr_metrics_count_error(server->config.metrics, DSMR_ERR_FULL);
+            return -1;
+        }
+        return 0;
+    case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+        server->connections++;
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        return 0;
+    case LWS_CALLBACK_HTTP:
+        return on_headers(server, session, wsi, in, len);
+    case LWS_CALLBACK_HTTP_BODY:
+        return on_body(server, session, in, len);
+    case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+        return session->call != NULL && !session->call->is_closing ? run_route(session->call) : 0;
+    case LWS_CALLBACK_HTTP_WRITEABLE:
+        return on_writable(server, session, wsi);
+    case LWS_CALLBACK_CLOSED_HTTP:
+        server->connections--;
+        if (session != NULL) {
+            detach(server, session);
+        }
+        return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:
+        on_wake(server);
+        return 0;
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+        return -1; /* no websockets, no HTTP/2 */
+    default:
+        return 0;
+    }
+}
+
+static void *run(void *self)
+{
+    struct dsmr_http_server *server = self;
+    server->loop_thread = pthread_self();
+    while (!server->stop && lws_service(server->context, 0) >= 0) {
+    }
+    return NULL;
+}
+
+static enum dsmr_err make_context(struct dsmr_http_server *server, const char **reason)
+{
+    const struct dsmr_http_server_config *config = &server->config;
+    int fd = -1;
+    uint16_t port = 0;
+    /* libwebsockets only says that it failed: try the port to learn why. */
+    enum dsmr_err err =
+        dsmr_listen_open(&fd, &port, reason, config->address, config->port, config->allow_remote);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    close(fd);
+    struct lws_context_creation_info info;
+    memset(&info, 0, sizeof(info));
+    server->protocols[0] = (struct lws_protocols){
+        .name = "http", .callback = on_event, .per_session_data_size = sizeof(struct session)};
+    info.port = config->port;
+    info.iface = config->address;
+    info.protocols = server->protocols;
+    info.gid = -1;
+    info.uid = -1;
+    info.user = server;
+    info.server_string = "dsmr";
+    info.timeout_secs = HEADER_TIMEOUT_S;
+    info.timeout_secs_ah_idle = HEADER_TIMEOUT_S;
+    info.keepalive_timeout = KEEPALIVE_S;
+    info.max_http_header_data2 = HEADER_BYTES_MAX;
+    info.max_http_header_pool2 = config->connections_max;
+    info.fd_limit_per_thread = config->connections_max + 32;
+    info.pt_serv_buf_size = WRITE_BYTES_MAX + 4096;
+    info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
+                   LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME |
+                   (strchr(config->address, ':') == NULL ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0);
+    lws_set_log_level(0, NULL);
+    server->context = lws_create_context(&info);
+    if (server->context == NULL) {
+        *reason = "the HTTP server could not be set up";
+        return DSMR_ERR_UNAVAILABLE;
+    }
+    struct lws_vhost *vhost = lws_get_vhost_by_name(server->context, "default");
+    server->port = vhost != NULL ? (uint16_t)lws_get_vhost_listen_port(vhost) : config->port;
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_http_server_start(struct dsmr_http_server **out, const char **reason,
+                                     const struct dsmr_http_server_config *config)
+{
+    struct dsmr_http_server *server = calloc(1, sizeof(*server));
+    if (server == NULL) {
+        *reason = "out of memory for the HTTP server";
+        return DSMR_ERR_NO_MEMORY;
+    }
+    server->config = *config;
+    pthread_mutex_init(&server->lock, NULL);
+    enum dsmr_err err = make_context(server, reason);
+    if (err == DSMR_OK && pthread_create(&server->thread, NULL, run, server) != 0) {
+        *reason = "no thread is to be had for the HTTP server";
+        err = DSMR_ERR_NO_MEMORY;
+    }
+    server->is_running = err == DSMR_OK;
+    if (err != DSMR_OK) {
+        dsmr_http_server_free(server);
+        return err;
+    }
+    *out = server;
+    return DSMR_OK;
+}
+
+uint16_t dsmr_http_server_port(const struct dsmr_http_server *server)
+{
+    return server->port;
+}
+
+void dsmr_http_server_stop(struct dsmr_http_server *server)
+{
+    if (!server->is_running) {
+        return;
+    }
+    server->stop = true;
+    lws_cancel_service(server->context);
+    pthread_join(server->thread, NULL);
+    server->is_running = false;
+}
+
+void dsmr_http_server_free(struct dsmr_http_server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    dsmr_http_server_stop(server);
+    if (server->context != NULL) {
+        lws_context_destroy(server->context);
+    }
+    on_wake(server);
+    DSMR_ASSERT(server->calls == 0);
+    pthread_mutex_destroy(&server->lock);
+    free(server);
+}

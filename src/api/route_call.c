@@ -1,0 +1,188 @@
+#include "api/route_call.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+#define NUMBER_MAX (UINT64_C(1) << 53)
+#define HEX_BYTES_MAX 128u
+
+int dsmr_route_call_status_of(enum dsmr_err err)
+{
+    switch (err) {
+    case DSMR_OK:
+        return 200;
+    case DSMR_ERR_TOO_LARGE:
+        return 413;
+    case DSMR_ERR_RATE_LIMITED:
+        return 429;
+    case DSMR_ERR_DUPLICATE:
+        return 409;
+    case DSMR_ERR_UNKNOWN:
+        return 404;
+    case DSMR_ERR_EXPIRED:
+    case DSMR_ERR_PRUNED:
+        return 410;
+    case DSMR_ERR_TIMEOUT:
+        return 504;
+    case DSMR_ERR_HALTED:
+    case DSMR_ERR_CLOSED:
+    case DSMR_ERR_DISK_FULL:
+        return 503;
+    default:
+        break;
+    }
+    switch (dsmr_err_class_of(err)) {
+    case DSMR_ERR_CLASS_PEER:
+        return 400;
+    case DSMR_ERR_CLASS_STATE:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+static void send_json(dsmr_http_answer_fn answer, void *ctx, int status, const char *allow,
+                      json_t *body)
+{
+    static const char no_memory[] =
+        "{\"error\":{\"code\":\"no_memory\",\"message\":\"out of memory\"}}";
+    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    struct dsmr_http_response response = {.status = text != NULL ? status : 500,
+                                          .content_type = "application/json",
+                                          .allow = allow,
+                                          .retry_after_s = status == 503 ? 1 : 0,
+                                          .body = text != NULL ? text : no_memory};
+    response.body_len = strlen(response.body);
+    answer(ctx, &response);
+    free(text);
+    json_decref(body);
+}
+
+void dsmr_route_call_json(dsmr_http_answer_fn answer, void *ctx, int status, json_t *body)
+{
+    send_json(answer, ctx, status, NULL, body);
+}
+
+void dsmr_route_call_text(const struct dsmr_route_call *call, int status, const char *content_type,
+                          const char *text, size_t len)
+{
+    const struct dsmr_http_response response = {
+        .status = status, .content_type = content_type, .body = text, .body_len = len};
+    call->answer(call->ctx, &response);
+}
+
+void dsmr_route_call_error(dsmr_http_answer_fn answer, void *ctx, int status, const char *code,
+                           const char *message)
+{
+    send_json(answer, ctx, status, status == 405 ? message : NULL,
+              json_pack("{s:{s:s,s:s}}", "error", "code", code, "message",
+                        status == 405 ? "the path does not have this method" : message));
+}
+
+void dsmr_route_call_err(const struct dsmr_route_call *call, enum dsmr_err err)
+{
+    dsmr_route_call_error(call->answer, call->ctx, dsmr_route_call_status_of(err),
+                          dsmr_err_name(err), dsmr_err_text(err));
+}
+
+void dsmr_route_call_bad(const struct dsmr_route_call *call, const char *message)
+{
+    dsmr_route_call_error(call->answer, call->ctx, 400, "bad_request", message);
+}
+
+bool dsmr_route_call_query(const struct dsmr_route_call *call, const char *name, char *out,
+                           size_t capacity)
+{
+    size_t name_len = strlen(name);
+    for (const char *at = call->request->query; at != NULL && *at != '\0';) {
+        size_t len = strcspn(at, "&");
+        if (len > name_len && at[name_len] == '=' && strncmp(at, name, name_len) == 0) {
+            size_t value_len = len - name_len - 1;
+            if (value_len >= capacity) {
+                return false;
+            }
+            memcpy(out, at + name_len + 1, value_len);
+            out[value_len] = '\0';
+            return true;
+        }
+        at += len + (at[len] == '&' ? 1 : 0);
+    }
+    return false;
+}
+
+bool dsmr_route_call_u64(const char *text, uint64_t *out)
+{
+    uint64_t value = 0;
+    if (*text == '\0') {
+        return false;
+    }
+    for (; *text != '\0'; text++) {
+        if (*text < '0' || *text > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(*text - '0');
+        if (value > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        value = value * 10 + digit;
+    }
+    *out = value;
+    return true;
+}
+
+bool dsmr_route_call_id(const char *text, struct dsmr_id *out)
+{
+    if (text[0] == '0' && (text[1] == 'x' || text[1] == 'X')) {
+        text += 2;
+    }
+    return dsmr_hex_decode(out->bytes, sizeof(out->bytes), text, strlen(text)) == DSMR_OK;
+}
+
+bool dsmr_route_call_page(const struct dsmr_route_call *call, uint64_t *cursor, uint32_t *limit)
+{
+    char text[24];
+    uint64_t wanted = DSMR_ROUTES_PAGE_DEFAULT;
+    *cursor = 0;
+    if (dsmr_route_call_query(call, "cursor", text, sizeof(text)) &&
+        !dsmr_route_call_u64(text, cursor)) {
+        dsmr_route_call_bad(call, "cursor must be what the last page gave");
+        return false;
+    }
+    if (dsmr_route_call_query(call, "limit", text, sizeof(text)) &&
+        (!dsmr_route_call_u64(text, &wanted) || wanted < 1 || wanted > DSMR_ROUTES_PAGE_MAX)) {
+        dsmr_route_call_bad(call, "limit must be a number from 1 to 1000");
+        return false;
+    }
+    *limit = (uint32_t)wanted;
+    return true;
+}
+
+json_t *dsmr_route_call_number(uint64_t value)
+{
+    return value <= NUMBER_MAX ? json_integer((json_int_t)value) : dsmr_route_call_decimal(value);
+}
+
+json_t *dsmr_route_call_decimal(uint64_t value)
+{
+    char text[24];
+    (void)snprintf(text, sizeof(text), "%" PRIu64, value);
+    return json_string(text);
+}
+
+json_t *dsmr_route_call_hex(const void *bytes, size_t len)
+{
+    char text[2 * HEX_BYTES_MAX + 1];
+    DSMR_ASSERT(len <= HEX_BYTES_MAX);
+    dsmr_hex_encode(text, bytes, len);
+    return json_string(text);
+}
+
+json_t *dsmr_route_call_epoch(uint64_t epoch)
+{
+    return epoch == DSMR_EPOCH_NONE ? json_null() : dsmr_route_call_number(epoch);
+}
