@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L /* strdup */
 #include "api/api.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include "api/submit_stream.h"
 #include "api/waits.h"
 #include "base/assert.h"
+#include "wire/submit_frame.h"
 
 struct dsmr_api {
     struct dsmr_api_config config;
