@@ -1,0 +1,37 @@
+/* tls_session.h - what this project wants of OpenSSL: TLS 1.3, both sides with a key.
+ *
+ * Why:     the settings that security rests on stand in one place.
+ * How:     no chain, name or date of a certificate is judged: TLS proves that the peer holds the
+ *          key, and the key is the identity. Only Ed25519 and P-256 signatures are accepted. No
+ *          resumption, no tickets, no early data.
+ * Threads: a session is the loop thread's. */
+#ifndef DSMR_NET_TLS_SESSION_H
+#define DSMR_NET_TLS_SESSION_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+#include "net/tls_identity.h"
+
+enum dsmr_tls_session_result {
+    DSMR_TLS_DONE,
+    DSMR_TLS_WANT_READ,
+    DSMR_TLS_WANT_WRITE,
+    DSMR_TLS_ENDED, /* the peer said goodbye */
+    DSMR_TLS_FAILED /* broken bytes, broken connection */
+};
+
+/* NULL if out of memory. identity must outlive it. SSL_CTX_free ends it. */
+SSL_CTX *dsmr_tls_session_context(const struct dsmr_tls_identity *identity);
+/* A session on the non-blocking socket fd, which stays the caller's. SSL_free ends it. */
+SSL *dsmr_tls_session_new(SSL_CTX *context, int fd, bool is_client);
+
+enum dsmr_tls_session_result dsmr_tls_session_handshake(SSL *ssl);
+/* *n is set only with DONE, and then not 0. */
+enum dsmr_tls_session_result dsmr_tls_session_read(SSL *ssl, uint8_t *bytes, size_t len, size_t *n);
+enum dsmr_tls_session_result dsmr_tls_session_write(SSL *ssl, const uint8_t *bytes, size_t len,
+                                                    size_t *n);
+/* After the handshake. INVALID_KEY, HANDSHAKE. */
+DSMR_MUST_USE enum dsmr_err dsmr_tls_session_peer(SSL *ssl, struct dsmr_node_id *node_id);
+
+#endif
