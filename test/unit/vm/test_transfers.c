@@ -1,0 +1,578 @@
+#include "unit/vm/support.h"
+
+#include "vm/account_proof.h"
+#include "vm/transfer_tx.h"
+#include "vm/transfers.h"
+
+#define WALLETS 12u
+#define BASE 100u
+#define PER_BYTE 2u
+#define PER_SIGNATURE 20u
+
+static const struct dsmr_domain domain = {.network_id = 3, .chain_id = {{4, 5}}};
+static const uint64_t fee_rule[3] = {BASE, PER_BYTE, PER_SIGNATURE};
+
+/* The application over a store in memory, and beside it a list of balances that follows the rules
+ * of docs/transfers.md in the plainest way. */
+struct chain {
+    struct fixture f;
+    struct dsmr_app app;
+    uint64_t height;
+    struct dsmr_id root;
+    struct dsmr_ed25519_secret_key secrets[WALLETS];
+    struct dsmr_account accounts[WALLETS + 4]; /* the last ones: fee recipients, strangers */
+    size_t accounts_count;
+};
+
+static void new_app(struct chain *chain, uint64_t cache_bytes)
+{
+    struct dsmr_transfers_config config = {.domain = domain, .cache_bytes_max = cache_bytes};
+    assert_int_equal(dsmr_transfers_new(&chain->app, &config), DSMR_OK);
+}
+
+static void hex(char out[65], const struct dsmr_address *address)
+{
+    for (size_t i = 0; i < 32; i++) {
+        out[2 * i] = "0123456789abcdef"[address->bytes[i] >> 4];
+        out[2 * i + 1] = "0123456789abcdef"[address->bytes[i] & 15];
+    }
+    out[64] = 0;
+}
+
+static void decimal(char out[21], uint64_t value)
+{
+    char digits[21];
+    size_t n = 0;
+    do {
+        digits[n++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    for (size_t i = 0; i < n; i++) {
+        out[i] = digits[n - 1 - i];
+    }
+    out[n] = 0;
+}
+
+static void genesis_text(struct chain *chain, char *out, size_t capacity)
+{
+    static const char head[] =
+        "{\"name\":\"transfers\",\"fee\":{\"base\":100,\"per_byte\":2,\"per_signature\":20},"
+        "\"accounts\":[";
+    size_t at = strlen(head);
+    bool is_first = true;
+    memcpy(out, head, at);
+    for (size_t i = 0; i < chain->accounts_count; i++) {
+        char address[65];
+        char balance[21];
+        if (chain->accounts[i].balance == 0) {
+            continue;
+        }
+        hex(address, &chain->accounts[i].address);
+        decimal(balance, chain->accounts[i].balance);
+        const char *const parts[] = {is_first ? "" : ",", "{\"address\":\"", address,
+                                     "\",\"balance\":\"", balance,           "\"}"};
+        is_first = false;
+        for (size_t p = 0; p < 6; p++) {
+            size_t len = strlen(parts[p]);
+            assert_true(at + len + 3 < capacity);
+            memcpy(out + at, parts[p], len);
+            at += len;
+        }
+    }
+    memcpy(out + at, "]}", 3);
+}
+
+static void chain_init(struct chain *chain, uint64_t cache_bytes, const uint64_t balances[WALLETS])
+{
+    memset(chain, 0, sizeof *chain);
+    fixture_init(&chain->f);
+    for (uint32_t i = 0; i < WALLETS; i++) {
+        chain->secrets[i] = secret_of(i);
+        chain->accounts[i].address = address_of_secret(&chain->secrets[i]);
+        chain->accounts[i].balance = balances[i];
+    }
+    for (uint32_t i = WALLETS; i < WALLETS + 4; i++) {
+        chain->accounts[i].address = address_of(i);
+    }
+    chain->accounts_count = WALLETS + 4;
+    new_app(chain, cache_bytes);
+    char text[8192];
+    const char *reason = NULL;
+    genesis_text(chain, text, sizeof text);
+    struct dsmr_kv_txn *txn = begin(&chain->f, true);
+    assert_int_equal(chain->app.ops->genesis(chain->app.self, &chain->root, &reason, &chain->f.kv,
+                                             txn, text, strlen(text)),
+                     DSMR_OK);
+    commit(&chain->f, txn);
+    struct dsmr_id expected = slow_root(chain->accounts, chain->accounts_count, fee_rule);
+    assert_memory_equal(chain->root.bytes, expected.bytes, 32);
+}
+
+static void chain_close(struct chain *chain)
+{
+    chain->app.ops->free(chain->app.self);
+    fixture_close(&chain->f);
+}
+
+struct plan { /* one transaction, in words */
+    uint32_t from, to;
+    uint32_t fee_recipient; /* account */
+    uint64_t amount;
+    uint64_t fee_limit;
+    uint8_t memo_len;
+    uint8_t damage; /* 0 none, 1 cut, 2 other network, 3 version, 4 other chain */
+};
+
+#define PLANS_MAX 64u
+
+struct block {
+    struct dsmr_app_tx txs[PLANS_MAX];
+    struct dsmr_app_result results[PLANS_MAX];
+    uint8_t bytes[PLANS_MAX][DSMR_TRANSFER_TX_BYTES_MAX];
+};
+
+static void encode(struct chain *chain, struct block *block, const struct plan *plans,
+                   uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct plan *plan = &plans[i];
+        struct dsmr_transfer_tx tx = {.expiry_ms = 1000 + i,
+                                      .to = chain->accounts[plan->to].address,
+                                      .amount = plan->amount,
+                                      .fee_limit = plan->fee_limit,
+                                      .memo_len = plan->memo_len};
+        size_t len =
+            dsmr_transfer_tx_sign(block->bytes[i], &tx, &domain, &chain->secrets[plan->from]);
+        len -= plan->damage == 1;
+        block->bytes[i][12] ^= plan->damage == 2;
+        block->bytes[i][0] = plan->damage == 3 ? 9 : 1;
+        block->bytes[i][30] ^= plan->damage == 4;
+        struct dsmr_app_tx *app_tx = &block->txs[i];
+        app_tx->tx = (struct dsmr_tx_view){.bytes = block->bytes[i], .len = (uint32_t)len};
+        dsmr_hash(&app_tx->id, block->bytes[i], len);
+        app_tx->fee_recipient = chain->accounts[plan->fee_recipient].address;
+    }
+}
+
+static enum dsmr_err execute(struct chain *chain, struct dsmr_kv_txn *txn, struct block *block,
+                             uint32_t count, struct dsmr_id *root)
+{
+    struct dsmr_app_block app_block = {
+        .height = chain->height + 1, .time_ms = 5, .txs = block->txs, .txs_count = count};
+    memset(block->results, 0xee, sizeof block->results);
+    return chain->app.ops->execute(chain->app.self, root, block->results, &chain->f.kv, txn,
+                                   &app_block);
+}
+
+/* What a transaction does to the list. */
+static struct dsmr_app_result model_run(struct chain *chain, const struct plan *plan)
+{
+    uint64_t fee = BASE + PER_BYTE * (190u + plan->memo_len) + PER_SIGNATURE;
+    uint64_t *from = &chain->accounts[plan->from].balance;
+    if (plan->damage) {
+        return (struct dsmr_app_result){.code = plan->damage % 2 ? 1 : 2};
+    }
+    if (fee > plan->fee_limit) {
+        return (struct dsmr_app_result){.code = 3};
+    }
+    if (*from < fee) {
+        return (struct dsmr_app_result){.code = 4};
+    }
+    bool covers = plan->amount <= *from - fee;
+    *from -= fee;
+    if (covers) {
+        *from -= plan->amount;
+        chain->accounts[plan->to].balance += plan->amount;
+    }
+    chain->accounts[plan->fee_recipient].balance += fee;
+    return (struct dsmr_app_result){.code = covers ? 0 : 5, .fee = fee};
+}
+
+static uint64_t supply(const struct chain *chain)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < chain->accounts_count; i++) {
+        sum += chain->accounts[i].balance;
+    }
+    return sum;
+}
+
+/* Runs the plans as a block and compares everything with the list. */
+static void run(struct chain *chain, const struct plan *plans, uint32_t count)
+{
+    static struct block block;
+    struct dsmr_app_result expected[PLANS_MAX];
+    uint64_t before = supply(chain);
+    encode(chain, &block, plans, count);
+    for (uint32_t i = 0; i < count; i++) {
+        expected[i] = model_run(chain, &plans[i]);
+    }
+    struct dsmr_kv_txn *txn = begin(&chain->f, true);
+    assert_int_equal(execute(chain, txn, &block, count, &chain->root), DSMR_OK);
+    commit(&chain->f, txn);
+    chain->height++;
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(block.results[i].code, expected[i].code);
+        assert_int_equal(block.results[i].fee, expected[i].fee);
+    }
+    assert_true(supply(chain) == before);
+    struct dsmr_id root = slow_root(chain->accounts, chain->accounts_count, fee_rule);
+    assert_memory_equal(chain->root.bytes, root.bytes, 32);
+}
+
+static uint32_t code_of(struct chain *chain, struct plan plan)
+{
+    struct chain copy = *chain;
+    struct dsmr_app_result result = model_run(&copy, &plan);
+    run(chain, &plan, 1);
+    return result.code;
+}
+
+static const uint64_t rich[WALLETS] = {1000000, 1000000, 5000, 500, 499, 501};
+#define FEE 500u /* of a transfer without memo: 100 + 2 * 190 + 20 */
+
+static void test_rules_at_limits(void **state)
+{
+    (void)state;
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    struct plan plan = {
+        .from = 0, .to = 1, .fee_recipient = WALLETS, .amount = 10, .fee_limit = FEE};
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_DONE);
+    plan.fee_limit = FEE - 1;
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_OVER_LIMIT);
+    plan.fee_limit = UINT64_MAX;
+    plan.memo_len = 128;
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_DONE);
+    plan.memo_len = 0;
+    plan.from = 4; /* one short of the fee */
+    plan.amount = 0;
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_CANNOT_PAY);
+    plan.from = 3; /* the fee exactly, and not one more */
+    plan.amount = 1;
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_INSUFFICIENT);
+    assert_int_equal(chain.accounts[3].balance, 0);
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_CANNOT_PAY);
+    plan.from = 5;
+    plan.amount = 1;
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_DONE);
+    assert_int_equal(chain.accounts[5].balance, 0);
+    plan.from = 6; /* never had an account */
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_CANNOT_PAY);
+    plan.from = 2;
+    plan.amount = UINT64_MAX; /* amount + fee does not fit into 64 bits */
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_INSUFFICIENT);
+    plan.amount = chain.accounts[2].balance - FEE + 1;
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_INSUFFICIENT);
+    plan.amount = chain.accounts[2].balance - FEE;
+    assert_int_equal(code_of(&chain, plan), DSMR_TRANSFERS_DONE);
+    assert_int_equal(chain.accounts[2].balance, 0);
+    chain_close(&chain);
+}
+
+static void test_self_and_fee_recipient(void **state)
+{
+    (void)state;
+    static const struct plan plans[] = {
+        {.from = 0, .to = 0, .fee_recipient = 13, .amount = 999500, .fee_limit = FEE},
+        {.from = 0, .to = 0, .fee_recipient = 13, .amount = 999001, .fee_limit = FEE},
+        {.from = 0, .to = 1, .fee_recipient = 0, .amount = 5, .fee_limit = FEE},
+        {.from = 0, .to = 0, .fee_recipient = 0, .amount = 5, .fee_limit = FEE},
+        {.from = 3, .to = 3, .fee_recipient = 3, .amount = 0, .fee_limit = FEE},
+        {.from = 3, .to = 3, .fee_recipient = 3, .amount = 1, .fee_limit = FEE},
+        {.from = 4, .to = 4, .fee_recipient = 4, .amount = 0, .fee_limit = FEE},
+        {.from = 1, .to = 2, .fee_recipient = 2, .amount = 7, .fee_limit = FEE},
+        {.from = 1, .to = 14, .fee_recipient = 14, .amount = 7, .fee_limit = FEE},
+    };
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
+        run(&chain, &plans[i], 1);
+    }
+    chain_close(&chain);
+    chain_init(&chain, 1 << 20, rich);
+    run(&chain, plans, sizeof plans / sizeof plans[0]); /* the same within one block */
+    chain_close(&chain);
+}
+
+/* What does not parse is a result, never a stop; nothing is charged. */
+static void test_unparsable_is_a_result(void **state)
+{
+    (void)state;
+    struct chain chain;
+    struct plan plans[6];
+    chain_init(&chain, 0, rich);
+    for (uint8_t i = 0; i < 6; i++) {
+        plans[i] = (struct plan){.from = 0,
+                                 .to = 1,
+                                 .fee_recipient = 12,
+                                 .amount = 1,
+                                 .fee_limit = FEE,
+                                 .damage = i % 5};
+    }
+    run(&chain, plans, 6);
+    /* Bytes that no client made, down to the shortest that the core lets pass. */
+    static struct block block;
+    static const uint8_t junk[400] = {1};
+    static const uint32_t lens[] = {9, 10, 189, 190, 191, 318, 319, 400};
+    for (uint32_t i = 0; i < 8; i++) {
+        block.txs[i].tx = (struct dsmr_tx_view){.bytes = junk, .len = lens[i]};
+    }
+    struct dsmr_id root;
+    struct dsmr_kv_txn *txn = begin(&chain.f, true);
+    assert_int_equal(execute(&chain, txn, &block, 8, &root), DSMR_OK);
+    commit(&chain.f, txn);
+    for (uint32_t i = 0; i < 8; i++) {
+        bool parses = lens[i] == 190;
+        assert_int_equal(block.results[i].code,
+                         parses ? DSMR_TRANSFERS_WRONG_DOMAIN : DSMR_TRANSFERS_MALFORMED);
+        assert_int_equal(block.results[i].fee, 0);
+    }
+    assert_memory_equal(root.bytes, chain.root.bytes, 32);
+    chain_close(&chain);
+}
+
+static void random_plans(struct dsmr_prng *prng, struct plan *plans, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        plans[i] = (struct plan){
+            .from = (uint32_t)dsmr_prng_below(prng, WALLETS),
+            .to = (uint32_t)dsmr_prng_below(prng, WALLETS + 4),
+            .fee_recipient = (uint32_t)dsmr_prng_below(prng, WALLETS + 4),
+            .amount = dsmr_prng_below(prng, 1u << dsmr_prng_below(prng, 21)),
+            .fee_limit = dsmr_prng_below(prng, 10) ? 2000 : dsmr_prng_below(prng, 1000),
+            .memo_len = (uint8_t)dsmr_prng_below(prng, 129),
+            .damage = dsmr_prng_below(prng, 12) ? 0 : (uint8_t)dsmr_prng_below(prng, 5)};
+    }
+}
+
+/* Random blocks against the list, with restarts and with aborted blocks in between. */
+static void test_random_blocks(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 3; seed++) {
+        struct chain chain;
+        struct dsmr_prng prng;
+        uint64_t balances[WALLETS];
+        dsmr_prng_init(&prng, seed);
+        for (uint32_t i = 0; i < WALLETS; i++) {
+            balances[i] = dsmr_prng_below(&prng, 3) * dsmr_prng_below(&prng, 200000);
+        }
+        balances[0] = seed == 2 ? UINT64_MAX - 5000000 : 1; /* a supply close to the limit */
+        chain_init(&chain, seed << 16, balances);
+        for (uint32_t round = 0; round < 30; round++) {
+            struct plan plans[PLANS_MAX];
+            static struct block block;
+            uint32_t count = (uint32_t)dsmr_prng_below(&prng, PLANS_MAX + 1);
+            random_plans(&prng, plans, count);
+            if (dsmr_prng_below(&prng, 3) == 0) {
+                struct dsmr_id root;
+                struct dsmr_kv_txn *txn = begin(&chain.f, true);
+                encode(&chain, &block, plans, count);
+                assert_int_equal(execute(&chain, txn, &block, count, &root), DSMR_OK);
+                abort_txn(&chain.f, txn);
+                random_plans(&prng, plans, count);
+            }
+            if (dsmr_prng_below(&prng, 5) == 0) {
+                chain.app.ops->free(chain.app.self);
+                new_app(&chain, 1000);
+            }
+            run(&chain, plans, count);
+        }
+        chain_close(&chain);
+    }
+}
+
+/* Every store operation fails once, in genesis and in a block; an abort makes it good. */
+static void test_store_failures(void **state)
+{
+    (void)state;
+    struct chain chain;
+    struct plan plans[PLANS_MAX];
+    struct dsmr_prng prng;
+    static struct block block;
+    chain_init(&chain, 0, rich);
+    dsmr_prng_init(&prng, 77);
+    random_plans(&prng, plans, 30);
+    encode(&chain, &block, plans, 30);
+    bool failed = true;
+    for (uint64_t after = 0; failed; after++) {
+        struct dsmr_id root;
+        struct dsmr_kv_txn *txn = begin(&chain.f, true);
+        dsmr_kv_mem_fail_after(chain.f.mem, after, after % 2 ? DSMR_ERR_IO : DSMR_ERR_DISK_FULL);
+        enum dsmr_err err = execute(&chain, txn, &block, 30, &root);
+        failed = dsmr_kv_mem_has_failed(chain.f.mem);
+        assert_int_equal(err, !failed ? DSMR_OK : after % 2 ? DSMR_ERR_IO : DSMR_ERR_DISK_FULL);
+        dsmr_kv_mem_fail_after(chain.f.mem, UINT64_MAX, DSMR_OK);
+        abort_txn(&chain.f, txn);
+    }
+    run(&chain, plans, 30);
+    chain_close(&chain);
+}
+
+static void test_genesis_store_failures(void **state)
+{
+    (void)state;
+    struct chain chain;
+    char text[8192];
+    chain_init(&chain, 0, rich);
+    genesis_text(&chain, text, sizeof text);
+    struct fixture f;
+    fixture_init(&f);
+    bool failed = true;
+    for (uint64_t after = 0; failed; after++) {
+        struct dsmr_id root;
+        const char *reason = NULL;
+        struct dsmr_kv_txn *txn = begin(&f, true);
+        dsmr_kv_mem_fail_after(f.mem, after, DSMR_ERR_IO);
+        enum dsmr_err err =
+            chain.app.ops->genesis(chain.app.self, &root, &reason, &f.kv, txn, text, strlen(text));
+        failed = dsmr_kv_mem_has_failed(f.mem);
+        assert_int_equal(err, failed ? DSMR_ERR_IO : DSMR_OK);
+        if (!failed) {
+            assert_memory_equal(root.bytes, chain.root.bytes, 32);
+        }
+        dsmr_kv_mem_fail_after(f.mem, UINT64_MAX, DSMR_OK);
+        abort_txn(&f, txn);
+    }
+    fixture_close(&f);
+    chain_close(&chain);
+}
+
+static void test_heights(void **state)
+{
+    (void)state;
+    struct chain chain;
+    static struct block block;
+    struct dsmr_id root;
+    chain_init(&chain, 0, rich);
+    run(&chain, NULL, 0); /* an empty block changes nothing but the height */
+    struct dsmr_kv_txn *txn = begin(&chain.f, true);
+    chain.height = 0;
+    assert_int_equal(execute(&chain, txn, &block, 0, &root), DSMR_ERR_APP_FAILED);
+    chain.height = 2;
+    assert_int_equal(execute(&chain, txn, &block, 0, &root), DSMR_ERR_APP_FAILED);
+    abort_txn(&chain.f, txn);
+    chain.height = 1;
+    run(&chain, NULL, 0);
+    struct fixture empty;
+    fixture_init(&empty);
+    txn = begin(&empty, true);
+    struct dsmr_app_block first = {.height = 1};
+    assert_int_equal(chain.app.ops->execute(chain.app.self, &root, NULL, &empty.kv, txn, &first),
+                     DSMR_ERR_CORRUPT); /* no genesis */
+    abort_txn(&empty, txn);
+    fixture_close(&empty);
+    chain_close(&chain);
+}
+
+static enum dsmr_err query(struct chain *chain, char *out, size_t capacity, const char *path)
+{
+    struct dsmr_app_text text = {.bytes = out, .capacity = capacity};
+    struct dsmr_kv_txn *snapshot = begin(&chain->f, false);
+    enum dsmr_err err = chain->app.ops->query(chain->app.self, &text, &chain->f.kv, snapshot, path);
+    if (!err) {
+        assert_int_equal(text.len, strlen(out));
+    }
+    abort_txn(&chain->f, snapshot);
+    return err;
+}
+
+static void test_queries(void **state)
+{
+    (void)state;
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    char path[200] = "accounts/";
+    char out[16384];
+    hex(path + 9, &chain.accounts[2].address);
+    assert_int_equal(query(&chain, out, sizeof out, path), DSMR_OK);
+    assert_non_null(strstr(out, "\"balance\":\"5000\",\"exists\":true,\"height\":0}"));
+    assert_non_null(strstr(out, path + 9));
+    char *bech32m = strstr(out, "dsmr1");
+    assert_non_null(bech32m);
+    memcpy(path + 9, bech32m, 63);
+    path[9 + 63] = 0;
+    char again[16384];
+    assert_int_equal(query(&chain, again, sizeof again, path), DSMR_OK);
+    assert_string_equal(again, out);
+    for (size_t capacity = 1; capacity <= strlen(out); capacity++) {
+        assert_int_equal(query(&chain, again, capacity, path), DSMR_ERR_LIMIT);
+    }
+    assert_int_equal(query(&chain, again, strlen(out) + 1, path), DSMR_OK);
+    struct dsmr_address stranger = address_of(999);
+    hex(path + 9, &stranger);
+    assert_int_equal(query(&chain, out, sizeof out, path), DSMR_OK);
+    assert_non_null(strstr(out, "\"balance\":\"0\",\"exists\":false"));
+    assert_int_equal(query(&chain, out, sizeof out, "state"), DSMR_OK);
+    assert_non_null(strstr(out, "\"accounts\":6,\"supply\":\"2006500\",\"fee\":{\"base\":\"100\","
+                                "\"per_byte\":\"2\",\"per_signature\":\"20\"}}"));
+    assert_int_equal(query(&chain, out, sizeof out, ""), DSMR_ERR_UNKNOWN);
+    assert_int_equal(query(&chain, out, sizeof out, "account"), DSMR_ERR_UNKNOWN);
+    assert_int_equal(query(&chain, out, sizeof out, "accounts/"), DSMR_ERR_MALFORMED);
+    path[20] = 'x';
+    assert_int_equal(query(&chain, out, sizeof out, path), DSMR_ERR_MALFORMED);
+    memset(path + 9, 'a', 190);
+    path[199] = 0;
+    assert_int_equal(query(&chain, out, sizeof out, path), DSMR_ERR_MALFORMED);
+    chain_close(&chain);
+}
+
+/* The proof that the query hands out leads to the root that the block gave. */
+static void test_proof_query(void **state)
+{
+    (void)state;
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    char path[200] = "proofs/";
+    char out[16384];
+    hex(path + 7, &chain.accounts[1].address);
+    assert_int_equal(query(&chain, out, sizeof out, path), DSMR_OK);
+    char *text = strstr(out, "\"proof\":\"");
+    assert_non_null(text);
+    text += 9;
+    uint8_t proof[8192];
+    size_t len = 0;
+    for (; text[2 * len] != '"'; len++) {
+        char digits[3] = {text[2 * len], text[2 * len + 1], 0};
+        proof[len] = (uint8_t)strtoul(digits, NULL, 16);
+    }
+    uint64_t balance;
+    assert_int_equal(
+        dsmr_account_proof_check(&balance, &chain.root, &chain.accounts[1].address, proof, len),
+        DSMR_OK);
+    assert_int_equal(balance, 1000000);
+    assert_int_equal(query(&chain, out, 100, path), DSMR_ERR_LIMIT);
+    chain_close(&chain);
+}
+
+static void test_code_texts(void **state)
+{
+    (void)state;
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    assert_string_equal(chain.app.ops->name, "transfers");
+    for (uint32_t code = 0; code <= 5; code++) {
+        assert_string_not_equal(chain.app.ops->code_text(code), "unknown result code");
+    }
+    assert_string_equal(chain.app.ops->code_text(6), "unknown result code");
+    assert_string_equal(chain.app.ops->code_text(UINT32_MAX), "unknown result code");
+    chain_close(&chain);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rules_at_limits),
+        cmocka_unit_test(test_self_and_fee_recipient),
+        cmocka_unit_test(test_unparsable_is_a_result),
+        cmocka_unit_test(test_random_blocks),
+        cmocka_unit_test(test_store_failures),
+        cmocka_unit_test(test_genesis_store_failures),
+        cmocka_unit_test(test_heights),
+        cmocka_unit_test(test_queries),
+        cmocka_unit_test(test_proof_query),
+        cmocka_unit_test(test_code_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
