@@ -5,7 +5,8 @@
  *             then the table's default.
  * Errors:     a wrong verb, option or value is one sentence on stderr and DSMR_EXIT_USAGE.
  * Limits:     DSMR_CLI_OPTIONS_MAX options a verb, DSMR_CLI_ARGS_MAX positional arguments.
- * Threads:    one owner; reads the environment. */
+ * Threads:    one owner; reads the environment.
+ * Files:      cli.c parses, cli_help.c prints. */
 #ifndef DSMR_APP_CLI_OPTIONS_H
 #define DSMR_APP_CLI_OPTIONS_H
 
@@ -105,12 +106,12 @@ const char *dsmr_cli_text(const struct dsmr_cli_values *values, const char *name
 int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint64_t *number,
                    char *message, size_t message_size);
 
-void dsmr_cli_print_help(FILE *out, const struct dsmr_cli_program *program,
+/* ---- cli_help.c ---- */
+void dsmr_cli_help_print(FILE *out, const struct dsmr_cli_program *program,
                          const struct dsmr_cli_verb *verb); /* verb NULL: the overview */
-void dsmr_cli_print_man(FILE *out, const struct dsmr_cli_program *program); /* roff, section 1 */
+void dsmr_cli_help_man(FILE *out, const struct dsmr_cli_program *program); /* roff, section 1 */
 /* shell: bash, zsh, fish. false if it is another. */
-bool dsmr_cli_print_completion(FILE *out, const struct dsmr_cli_program *program,
-                               const char *shell);
+bool dsmr_cli_help_completion(FILE *out, const struct dsmr_cli_program *program, const char *shell);
 
 /* One sentence to stderr, "PROGRAM: ...", and the code back: return dsmr_cli_fail(...). */
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
