@@ -23,6 +23,10 @@
 
 struct dsmr_bft; /* opaque */
 
+/* Most blocks in one BFT_BLOCKS message; more are refused. Whoever answers SERVE_BLOCKS keeps to
+ * it, and ends with the last block that has a stored finalization. */
+#define DSMR_BFT_BATCH_BLOCKS_MAX 128u
+
 struct dsmr_bft_schedule_entry {
     uint64_t from_height; /* the set's epoch; the first entry's is 0 */
     struct dsmr_validator_set *set;

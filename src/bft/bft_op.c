@@ -1,0 +1,36 @@
+#include "base/assert.h"
+#include "bft/engine_state.h"
+
+struct dsmr_bft_op *dsmr_bft_op_add(struct dsmr_bft *bft, enum dsmr_bft_op_kind kind)
+{
+    for (uint32_t i = 0; i < DSMR_BFT_OPS_MAX; i++) {
+        if (bft->ops[i].kind == DSMR_BFT_OP_FREE) {
+            bft->ops[i] = (struct dsmr_bft_op){
+                .request_id = ++bft->request_id,
+                .kind = (uint8_t)kind,
+                .peer = DSMR_BFT_NO_PEER,
+            };
+            return &bft->ops[i];
+        }
+    }
+    return NULL;
+}
+
+struct dsmr_bft_op *dsmr_bft_op_find(struct dsmr_bft *bft, enum dsmr_bft_op_kind kind,
+                                     uint64_t request_id)
+{
+    for (uint32_t i = 0; i < DSMR_BFT_OPS_MAX; i++) {
+        if (bft->ops[i].request_id == request_id && bft->ops[i].kind == (uint8_t)kind) {
+            return &bft->ops[i];
+        }
+    }
+    return NULL;
+}
+
+void dsmr_bft_op_end(struct dsmr_bft_op *op)
+{
+    if (op->kind != DSMR_BFT_OP_FREE) {
+        dsmr_block_unref(op->block);
+        *op = (struct dsmr_bft_op){.kind = DSMR_BFT_OP_FREE};
+    }
+}

@@ -1,0 +1,140 @@
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "bft/engine_state.h"
+
+bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
+{
+    DSMR_ASSERT(qc->subject.kind == DSMR_VOTE_FINALIZE);
+    DSMR_ASSERT(qc->subject.epoch == bft->set->epoch);
+    if (qc->subject.view <= bft->final_view) {
+        return false;
+    }
+    /* Records below the final view before this one go: should the accept of the block that makes
+     * them useless not have become durable yet, the last two still allow to go on. */
+    uint64_t prune_epoch = bft->prune_epoch;
+    uint64_t prune_view = bft->prune_view;
+    bft->prune_epoch = qc->subject.epoch;
+    bft->prune_view = qc->subject.view;
+    bft->has_final = true;
+    bft->final = *qc;
+    bft->final_view = qc->subject.view;
+    bft->failed_views = 0;
+    if (bft->tip_view <= bft->final_view) {
+        bft->tip_view = 0;
+    }
+    dsmr_candidate_want(bft, &qc->subject.block_id);
+    dsmr_bft_journal_quorum_cert(bft, qc);
+    if (prune_view != 0) {
+        dsmr_bft_journal_prune(bft, prune_epoch, prune_view);
+    }
+    dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_FINALIZED, qc->subject.view, qc->subject.height);
+    return true;
+}
+
+void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,
+                          const struct dsmr_quorum_cert *qc)
+{
+    DSMR_ASSERT(dsmr_id_equal(&block->parent_id, &bft->accepted->id)); /* INV-BFT-4 */
+    DSMR_ASSERT(block->height == bft->accepted->height + 1);
+    struct dsmr_bft_candidate *candidate = dsmr_candidate_find(bft, &block->id);
+    DSMR_ASSERT(candidate != NULL && candidate->state == DSMR_BFT_CANDIDATE_VALID);
+    dsmr_bft_outbox_block(bft, DSMR_BFT_FX_ACCEPT, block);
+    if (qc != NULL) {
+        struct dsmr_bft_effect *effect = &bft->out->items[bft->out->count - 1];
+        effect->u.block.has_finalization = true;
+        effect->u.block.finalization = *qc;
+    }
+    struct dsmr_block *before = bft->accepted;
+    bft->accepted = dsmr_block_ref(block);
+    dsmr_block_unref(before);
+    dsmr_block_unref(candidate->block);
+    *candidate = (struct dsmr_bft_candidate){.block = NULL};
+    dsmr_candidate_sweep(bft);
+    if (bft->accepted->height + 1 == dsmr_bft_instance_end(bft, bft->instance)) {
+        dsmr_bft_begin_instance(bft, bft->instance + 1);
+        dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_EPOCH, bft->set->epoch, 0);
+        dsmr_bft_journal_replay(bft);
+    }
+}
+
+/* The ancestor of the final block just above the accepted one, all of whose line is held and
+ * valid; NULL if something is missing yet. */
+static struct dsmr_bft_candidate *next_final(const struct dsmr_bft *bft)
+{
+    struct dsmr_id id = bft->final.subject.block_id;
+    for (uint32_t depth = 0; depth <= DSMR_BFT_DEPTH_MAX + 1u; depth++) {
+        struct dsmr_bft_candidate *candidate = dsmr_candidate_find(bft, &id);
+        if (candidate == NULL) {
+            return NULL;
+        }
+        if (candidate->block->height == bft->accepted->height + 1) {
+            return candidate->state == DSMR_BFT_CANDIDATE_VALID ? candidate : NULL;
+        }
+        id = candidate->block->parent_id;
+    }
+    return NULL;
+}
+
+static bool is_line_valid(const struct dsmr_bft *bft)
+{
+    struct dsmr_id id = bft->final.subject.block_id;
+    while (!dsmr_id_equal(&id, &bft->accepted->id)) { /* VALID ones are connected */
+        const struct dsmr_bft_candidate *candidate = dsmr_candidate_find(bft, &id);
+        if (candidate == NULL || candidate->state != DSMR_BFT_CANDIDATE_VALID) {
+            return false;
+        }
+        id = candidate->block->parent_id;
+    }
+    return true;
+}
+
+bool dsmr_finality_advance(struct dsmr_bft *bft)
+{
+    if (!bft->has_final || bft->final.subject.epoch != bft->set->epoch ||
+        bft->final.subject.height <= bft->accepted->height) {
+        return false;
+    }
+    if (!is_line_valid(bft)) {
+        /* What is held becomes wanted, so that it is verified; what is not comes by catch-up. */
+        if (!dsmr_block_fetch_chain(bft, &bft->final.subject.block_id, DSMR_BFT_NO_PEER)) {
+            dsmr_catch_up_target(bft, bft->final.subject.height, DSMR_BFT_NO_PEER);
+        }
+        return false;
+    }
+    struct dsmr_quorum_cert final = bft->final;
+    struct dsmr_id last_id = final.subject.block_id;
+    bool is_last = false;
+    while (!is_last) {
+        struct dsmr_bft_candidate *next = next_final(bft);
+        DSMR_ASSERT(next != NULL);
+        struct dsmr_block *block = dsmr_block_ref(next->block);
+        is_last = dsmr_id_equal(&block->id, &last_id);
+        dsmr_finality_accept(bft, block, is_last ? &final : NULL);
+        dsmr_block_unref(block);
+    }
+    return true;
+}
+
+void dsmr_finality_prefer(struct dsmr_bft *bft)
+{
+    struct dsmr_id id = bft->accepted->id;
+    const struct dsmr_bft_view_entry *tip = dsmr_view_log_find(bft, bft->tip_view);
+    if (tip != NULL && tip->is_notarized &&
+        dsmr_candidate_is_usable(bft, &tip->notarization.subject.block_id)) {
+        id = tip->notarization.subject.block_id;
+    } else if (bft->has_final && bft->final.subject.height > bft->accepted->height &&
+               dsmr_candidate_is_usable(bft, &bft->final.subject.block_id)) {
+        id = bft->final.subject.block_id;
+    }
+    /* While the best tip is on its way, the one before it will do, as long as it lives. */
+    bool is_tip_coming = tip != NULL && tip->is_notarized &&
+                         dsmr_id_equal(&id, &bft->accepted->id) &&
+                         tip->notarization.subject.height > bft->accepted->height;
+    if (dsmr_id_equal(&id, &bft->preferred_id) ||
+        (is_tip_coming && dsmr_candidate_is_usable(bft, &bft->preferred_id))) {
+        return;
+    }
+    bft->preferred_id = id;
+    struct dsmr_bft_effect *effect = dsmr_bft_outbox_push(bft, DSMR_BFT_FX_PREFER);
+    effect->u.block.parent_id = id;
+}
