@@ -65,8 +65,15 @@ size_t dsmr_transfer_tx_sign(uint8_t *out, struct dsmr_transfer_tx *tx,
                              const struct dsmr_domain *domain,
                              const struct dsmr_ed25519_secret_key *key)
 {
-    DSMR_ASSERT(tx->memo_len <= DSMR_TRANSFER_TX_MEMO_MAX);
     dsmr_ed25519_public(&tx->from, key);
+    return dsmr_transfer_tx_sign_as(out, tx, domain, key);
+}
+
+size_t dsmr_transfer_tx_sign_as(uint8_t *out, struct dsmr_transfer_tx *tx,
+                                const struct dsmr_domain *domain,
+                                const struct dsmr_ed25519_secret_key *key)
+{
+    DSMR_ASSERT(tx->memo_len <= DSMR_TRANSFER_TX_MEMO_MAX);
     struct dsmr_wr wr;
     dsmr_wr_init(&wr, out, DSMR_TRANSFER_TX_BYTES_MAX);
     dsmr_wr_u8(&wr, DSMR_TRANSFER_TX_VERSION);

@@ -1,8 +1,8 @@
 /* transfers_check.h - syntax and signatures of many transfers, in batches.
  *
- * Why:     a batch of 256 costs a third of single verification. A batch that fails is bisected, and
+ * Why:     a batch of 256 costs half of single verification. One that fails is taken apart, and
  *          single verification has the last word: so the verdict on a transaction never depends on
- *          its neighbours.
+ *          its neighbours, and bad ones cost at most twice what single verification would.
  * Limits:  about 100 KiB of memory per call; if there is none, signatures are verified singly.
  * Threads: any number at once; no state. */
 #ifndef DSMR_VM_TRANSFERS_CHECK_H

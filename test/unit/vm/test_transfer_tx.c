@@ -46,6 +46,19 @@ static void test_round_trip_at_limits(void **state)
     }
 }
 
+static void test_sign_as_gives_the_same(void **state)
+{
+    (void)state;
+    uint8_t bytes[DSMR_TRANSFER_TX_BYTES_MAX];
+    uint8_t again[DSMR_TRANSFER_TX_BYTES_MAX];
+    struct dsmr_ed25519_secret_key key = secret_of(1);
+    struct dsmr_transfer_tx tx;
+    size_t len = make(bytes, &tx, 9);
+    memset(tx.sig.bytes, 0, sizeof tx.sig.bytes);
+    assert_int_equal(dsmr_transfer_tx_sign_as(again, &tx, &domain, &key), len);
+    assert_memory_equal(again, bytes, len);
+}
+
 /* docs/transfers.md, field by field. */
 static void test_layout(void **state)
 {
@@ -231,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip_at_limits),
+        cmocka_unit_test(test_sign_as_gives_the_same),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_lengths),
         cmocka_unit_test(test_every_bit_counts),
