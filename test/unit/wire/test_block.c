@@ -194,7 +194,7 @@ static void each_rule_has_its_error(void **state)
         {93, 0xff, DSMR_ERR_BLOCK_LIMIT}, {126, 0x80, DSMR_ERR_BLOCK_LIMIT},
         {129, 0x01, DSMR_ERR_MALFORMED}, /* one entry more than there is */
         {130, 0x03, DSMR_ERR_MALFORMED}, /* entry of another kind */
-        {216, 0x03, DSMR_ERR_MALFORMED}, /* length of the signers */
+        {215, 0x80, DSMR_ERR_BITSET},    /* length of the signers */
         {217, 0x09, DSMR_ERR_BITSET},    /* no signer left */
     };
     struct dsmr_block *block = samples_block(2);
