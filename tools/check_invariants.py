@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Every invariant INV-nn that a header or ARCHITECTURE.md states is asserted in two places at least.
 
-An assertion counts when a comment `INV-nn` stands on it or up to three lines before it, in a .c file
-of src or sim. An INV-nn in code that no document states is an error too: it is a wrong number.
+An assertion counts when a comment `INV-nn` stands on it, up to three lines before it or at the end of
+it, in a .c file of src or sim. An INV-nn in code that no document states is an error too: it is a wrong number.
 """
 import glob
 import re
 import sys
 
-NUMBER = re.compile(r"INV-\d\d\b")
+NUMBER = re.compile(r"INV-(?:BFT-)?\d+\b")
 ASSERTION = re.compile(r"\bDSMR_(ASSERT|DCHECK)\s*\(")
-REACH = 3
+BEFORE, AFTER = 2, 3  # lines from the comment to the line where the assertion begins
 
 
 def stated():
@@ -34,7 +34,7 @@ def asserted():
         for number, line in enumerate(lines):
             for name in NUMBER.findall(line):
                 unknown.setdefault(name, path)
-                window = lines[number:number + REACH + 1]
+                window = lines[max(0, number - BEFORE):number + AFTER + 1]
                 if any(ASSERTION.search(text) for text in window):
                     places.setdefault(name, set()).add((path, number + 1))
     return places, unknown

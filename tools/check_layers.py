@@ -64,7 +64,8 @@ def target_of(path, include):
     if os.path.exists("src/" + include):
         return include.split("/")[0]
     for top in ("test/", "bench/", "sim/"):
-        if path.startswith(top) and os.path.exists(top + include):
+        beside = os.path.join(os.path.dirname(path), include)
+        if path.startswith(top) and (os.path.exists(top + include) or os.path.exists(beside)):
             return top[:-1]
     return None
 
