@@ -74,6 +74,8 @@ static void take_bft_effects(struct dsmr_driver *driver)
 
 void dsmr_driver_core_event(struct dsmr_driver *driver, struct dsmr_event *event)
 {
+    if (driver->halt != DSMR_OK)
+        return; /* results that still come home are only freed */
     event->wall_ms = driver->config.clock.ops->wall_ms(driver->config.clock.self);
     event->mono_ms = driver->config.clock.ops->mono_ms(driver->config.clock.self);
     dsmr_node_step(driver->node, &driver->core_fx, event);
@@ -82,7 +84,7 @@ void dsmr_driver_core_event(struct dsmr_driver *driver, struct dsmr_event *event
 
 void dsmr_driver_bft_event(struct dsmr_driver *driver, struct dsmr_bft_event *event)
 {
-    if (driver->bft == NULL)
+    if (driver->bft == NULL || driver->halt != DSMR_OK)
         return;
     event->wall_ms = driver->config.clock.ops->wall_ms(driver->config.clock.self);
     event->mono_ms = driver->config.clock.ops->mono_ms(driver->config.clock.self);

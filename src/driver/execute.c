@@ -166,7 +166,7 @@ static void done(struct dsmr_task *task, void *owner)
         dsmr_driver_halt(driver, t->err == DSMR_ERR_DISK_FULL ? t->err : DSMR_ERR_HALTED,
                          "a block could not be executed or its state not be committed");
     for (uint32_t i = 0; i < t->count; i++) {
-        if (t->err == DSMR_OK) {
+        if (t->err == DSMR_OK && driver->halt == DSMR_OK) {
             count_results(driver, t->plans[i], t->executed[i]);
             struct dsmr_event event = {.kind = DSMR_EV_EXECUTED, .request_id = t->requests[i]};
             event.u.executed.height = t->executed[i]->height;
