@@ -1,0 +1,25 @@
+/* fuzz_cert.c - any bytes as a certificate: refused, or encoded to the same bytes again. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "wire/codec.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    struct dsmr_cert cert;
+    struct dsmr_rd rd;
+    dsmr_rd_init(&rd, bytes, len);
+    dsmr_cert_decode(&rd, &cert, DSMR_VALIDATORS_MAX);
+    if (dsmr_rd_end(&rd) == DSMR_OK) {
+        uint8_t again[DSMR_CERT_BYTES_MAX];
+        struct dsmr_wr wr;
+        dsmr_wr_init(&wr, again, sizeof(again));
+        dsmr_cert_encode(&wr, &cert);
+        if (wr.err != DSMR_OK || wr.at != len || memcmp(again, bytes, len) != 0) {
+            abort();
+        }
+    }
+    return 0;
+}

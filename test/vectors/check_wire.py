@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Re-derives every vector of wire.json from docs/wire.md, without the C code.
+
+test_wire_vectors proves that the code still writes these bytes; this proves that the document
+describes them. Field values are those of test/unit/wire/wire_samples.h.
+"""
+import hashlib
+import json
+import os
+import struct
+import sys
+
+SLOT = 17000000000
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def be(sizes, *values):
+    return struct.pack(">" + sizes, *values)
+
+
+def fill(size, first):
+    return bytes((first + i) & 255 for i in range(size))
+
+
+def merkle_root(ids):
+    level = [sha256(b"\0" + i) for i in ids]
+    while len(level) > 1:
+        level = [sha256(b"\1" + b"".join(level[i:i + 16])) for i in range(0, len(level), 16)]
+    return sha256(b"\2" + be("I", len(ids)) + (level[0] if level else bytes(32)))
+
+
+DOMAIN = be("I", 88888) + fill(32, 0x10)
+
+
+def reference(number):
+    return (fill(32, number) + be("Q", 7) + fill(20, 0x30) +
+            be("QQII", SLOT, SLOT * 100 + 30000, 300, 70000))
+
+
+def bitset(*bits):
+    value = sum(1 << bit for bit in set(bits))
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def signers(*bits):
+    return be("H", len(bitset(*bits))) + bitset(*bits)
+
+
+def certificate(number, last):
+    return reference(number) + signers(0, last) + fill(96, 0x80)
+
+
+def unsigned_message(kind, fields):
+    return b"\0\0" + DOMAIN + be("I", 6 + len(fields)) + b"DSMR" + bytes([kind, 1]) + fields
+
+
+def vote(kind):
+    nullify = kind == 2
+    return (bytes([kind]) + be("QQQ", 7, 19, 0 if nullify else 43) +
+            (bytes(32) if nullify else fill(32, 0xa0)))
+
+
+def quorum_certificate(kind):
+    return vote(kind) + signers(1, 9) + fill(96, 0x81)
+
+
+def chunk_vectors():
+    txs = [b"\1" + be("Q", SLOT * 100 + 1000 * i) + fill(10 * i, i) for i in range(3)]
+    ids = [sha256(tx) for tx in txs]
+    body = b"".join(be("I", len(tx)) + tx for tx in txs)
+    header = (b"\1" + DOMAIN + be("Q", 7) + fill(20, 0x30) + be("QQ", SLOT, SLOT * 100 + 30000) +
+              fill(32, 0x50) + be("II", len(txs), len(body)) + merkle_root(ids))
+    return {"chunk": header + body, "chunk.id": sha256(header), "chunk.tx_root": merkle_root(ids),
+            "chunk.tx_ids": b"".join(ids)}
+
+
+def block_vectors():
+    block = (b"\1" + DOMAIN + fill(32, 0x90) + be("QQQ", 42, SLOT * 100 + 500, 8) +
+             b"\2" + be("QQQQ", 5, 1000, 7, 2000) +
+             be("I", 2) + b"".join(b"\1" + certificate(i, 3 + 60 * i) for i in range(2)))
+    genesis = (b"\1" + DOMAIN + bytes(32) + be("QQQ", 0, 1700000000000, 2**64 - 1) + b"\0" +
+               be("I", 0))
+    return {"block": block, "block.id": sha256(block), "block.genesis": genesis,
+            "block.genesis.id": sha256(genesis)}
+
+
+def message_vectors():
+    blocks = be("I", 3) + b"abc" + be("I", 2) + b"de"
+    body = be("I", len(blocks)) + blocks
+    refused = fill(32, 4) + be("H", 70)
+    return {"message." + name: bytes([number]) + fields for name, number, fields in (
+        ("STATUS", 1, be("QQ", 1000, 990)),
+        ("REQUEST_CHUNK_SIGNATURE_SHARE", 2, fill(96, 0x84) + body),
+        ("CHUNK_SIGNATURE", 3, reference(3) + fill(96, 0x82)),
+        ("CHUNK_REFUSED", 4, refused),
+        ("CERTIFICATE", 5, certificate(5, 100)),
+        ("CERTIFICATE_ANSWER", 6, refused),
+        ("REQUEST_CHUNK", 7, fill(32, 6)),
+        ("CHUNK", 8, fill(32, 8) + be("H", 0) + body),
+        ("BFT_PROPOSAL", 16, be("QQQ", 7, 20, 19) + fill(32, 9) + fill(32, 10) + body),
+        ("BFT_VOTE", 17, vote(3) + fill(96, 0x83)),
+        ("BFT_QUORUM_CERT", 18, quorum_certificate(2)),
+        ("BFT_REQUEST_BLOCKS", 19, be("Q", 77)),
+        ("BFT_BLOCKS", 20, quorum_certificate(3) + be("I", 2) + body),
+        ("BFT_REQUEST_VIEW", 21, be("QQQ", 7, 18, 20)),
+        ("BFT_REQUEST_BLOCK", 22, fill(32, 7)),
+        ("BFT_BLOCK", 23, body),
+    )}
+
+
+def all_vectors():
+    vectors = {
+        "reference": reference(1),
+        "certificate": certificate(1, 9),
+        "certificate.hash": sha256(certificate(1, 9)),
+        "certificate.warp_message": unsigned_message(1, reference(1)) + be("I", 0) +
+        be("I", 2) + bitset(0, 9) + fill(96, 0x80),
+        "evidence": b"\1" + reference(0) + fill(96, 0x80) + reference(1) + fill(96, 0x81),
+        "quorum_certificate": quorum_certificate(1),
+        "signing.share": unsigned_message(1, reference(1)),
+        "signing.vote.notarize": unsigned_message(2, vote(1)),
+        "signing.vote.nullify": unsigned_message(2, vote(2)),
+        "signing.vote.finalize": unsigned_message(2, vote(3)),
+    }
+    for count in (0, 1, 2, 16, 17, 256, 257, 4097):
+        vectors[f"merkle_root.{count}"] = merkle_root([sha256(be("I", i)) for i in range(count)])
+    return {**vectors, **chunk_vectors(), **block_vectors(), **message_vectors()}
+
+
+def main():
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "wire.json")
+    with open(path, encoding="utf-8") as file:
+        kept = json.load(file)
+    made = {name: data.hex() for name, data in all_vectors().items()}
+    wrong = sorted(name for name in set(kept) | set(made) if kept.get(name) != made.get(name))
+    for name in wrong:
+        print(f"{name}: wire.json and docs/wire.md disagree")
+    print(f"{len(made) - len(wrong)} of {len(kept)} vectors agree")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
