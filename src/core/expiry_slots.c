@@ -169,10 +169,10 @@ uint32_t dsmr_expiry_slots_used(const struct dsmr_expiry_slots *slots, uint32_t 
 void dsmr_expiry_slots_check(const struct dsmr_expiry_slots *slots)
 {
     DSMR_ASSERT(slots->count <= slots->capacity);
-    for (uint32_t i = 0; i < slots->capacity; i++) {
+    for (uint32_t i = 0; i < slots->count; i++) { /* the free part follows: it is a permutation */
         DSMR_ASSERT(slots->order[i] < slots->capacity);
         DSMR_ASSERT(slots->at[slots->order[i]] == i);
-        if (i > 0 && i < slots->count) {
+        if (i > 0) {
             DSMR_ASSERT(time_at(slots, (i - 1) / 2) <= time_at(slots, i));
         }
     }

@@ -1,0 +1,490 @@
+/* fuzz_node_step.c - the core under any sequence of events that a driver could give it.
+ *
+ * Why:  peers choose messages, the operating system chooses the order in which writes, signatures
+ *       and executions end, and clocks jump; whatever the order, no assertion of the core may fail
+ *       and the promises below must hold.
+ * How:  each input byte chooses an operation. The world around the node is honest where the driver
+ *       is (answers belong to requests, the engine accepts only what was verified, in order) and
+ *       arbitrary where peers are. Signatures are fakes: valid if the first byte is 1.
+ * Checks, derived here again from docs/protocol.md, not asked of the core:
+ *       a share is signed only for a chunk that is stored, and never for two chunks of a slot;
+ *       a share leaves only after it was signed; blocks execute in order, once, and no transaction
+ *       twice. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/bitset.h"
+#include "base/bytes.h"
+#include "crypto/hash.h"
+#include "dsmr/dsmr.h"
+#include "node_step_world.h"
+#include "wire/message.h"
+
+enum { STEPS_MAX = 1500 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+/* ---- peers ---- */
+
+static void send_message(struct world *w, const struct dsmr_msg *msg, uint32_t from)
+{
+    struct dsmr_buf *bytes = dsmr_msg_encode(msg, true);
+    REQUIRE(bytes != NULL);
+    struct dsmr_msg decoded;
+    if (dsmr_msg_decode(&decoded, bytes->bytes, bytes->len) == DSMR_OK &&
+        decoded.type < DSMR_MSG_BFT_FIRST) {
+        struct dsmr_event event = {.kind = DSMR_EV_MESSAGE};
+        event.u.message.from = world_node_id(from);
+        event.u.message.msg = &decoded;
+        event.u.message.bytes = bytes;
+        world_step(w, &event);
+    }
+    dsmr_buf_unref(bytes);
+}
+
+/* A transaction: version, expiry, two bytes that tell it from others. */
+static uint32_t make_tx(struct world *w, uint8_t out[11], uint64_t expiry_ms)
+{
+    out[0] = 1;
+    dsmr_store_be64(out + 1, expiry_ms);
+    out[9] = world_take_u8(w) % 8;
+    out[10] = 0;
+    return 11;
+}
+
+static struct dsmr_chunk *make_chunk(struct world *w, uint32_t producer)
+{
+    uint8_t bytes[4][11];
+    struct dsmr_chunk_tx txs[4];
+    uint8_t shape = world_take_u8(w);
+    struct dsmr_chunk_header header = {
+        .domain = w->params.domain, .epoch = shape >> 7, .producer = world_node_id(producer)};
+    header.slot = w->wall_ms / w->params.slot_ms - 2 + world_take_u8(w) % 8;
+    header.expiry_ms = header.slot * w->params.slot_ms + w->params.chunk_lifetime_ms;
+    uint32_t count = 1 + shape % 4;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t expiry_ms = header.slot * w->params.slot_ms + world_take_u8(w) * UINT64_C(300);
+        txs[i].len = make_tx(w, bytes[i], expiry_ms);
+        txs[i].bytes = bytes[i];
+        dsmr_hash(&txs[i].id, bytes[i], txs[i].len);
+    }
+    struct dsmr_chunk *chunk = NULL;
+    REQUIRE(dsmr_chunk_build(&chunk, &w->params, &header, txs, count) == DSMR_OK);
+    uint32_t i = w->made_count++ % SLOTS;
+    dsmr_chunk_unref(w->made[i]);
+    w->made[i] = chunk;
+    return chunk;
+}
+
+/* A chunk that exists somewhere: of a peer, or of this node. NULL: none yet. */
+static struct dsmr_chunk *any_chunk(struct world *w)
+{
+    uint8_t choice = world_take_u8(w);
+    struct dsmr_chunk *const *ring = choice & 128 ? w->disk : w->made;
+    uint32_t count = choice & 128 ? w->disk_count : w->made_count;
+    return count == 0 ? NULL : ring[choice % (count < SLOTS ? count : SLOTS)];
+}
+
+static void request_share(struct world *w)
+{
+    uint8_t choice = world_take_u8(w);
+    uint32_t producer = 1 + choice % (NODES - 1);
+    struct dsmr_chunk *chunk = choice & 64 ? any_chunk(w) : make_chunk(w, producer);
+    if (chunk == NULL) {
+        return;
+    }
+    struct dsmr_msg msg = {.type = DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE};
+    msg.u.request_share.sig = world_sig(choice % 16 != 15, choice);
+    msg.u.request_share.chunk = chunk->bytes;
+    msg.u.request_share.chunk_len = chunk->ref.chunk_bytes;
+    send_message(w, &msg, choice & 32 ? choice % NODES : producer);
+}
+
+static struct dsmr_cert cert_of(struct world *w, const struct dsmr_chunk *chunk)
+{
+    struct dsmr_cert cert = {.ref = chunk->ref};
+    uint8_t choice = world_take_u8(w);
+    uint32_t mask = choice % 16 < 4 ? choice % 16 : 0xfu & ~(1u << choice % 8);
+    for (uint32_t i = 0; i < NODES; i++) {
+        if (mask >> i & 1u) {
+            dsmr_bitset_add(&cert.signers, i);
+        }
+    }
+    if (mask == 0) {
+        dsmr_bitset_add(&cert.signers, 5); /* beyond the set */
+    }
+    cert.sig = world_sig(choice < 240, choice);
+    return cert;
+}
+
+static void send_cert(struct world *w)
+{
+    const struct dsmr_chunk *chunk = any_chunk(w);
+    if (chunk != NULL) {
+        struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+        msg.u.certificate = cert_of(w, chunk);
+        send_message(w, &msg, world_take_u8(w) % (NODES + 1));
+    }
+}
+
+static void send_small(struct world *w)
+{
+    struct dsmr_msg msg = {0};
+    const struct dsmr_chunk *chunk = any_chunk(w);
+    uint8_t choice = world_take_u8(w);
+    uint32_t from = world_take_u8(w) % (NODES + 1);
+    if (chunk == NULL) {
+        choice = 0;
+    }
+    switch (choice % 6) {
+    case 0:
+        msg.type = DSMR_MSG_STATUS;
+        msg.u.status.accepted_height = w->tip->height + (choice & 64 ? 20 : 0);
+        break;
+    case 1:
+        msg.type = DSMR_MSG_CHUNK_SIGNATURE;
+        msg.u.chunk_signature.ref = chunk->ref;
+        msg.u.chunk_signature.sig = world_sig(choice < 200, choice);
+        break;
+    case 2:
+    case 3:
+        msg.type = choice % 6 == 2 ? DSMR_MSG_CHUNK_REFUSED : DSMR_MSG_CERTIFICATE_ANSWER;
+        msg.u.chunk_refused.chunk_id = chunk->ref.chunk_id;
+        msg.u.chunk_refused.err = world_take_u8(w);
+        break;
+    case 4:
+        msg.type = DSMR_MSG_REQUEST_CHUNK;
+        msg.u.request_chunk.chunk_id = chunk->ref.chunk_id;
+        break;
+    default:
+        msg.type = DSMR_MSG_CHUNK;
+        msg.u.chunk.chunk_id = chunk->ref.chunk_id;
+        msg.u.chunk.err = choice & 64 ? DSMR_ERR_UNKNOWN : 0;
+        msg.u.chunk.chunk = choice & 64 ? NULL : chunk->bytes;
+        msg.u.chunk.chunk_len = choice & 64 ? 0 : chunk->ref.chunk_bytes;
+        break;
+    }
+    send_message(w, &msg, from);
+}
+
+/* ---- clients and the engine ---- */
+
+static void submit(struct world *w)
+{
+    struct dsmr_submit_item items[4];
+    struct dsmr_buf *owner = dsmr_buf_new(44);
+    REQUIRE(owner != NULL);
+    uint32_t count = 1 + world_take_u8(w) % 4;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *bytes = owner->bytes + 11 * (size_t)i;
+        items[i].len = make_tx(w, bytes, w->wall_ms + world_take_u8(w) * UINT64_C(300));
+        items[i].bytes = bytes;
+        items[i].err = DSMR_OK;
+        dsmr_hash(&items[i].id, bytes, items[i].len);
+    }
+    struct dsmr_event event = {.kind = DSMR_EV_SUBMIT};
+    event.request_id = ++w->engine_request;
+    event.u.submit.owner = owner;
+    event.u.submit.items = items;
+    event.u.submit.count = count;
+    world_step(w, &event);
+    dsmr_buf_unref(owner);
+}
+
+/* The tip or a processing block. */
+static struct dsmr_block *any_parent(struct world *w)
+{
+    uint32_t i = world_take_u8(w) % (w->processing_count + 1);
+    return i == 0 ? w->tip : w->processing[i - 1];
+}
+
+/* What the epoch of a child may be: that of its parent, or the next. */
+static uint64_t context_of(struct world *w, const struct dsmr_block *parent)
+{
+    uint8_t choice = world_take_u8(w);
+    if (choice % 16 == 0) {
+        return DSMR_EPOCH_NONE;
+    }
+    return parent->epoch == DSMR_EPOCH_NONE ? 0 : choice % 8 == 1 ? 1 : parent->epoch;
+}
+
+static void build(struct world *w)
+{
+    const struct dsmr_block *parent = any_parent(w);
+    struct dsmr_event event = {.kind = DSMR_EV_BUILD, .request_id = ++w->engine_request};
+    event.u.engine.block_id = parent->id;
+    event.u.engine.epoch = context_of(w, parent);
+    world_step(w, &event);
+}
+
+/* A peer's block: of certificates it likes, on a parent that it likes. */
+static void make_block(struct world *w)
+{
+    const struct dsmr_block *parent = any_parent(w);
+    struct dsmr_cert certs[3];
+    struct dsmr_block fields = {.parent_id = parent->id, .height = parent->height + 1};
+    uint8_t choice = world_take_u8(w);
+    fields.time_ms = parent->time_ms + 1 + world_take_u8(w) * UINT64_C(20);
+    fields.epoch = context_of(w, parent);
+    fields.certs = certs;
+    for (uint32_t i = 0; i < choice % 4u; i++) {
+        const struct dsmr_chunk *chunk = any_chunk(w);
+        if (chunk != NULL) {
+            certs[fields.certs_count++] = cert_of(w, chunk);
+        }
+    }
+    if (parent->epoch != fields.epoch && parent->epoch != DSMR_EPOCH_NONE) {
+        fields.past_epochs[0].epoch = parent->epoch;
+        fields.past_epochs[0].ended_at_ms = fields.time_ms;
+        fields.past_epochs_count = 1;
+    }
+    struct dsmr_block *block = NULL;
+    if (dsmr_block_build(&block, &w->params, &fields) == DSMR_OK) {
+        world_add_candidate(w, block);
+        dsmr_block_unref(block);
+    }
+}
+
+static void verify(struct world *w)
+{
+    uint32_t held = w->candidates_count < SLOTS ? w->candidates_count : SLOTS;
+    if (held == 0 || w->verifying_count == SLOTS) {
+        return;
+    }
+    struct dsmr_block *block = w->candidates[world_take_u8(w) % held];
+    struct dsmr_event event = {.kind = DSMR_EV_VERIFY_BLOCK, .request_id = ++w->engine_request};
+    event.u.engine.block_id = block->id;
+    event.u.engine.block = block;
+    event.u.engine.epoch = world_take_u8(w) % 16 == 0 ? 1 : block->epoch;
+    w->verifying[w->verifying_count].request_id = event.request_id;
+    w->verifying[w->verifying_count++].block = dsmr_block_ref(block);
+    world_step(w, &event);
+}
+
+static void reject(struct world *w, uint32_t i)
+{
+    struct dsmr_block *block = w->processing[i];
+    w->processing[i] = w->processing[--w->processing_count];
+    struct dsmr_event event = {.kind = DSMR_EV_REJECT};
+    event.u.engine.block_id = block->id;
+    world_step(w, &event);
+    dsmr_block_unref(block);
+}
+
+/* The engine's contract: what loses against an accepted block is rejected, parents first. */
+static void reject_losers(struct world *w)
+{
+    for (uint32_t i = 0; i < w->processing_count;) {
+        const struct dsmr_block *block = w->processing[i];
+        bool has_parent = dsmr_id_equal(&block->parent_id, &w->tip->id);
+        for (uint32_t j = 0; j < w->processing_count; j++) {
+            has_parent = has_parent || dsmr_id_equal(&block->parent_id, &w->processing[j]->id);
+        }
+        if (has_parent && block->height > w->tip->height) {
+            i++;
+        } else {
+            reject(w, i);
+            i = 0;
+        }
+    }
+}
+
+static void accept(struct world *w)
+{
+    for (uint32_t i = 0; i < w->processing_count; i++) {
+        struct dsmr_block *block = w->processing[i];
+        if (!dsmr_id_equal(&block->parent_id, &w->tip->id)) {
+            continue;
+        }
+        w->processing[i] = w->processing[--w->processing_count];
+        dsmr_block_unref(w->tip);
+        w->tip = block;
+        struct dsmr_event event = {.kind = DSMR_EV_ACCEPT, .request_id = ++w->engine_request};
+        event.u.engine.block_id = block->id;
+        world_step(w, &event);
+        reject_losers(w);
+        return;
+    }
+}
+
+static void simple_event(struct world *w)
+{
+    struct dsmr_event event = {0};
+    uint8_t choice = world_take_u8(w);
+    switch (choice % 5) {
+    case 0:
+        event.kind = DSMR_EV_PEER;
+        event.u.peer.node_id = world_node_id(1 + choice / 5 % NODES);
+        event.u.peer.is_up = choice & 128;
+        break;
+    case 1:
+        event.kind = DSMR_EV_SET;
+        event.u.set = w->sets[choice / 5 % 2];
+        break;
+    case 2:
+        event.kind = DSMR_EV_BOOTSTRAPPING;
+        event.u.flag = choice & 128;
+        break;
+    case 3:
+        event.kind = DSMR_EV_DISK_LOW;
+        event.u.flag = choice & 128;
+        break;
+    default:
+        event.kind = DSMR_EV_PREFER;
+        event.u.engine.block_id = any_parent(w)->id;
+        break;
+    }
+    world_step(w, &event);
+}
+
+static void pass_time(struct world *w)
+{
+    uint8_t choice = world_take_u8(w);
+    uint64_t deadline = dsmr_node_deadline_ms(w->node);
+    uint64_t passed = choice < 200 ? choice : UINT64_C(1000) * (choice - 199);
+    if (choice == 255 && deadline != UINT64_MAX && deadline > w->mono_ms) {
+        passed = deadline - w->mono_ms;
+    }
+    w->mono_ms += passed;
+    w->wall_ms += choice % 32 == 31 ? 0 : passed; /* the wall clock may lag behind */
+    struct dsmr_event event = {.kind = DSMR_EV_TICK};
+    world_step(w, &event);
+}
+
+static void operate(struct world *w)
+{
+    switch (world_take_u8(w) % 16) {
+    case 0:
+    case 1:
+        submit(w);
+        break;
+    case 2:
+    case 3:
+        request_share(w);
+        break;
+    case 4:
+        send_cert(w);
+        break;
+    case 5:
+        send_small(w);
+        break;
+    case 6:
+        build(w);
+        break;
+    case 7:
+        make_block(w);
+        break;
+    case 8:
+        verify(w);
+        break;
+    case 9:
+        accept(w);
+        break;
+    case 10:
+        simple_event(w);
+        break;
+    case 11:
+        pass_time(w);
+        break;
+    default:
+        world_answer_one(w);
+        break;
+    }
+    world_catch_up(w);
+}
+
+/* ---- begin and end ---- */
+
+static struct dsmr_validator_set *make_set(uint64_t epoch)
+{
+    struct dsmr_validator_set *set =
+        calloc(1, sizeof(*set) + NODES * sizeof(struct dsmr_validator));
+    REQUIRE(set != NULL);
+    set->refs = 1;
+    set->count = NODES;
+    set->epoch = epoch;
+    for (uint32_t i = 0; i < NODES; i++) {
+        set->validators[i].public_key.bytes[0] = (uint8_t)i;
+        set->validators[i].weight = 10 + epoch * i;
+        set->validators[i].node_ids_count = 1;
+        set->validators[i].node_ids[0] = world_node_id(i);
+        set->total_weight += set->validators[i].weight;
+    }
+    return set;
+}
+
+static void begin(struct world *w)
+{
+    const char *reason = "";
+    dsmr_params_default(&w->params);
+    w->params.domain.network_id = 7;
+    w->params.retention_ms = 60000;
+    w->params.pending_bytes_max = UINT64_C(10) * w->params.chunk_bytes_max;
+    REQUIRE(dsmr_params_check(&w->params, &reason, NODES) == DSMR_OK);
+    REQUIRE(dsmr_block_genesis(&w->genesis, &w->params, START_MS) == DSMR_OK);
+    REQUIRE(dsmr_effects_init(&w->effects) == DSMR_OK);
+    w->tip = dsmr_block_ref(w->genesis);
+    w->wall_ms = START_MS + 1000;
+    w->mono_ms = 1000;
+    const struct dsmr_node_config config = {.params = w->params,
+                                            .node_id = world_node_id(0),
+                                            .seed = 1,
+                                            .validators_max = NODES,
+                                            .mempool_bytes_max = 4096,
+                                            .mempool_txs_max = 64,
+                                            .chunk_cache_bytes_max = 2048,
+                                            .retry_ms = 100,
+                                            .fetch_timeout_ms = 200,
+                                            .fetches_max = 4,
+                                            .can_produce = true,
+                                            .genesis = w->genesis};
+    w->node = dsmr_node_new(&config);
+    REQUIRE(w->node != NULL);
+    for (uint64_t epoch = 0; epoch < 2; epoch++) {
+        w->sets[epoch] = make_set(epoch);
+    }
+    struct dsmr_event event = {.kind = DSMR_EV_SET};
+    event.u.set = w->sets[0];
+    world_step(w, &event);
+    event = (struct dsmr_event){.kind = DSMR_EV_START};
+    world_step(w, &event);
+}
+
+static void end(struct world *w)
+{
+    dsmr_node_free(w->node);
+    for (uint32_t i = 0; i < w->owed_count; i++) {
+        world_drop_owed(&w->owed[i]);
+    }
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        dsmr_chunk_unref(w->disk[i]);
+        dsmr_chunk_unref(w->made[i]);
+        dsmr_block_unref(w->candidates[i]);
+    }
+    for (uint32_t i = 0; i < w->processing_count; i++) {
+        dsmr_block_unref(w->processing[i]);
+    }
+    for (uint32_t i = 0; i < w->verifying_count; i++) {
+        dsmr_block_unref(w->verifying[i].block);
+    }
+    dsmr_block_unref(w->tip);
+    dsmr_block_unref(w->genesis);
+    dsmr_validator_set_unref(w->sets[0]);
+    dsmr_validator_set_unref(w->sets[1]);
+    dsmr_effects_close(&w->effects);
+    free(w);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    REQUIRE(w != NULL);
+    w->in = bytes;
+    w->in_len = len;
+    begin(w);
+    for (unsigned i = 0; i < STEPS_MAX && w->in_at < w->in_len && !w->is_halted; i++) {
+        operate(w);
+    }
+    end(w);
+    return 0;
+}
