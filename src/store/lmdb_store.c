@@ -118,6 +118,22 @@ static void close_all(struct dsmr_lmdb_store *store)
     free(store);
 }
 
+static enum dsmr_err start_threads(struct dsmr_lmdb_store *store)
+{
+    enum dsmr_err err =
+        dsmr_store_janitor_start(&store->janitor, &store->segments, store->released_last);
+
+    if (err != DSMR_OK) {
+        return err;
+    }
+    if (pthread_create(&store->thread, NULL, dsmr_store_queue_run, store) != 0) {
+        dsmr_store_janitor_stop(&store->janitor);
+        return DSMR_ERR_NO_MEMORY;
+    }
+    (void)pthread_setname_np(store->thread, "store");
+    return DSMR_OK;
+}
+
 enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
                                    const struct dsmr_lmdb_store_config *config)
 {
@@ -152,14 +168,13 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
     if (err == DSMR_OK && fsync(store->dir_fd) != 0) {
         err = DSMR_ERR_IO;
     }
-    if (err == DSMR_OK && pthread_create(&store->thread, NULL, dsmr_store_queue_run, store) != 0) {
-        err = DSMR_ERR_NO_MEMORY;
+    if (err == DSMR_OK) {
+        err = start_threads(store);
     }
     if (err != DSMR_OK) {
         close_all(store);
         return err;
     }
-    (void)pthread_setname_np(store->thread, "store");
     *out = store;
     return DSMR_OK;
 }
@@ -174,6 +189,7 @@ void dsmr_lmdb_store_close(struct dsmr_lmdb_store *store)
     (void)pthread_cond_signal(&store->wake);
     (void)pthread_mutex_unlock(&store->mutex);
     (void)pthread_join(store->thread, NULL);
+    dsmr_store_janitor_stop(&store->janitor);
     close_all(store);
 }
 

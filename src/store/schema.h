@@ -35,7 +35,7 @@ enum dsmr_schema_space {
     DSMR_SCHEMA_BFT = 'v',          /* engine's key: engine's value */
     DSMR_SCHEMA_SEGMENT = 's',      /* segment u64: live chunks, end of data */
     DSMR_SCHEMA_SEGMENT_LAST = 'S', /* nothing: highest segment number ever used */
-    DSMR_SCHEMA_RELEASED = 'R'      /* nothing: body ranges that the last GC step let go */
+    DSMR_SCHEMA_RELEASED = 'R'      /* sequence u64: body ranges that a GC step let go */
 };
 
 struct dsmr_schema_key {

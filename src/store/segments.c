@@ -181,27 +181,37 @@ void dsmr_segments_cut(struct dsmr_segments *segments, uint64_t number, uint64_t
     (void)!ftruncate(segments->fd, (off_t)segments->end);
 }
 
-void dsmr_segments_drop(struct dsmr_segments *segments, uint64_t number)
+void dsmr_segments_leave(struct dsmr_segments *segments, uint64_t number)
 {
-    char name[NAME_BYTES];
-
     if (segments->fd >= 0 && segments->number == number) {
         close_segment(segments);
     }
+}
+
+void dsmr_segments_drop(const struct dsmr_segments *segments, uint64_t number)
+{
+    char name[NAME_BYTES];
+
     name_of(name, number);
     (void)unlinkat(segments->dir_fd, name, 0);
 }
 
-void dsmr_segments_release(struct dsmr_segments *segments, const struct dsmr_schema_place *place)
+uint64_t dsmr_segments_place_end(const struct dsmr_schema_place *place)
+{
+    return align_up(place->offset + place->len);
+}
+
+void dsmr_segments_release(const struct dsmr_segments *segments, uint64_t number, uint64_t from,
+                           uint64_t end)
 {
     char name[NAME_BYTES];
     int fd;
 
-    name_of(name, place->segment);
+    name_of(name, number);
     fd = openat(segments->dir_fd, name, O_RDWR | O_CLOEXEC);
     if (fd >= 0) {
-        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)place->offset,
-                        (off_t)align_up(place->len));
+        (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)from,
+                        (off_t)(end - from));
         (void)close(fd);
     }
 }

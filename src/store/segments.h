@@ -9,7 +9,7 @@
  * Not here:   which bodies are alive: the database knows (schema.h); places are kept there too.
  * Invariants: a byte below a durable place is never written again; a file of an earlier run is
  *             never appended to.
- * Threads:    append, sync, cut, drop and release from one thread; read from any. */
+ * Threads:    append, sync, cut and leave from one thread; the others from any. */
 #ifndef DSMR_STORE_SEGMENTS_H
 #define DSMR_STORE_SEGMENTS_H
 
@@ -45,10 +45,18 @@ DSMR_MUST_USE enum dsmr_err dsmr_segments_sync(struct dsmr_segments *segments);
  * those of the open segment before them. */
 void dsmr_segments_cut(struct dsmr_segments *segments, uint64_t number, uint64_t end);
 
-/* Removes a segment's file; it needs no free space. No error: what stays is removed at open. */
-void dsmr_segments_drop(struct dsmr_segments *segments, uint64_t number);
-/* Gives the space of one body back. No error: then it is given back with the whole file. */
-void dsmr_segments_release(struct dsmr_segments *segments, const struct dsmr_schema_place *place);
+/* Lets the open segment go if it is number: the next append starts another. */
+void dsmr_segments_leave(struct dsmr_segments *segments, uint64_t number);
+
+/* Removes the file of a segment that is not open; it needs no free space. No error: what stays is
+ * removed at open. Any thread. */
+void dsmr_segments_drop(const struct dsmr_segments *segments, uint64_t number);
+/* Gives the space of from..end of a segment back. No error: then it is given back with the whole
+ * file. Any thread. */
+void dsmr_segments_release(const struct dsmr_segments *segments, uint64_t number, uint64_t from,
+                           uint64_t end);
+/* Where the space of a body ends. */
+uint64_t dsmr_segments_place_end(const struct dsmr_schema_place *place);
 
 /* Reads and checks a body. UNKNOWN: no such file; CORRUPT; IO; NO_MEMORY. Caller unrefs. */
 DSMR_MUST_USE enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments,

@@ -69,7 +69,7 @@ static bool take_group(struct dsmr_lmdb_store *store, struct group *group)
 }
 
 /* Applies and commits the group. The error of the whole; each write has its own in err. */
-static enum dsmr_err commit_group(struct dsmr_lmdb_store *store, struct group *group)
+static enum dsmr_err try_group(struct dsmr_lmdb_store *store, struct group *group)
 {
     struct dsmr_segments *segments = &store->segments;
     uint64_t number = segments->number;
@@ -89,8 +89,11 @@ static enum dsmr_err commit_group(struct dsmr_lmdb_store *store, struct group *g
         if (write->err == DSMR_ERR_IO || write->err == DSMR_ERR_NO_MEMORY) {
             txn.failed = write->err;
         }
-        store->is_disk_full = write->err == DSMR_ERR_DISK_FULL ||
-                              (store->is_disk_full && write->kind != DSMR_STORE_ACCEPT);
+        if (write->err == DSMR_ERR_DISK_FULL) {
+            store->is_disk_full = true;
+        } else if (write->err == DSMR_OK && write->kind == DSMR_STORE_ACCEPT) {
+            store->is_disk_full = false; /* no accepted height is missing */
+        }
     }
     if (txn.failed == DSMR_OK) {
         txn.failed = dsmr_segments_sync(segments); /* bodies before the records that name them */
@@ -98,6 +101,26 @@ static enum dsmr_err commit_group(struct dsmr_lmdb_store *store, struct group *g
     err = dsmr_store_txn_commit(&txn);
     if (err == DSMR_ERR_DISK_FULL || err == DSMR_ERR_NO_MEMORY) {
         dsmr_segments_cut(segments, number, end);
+    }
+    return err;
+}
+
+static bool has_disk_full(const struct group *group, enum dsmr_err err)
+{
+    bool is_full = err == DSMR_ERR_DISK_FULL;
+
+    for (uint32_t i = 0; err == DSMR_OK && i < group->count; i++) {
+        is_full = is_full || group->writes[i]->err == DSMR_ERR_DISK_FULL;
+    }
+    return is_full;
+}
+
+static enum dsmr_err commit_group(struct dsmr_lmdb_store *store, struct group *group)
+{
+    enum dsmr_err err = try_group(store, group);
+
+    if (has_disk_full(group, err) && dsmr_store_janitor_drain(&store->janitor)) {
+        err = try_group(store, group); /* all writes may be done twice */
     }
     return err;
 }

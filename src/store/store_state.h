@@ -11,6 +11,7 @@
 #include "store/lmdb_kv.h"
 #include "store/lmdb_store.h"
 #include "store/segments.h"
+#include "store/store_janitor.h"
 
 struct dsmr_lmdb_store {
     struct dsmr_inbox inbox;
@@ -22,6 +23,8 @@ struct dsmr_lmdb_store {
     struct dsmr_lmdb_env consensus;
     struct dsmr_lmdb_kv state;
     struct dsmr_segments segments;
+    struct dsmr_store_janitor janitor;
+    uint64_t released_last; /* store thread: sequence of the last job that was recorded */
 
     pthread_t thread;
     pthread_mutex_t mutex;

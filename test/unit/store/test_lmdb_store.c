@@ -524,6 +524,8 @@ static void gc_drops_bodies_metas_certs_and_journals(void **state)
     assert_true(bodies_on_disk(f) >= 120 * 20000);
     /* Expiry of chunk n is 30000 + 100n: the floor spares the entries from 60 on. */
     assert_int_equal(collect(f, 36000, ids, 100, true), DSMR_OK);
+    assert_int_equal(check_body(f, 99, 20000), DSMR_ERR_UNKNOWN);
+    fixture_reopen(f); /* space is given back by a thread of its own: done when it is closed */
     assert_true(bodies_on_disk(f) <= 20 * 20480 + 65536);
     for (int round = 0; round < 2; round++) {
         assert_int_equal(check_body(f, 99, 20000), DSMR_ERR_UNKNOWN);
@@ -552,6 +554,7 @@ static void gc_of_everything_leaves_no_file(void **state)
     }
     assert_true(count_files(f, "chunks") > 1);
     assert_int_equal(collect(f, 1, ids, 200, false), DSMR_OK);
+    fixture_reopen(f);
     assert_int_equal(count_files(f, "chunks"), 0);
     assert_int_equal(put_chunk(f, 1, 30000), DSMR_OK); /* and it goes on */
     assert_int_equal(check_body(f, 1, 30000), DSMR_OK);
@@ -617,8 +620,20 @@ static void disk_stays_bounded_over_many_rounds(void **state)
         assert_int_equal(collect(f, (round * 16 + 16) * 100 + 30000, ids, 16, true), DSMR_OK);
         assert_int_equal(stat(path, &st), 0);
         early = round == 20 ? (uint64_t)st.st_size : early;
-        assert_true(bodies_on_disk(f) <= 17 * 4096);
     }
+    fixture_reopen(f);
+    assert_int_equal(bodies_on_disk(f), 0);
+    /* With a body that stays in the file, the others leave holes. */
+    for (uint64_t n = 0; n < 100; n++) {
+        struct dsmr_id id = id_of(10000 + n);
+        assert_int_equal(put_chunk(f, 10000 + n, 5000), DSMR_OK);
+        if (n > 0) {
+            assert_int_equal(collect(f, 1, &id, 1, false), DSMR_OK);
+        }
+    }
+    fixture_reopen(f);
+    assert_true(bodies_on_disk(f) <= 2 * 8192);
+    assert_int_equal(check_body(f, 10000, 5000), DSMR_OK);
     assert_true((uint64_t)st.st_size <= early);
 }
 
