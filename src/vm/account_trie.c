@@ -36,6 +36,7 @@ struct dsmr_account_trie {
     uint32_t generation;
     uint64_t cache_bytes;
     uint64_t cache_bytes_max;
+    uint64_t generation_bytes; /* cache_bytes when the generation began */
 };
 
 static struct branch *as_branch(struct node *node)
@@ -458,8 +459,8 @@ static enum dsmr_err flush(struct dsmr_account_trie *trie, struct node **slot,
     return put(trie, *slot, link, place);
 }
 
-/* Drops what was not used since the last eviction; what is used hangs from what is used. */
-static void evict(struct dsmr_account_trie *trie, struct node **slot)
+/* Drops what was not used in this generation; what is used hangs from what is used. */
+static void drop_unused(struct dsmr_account_trie *trie, struct node **slot)
 {
     struct node *node = *slot;
     if (!node) {
@@ -471,8 +472,25 @@ static void evict(struct dsmr_account_trie *trie, struct node **slot)
     }
     if (node->is_branch) {
         for (uint32_t i = 0; i < DSMR_ACCOUNT_ARITY; i++) {
-            evict(trie, &as_branch(node)->children[i]);
+            drop_unused(trie, &as_branch(node)->children[i]);
         }
+    }
+}
+
+/* Keeps the cache within its limit. A generation lasts until the cache has grown by half of it, so
+ * that what many blocks use survives what one block used once. */
+static void evict(struct dsmr_account_trie *trie)
+{
+    bool is_over = trie->cache_bytes > trie->cache_bytes_max;
+    if (is_over) {
+        drop_unused(trie, &trie->root);
+    }
+    if (trie->cache_bytes > trie->cache_bytes_max) {
+        drop(trie, &trie->root);
+    }
+    if (is_over || trie->cache_bytes > trie->generation_bytes + trie->cache_bytes_max / 2) {
+        trie->generation++;
+        trie->generation_bytes = trie->cache_bytes;
     }
 }
 
@@ -500,6 +518,7 @@ void dsmr_account_trie_begin(struct dsmr_account_trie *trie, const struct dsmr_k
     DSMR_ASSERT(!trie->kv);
     if (trie->root_link.kind != root->kind || !dsmr_id_equal(&trie->root_link.hash, &root->hash)) {
         drop(trie, &trie->root);
+        trie->generation_bytes = 0;
         trie->root_link = *root;
     }
     trie->kv = kv;
@@ -526,13 +545,7 @@ enum dsmr_err dsmr_account_trie_finish(struct dsmr_account_trie *trie,
     trie->txn = NULL;
     trie->root_link = link;
     *root = link;
-    if (trie->cache_bytes > trie->cache_bytes_max) {
-        evict(trie, &trie->root);
-        if (trie->cache_bytes > trie->cache_bytes_max) {
-            drop(trie, &trie->root);
-        }
-        trie->generation++;
-    }
+    evict(trie);
     return DSMR_OK;
 }
 

@@ -124,6 +124,33 @@ static void test_every_change_is_found(void **state)
     fixture_close(&f);
 }
 
+/* A proof that stops above the account's bucket does not prove that there is no account. */
+static void test_cut_below_a_branch(void **state)
+{
+    (void)state;
+    enum { COUNT_AT = 1 + DSMR_TRANSFERS_STATE_HEAD_BYTES };
+    struct fixture f;
+    struct proof proof;
+    uint64_t balance = 1;
+    fixture_init(&f);
+    fill(&f, 3000);
+    make(&f, &proof, 7);
+    uint8_t nodes = proof.bytes[COUNT_AT];
+    assert_true(nodes >= 3);
+    size_t at = COUNT_AT + 1;
+    for (uint8_t kept = 0; kept < nodes; kept++) {
+        struct proof cut = proof;
+        cut.bytes[COUNT_AT] = kept;
+        cut.len = at;
+        assert_int_equal(check(&cut, &balance, 7), DSMR_ERR_TX_MERKLE_PROOF);
+        at += 2u + ((size_t)proof.bytes[at] << 8 | proof.bytes[at + 1]);
+    }
+    assert_int_equal(at, proof.len);
+    proof.bytes[COUNT_AT]++; /* one node more than there is */
+    assert_int_equal(check(&proof, &balance, 7), DSMR_ERR_MALFORMED);
+    fixture_close(&f);
+}
+
 static void test_make_faults(void **state)
 {
     (void)state;
@@ -155,9 +182,8 @@ static void test_make_faults(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_members_and_absent),
-        cmocka_unit_test(test_other_account),
-        cmocka_unit_test(test_every_change_is_found),
+        cmocka_unit_test(test_members_and_absent),    cmocka_unit_test(test_other_account),
+        cmocka_unit_test(test_every_change_is_found), cmocka_unit_test(test_cut_below_a_branch),
         cmocka_unit_test(test_make_faults),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

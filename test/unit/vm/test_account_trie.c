@@ -161,6 +161,142 @@ static void test_transient_accounts_leave_no_trace(void **state)
     fixture_close(&f);
 }
 
+static void one_block(struct fixture *f, struct dsmr_account_trie *trie,
+                      struct dsmr_account_link *root, struct model *model, const uint64_t *amounts)
+{
+    struct dsmr_kv_txn *txn = begin(f, true);
+    dsmr_account_trie_begin(trie, &f->kv, txn, root);
+    for (size_t i = 0; i < model->count; i++) {
+        uint64_t *balance = &model->accounts[i].balance;
+        if (amounts[i] > *balance) {
+            give(trie, i, amounts[i] - *balance);
+        } else {
+            take(trie, i, *balance - amounts[i]);
+        }
+        *balance = amounts[i];
+    }
+    assert_int_equal(dsmr_account_trie_finish(trie, root), DSMR_OK);
+    commit(f, txn);
+    assert_state(f, root, model);
+}
+
+/* What the store has is deleted also if the node split, grew or collapsed before it vanished. */
+static void test_vanishing_nodes_leave_the_store(void **state)
+{
+    (void)state;
+    static const uint32_t stored[] = {1, 3, 20, 32, 33, 200};
+    for (size_t s = 0; s < sizeof stored / sizeof stored[0]; s++) {
+        for (uint32_t extra = 0; extra <= 150; extra += 25) {
+            struct fixture f;
+            fixture_init(&f);
+            struct dsmr_account_trie *trie = dsmr_account_trie_new(1 << 20);
+            struct dsmr_account_link root = NONE;
+            struct model model;
+            model_init(&model, 400);
+            uint64_t amounts[400] = {0};
+            for (uint32_t i = 0; i < stored[s]; i++) {
+                amounts[i] = 5;
+            }
+            one_block(&f, trie, &root, &model, amounts);
+            struct dsmr_kv_txn *txn = begin(&f, true);
+            dsmr_account_trie_begin(trie, &f.kv, txn, &root);
+            for (uint32_t i = 200; i < 200 + extra; i++) {
+                give(trie, i, 1);
+            }
+            for (uint32_t i = 0; i < stored[s]; i++) {
+                take(trie, i, 5);
+                model.accounts[i].balance = 0;
+            }
+            for (uint32_t i = 200; i < 200 + extra; i++) {
+                take(trie, i, 1);
+            }
+            assert_int_equal(dsmr_account_trie_finish(trie, &root), DSMR_OK);
+            commit(&f, txn);
+            assert_state(&f, &root, &model);
+            assert_int_equal(dsmr_kv_mem_count(f.mem), 0);
+            free(model.accounts);
+            dsmr_account_trie_free(trie);
+            fixture_close(&f);
+        }
+    }
+}
+
+/* A scan over many accounts pushes out what it used, not all that the cache has. */
+static void test_eviction_keeps_what_is_used(void **state)
+{
+    (void)state;
+    enum { ACCOUNTS = 3000, LIMIT = 100000 };
+    struct fixture f;
+    fixture_init(&f);
+    struct dsmr_account_trie *trie = dsmr_account_trie_new(1 << 26);
+    struct dsmr_account_link root = NONE;
+    struct model model;
+    model_init(&model, ACCOUNTS);
+    static uint64_t amounts[ACCOUNTS];
+    for (uint32_t i = 0; i < ACCOUNTS; i++) {
+        amounts[i] = 1;
+    }
+    one_block(&f, trie, &root, &model, amounts);
+    assert_true(dsmr_account_trie_cache_bytes(trie) > 2 * LIMIT - LIMIT / 2);
+    dsmr_account_trie_free(trie);
+    trie = dsmr_account_trie_new(LIMIT);
+    uint64_t last = 0;
+    uint32_t evictions = 0;
+    for (uint32_t i = 0; i < ACCOUNTS; i += 10) {
+        struct dsmr_kv_txn *txn = begin(&f, true);
+        dsmr_account_trie_begin(trie, &f.kv, txn, &root);
+        for (uint32_t k = i; k < i + 10; k++) {
+            uint64_t balance;
+            struct dsmr_account_key key = key_of(k);
+            assert_int_equal(dsmr_account_trie_balance(trie, &balance, &key), DSMR_OK);
+            assert_int_equal(balance, 1);
+        }
+        assert_int_equal(dsmr_account_trie_finish(trie, &root), DSMR_OK);
+        commit(&f, txn);
+        uint64_t bytes = dsmr_account_trie_cache_bytes(trie);
+        assert_true(bytes > 0 && bytes <= LIMIT);
+        evictions += bytes < last;
+        last = bytes;
+    }
+    assert_true(evictions > 1);
+    free(model.accounts);
+    dsmr_account_trie_free(trie);
+    fixture_close(&f);
+}
+
+/* A link that lies about the kind of a node whose hash is right. */
+static void test_wrong_kind(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct dsmr_account_trie *trie = dsmr_account_trie_new(0);
+    struct dsmr_account_link root = NONE;
+    struct model model;
+    model_init(&model, 20);
+    uint64_t amounts[20];
+    for (uint32_t i = 0; i < 20; i++) {
+        amounts[i] = 1;
+    }
+    one_block(&f, trie, &root, &model, amounts);
+    static const uint8_t kinds[] = {1, 4, 19, 21, 32, 255};
+    for (size_t i = 0; i < sizeof kinds; i++) {
+        struct dsmr_account_link lie = {.kind = kinds[i], .hash = root.hash};
+        struct dsmr_account_key key = key_of(3);
+        uint64_t balance;
+        struct dsmr_kv_txn *txn = begin(&f, true);
+        dsmr_account_trie_begin(trie, &f.kv, txn, &lie);
+        assert_int_equal(dsmr_account_trie_balance(trie, &balance, &key), DSMR_ERR_CORRUPT);
+        dsmr_account_trie_cancel(trie);
+        assert_int_equal(dsmr_account_read_balance(&balance, &f.kv, txn, &lie, &key),
+                         DSMR_ERR_CORRUPT);
+        abort_txn(&f, txn);
+    }
+    free(model.accounts);
+    dsmr_account_trie_free(trie);
+    fixture_close(&f);
+}
+
 /* Random blocks; every root equals the one from scratch; with every cache size, with a new trie
  * now and then (a restart), with blocks that are aborted. */
 static void run_random(uint64_t seed, uint64_t cache_bytes, size_t accounts, uint32_t blocks)
@@ -409,6 +545,9 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_split_and_collapse_at_limit),
         cmocka_unit_test(test_transient_accounts_leave_no_trace),
+        cmocka_unit_test(test_vanishing_nodes_leave_the_store),
+        cmocka_unit_test(test_eviction_keeps_what_is_used),
+        cmocka_unit_test(test_wrong_kind),
         cmocka_unit_test(test_random_equals_scratch),
         cmocka_unit_test(test_root_is_independent_of_history),
         cmocka_unit_test(test_refuses_what_cannot_be),

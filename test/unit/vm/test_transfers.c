@@ -466,6 +466,59 @@ static void test_heights(void **state)
     chain_close(&chain);
 }
 
+/* A damaged head of the state stops execution and queries; it never passes for a state. */
+static void test_damaged_head(void **state)
+{
+    (void)state;
+    static const uint8_t key[2] = {'a', 'm'};
+    static const struct {
+        size_t at;
+        uint8_t value;
+    } damages[] = {
+        {0, 2},    /* version */
+        {49, 33},  /* kinds that do not exist */
+        {49, 254}, /* */
+        {49, 0},   /* none, but with a hash */
+        {25, 255}, /* a fee that does not fit */
+        {33, 255}, /* */
+        {81, 1},   /* another hash */
+    };
+    struct chain chain;
+    struct plan plan = {.from = 0, .to = 1, .fee_limit = FEE};
+    static struct block block;
+    chain_init(&chain, 0, rich);
+    encode(&chain, &block, &plan, 1);
+    for (size_t i = 0; i <= sizeof damages / sizeof damages[0]; i++) {
+        struct dsmr_kv_txn *txn = begin(&chain.f, true);
+        const uint8_t *value;
+        size_t len;
+        uint8_t copy[83] = {0};
+        struct dsmr_id root;
+        assert_int_equal(chain.f.kv.ops->get(chain.f.kv.self, txn, key, 2, &value, &len), DSMR_OK);
+        assert_int_equal(len, 82);
+        memcpy(copy, value, len);
+        if (i < sizeof damages / sizeof damages[0]) {
+            copy[damages[i].at] = damages[i].value;
+            /* per_byte of 255 << 56 is over the limit; base alone is not, with per_signature it is
+             */
+            copy[41] = damages[i].at == 25 ? 255 : copy[41];
+        } else {
+            len++;
+        }
+        assert_int_equal(chain.f.kv.ops->put(chain.f.kv.self, txn, key, 2, copy, len), DSMR_OK);
+        assert_int_equal(execute(&chain, txn, &block, 1, &root), DSMR_ERR_CORRUPT);
+        char out[300];
+        struct dsmr_app_text text = {.bytes = out, .capacity = sizeof out};
+        char path[80] = "accounts/";
+        hex(path + 9, &chain.accounts[0].address);
+        assert_int_equal(chain.app.ops->query(chain.app.self, &text, &chain.f.kv, txn, path),
+                         DSMR_ERR_CORRUPT);
+        abort_txn(&chain.f, txn);
+    }
+    run(&chain, &plan, 1);
+    chain_close(&chain);
+}
+
 static enum dsmr_err query(struct chain *chain, char *out, size_t capacity, const char *path)
 {
     struct dsmr_app_text text = {.bytes = out, .capacity = capacity};
@@ -570,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_store_failures),
         cmocka_unit_test(test_genesis_store_failures),
         cmocka_unit_test(test_heights),
+        cmocka_unit_test(test_damaged_head),
         cmocka_unit_test(test_queries),
         cmocka_unit_test(test_proof_query),
         cmocka_unit_test(test_code_texts),
