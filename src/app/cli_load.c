@@ -1,0 +1,357 @@
+#include "app/cli_load.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "app/cli_load_check.h"
+#include "app/cli_load_sender.h"
+#include "base/bytes.h"
+#include "vm/transfer_tx.h"
+
+#define SCRAPE_MS 1000u
+#define PROGRESS_MS 200u
+#define ROOTS_WAIT_MS 20000u
+#define TRANSFER_MEMO_BYTES 16u
+
+/* Counters of all nodes at one moment. */
+struct moment {
+    bool is_taken;
+    uint64_t elapsed_ms;
+    struct dsmr_cli_sample samples[DSMR_CLI_NODES_MAX];
+};
+
+struct monitor {
+    const struct dsmr_cli_load_config *config;
+    struct dsmr_cli_load_sender *sender; /* NULL: only watching */
+    struct dsmr_cli_load_snapshot snapshot;
+    struct moment begin, end; /* of the measured part */
+    uint64_t from_height;     /* executed before the load, on the slowest node */
+    uint64_t rss_max_bytes;
+};
+
+void dsmr_cli_load_config_default(struct dsmr_cli_load_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    config->kind = DSMR_CLI_LOAD_OPAQUE;
+    config->rate = 1000;
+    config->tx_bytes = 512;
+    config->duration_ms = 30000;
+    config->warmup_ms = 3000;
+}
+
+static void sleep_ms(uint64_t ms)
+{
+    const struct timespec time = {.tv_sec = (time_t)(ms / 1000),
+                                  .tv_nsec = (long)(ms % 1000 * 1000000)};
+    nanosleep(&time, NULL);
+}
+
+static bool is_stopped(const struct dsmr_cli_load_config *config)
+{
+    return config->stop != NULL && atomic_load(config->stop) != 0;
+}
+
+/* ---- before ---- */
+
+/* Domain and height of the nodes; they must be of one chain. */
+static enum dsmr_err look(struct monitor *monitor, struct dsmr_domain *domain, const char **reason)
+{
+    bool has_domain = false;
+    monitor->from_height = UINT64_MAX;
+    for (uint32_t i = 0; i < monitor->config->nodes_count; i++) {
+        struct dsmr_cli_sample *sample = &monitor->snapshot.nodes[i].sample;
+        if (dsmr_cli_scrape(sample, &monitor->config->nodes[i], true, 5 * SCRAPE_MS) != DSMR_OK) {
+            continue;
+        }
+        if (has_domain && (sample->domain.network_id != domain->network_id ||
+                           !dsmr_id_equal(&sample->domain.chain_id, &domain->chain_id))) {
+            *reason = "the nodes are of different chains";
+            return DSMR_ERR_CONFIG;
+        }
+        *domain = sample->domain;
+        has_domain = true;
+        if (sample->executed_height < monitor->from_height) {
+            monitor->from_height = sample->executed_height;
+        }
+    }
+    *reason = "no node answers on its HTTP port";
+    return has_domain ? DSMR_OK : DSMR_ERR_UNAVAILABLE;
+}
+
+static enum dsmr_err check_config(const struct dsmr_cli_load_config *config, const char **reason)
+{
+    if (config->nodes_count == 0 || config->nodes_count > DSMR_CLI_NODES_MAX) {
+        *reason = "a load needs 1 to 64 nodes";
+        return DSMR_ERR_CONFIG;
+    }
+    if (config->duration_ms != 0 && config->warmup_ms >= config->duration_ms) {
+        *reason = "the warm-up must be shorter than the load";
+        return DSMR_ERR_CONFIG;
+    }
+    return DSMR_OK;
+}
+
+/* ---- during ---- */
+
+static void scrape_all(struct monitor *monitor, bool with_status)
+{
+    for (uint32_t i = 0; i < monitor->config->nodes_count; i++) {
+        struct dsmr_cli_sample *sample = &monitor->snapshot.nodes[i].sample;
+        (void)dsmr_cli_scrape(sample, &monitor->config->nodes[i], with_status, SCRAPE_MS);
+        if (sample->rss_anon_bytes > monitor->rss_max_bytes) {
+            monitor->rss_max_bytes = sample->rss_anon_bytes;
+        }
+    }
+}
+
+static void take(struct monitor *monitor, struct moment *moment)
+{
+    moment->is_taken = true;
+    moment->elapsed_ms = dsmr_cli_load_sender_elapsed_ms(monitor->sender);
+    for (uint32_t i = 0; i < monitor->config->nodes_count; i++) {
+        moment->samples[i] = monitor->snapshot.nodes[i].sample;
+    }
+}
+
+static void watch_once(struct monitor *monitor, uint64_t elapsed_ms)
+{
+    enum dsmr_cli_load_phase phase = DSMR_CLI_LOAD_WARMUP;
+    if (monitor->sender != NULL) {
+        phase = dsmr_cli_load_sender_phase(monitor->sender);
+    }
+    scrape_all(monitor, false);
+    if (monitor->sender != NULL) {
+        if (phase >= DSMR_CLI_LOAD_MEASURING && !monitor->begin.is_taken) {
+            take(monitor, &monitor->begin);
+        } else if (phase >= DSMR_CLI_LOAD_DRAINING && !monitor->end.is_taken) {
+            take(monitor, &monitor->end);
+        }
+        dsmr_cli_load_sender_snapshot(monitor->sender, &monitor->snapshot);
+    } else {
+        monitor->snapshot.elapsed_ms = elapsed_ms;
+        monitor->snapshot.nodes_count = monitor->config->nodes_count;
+    }
+    if (monitor->config->progress != NULL) {
+        monitor->config->progress(monitor->config->ctx, &monitor->snapshot);
+    }
+}
+
+/* Sleeps in short steps, so that a stop and the end of a phase are noticed soon. */
+static void pause_for(struct monitor *monitor, uint64_t ms)
+{
+    enum dsmr_cli_load_phase phase = DSMR_CLI_LOAD_WARMUP;
+    if (monitor->sender != NULL) {
+        phase = dsmr_cli_load_sender_phase(monitor->sender);
+    }
+    for (uint64_t slept = 0; slept < ms; slept += 10) {
+        sleep_ms(10);
+        if (monitor->sender != NULL ? dsmr_cli_load_sender_phase(monitor->sender) != phase
+                                    : is_stopped(monitor->config)) {
+            return;
+        }
+    }
+}
+
+static void watch(struct monitor *monitor)
+{
+    const struct dsmr_cli_load_config *config = monitor->config;
+    uint64_t step_ms = config->progress_ms != 0 ? config->progress_ms : PROGRESS_MS;
+    struct timespec begin;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    for (;;) {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        int64_t elapsed_ms =
+            (int64_t)(now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000;
+        watch_once(monitor, (uint64_t)elapsed_ms);
+        if (monitor->sender != NULL) {
+            if (dsmr_cli_load_sender_phase(monitor->sender) == DSMR_CLI_LOAD_DONE &&
+                monitor->end.is_taken) {
+                return;
+            }
+        } else if (is_stopped(config) ||
+                   (config->duration_ms != 0 && elapsed_ms >= (int64_t)config->duration_ms)) {
+            return;
+        }
+        pause_for(monitor, step_ms);
+    }
+}
+
+/* ---- after ---- */
+
+/* What a counter gained; a node that was restarted began again at 0. */
+static uint64_t gained(const struct monitor *monitor, uint32_t node, enum dsmr_metric metric)
+{
+    uint64_t before = monitor->begin.samples[node].metrics[metric];
+    uint64_t after = monitor->end.samples[node].metrics[metric];
+    return after >= before ? after - before : after;
+}
+
+static void latency(struct dsmr_cli_load_latency *out, const struct dsmr_histogram *histogram)
+{
+    out->count = histogram->count;
+    out->p50_ms = (double)dsmr_histogram_percentile(histogram, 0.50) / 1000.0;
+    out->p95_ms = (double)dsmr_histogram_percentile(histogram, 0.95) / 1000.0;
+    out->p99_ms = (double)dsmr_histogram_percentile(histogram, 0.99) / 1000.0;
+    out->max_ms = (double)histogram->max / 1000.0;
+}
+
+/* Rates and costs between the two moments. */
+static void measure(struct dsmr_cli_load_result *out, const struct monitor *monitor)
+{
+    const struct dsmr_cli_load_config *config = monitor->config;
+    uint64_t executed = UINT64_MAX;
+    double cpu_us = 0;
+    double disk = 0;
+    double network = 0;
+    double between_s =
+        (double)(monitor->end.elapsed_ms - monitor->begin.elapsed_ms) / 1000.0 + 1e-9;
+    for (uint32_t i = 0; i < config->nodes_count; i++) {
+        const struct dsmr_cli_sample *begin = &monitor->begin.samples[i];
+        const struct dsmr_cli_sample *end = &monitor->end.samples[i];
+        if (!end->is_reachable) {
+            continue;
+        }
+        uint64_t own = gained(monitor, i, DSMR_METRIC_TXS_EXECUTED);
+        executed = own < executed ? own : executed;
+        cpu_us += end->cpu_us > begin->cpu_us ? (double)(end->cpu_us - begin->cpu_us) : 0;
+        disk += (double)gained(monitor, i, DSMR_METRIC_DISK_BYTES);
+        network += (double)gained(monitor, i, DSMR_METRIC_NET_BYTES_SENT);
+    }
+    executed = executed == UINT64_MAX ? 0 : executed;
+    uint32_t tx_bytes = config->kind == DSMR_CLI_LOAD_OPAQUE
+                            ? config->tx_bytes
+                            : (uint32_t)dsmr_transfer_tx_bytes(TRANSFER_MEMO_BYTES);
+    double txs = executed > 0 ? (double)executed : 1.0;
+    out->executed_tx_per_s = (double)executed / between_s;
+    out->payload_mb_per_s = out->executed_tx_per_s * tx_bytes / 1e6;
+    out->cpu_us_per_tx = executed > 0 ? cpu_us / txs : 0;
+    out->disk_bytes_per_tx = executed > 0 ? disk / txs : 0;
+    out->network_bytes_per_tx = executed > 0 ? network / txs : 0;
+    out->rss_max_mb = (double)monitor->rss_max_bytes / 1e6;
+}
+
+static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct monitor *monitor)
+{
+    struct dsmr_cli_load_sender_totals totals;
+    struct dsmr_histogram *histograms = calloc(2, sizeof(*histograms));
+    if (histograms == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    dsmr_cli_load_sender_totals(monitor->sender, &totals);
+    dsmr_cli_load_sender_latency(monitor->sender, &histograms[0], &histograms[1]);
+    latency(&out->certified, &histograms[0]);
+    latency(&out->executed, &histograms[1]);
+    free(histograms);
+    uint64_t load_ms = monitor->end.elapsed_ms;
+    if (monitor->config->duration_ms != 0 && load_ms > monitor->config->duration_ms) {
+        load_ms = monitor->config->duration_ms;
+    }
+    uint64_t measured_ms =
+        load_ms > monitor->config->warmup_ms ? load_ms - monitor->config->warmup_ms : 0;
+    out->duration_s = (double)measured_ms / 1000.0;
+    out->offered_tx_per_s = measured_ms > 0 ? (double)totals.measured_sent / out->duration_s : 0;
+    out->certified_tx_per_s =
+        measured_ms > 0 ? (double)totals.window_certified / out->duration_s : 0;
+    measure(out, monitor);
+    out->sent = totals.sent;
+    out->admitted = totals.admitted;
+    out->refused = totals.refused;
+    out->certified_txs = totals.certified;
+    out->executed_txs = totals.executed;
+    out->failed_txs = totals.failed;
+    out->expired_txs = totals.expired;
+    out->executed_height_max = totals.executed_height_max;
+    out->notices_twice = totals.twice;
+    out->is_drained = totals.executed + totals.expired >= totals.admitted;
+    return DSMR_OK;
+}
+
+static enum dsmr_err judge(struct dsmr_cli_load_result *out, const struct monitor *monitor)
+{
+    const struct dsmr_cli_load_config *config = monitor->config;
+    uint64_t *ids = NULL;
+    size_t ids_count = 0;
+    dsmr_cli_load_check_roots(out, config, out->executed_height_max, ROOTS_WAIT_MS);
+    if (!config->verify || monitor->sender == NULL || config->duration_ms == 0) {
+        return DSMR_OK;
+    }
+    enum dsmr_err err = dsmr_cli_load_sender_executed(monitor->sender, &ids, &ids_count);
+    if (err == DSMR_OK) {
+        dsmr_cli_load_check_ids(out, config, monitor->from_height, ids, ids_count);
+        free(ids);
+    }
+    return err;
+}
+
+enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **reason,
+                                const struct dsmr_cli_load_config *config)
+{
+    struct dsmr_domain domain;
+    struct timespec now;
+    struct dsmr_cli_load_config own = *config;
+    struct monitor *monitor = calloc(1, sizeof(*monitor));
+    memset(out, 0, sizeof(*out));
+    *reason = "out of memory for the load";
+    if (monitor == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    clock_gettime(CLOCK_REALTIME, &now);
+    own.seed =
+        own.seed != 0 ? own.seed : (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    monitor->config = &own;
+    enum dsmr_err err = check_config(&own, reason);
+    if (err == DSMR_OK) {
+        err = look(monitor, &domain, reason);
+    }
+    if (err == DSMR_OK && own.rate != 0) {
+        err = dsmr_cli_load_sender_start(&monitor->sender, reason, &own, &domain);
+    }
+    if (err == DSMR_OK) {
+        watch(monitor);
+        *reason = "out of memory for the load";
+        err = monitor->sender != NULL ? summarise(out, monitor) : DSMR_OK;
+    }
+    if (err == DSMR_OK) {
+        out->last = monitor->snapshot;
+        err = judge(out, monitor);
+    }
+    if (monitor->sender == NULL) {
+        out->rss_max_mb = (double)monitor->rss_max_bytes / 1e6;
+        out->duration_s = (double)monitor->snapshot.elapsed_ms / 1000.0;
+    }
+    dsmr_cli_load_sender_free(monitor->sender);
+    free(monitor);
+    return err;
+}
+
+size_t dsmr_cli_load_summary_json(char *out, size_t capacity, const struct dsmr_cli_load_result *r)
+{
+    char root[65];
+    dsmr_hex_encode(root, r->state_root.bytes, sizeof(r->state_root.bytes));
+    int len = snprintf(
+        out, capacity,
+        "\"offered_tx_per_s\":%.1f,\"certified_tx_per_s\":%.1f,\"executed_tx_per_s\":%.1f,"
+        "\"payload_mb_per_s\":%.3f,\"latency_ms\":{\"certified\":{\"p50\":%.2f,\"p95\":%.2f,"
+        "\"p99\":%.2f,\"max\":%.2f},\"executed\":{\"p50\":%.2f,\"p95\":%.2f,\"p99\":%.2f,"
+        "\"max\":%.2f}},\"cpu_us_per_tx\":%.2f,\"disk_bytes_per_tx\":%.1f,"
+        "\"network_bytes_per_tx\":%.1f,\"rss_max_mb\":%.1f,\"height\":%llu,\"state_root\":\"%s\","
+        "\"state_roots_equal\":%s,\"executed_txs\":%llu,\"sent_txs\":%llu,\"admitted_txs\":%llu,"
+        "\"refused_txs\":%llu,\"certified_txs\":%llu,\"failed_txs\":%llu,\"expired_txs\":%llu,"
+        "\"drained\":%s,\"verified\":%s,\"missing_txs\":%llu,\"executed_twice_txs\":%llu,"
+        "\"nodes_reachable\":%u",
+        r->offered_tx_per_s, r->certified_tx_per_s, r->executed_tx_per_s, r->payload_mb_per_s,
+        r->certified.p50_ms, r->certified.p95_ms, r->certified.p99_ms, r->certified.max_ms,
+        r->executed.p50_ms, r->executed.p95_ms, r->executed.p99_ms, r->executed.max_ms,
+        r->cpu_us_per_tx, r->disk_bytes_per_tx, r->network_bytes_per_tx, r->rss_max_mb,
+        (unsigned long long)r->height, root, r->state_roots_equal ? "true" : "false",
+        (unsigned long long)r->executed_txs, (unsigned long long)r->sent,
+        (unsigned long long)r->admitted, (unsigned long long)r->refused,
+        (unsigned long long)r->certified_txs, (unsigned long long)r->failed_txs,
+        (unsigned long long)r->expired_txs, r->is_drained ? "true" : "false",
+        r->is_verified ? "true" : "false", (unsigned long long)r->missing_txs,
+        (unsigned long long)r->notices_twice, r->nodes_reachable);
+    return len < 0 || (size_t)len >= capacity ? 0 : (size_t)len;
+}

@@ -1,0 +1,233 @@
+#include "app/cli_load_check.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bytes.h"
+#include "client/http_client.h"
+
+#define TIMEOUT_MS 10000u
+#define POLL_MS 50
+#define PAGE 1000u
+
+/* ---- roots ---- */
+
+static void sleep_ms(long ms)
+{
+    const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+/* The state root after height on one node; false if it does not say. */
+static bool root_at(const struct dsmr_cli_node *node, uint64_t height, struct dsmr_id *out)
+{
+    struct dsmr_http_client client;
+    struct dsmr_http_reply reply;
+    char path[64];
+    bool ok = false;
+    (void)snprintf(path, sizeof(path), "/v1/block/%" PRIu64, height);
+    if (dsmr_http_client_init(&client, node->host, node->http_port, TIMEOUT_MS, 0) == DSMR_OK &&
+        dsmr_http_client_get(&client, &reply, path) == DSMR_OK && reply.status == 200) {
+        json_t *block = json_loadb(reply.body, reply.body_len, 0, NULL);
+        const json_t *root = json_object_get(json_object_get(block, "executed"), "state_root");
+        ok = json_is_string(root) &&
+             dsmr_hex_decode(out->bytes, sizeof(out->bytes), json_string_value(root),
+                             json_string_length(root)) == DSMR_OK;
+        json_decref(block);
+    }
+    dsmr_http_client_close(&client);
+    return ok;
+}
+
+static bool compare_roots(struct dsmr_cli_load_result *result,
+                          const struct dsmr_cli_load_config *config)
+{
+    bool has_first = false;
+    for (uint32_t i = 0; i < config->nodes_count; i++) {
+        const struct dsmr_cli_sample *sample = &result->last.nodes[i].sample;
+        struct dsmr_id root;
+        if (!sample->is_reachable) {
+            continue;
+        }
+        if (sample->executed_height == result->height) {
+            root = sample->state_root;
+        } else if (!root_at(&config->nodes[i], result->height, &root)) {
+            return false;
+        }
+        if (has_first && !dsmr_id_equal(&root, &result->state_root)) {
+            return false;
+        }
+        result->state_root = root;
+        has_first = true;
+    }
+    return has_first;
+}
+
+void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
+                               const struct dsmr_cli_load_config *config, uint64_t height_min,
+                               uint32_t wait_ms)
+{
+    for (uint32_t waited = 0;; waited += POLL_MS) {
+        uint64_t lowest = UINT64_MAX;
+        result->nodes_reachable = 0;
+        result->state_roots_equal = false;
+        for (uint32_t i = 0; i < config->nodes_count; i++) {
+            struct dsmr_cli_sample *sample = &result->last.nodes[i].sample;
+            (void)dsmr_cli_scrape(sample, &config->nodes[i], true, TIMEOUT_MS);
+            if (sample->is_reachable && sample->has_status) {
+                result->nodes_reachable++;
+                lowest = sample->executed_height < lowest ? sample->executed_height : lowest;
+            }
+        }
+        if (result->nodes_reachable == 0) {
+            return;
+        }
+        result->height = lowest;
+        if (lowest >= height_min) {
+            result->state_roots_equal = compare_roots(result, config);
+        }
+        if (result->state_roots_equal || waited >= wait_ms) {
+            return;
+        }
+        sleep_ms(POLL_MS);
+    }
+}
+
+/* ---- ids ---- */
+
+/* Open addressing over the wanted ids; place 0 of slots is empty, else index + 1. */
+struct table {
+    const uint64_t *ids;
+    uint32_t *slots;
+    uint64_t mask;
+    uint8_t *found; /* by index, for the node that is read now */
+};
+
+static uint64_t home_of(const struct table *table, uint64_t id)
+{
+    return (id * UINT64_C(0x9e3779b97f4a7c15) >> 20) & table->mask;
+}
+
+static bool table_init(struct table *table, const uint64_t *ids, size_t count)
+{
+    uint64_t size = 16;
+    while (size < 2 * count) {
+        size *= 2;
+    }
+    table->ids = ids;
+    table->mask = size - 1;
+    table->slots = calloc(size, sizeof(*table->slots));
+    table->found = calloc(count + 1, 1);
+    if (table->slots == NULL || table->found == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint64_t at = home_of(table, ids[i]);
+        while (table->slots[at] != 0) {
+            at = (at + 1) & table->mask;
+        }
+        table->slots[at] = (uint32_t)(i + 1);
+    }
+    return true;
+}
+
+static void table_close(struct table *table)
+{
+    free(table->slots);
+    free(table->found);
+}
+
+/* 1 if id is one of ours and new here, -1 if it was here before, 0 if it is not ours. */
+static int table_find(struct table *table, uint64_t id)
+{
+    for (uint64_t at = home_of(table, id); table->slots[at] != 0; at = (at + 1) & table->mask) {
+        uint32_t index = table->slots[at] - 1;
+        if (table->ids[index] == id) {
+            int answer = table->found[index] == 0 ? 1 : -1;
+            table->found[index] = 1;
+            return answer;
+        }
+    }
+    return 0;
+}
+
+struct reading {
+    struct table *table;
+    size_t found;
+    uint64_t twice;
+};
+
+/* The ids of one page, by their member name: parsing a million objects would take too long. */
+static void read_page(struct reading *reading, const char *body, size_t len)
+{
+    static const char member[] = "\"tx\":\"";
+    const char *end = body + len;
+    const char *at = memmem(body, len, member, sizeof(member) - 1);
+    while (at != NULL) {
+        uint8_t id[8];
+        at += sizeof(member) - 1;
+        if (end - at >= 16 && dsmr_hex_decode(id, sizeof(id), at, 16) == DSMR_OK) {
+            int answer = table_find(reading->table, dsmr_load_be64(id));
+            reading->found += answer > 0 ? 1 : 0;
+            reading->twice += answer < 0 ? 1 : 0;
+        }
+        at = memmem(at, (size_t)(end - at), member, sizeof(member) - 1);
+    }
+}
+
+/* "next_cursor":"N" of a page; UINT64_MAX at the end. */
+static uint64_t next_cursor(const char *body, size_t len)
+{
+    static const char member[] = "\"next_cursor\":\"";
+    const char *at = memmem(body, len, member, sizeof(member) - 1);
+    return at != NULL ? strtoull(at + sizeof(member) - 1, NULL, 10) : UINT64_MAX;
+}
+
+static bool read_node(struct reading *reading, const struct dsmr_cli_node *node,
+                      uint64_t from_height, uint64_t to_height)
+{
+    struct dsmr_http_client client;
+    struct dsmr_http_reply reply;
+    bool ok = dsmr_http_client_init(&client, node->host, node->http_port, TIMEOUT_MS, 0) == DSMR_OK;
+    for (uint64_t height = from_height + 1; ok && height <= to_height; height++) {
+        uint64_t cursor = 0;
+        while (ok && cursor != UINT64_MAX) {
+            char path[96];
+            (void)snprintf(path, sizeof(path),
+                           "/v1/block/%" PRIu64 "/txs?cursor=%" PRIu64 "&limit=%u", height, cursor,
+                           PAGE);
+            ok = dsmr_http_client_get(&client, &reply, path) == DSMR_OK && reply.status == 200;
+            if (ok) {
+                read_page(reading, reply.body, reply.body_len);
+                cursor = next_cursor(reply.body, reply.body_len);
+            }
+        }
+    }
+    dsmr_http_client_close(&client);
+    return ok;
+}
+
+void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
+                             const struct dsmr_cli_load_config *config, uint64_t from_height,
+                             const uint64_t *ids, size_t ids_count)
+{
+    struct table table;
+    bool ok = table_init(&table, ids, ids_count);
+    result->missing_txs = 0;
+    for (uint32_t i = 0; ok && i < config->nodes_count; i++) {
+        struct reading reading = {.table = &table};
+        if (!result->last.nodes[i].sample.is_reachable) {
+            continue;
+        }
+        memset(table.found, 0, ids_count);
+        ok = read_node(&reading, &config->nodes[i], from_height, result->height);
+        result->missing_txs += ids_count - reading.found;
+        result->notices_twice += reading.twice;
+    }
+    result->is_verified = ok;
+    table_close(&table);
+}

@@ -1,0 +1,23 @@
+/* cli_load_check.h - whether all nodes agree: one state root, and every transaction that was
+ * reported executed in the blocks of every node.
+ *
+ * Threads: blocks the caller. */
+#ifndef DSMR_APP_CLI_LOAD_CHECK_H
+#define DSMR_APP_CLI_LOAD_CHECK_H
+
+#include "app/cli_load.h"
+
+/* Waits at most wait_ms until every reachable node has executed height_min, then compares state
+ * roots at the lowest executed height. Sets height, state_root, state_roots_equal and
+ * nodes_reachable of *result. */
+void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
+                               const struct dsmr_cli_load_config *config, uint64_t height_min,
+                               uint32_t wait_ms);
+/* Reads the executed ids of blocks from_height + 1 to result->height on every reachable node and
+ * looks for ids (first eight bytes of each). Sets missing_txs, adds to notices_twice what a node's
+ * blocks hold twice, and is_verified if everything could be read. */
+void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
+                             const struct dsmr_cli_load_config *config, uint64_t from_height,
+                             const uint64_t *ids, size_t ids_count);
+
+#endif

@@ -1,0 +1,169 @@
+#include "app/cli_load_tx.h"
+
+#include <dirent.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/files.h"
+#include "base/bytes.h"
+#include "vm/transfer_tx.h"
+
+#define ACCOUNT_FILE_BYTES_MAX 65536u
+#define MEMO_BYTES 16u /* seed and index: what makes each one distinct */
+
+enum dsmr_err dsmr_cli_load_tx_account(struct dsmr_ed25519_secret_key *out, const char *path)
+{
+    char *text = NULL;
+    size_t len = 0;
+    enum dsmr_err err = dsmr_files_read(&text, &len, path, ACCOUNT_FILE_BYTES_MAX);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    json_t *account = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+    const json_t *secret = json_object_get(account, "secret_key");
+    err = json_is_string(secret) &&
+                  dsmr_hex_decode(out->bytes, sizeof(out->bytes), json_string_value(secret),
+                                  json_string_length(secret)) == DSMR_OK
+              ? DSMR_OK
+              : DSMR_ERR_CONFIG;
+    json_decref(account);
+    explicit_bzero(text, len);
+    free(text);
+    return err;
+}
+
+static bool is_account_file(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 5 && strcmp(name + len - 5, ".json") == 0;
+}
+
+static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **reason,
+                                   const char *folder)
+{
+    char path[PATH_MAX];
+    struct dirent *entry = NULL;
+    enum dsmr_err err = DSMR_OK;
+    DIR *dir = opendir(folder);
+    if (dir == NULL) {
+        *reason = "the folder of accounts cannot be read";
+        return DSMR_ERR_CONFIG;
+    }
+    while (err == DSMR_OK && (entry = readdir(dir)) != NULL &&
+           maker->accounts_count < DSMR_CLI_LOAD_TX_ACCOUNTS_MAX) {
+        if (!is_account_file(entry->d_name)) {
+            continue;
+        }
+        struct dsmr_cli_load_tx_account *grown =
+            realloc(maker->accounts, (maker->accounts_count + 1) * sizeof(*grown));
+        if (grown == NULL) {
+            err = DSMR_ERR_NO_MEMORY;
+            break;
+        }
+        maker->accounts = grown;
+        struct dsmr_cli_load_tx_account *account = &maker->accounts[maker->accounts_count];
+        (void)snprintf(path, sizeof(path), "%.2048s/%.255s", folder, entry->d_name);
+        err = dsmr_cli_load_tx_account(&account->key, path);
+        if (err == DSMR_OK) {
+            dsmr_ed25519_public(&account->public_key, &account->key);
+            maker->accounts_count++;
+        } else {
+            *reason = "a file in the folder of accounts is not an account";
+            err = DSMR_ERR_CONFIG;
+        }
+    }
+    (void)closedir(dir);
+    if (err == DSMR_OK && maker->accounts_count < 2) {
+        *reason = "transfers need at least two accounts";
+        err = DSMR_ERR_CONFIG;
+    }
+    return err;
+}
+
+enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker, const char **reason,
+                                    const struct dsmr_cli_load_config *config,
+                                    const struct dsmr_domain *domain)
+{
+    memset(maker, 0, sizeof(*maker));
+    maker->kind = config->kind;
+    maker->seed = config->seed;
+    maker->amount = config->amount != 0 ? config->amount : 1;
+    maker->domain = *domain;
+    dsmr_prng_init(&maker->prng, config->seed);
+    if (config->kind == DSMR_CLI_LOAD_OPAQUE) {
+        maker->tx_bytes = config->tx_bytes;
+        if (config->tx_bytes < DSMR_CLI_LOAD_TX_OPAQUE_MIN ||
+            config->tx_bytes > DSMR_TX_BYTES_MAX) {
+            *reason = "the size of a transaction is from 25 bytes to 64 KiB";
+            return DSMR_ERR_CONFIG;
+        }
+        return DSMR_OK;
+    }
+    maker->tx_bytes = (uint32_t)dsmr_transfer_tx_bytes(MEMO_BYTES);
+    if (config->accounts_dir == NULL) {
+        *reason = "transfers need a folder of accounts";
+        return DSMR_ERR_CONFIG;
+    }
+    enum dsmr_err err = read_accounts(maker, reason, config->accounts_dir);
+    if (err != DSMR_OK) {
+        dsmr_cli_load_tx_close(maker);
+    }
+    return err;
+}
+
+void dsmr_cli_load_tx_close(struct dsmr_cli_load_tx *maker)
+{
+    if (maker->accounts != NULL) {
+        explicit_bzero(maker->accounts, maker->accounts_count * sizeof(*maker->accounts));
+    }
+    free(maker->accounts);
+    maker->accounts = NULL;
+    maker->accounts_count = 0;
+}
+
+static void make_opaque(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
+                        uint64_t expiry_ms)
+{
+    uint32_t at = DSMR_CLI_LOAD_TX_OPAQUE_MIN;
+    out[0] = 1;
+    dsmr_store_be64(out + 1, expiry_ms);
+    dsmr_store_be64(out + DSMR_TX_BYTES_MIN, maker->seed);
+    dsmr_store_be64(out + DSMR_TX_BYTES_MIN + 8, index);
+    for (; at + 8 <= maker->tx_bytes; at += 8) {
+        uint64_t word = dsmr_prng_next(&maker->prng);
+        memcpy(out + at, &word, 8);
+    }
+    uint64_t last = dsmr_prng_next(&maker->prng);
+    memcpy(out + at, &last, maker->tx_bytes - at);
+}
+
+static uint32_t make_transfer(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
+                              uint64_t expiry_ms)
+{
+    const struct dsmr_cli_load_tx_account *from = &maker->accounts[index % maker->accounts_count];
+    const struct dsmr_cli_load_tx_account *to =
+        &maker->accounts[(index + 1) % maker->accounts_count];
+    struct dsmr_transfer_tx tx;
+    memset(&tx, 0, sizeof(tx));
+    tx.expiry_ms = expiry_ms;
+    memcpy(tx.to.bytes, to->public_key.bytes, sizeof(tx.to.bytes));
+    tx.amount = maker->amount;
+    tx.fee_limit = UINT64_MAX;
+    tx.memo_len = MEMO_BYTES;
+    dsmr_store_be64(tx.memo, maker->seed);
+    dsmr_store_be64(tx.memo + 8, index);
+    return (uint32_t)dsmr_transfer_tx_sign(out, &tx, &maker->domain, &from->key);
+}
+
+uint32_t dsmr_cli_load_tx_make(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
+                               uint64_t expiry_ms)
+{
+    if (maker->kind == DSMR_CLI_LOAD_TRANSFERS) {
+        return make_transfer(maker, out, index, expiry_ms);
+    }
+    make_opaque(maker, out, index, expiry_ms);
+    return maker->tx_bytes;
+}

@@ -1,0 +1,159 @@
+#include "app/cli_scrape.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "client/http_client.h"
+
+#define ANSWER_BYTES_MAX (1u << 20)
+
+static const char *const metric_names[DSMR_METRIC_COUNT] = {
+#define CLI_SCRAPE_X(id, type, name, help) "dsmr_" name,
+    DSMR_METRIC_MAP(CLI_SCRAPE_X)
+#undef CLI_SCRAPE_X
+};
+
+/* Place of the name at the start of line, or -1. */
+static int metric_of(const char *line, size_t name_len)
+{
+    for (int i = 0; i < DSMR_METRIC_COUNT; i++) {
+        if (strlen(metric_names[i]) == name_len && strncmp(metric_names[i], line, name_len) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+enum dsmr_err dsmr_cli_scrape_parse(struct dsmr_cli_sample *out, const char *text)
+{
+    static const char errors[] = "dsmr_errors_total";
+    uint32_t known = 0;
+    out->errors_total = 0;
+    memset(out->metrics, 0, sizeof(out->metrics));
+    for (const char *line = text; *line != '\0';) {
+        size_t len = strcspn(line, "\n");
+        size_t name_len = strcspn(line, " {\n");
+        const char *value = memchr(line, ' ', len);
+        if (*line != '#' && value != NULL && isdigit((unsigned char)value[1])) {
+            uint64_t number = strtoull(value + 1, NULL, 10);
+            int metric = metric_of(line, name_len);
+            if (metric >= 0) {
+                out->metrics[metric] = number;
+                known++;
+            } else if (name_len == sizeof(errors) - 1 && strncmp(line, errors, name_len) == 0) {
+                out->errors_total += number;
+            }
+        }
+        line += len + (line[len] == '\n' ? 1 : 0);
+    }
+    return known > 0 ? DSMR_OK : DSMR_ERR_MALFORMED;
+}
+
+/* A number, or a string of digits where it is beyond 2^53. */
+static bool read_number(const json_t *object, const char *name, uint64_t *out)
+{
+    const json_t *member = json_object_get(object, name);
+    if (json_is_integer(member) && json_integer_value(member) >= 0) {
+        *out = (uint64_t)json_integer_value(member);
+        return true;
+    }
+    if (json_is_string(member) && isdigit((unsigned char)json_string_value(member)[0])) {
+        *out = strtoull(json_string_value(member), NULL, 10);
+        return true;
+    }
+    return false;
+}
+
+static bool read_id(const json_t *object, const char *name, struct dsmr_id *out)
+{
+    const json_t *member = json_object_get(object, name);
+    return json_is_string(member) &&
+           dsmr_hex_decode(out->bytes, sizeof(out->bytes), json_string_value(member),
+                           json_string_length(member)) == DSMR_OK;
+}
+
+static enum dsmr_err parse_status(struct dsmr_cli_sample *out, const char *text, size_t len)
+{
+    uint64_t network_id = 0;
+    json_t *status = json_loadb(text, len, 0, NULL);
+    bool ok = read_number(status, "height", &out->height) &&
+              read_number(status, "executed_height", &out->executed_height) &&
+              read_number(status, "network_id", &network_id) &&
+              read_id(status, "state_root", &out->state_root) &&
+              read_id(status, "chain_id", &out->domain.chain_id) && network_id <= UINT32_MAX;
+    json_decref(status);
+    out->domain.network_id = (uint32_t)network_id;
+    out->has_status = ok;
+    return ok ? DSMR_OK : DSMR_ERR_MALFORMED;
+}
+
+void dsmr_cli_scrape_process(struct dsmr_cli_sample *out, int pid)
+{
+    char path[64];
+    char line[1024];
+    out->cpu_us = 0;
+    out->rss_anon_bytes = 0;
+    if (pid <= 0) {
+        return;
+    }
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (file != NULL) {
+        /* utime and stime are fields 14 and 15; the name in brackets may hold spaces. */
+        size_t len = fread(line, 1, sizeof(line) - 1, file);
+        line[len] = '\0';
+        const char *rest = strrchr(line, ')');
+        uint64_t user = 0;
+        uint64_t system = 0;
+        if (rest != NULL &&
+            sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+                   &user, &system) == 2) {
+            out->cpu_us = (user + system) * (1000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+        }
+        (void)fclose(file);
+    }
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        uint64_t kib = 0;
+        if (sscanf(line, "RssAnon: %" SCNu64 " kB", &kib) == 1) {
+            out->rss_anon_bytes = kib * 1024;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+}
+
+enum dsmr_err dsmr_cli_scrape(struct dsmr_cli_sample *out, const struct dsmr_cli_node *node,
+                              bool with_status, uint32_t timeout_ms)
+{
+    struct dsmr_http_client client;
+    struct dsmr_http_reply reply;
+    memset(out, 0, sizeof(*out));
+    enum dsmr_err err =
+        dsmr_http_client_init(&client, node->host, node->http_port, timeout_ms, ANSWER_BYTES_MAX);
+    if (err == DSMR_OK) {
+        err = dsmr_http_client_get(&client, &reply, "/metrics");
+    }
+    if (err == DSMR_OK) {
+        err = reply.status == 200 ? dsmr_cli_scrape_parse(out, reply.body) : DSMR_ERR_MALFORMED;
+        out->is_reachable = err == DSMR_OK;
+    }
+    if (err == DSMR_OK && with_status) {
+        err = dsmr_http_client_get(&client, &reply, "/v1/status");
+        if (err == DSMR_OK) {
+            err = reply.status == 200 ? parse_status(out, reply.body, reply.body_len)
+                                      : DSMR_ERR_MALFORMED;
+        }
+    }
+    dsmr_http_client_close(&client);
+    dsmr_cli_scrape_process(out, node->pid);
+    return err;
+}
