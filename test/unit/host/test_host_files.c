@@ -89,7 +89,9 @@ static void test_key_file_refuses(void **state)
         assert_non_null(strstr(f->reason, "chmod 600"));
     }
     static const char *const wrong[] = {
-        "", "\n", "aa\n",
+        "",
+        "\n",
+        "aa\n",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n",
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaag\n",

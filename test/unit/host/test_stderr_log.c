@@ -49,9 +49,9 @@ static void test_levels_by_module(void **state)
 static void test_wrong_levels(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"p2p:loud", "p2p:", ":warn",  "p2p:warn,", ",",
-                                        "p2p",      "INFO", "a:b:info",
-                                        "much-too-long-a-module:info"};
+    static const char *const wrong[] = {"p2p:loud",  "p2p:",     ":warn",
+                                        "p2p:warn,", ",",        "p2p",
+                                        "INFO",      "a:b:info", "much-too-long-a-module:info"};
     struct dsmr_stderr_log log;
     memset(&log, 0x5a, sizeof(log));
     struct dsmr_stderr_log before = log;
@@ -73,8 +73,8 @@ static size_t log_to_pipe(char *out, size_t size, enum dsmr_stderr_log_format fo
     assert_int_equal(pipe(fds), 0);
     struct dsmr_stderr_log log;
     const char *reason;
-    assert_int_equal(
-        dsmr_stderr_log_init(&log, &reason, "*:info", format, fds[1], fixed_clock), DSMR_OK);
+    assert_int_equal(dsmr_stderr_log_init(&log, &reason, "*:info", format, fds[1], fixed_clock),
+                     DSMR_OK);
     struct dsmr_log port = dsmr_stderr_log_port(&log);
     port.ops->line(port.self, DSMR_LOG_DEBUG, "p2p", "not written");
     port.ops->line(port.self, DSMR_LOG_WARN, "p2p", text);
@@ -108,8 +108,7 @@ static void test_long_lines_are_cut_and_stay_whole(void **state)
             memset(text, '\n', sizeof(text));
             memset(text, 'x', start);
             text[sizeof(text) - 1] = '\0';
-            size_t n =
-                log_to_pipe(out, sizeof(out), (enum dsmr_stderr_log_format)format, text);
+            size_t n = log_to_pipe(out, sizeof(out), (enum dsmr_stderr_log_format)format, text);
             assert_true(n <= DSMR_STDERR_LOG_LINE_BYTES_MAX);
             assert_true(n > DSMR_STDERR_LOG_LINE_BYTES_MAX - 16);
             assert_int_equal(out[n - 1], '\n');
