@@ -86,7 +86,7 @@ static enum dsmr_err follow(uint64_t *balance, struct dsmr_rd *rd, struct dsmr_a
     struct dsmr_account_place place = {.path = key.path, .depth = 0};
     uint8_t left = dsmr_rd_u8(rd);
     *balance = 0;
-    while (link.kind != DSMR_ACCOUNT_KIND_NONE && left-- > 0) {
+    for (; link.kind != DSMR_ACCOUNT_KIND_NONE && left > 0; left--) {
         size_t len = dsmr_rd_u16(rd);
         const uint8_t *value = dsmr_rd_view(rd, len);
         if (!value) {
@@ -99,7 +99,7 @@ static enum dsmr_err follow(uint64_t *balance, struct dsmr_rd *rd, struct dsmr_a
         }
         if (link.kind != DSMR_ACCOUNT_KIND_BRANCH) {
             enum dsmr_err err = find(balance, address, value, len);
-            return err || left == 0 ? err : DSMR_ERR_MALFORMED;
+            return err || left == 1 ? err : DSMR_ERR_MALFORMED;
         }
         enum dsmr_err err = descend(&link, &place, value, len);
         if (err) {
