@@ -75,6 +75,8 @@ struct dsmr_event {
         struct {
             struct dsmr_block *block;
             bool is_executed;
+            bool is_above_pointer; /* executed, but the engine restarted below it: not accepted
+                                      until accepted again, and then without execution */
         } restore_block;
         struct {
             uint64_t height;

@@ -1,0 +1,236 @@
+#include "core/chunk_builder.h"
+
+#include <stdlib.h>
+
+#include "core/share_collector.h"
+#include "wire/codec.h"
+
+#define FRAME_BYTES (DSMR_CHUNK_HEADER_BYTES)
+
+/* A slot for a new chunk: true, or false and *wait_wall_ms is when to try again. */
+static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wait_wall_ms)
+{
+    uint64_t slot_ms = node->config.params.slot_ms;
+    uint64_t now_slot = node->wall_ms / slot_ms;
+    uint64_t last_slot = now_slot;
+    uint64_t floor_ms = dsmr_node_common_floor(node);
+    uint64_t lifetime_ms = node->config.params.chunk_lifetime_ms;
+    if (now_slot * slot_ms + lifetime_ms <= floor_ms) { /* 6.3 holds for our own share too */
+        *wait_wall_ms = ((floor_ms - lifetime_ms) / slot_ms + 1) * slot_ms;
+        return false;
+    }
+    if (node->own_uncertified_bytes == 0 &&
+        (now_slot + 1) * slot_ms <= node->wall_ms + node->config.params.clock_skew_ms) {
+        last_slot++;
+    }
+    for (uint64_t s = now_slot; s <= last_slot; s++) {
+        if (dsmr_journal_find(node->journal, &node->config.node_id, s) == NULL) {
+            *slot = s;
+            return true;
+        }
+    }
+    *wait_wall_ms = (now_slot + 1) * slot_ms;
+    return false;
+}
+
+static bool may_build(struct dsmr_node *node, struct dsmr_validator_set **set)
+{
+    if (!node->config.can_produce || !dsmr_node_common_is_healthy(node) ||
+        dsmr_mempool_txs(node->mempool) == 0 || node->accepted->epoch == DSMR_EPOCH_NONE) {
+        return false;
+    }
+    *set = dsmr_node_common_set(node, node->accepted->epoch);
+    return *set != NULL && dsmr_validator_set_find(*set, &node->config.node_id) >= 0 &&
+           node->own_count < DSMR_NODE_OWN_MAX && dsmr_chunk_pool_has_room(node->chunks) &&
+           dsmr_journal_has_room(node->journal) && dsmr_requests_has_room(node->requests, 1);
+}
+
+/* Bytes that the next chunk may have; 0: none now. */
+static uint32_t allowed_bytes(struct dsmr_node *node)
+{
+    struct dsmr_backlogs backlogs = {node->own_uncertified_bytes, node->own_waiting_bytes,
+                                     node->queue.backlog_bytes};
+    uint32_t bytes = dsmr_backpressure_allow(&node->backpressure, &backlogs, node->mono_ms);
+    uint64_t used = dsmr_chunk_pool_pending_bytes(node->chunks, &node->config.node_id);
+    uint64_t quota = node->config.params.pending_bytes_max;
+    uint64_t left = used < quota ? quota - used : 0;
+    dsmr_node_common_gauge(node, DSMR_METRIC_BUILDER_RATE_BYTES, bytes);
+    if (left < DSMR_QUOTA_CHUNK_BYTES_MIN || bytes == 0) { /* the others would refuse it */
+        return 0;
+    }
+    uint32_t lowest =
+        FRAME_BYTES + DSMR_CHUNK_TX_PREFIX_BYTES + dsmr_params_tx_bytes_max(&node->config.params);
+    bytes = bytes < lowest ? lowest : bytes; /* the largest transaction is never stuck */
+    return left < bytes ? (uint32_t)left : bytes;
+}
+
+static void put_back(struct dsmr_node *node, uint32_t count)
+{
+    for (uint32_t i = count; i-- > 0;) {
+        dsmr_node_common_error(node, dsmr_mempool_put_back(node->mempool, &node->take_txs[i]));
+        dsmr_buf_unref(node->take_txs[i].owner);
+    }
+}
+
+static struct dsmr_chunk *make_chunk(struct dsmr_node *node, uint64_t slot, uint32_t bytes_max)
+{
+    const struct dsmr_params *params = &node->config.params;
+    uint64_t start_ms = slot * params->slot_ms;
+    struct dsmr_mempool_wish wish = {.txs_max = params->chunk_txs_max,
+                                     .bytes_max = bytes_max - FRAME_BYTES,
+                                     .overhead_bytes = DSMR_CHUNK_TX_PREFIX_BYTES};
+    wish.expiry_min_ms = start_ms > node->wall_ms ? start_ms : node->wall_ms;
+    wish.expiry_max_ms = start_ms + params->validity_window_ms;
+    uint32_t count = dsmr_mempool_take(node->mempool, node->take_txs, &wish);
+    if (count == 0) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        node->build_txs[i].bytes = node->take_txs[i].bytes;
+        node->build_txs[i].len = node->take_txs[i].len;
+        node->build_txs[i].id = node->take_txs[i].id;
+    }
+    struct dsmr_chunk_header header = {.domain = params->domain,
+                                       .epoch = node->accepted->epoch,
+                                       .producer = node->config.node_id,
+                                       .slot = slot,
+                                       .expiry_ms = start_ms + params->chunk_lifetime_ms,
+                                       .fee_recipient = node->config.fee_recipient};
+    struct dsmr_chunk *chunk = NULL;
+    enum dsmr_err err = dsmr_chunk_build(&chunk, params, &header, node->build_txs, count);
+    if (err == DSMR_OK && dsmr_chunk_pool_reserve(node->chunks, &node->config.node_id,
+                                                  chunk->ref.chunk_bytes) != DSMR_OK) {
+        dsmr_chunk_unref(chunk);
+        chunk = NULL;
+        err = DSMR_ERR_QUOTA_FULL;
+    }
+    if (err != DSMR_OK) {
+        dsmr_node_common_error(node, err);
+        put_back(node, count);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        dsmr_buf_unref(node->take_txs[i].owner);
+    }
+    return chunk;
+}
+
+static void start_chunk(struct dsmr_node *node, struct dsmr_chunk *chunk,
+                        struct dsmr_validator_set *set)
+{
+    enum dsmr_err err = dsmr_journal_claim(node->journal, &chunk->ref);
+    DSMR_ASSERT(err == DSMR_OK); /* find_slot saw it free, and there was room */
+    struct dsmr_own_chunk *own = dsmr_share_collector_add(node, &chunk->ref, chunk, set);
+    DSMR_ASSERT(own != NULL); /* may_build saw room */
+    own->state = DSMR_OWN_STORING;
+    struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_STORE_CHUNK);
+    fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_OWN_STORE,
+                                              (uint32_t)(own - node->own), own->use);
+    fx->u.store_chunk.chunk = dsmr_chunk_ref(chunk);
+    fx->u.store_chunk.included_height = UINT64_MAX;
+    fx->u.store_chunk.is_own = true;
+    fx->u.store_chunk.is_signed = true;
+    dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_BUILT, chunk);
+    dsmr_effects_trace(node->fx, DSMR_TRACE_CHUNK_BUILT, &chunk->ref.chunk_id, chunk->ref.tx_count,
+                       chunk->ref.chunk_bytes);
+    dsmr_node_common_count(node, DSMR_METRIC_CHUNKS_BUILT, 1);
+    dsmr_node_common_count(node, DSMR_METRIC_CHUNK_TXS_BUILT, chunk->ref.tx_count);
+}
+
+void dsmr_chunk_builder_run(struct dsmr_node *node)
+{
+    struct dsmr_validator_set *set = NULL;
+    uint64_t slot = 0;
+    uint64_t wait_wall_ms = 0;
+    if (!may_build(node, &set)) {
+        return;
+    }
+    if (!find_slot(node, &slot, &wait_wall_ms)) {
+        dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, dsmr_node_common_mono_at(node, wait_wall_ms));
+        return;
+    }
+    uint32_t bytes = allowed_bytes(node);
+    struct dsmr_chunk *chunk = bytes <= FRAME_BYTES ? NULL : make_chunk(node, slot, bytes);
+    if (chunk == NULL) { /* full, or nothing whose expiry suits this slot: the next one may do */
+        wait_wall_ms = node->wall_ms + node->config.params.slot_ms;
+        dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, dsmr_node_common_mono_at(node, wait_wall_ms));
+        return;
+    }
+    start_chunk(node, chunk, set);
+    dsmr_chunk_unref(chunk);
+    if (dsmr_mempool_txs(node->mempool) > 0) {
+        wait_wall_ms =
+            (node->wall_ms / node->config.params.slot_ms + 1) * node->config.params.slot_ms;
+        dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, dsmr_node_common_mono_at(node, wait_wall_ms));
+    }
+}
+
+void dsmr_chunk_builder_on_stored(struct dsmr_node *node, const struct dsmr_request *request,
+                                  enum dsmr_err err)
+{
+    struct dsmr_own_chunk *own = dsmr_share_collector_of(node, request);
+    if (own == NULL) {
+        return;
+    }
+    DSMR_ASSERT(own->state == DSMR_OWN_STORING);
+    if (err == DSMR_OK) {
+        dsmr_journal_confirm(node->journal, &own->ref);
+        struct dsmr_chunk_entry fields = {
+            .ref = own->ref, .included_height = UINT64_MAX, .is_own = true, .is_signed = true};
+        err = dsmr_chunk_pool_add(node->chunks, &fields, own->chunk, true);
+    } else {
+        dsmr_journal_doubt(node->journal, &own->ref);
+    }
+    if (err != DSMR_OK) { /* never signed, so never sent: its transactions may go elsewhere */
+        dsmr_node_common_error(node, err);
+        dsmr_chunk_pool_unreserve(node->chunks, &own->ref.producer, own->ref.chunk_bytes);
+        dsmr_chunk_builder_return(node, own->chunk);
+        dsmr_share_collector_remove(node, own);
+        return;
+    }
+    dsmr_share_collector_sign(node, own);
+}
+
+static void announce_lost(struct dsmr_node *node, const struct dsmr_id *ids, uint32_t count)
+{
+    struct dsmr_id *copy = count == 0 ? NULL : malloc((size_t)count * sizeof(*copy));
+    if (copy == NULL) {
+        return;
+    }
+    memcpy(copy, ids, (size_t)count * sizeof(*copy));
+    struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_NOTICE);
+    fx->u.notice.what = DSMR_NOTICE_TXS_EXPIRED;
+    fx->u.notice.tx_ids = copy;
+    fx->u.notice.tx_ids_count = count;
+}
+
+void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk)
+{
+    uint32_t lost = 0;
+    struct dsmr_id *lost_ids = malloc((size_t)chunk->ref.tx_count * sizeof(*lost_ids));
+    for (uint32_t i = chunk->ref.tx_count; i-- > 0;) {
+        struct dsmr_mempool_tx tx = {.owner = chunk->owner,
+                                     .bytes = chunk->bytes + chunk->tx_offsets[i],
+                                     .len = chunk->tx_lens[i],
+                                     .id = chunk->tx_ids[i]};
+        struct dsmr_tx_head head;
+        if (dsmr_tx_head_decode(&head, tx.bytes, tx.len) != DSMR_OK) {
+            continue; /* only admitted transactions are in an own chunk */
+        }
+        tx.expiry_ms = head.expiry_ms;
+        bool is_gone = head.expiry_ms < node->wall_ms;
+        if (!is_gone && !dsmr_executed_ids_has(node->executed_ids, &tx.id, tx.expiry_ms)) {
+            is_gone = dsmr_mempool_put_back(node->mempool, &tx) == DSMR_ERR_MEMPOOL_FULL;
+        }
+        if (is_gone && lost_ids != NULL) {
+            lost_ids[lost++] = tx.id;
+        }
+    }
+    dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_RETURNED, chunk);
+    announce_lost(node, lost_ids, lost);
+    free(lost_ids);
+    dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
+    dsmr_node_common_arm(
+        node, DSMR_TIMER_MEMPOOL,
+        dsmr_node_common_add(node->mono_ms, node->config.params.validity_window_ms / 8u + 1u));
+}

@@ -1,0 +1,22 @@
+/* chunk_builder.h - packs this node's transactions into its chunks. protocol.md, section 5.
+ *
+ * Why:        every validator produces from its own mempool; a chunk leaves as soon as there is
+ *             something to send and the slot allows.
+ * How:        the slot is the running one, or the one after it if no own chunk waits for its
+ *             certificate: so a lonely transaction need not wait, and under load chunks fill for a
+ *             whole slot. Slots further ahead would only wait for their time in a pool.
+ * Limits:     DSMR_NODE_OWN_MAX own chunks; backpressure; the own quota at the others.
+ * Threads:    one owner. */
+#ifndef DSMR_CORE_CHUNK_BUILDER_H
+#define DSMR_CORE_CHUNK_BUILDER_H
+
+#include "core/node_state.h"
+
+/* Builds a chunk if it may, or arms the timer for when it may. Cheap if there is nothing to do. */
+void dsmr_chunk_builder_run(struct dsmr_node *node);
+void dsmr_chunk_builder_on_stored(struct dsmr_node *node, const struct dsmr_request *request,
+                                  enum dsmr_err err);
+/* Puts the still valid transactions of an own chunk back into the mempool and says so. */
+void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk);
+
+#endif

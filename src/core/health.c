@@ -1,0 +1,134 @@
+#include "core/health.h"
+
+#include "core/block_builder.h"
+#include "core/expiry.h"
+#include "core/share_collector.h"
+
+#define STATUS_GAP_MS 1000u
+
+static void status_message(const struct dsmr_node *node, struct dsmr_msg *msg)
+{
+    memset(msg, 0, sizeof(*msg));
+    msg->type = DSMR_MSG_STATUS;
+    msg->u.status.accepted_height = node->accepted->height;
+    msg->u.status.executed_height = node->executed_height;
+}
+
+static void update_behind(struct dsmr_node *node)
+{
+    bool is_behind = false;
+    const struct dsmr_validator_set *set = dsmr_node_common_set(node, node->accepted->epoch);
+    if (set != NULL) {
+        uint64_t height = node->accepted->height + DSMR_BEHIND_BLOCKS;
+        uint64_t ahead = dsmr_peer_table_weight_above(node->peers, set, height);
+        is_behind = ahead > set->total_weight / 3u; /* more than a third, in integers */
+    }
+    if (is_behind != node->is_behind) {
+        struct dsmr_id none = {{0}};
+        node->is_behind = is_behind;
+        dsmr_effects_trace(node->fx, DSMR_TRACE_BEHIND, &none, is_behind, 0);
+        dsmr_node_common_gauge(node, DSMR_METRIC_BEHIND, is_behind);
+        dsmr_block_builder_update(node);
+        dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
+    }
+}
+
+/* The chain ran before this journal was made: what this key has promised is not known here. The
+ * latest slot that it can have signed starts at now + skew, so nothing that expires before that
+ * slot does is signed (section 12). */
+static void set_wiped_floor(struct dsmr_node *node)
+{
+    const struct dsmr_params *params = &node->config.params;
+    uint64_t past_ms = (uint64_t)params->clock_skew_ms + params->chunk_lifetime_ms;
+    node->is_fresh = false;
+    dsmr_expiry_set_floor(node, dsmr_node_common_add(node->wall_ms, past_ms));
+}
+
+void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *from,
+                           const struct dsmr_msg *msg)
+{
+    struct dsmr_peer *peer = dsmr_peer_table_add(node->peers, from);
+    if (peer == NULL) {
+        dsmr_node_common_error(node, DSMR_ERR_FULL);
+        return;
+    }
+    peer->has_status = true;
+    peer->accepted_height = msg->u.status.accepted_height;
+    peer->executed_height = msg->u.status.executed_height;
+    if (node->is_fresh && peer->accepted_height > 0) {
+        set_wiped_floor(node);
+    }
+    update_behind(node);
+}
+
+void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer, bool is_up)
+{
+    struct dsmr_peer *entry = dsmr_peer_table_add(node->peers, peer);
+    if (entry == NULL) {
+        return;
+    }
+    entry->is_up = is_up;
+    if (is_up) {
+        struct dsmr_msg msg;
+        status_message(node, &msg);
+        dsmr_effects_send(node->fx, peer, &msg, NULL);
+        dsmr_share_collector_on_peer_up(node);
+    }
+}
+
+static void tell(struct dsmr_node *node)
+{
+    uint64_t due_ms = dsmr_node_common_add(node->status_mono_ms, STATUS_GAP_MS);
+    if (node->status_accepted == node->accepted->height &&
+        node->status_executed == node->executed_height) {
+        return;
+    }
+    if (node->mono_ms < due_ms) {
+        dsmr_node_common_arm(node, DSMR_TIMER_STATUS, due_ms);
+        return;
+    }
+    struct dsmr_validator_set *set = dsmr_node_common_set(node, node->accepted->epoch);
+    if (set == NULL) {
+        return;
+    }
+    struct dsmr_msg msg;
+    status_message(node, &msg);
+    dsmr_effects_broadcast(node->fx, set, &msg, NULL);
+    node->status_accepted = node->accepted->height;
+    node->status_executed = node->executed_height;
+    node->status_mono_ms = node->mono_ms;
+}
+
+void dsmr_health_on_accept(struct dsmr_node *node)
+{
+    if (node->is_fresh) {
+        /* Our first block: was it made before we started? */
+        if (node->accepted->time_ms < node->start_wall_ms) {
+            set_wiped_floor(node);
+        }
+        node->is_fresh = false;
+    }
+    update_behind(node);
+    dsmr_node_common_arm(node, DSMR_TIMER_STATUS,
+                         dsmr_node_common_add(node->status_mono_ms, STATUS_GAP_MS));
+}
+
+void dsmr_health_on_executed(struct dsmr_node *node)
+{
+    dsmr_node_common_arm(node, DSMR_TIMER_STATUS,
+                         dsmr_node_common_add(node->status_mono_ms, STATUS_GAP_MS));
+}
+
+void dsmr_health_on_flag(struct dsmr_node *node, bool *flag, bool value)
+{
+    if (*flag != value) {
+        *flag = value;
+        dsmr_block_builder_update(node);
+        dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
+    }
+}
+
+void dsmr_health_on_timer(struct dsmr_node *node)
+{
+    tell(node);
+}

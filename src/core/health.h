@@ -1,0 +1,22 @@
+/* health.h - how far the others are, and how far we are. protocol.md, section 12.
+ *
+ * Why:     behind means that the engine is bootstrapping, or that more than a third of the weight
+ *          reports an accepted height more than DSMR_BEHIND_BLOCKS above ours; a node that is
+ * behind neither signs nor builds. Never the age of the last block: an idle chain is not behind.
+ * Limits:  heights are told to all at most once a second, and only when they have changed.
+ * Threads: one owner. */
+#ifndef DSMR_CORE_HEALTH_H
+#define DSMR_CORE_HEALTH_H
+
+#include "core/node_state.h"
+
+/* Upon status(accepted, executed) from peer. */
+void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *from,
+                           const struct dsmr_msg *msg);
+void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer, bool is_up);
+void dsmr_health_on_accept(struct dsmr_node *node);
+void dsmr_health_on_executed(struct dsmr_node *node);
+void dsmr_health_on_flag(struct dsmr_node *node, bool *flag, bool value);
+void dsmr_health_on_timer(struct dsmr_node *node);
+
+#endif

@@ -1,0 +1,99 @@
+/* node_check.c - the invariants across the parts of a node; each part checks its own. */
+#include "core/exec_queue.h"
+#include "core/node_state.h"
+
+static void check_own(const struct dsmr_node *node)
+{
+    uint32_t count = 0;
+    uint64_t uncertified = 0;
+    uint64_t waiting = 0;
+    for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
+        const struct dsmr_own_chunk *own = &node->own[i];
+        if (own->state == DSMR_OWN_FREE) {
+            continue;
+        }
+        const struct dsmr_journal_entry *claim =
+            dsmr_journal_find(node->journal, &own->ref.producer, own->ref.slot);
+        const struct dsmr_chunk_entry *entry =
+            dsmr_chunk_pool_find(node->chunks, &own->ref.chunk_id);
+        count++;
+        *(own->has_cert ? &waiting : &uncertified) += own->ref.chunk_bytes;
+        DSMR_ASSERT(dsmr_node_id_equal(&own->ref.producer, &node->config.node_id));
+        if (claim != NULL) { /* INV-03 */
+            DSMR_ASSERT(dsmr_id_equal(&claim->chunk_id, &own->ref.chunk_id));
+        }
+        if (own->state >= DSMR_OWN_COLLECTING) { /* INV-01: it left, so it is stored */
+            DSMR_ASSERT(entry != NULL && entry->is_signed);
+            DSMR_ASSERT(entry->state != DSMR_CHUNK_INCLUDED);
+        }
+        if (own->state == DSMR_OWN_CERTIFIED) {
+            DSMR_ASSERT(own->has_cert);
+        }
+    }
+    DSMR_ASSERT(count == node->own_count);
+    DSMR_ASSERT(uncertified == node->own_uncertified_bytes);
+    DSMR_ASSERT(waiting == node->own_waiting_bytes);
+}
+
+static void check_chunks(const struct dsmr_node *node)
+{
+    size_t position = 0;
+    const struct dsmr_chunk_entry *entry;
+    while ((entry = dsmr_chunk_pool_next(node->chunks, &position)) != NULL) {
+        uint64_t height = dsmr_accepted_index_find(node->index, &entry->ref.chunk_id);
+        if (entry->state == DSMR_CHUNK_INCLUDED) {
+            DSMR_ASSERT(entry->pending_bytes == 0);
+        } else {
+            DSMR_ASSERT(height == UINT64_MAX);
+        }
+        if (entry->has_share) { /* INV-03, and 6.8: journalled before it was signed */
+            DSMR_ASSERT(entry->is_signed);
+        }
+        const struct dsmr_journal_entry *claim =
+            dsmr_journal_find(node->journal, &entry->ref.producer, entry->ref.slot);
+        if (entry->is_signed && claim != NULL) {
+            DSMR_ASSERT(dsmr_id_equal(&claim->chunk_id, &entry->ref.chunk_id));
+        }
+    }
+}
+
+static void check_jobs(const struct dsmr_node *node)
+{
+    size_t shares = 0;
+    size_t certs = 0;
+    uint32_t fetches = 0;
+    for (uint32_t i = 0; i < DSMR_NODE_SHARE_JOBS_MAX; i++) {
+        const struct dsmr_share_job *job = &node->share_jobs[i];
+        shares += job->stage != DSMR_SHARE_FREE;
+        DSMR_ASSERT(job->stage != DSMR_SHARE_STORING || job->chunk != NULL);
+    }
+    for (uint32_t i = 0; i < DSMR_NODE_CERT_JOBS_MAX; i++) {
+        certs += node->cert_jobs[i].stage != DSMR_CERT_FREE;
+    }
+    for (uint32_t i = 0; i < node->config.fetches_max; i++) {
+        fetches += node->fetches[i].stage != DSMR_FETCH_FREE;
+    }
+    DSMR_ASSERT(shares == dsmr_map_count(node->share_job_of));
+    DSMR_ASSERT(certs == dsmr_map_count(node->cert_job_of));
+    DSMR_ASSERT(fetches == node->fetches_count);
+}
+
+void dsmr_node_check(const struct dsmr_node *node)
+{
+    dsmr_mempool_check(node->mempool);
+    dsmr_chunk_pool_check(node->chunks);
+    dsmr_cert_pool_check(node->certs);
+    dsmr_journal_check(node->journal);
+    dsmr_block_tree_check(node->tree);
+    dsmr_accepted_index_check(node->index);
+    dsmr_epochs_check(node->epochs);
+    dsmr_exec_queue_check(&node->queue);
+    check_own(node);
+    check_chunks(node);
+    check_jobs(node);
+    if (node->is_started && node->queue.count > 0) { /* INV-02: nothing between, nothing twice */
+        const struct dsmr_exec_block *first = dsmr_exec_queue_at(&node->queue, 0);
+        DSMR_ASSERT(node->is_halted || first->block->height == node->executed_height + 1);
+        DSMR_ASSERT(first->block->height + node->queue.count - 1 == node->accepted->height);
+    }
+}

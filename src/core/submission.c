@@ -1,0 +1,69 @@
+#include "core/submission.h"
+
+#include <stdlib.h>
+
+#include "wire/codec.h"
+
+static enum dsmr_err admit(struct dsmr_node *node, struct dsmr_buf *owner,
+                           const struct dsmr_submit_item *item)
+{
+    struct dsmr_tx_head head;
+    uint64_t latest_ms =
+        dsmr_node_common_add(node->wall_ms, node->config.params.validity_window_ms);
+    if (item->err != DSMR_OK) {
+        return item->err;
+    }
+    if (!node->config.can_produce || node->is_halted) {
+        return DSMR_ERR_UNAVAILABLE;
+    }
+    enum dsmr_err err = dsmr_tx_head_decode(&head, item->bytes, item->len);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    if (item->len > dsmr_params_tx_bytes_max(&node->config.params)) {
+        return DSMR_ERR_TOO_LARGE;
+    }
+    if (head.expiry_ms < node->wall_ms) {
+        return DSMR_ERR_EXPIRED;
+    }
+    if (head.expiry_ms > latest_ms) {
+        return DSMR_ERR_TX_EXPIRY;
+    }
+    if (dsmr_executed_ids_has(node->executed_ids, &item->id, head.expiry_ms)) {
+        return DSMR_ERR_DUPLICATE;
+    }
+    struct dsmr_mempool_tx tx = {.owner = owner,
+                                 .bytes = item->bytes,
+                                 .len = item->len,
+                                 .expiry_ms = head.expiry_ms,
+                                 .id = item->id};
+    return dsmr_mempool_add(node->mempool, &tx);
+}
+
+void dsmr_submission_on_items(struct dsmr_node *node, const struct dsmr_event *event)
+{
+    uint32_t count = event->u.submit.count;
+    uint32_t admitted = 0;
+    enum dsmr_err *errs = calloc((size_t)count + 1u, sizeof(*errs));
+    struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_SUBMITTED);
+    fx->request_id = event->request_id;
+    if (errs == NULL) { /* count 0 tells the driver that none was admitted */
+        dsmr_node_common_error(node, DSMR_ERR_NO_MEMORY);
+        return;
+    }
+    fx->u.submitted.errs = errs;
+    fx->u.submitted.count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        errs[i] = admit(node, event->u.submit.owner, &event->u.submit.items[i]);
+        admitted += errs[i] == DSMR_OK;
+        dsmr_node_common_error(node, errs[i]);
+    }
+    dsmr_node_common_count(node, DSMR_METRIC_TXS_ADMITTED, admitted);
+    dsmr_node_common_count(node, DSMR_METRIC_TXS_REFUSED, count - admitted);
+    if (admitted > 0) {
+        dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
+        dsmr_node_common_arm(
+            node, DSMR_TIMER_MEMPOOL,
+            dsmr_node_common_add(node->mono_ms, node->config.params.validity_window_ms / 8u + 1u));
+    }
+}
