@@ -191,6 +191,23 @@ static void altered_proofs_are_refused(void **state)
     free(ids);
 }
 
+/* In a full tree an index is cut to its low bits by the walk: the place must still be the claimed.
+ */
+static void an_index_beyond_a_full_tree_is_refused(void **state)
+{
+    (void)state;
+    struct dsmr_id *ids = make_ids(256);
+    struct dsmr_id root;
+    struct dsmr_merkle_proof proof;
+    dsmr_hash_merkle_root(&root, ids, 256);
+    dsmr_hash_merkle_prove(&proof, ids, 256, 5);
+    for (uint32_t index = 5 + 256; index < 4096; index += 256) {
+        proof.index = index;
+        assert_int_equal(dsmr_hash_merkle_check(&proof, &root, &ids[5]), DSMR_ERR_TX_MERKLE_PROOF);
+    }
+    free(ids);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +217,7 @@ int main(void)
         cmocka_unit_test(every_place_can_be_proved),
         cmocka_unit_test(proof_of_a_full_chunk_is_small),
         cmocka_unit_test(altered_proofs_are_refused),
+        cmocka_unit_test(an_index_beyond_a_full_tree_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

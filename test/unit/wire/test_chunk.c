@@ -324,6 +324,19 @@ static void a_transaction_over_the_limit_is_refused(void **state)
     free(bytes);
 }
 
+/* Bytes behind the last transaction that the header counts in: the root does not cover them. */
+static void bytes_that_no_transaction_has_are_refused(void **state)
+{
+    (void)state;
+    uint8_t bytes[512] = {0};
+    uint32_t len = sample->ref.chunk_bytes;
+    memcpy(bytes, sample->bytes, len);
+    for (uint32_t extra = 1; extra < 30; extra++) {
+        dsmr_store_be32(bytes + 117, sample->header.tx_bytes + extra);
+        refuse(bytes, len + extra, DSMR_ERR_BODY_MISMATCH);
+    }
+}
+
 static void expiry_of_each_transaction_is_in_the_window(void **state)
 {
     (void)state;
@@ -409,6 +422,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(build_refuses_what_does_not_fit, setup, teardown),
         cmocka_unit_test_setup_teardown(the_largest_and_the_fullest_chunk, setup, teardown),
         cmocka_unit_test_setup_teardown(a_transaction_over_the_limit_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(bytes_that_no_transaction_has_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(expiry_of_each_transaction_is_in_the_window, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_transaction_twice_is_found_wherever_it_stands, setup,

@@ -1,0 +1,90 @@
+/* test_bls_subgroup.c - signatures moved by a point of small order: on the curve, and by the
+ * pairing alone as good as the true ones. Only the check of the subgroup refuses them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "crypto/aggregate.h"
+#include "crypto/bls_points.h"
+#include "unit/crypto/bls_set.h"
+
+/* The curve's order over 169: what this multiplies has an order of 1 or 13. */
+static const char multiplier[] =
+    "04005449cda731a7136c440a0c65b728ba1c1fa6b6708356f3b9bdc84396cab33907d71557a7d33677f5"
+    "d45f7cedb8cfdac10ff1fc5b48d6461e907737d78e96568f2d18c750b4b3ca5c33c3fd8ff8a706298882"
+    "81914529f4e3380941cfdd";
+#define MULTIPLIER_BYTES ((sizeof(multiplier) - 1) / 2)
+
+/* Double and add, for blst's own multiplication presumes points of the subgroup. */
+static void multiply(blst_p2 *out, const blst_p2_affine *base, const uint8_t *scalar, size_t len)
+{
+    memset(out, 0, sizeof(*out));
+    for (size_t bit = 0; bit < 8 * len; bit++) {
+        blst_p2_double(out, out);
+        if ((scalar[bit / 8] >> (7 - bit % 8)) & 1) {
+            blst_p2_add_or_double_affine(out, out, base);
+        }
+    }
+}
+
+/* Adds a point of order 13 to sig. */
+static void move(struct dsmr_bls_sig *sig)
+{
+    struct dsmr_bls_sig outside;
+    uint8_t scalar[MULTIPLIER_BYTES];
+    const uint8_t thirteen = 13;
+    blst_p2_affine base, moved;
+    blst_p2 small, sum;
+    assert_int_equal(dsmr_hex_decode(scalar, sizeof(scalar), multiplier, 2 * sizeof(scalar)),
+                     DSMR_OK);
+    bls_set_outside_subgroup(&outside, 2);
+    assert_true(dsmr_bls_sig_decode(&base, &outside));
+    multiply(&small, &base, scalar, sizeof(scalar));
+    assert_false(blst_p2_is_inf(&small));
+    blst_p2_to_affine(&base, &small);
+    multiply(&sum, &base, &thirteen, 1);
+    assert_true(blst_p2_is_inf(&sum));
+    assert_true(dsmr_bls_sig_decode(&moved, sig));
+    blst_p2_add_or_double_affine(&sum, &small, &moved);
+    blst_p2_compress(sig->bytes, &sum);
+}
+
+static void every_way_to_verify_refuses_them(void **state)
+{
+    (void)state;
+    struct dsmr_validator_set *set = bls_set_new(2);
+    struct dsmr_bitset signers = {{1}}, good, bad;
+    struct dsmr_bls_sig sig, out;
+    struct dsmr_share shares[2] = {{.signer = 0}, {.signer = 1}};
+    uint8_t random[8] = {13};
+    blst_p2_affine point;
+    bls_set_sign(&sig, 0, "m", 1);
+    move(&sig);
+    assert_true(dsmr_bls_sig_decode(&point, &sig));
+    assert_false(dsmr_bls_sig_in_group(&point));
+    assert_int_equal(dsmr_bls_verify(&set->validators[0].point, &sig, "m", 1),
+                     DSMR_ERR_BAD_SIGNATURE);
+    assert_int_equal(dsmr_bls_verify_aggregate(set, &signers, &sig, "m", 1),
+                     DSMR_ERR_BAD_SIGNATURE);
+    struct dsmr_bls_batch_item item = {
+        .set = set, .signers = &signers, .sig = &sig, .message = "m", .len = 1};
+    assert_int_equal(dsmr_bls_verify_batch(&item, 1, random), DSMR_ERR_BAD_SIGNATURE);
+    assert_int_equal(item.err, DSMR_ERR_BAD_SIGNATURE);
+    shares[0].sig = sig;
+    bls_set_sign(&shares[1].sig, 1, "m", 1);
+    assert_int_equal(dsmr_aggregate_shares(&out, &good, &bad, set, shares, 2, "m", 1), DSMR_OK);
+    assert_true(good.words[0] == 2 && bad.words[0] == 1);
+    dsmr_validator_set_unref(set);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_way_to_verify_refuses_them)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
