@@ -1,17 +1,22 @@
-/* bench_vm.c - time per transaction of both applications' stages, over a store in memory.
+/* bench_vm.c - time per transaction of both applications' stages.
  *
- * usage: bench_vm [accounts] [transfers per block] [blocks]
+ * usage: bench_vm [accounts] [transfers per block] [blocks] [directory]
+ * accounts 0: 10 000, 100 000 and 1 000 000. directory: execution also over LMDB there, which must
+ * be on the disk to be measured; every commit is durable.
  * "primitive" rows are what a stage cannot be faster than. Execution is measured with the cache
  * that it has in a node; "cold" starts each block with an empty one. */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/prng.h"
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
 #include "store/kv_mem.h"
+#include "store/lmdb_kv.h"
 #include "vm/account_trie.h"
 #include "vm/opaque.h"
 #include "vm/transfer_tx.h"
@@ -162,11 +167,8 @@ static struct dsmr_kv_txn *begin(const struct dsmr_kv *kv)
     return txn;
 }
 
-static void bench_execute(uint64_t accounts, uint32_t per_block, uint32_t blocks)
+static void bench_execute(struct dsmr_kv kv, uint64_t accounts, uint32_t per_block, uint32_t blocks)
 {
-    struct dsmr_kv_mem *mem = dsmr_kv_mem_new();
-    must(mem != NULL, "memory");
-    struct dsmr_kv kv = dsmr_kv_mem_port(mem);
     struct dsmr_transfers_config config = {.domain = domain};
     struct dsmr_app app;
     struct dsmr_id root;
@@ -174,8 +176,6 @@ static void bench_execute(uint64_t accounts, uint32_t per_block, uint32_t blocks
     size_t len;
     char *text = genesis_text(accounts, &len);
     must(dsmr_transfers_new(&app, &config) == DSMR_OK, "new");
-    printf("\n%llu accounts, %u transfers per block, %u blocks\n", (unsigned long long)accounts,
-           per_block, blocks);
     struct dsmr_kv_txn *txn = begin(&kv);
     double start = now_ns();
     must(app.ops->genesis(app.self, &root, &reason, &kv, txn, text, len) == DSMR_OK, "genesis");
@@ -216,7 +216,40 @@ static void bench_execute(uint64_t accounts, uint32_t per_block, uint32_t blocks
     report("  per account update (two a transfer)", spent[0], 2 * count);
     txs_free(&txs);
     app.ops->free(app.self);
+}
+
+static void bench_execute_in_memory(uint64_t accounts, uint32_t per_block, uint32_t blocks)
+{
+    struct dsmr_kv_mem *mem = dsmr_kv_mem_new();
+    must(mem != NULL, "memory");
+    printf("\n%llu accounts, %u transfers per block, %u blocks, store in memory\n",
+           (unsigned long long)accounts, per_block, blocks);
+    bench_execute(dsmr_kv_mem_port(mem), accounts, per_block, blocks);
     dsmr_kv_mem_free(mem);
+}
+
+static void bench_execute_on_disk(const char *directory, uint64_t accounts, uint32_t per_block,
+                                  uint32_t blocks)
+{
+    static struct dsmr_lmdb_kv lmdb;
+    char path[4096];
+    char file[4200];
+    (void)snprintf(path, sizeof path, "%s/bench_vm_XXXXXX", directory);
+    must(mkdtemp(path) != NULL, "directory");
+    (void)snprintf(file, sizeof file, "%s/state", path);
+    must(dsmr_lmdb_env_create(path, "state") == DSMR_OK, "create");
+    must(dsmr_lmdb_env_open(&lmdb.env, file, 4ull << 30, 0, 8) == DSMR_OK, "open");
+    printf("\nthe same over LMDB\n");
+    bench_execute(dsmr_lmdb_kv_port(&lmdb), accounts, per_block, blocks);
+    dsmr_lmdb_env_close(&lmdb.env);
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
+    for (size_t i = 0; i < 2; i++) {
+        char name[4300];
+        (void)snprintf(name, sizeof name, "%s/%s", file, names[i]);
+        (void)unlink(name);
+    }
+    (void)rmdir(file);
+    (void)rmdir(path);
 }
 
 /* The parts of execution: changes in memory, then hashing and writing. */
@@ -319,7 +352,10 @@ int main(int argc, char **argv)
     static const uint64_t sizes[] = {10000, 100000, 1000000};
     for (size_t i = 0; i < 3; i++) {
         uint64_t size = accounts > 0 ? accounts : sizes[i];
-        bench_execute(size, per_block, blocks);
+        bench_execute_in_memory(size, per_block, blocks);
+        if (argc > 4) {
+            bench_execute_on_disk(argv[4], size, per_block, blocks);
+        }
         bench_trie(size, per_block, blocks);
         if (accounts > 0) {
             break;
