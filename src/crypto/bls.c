@@ -17,11 +17,20 @@ _Static_assert(sizeof(blst_p1_affine) == sizeof(struct dsmr_bls_point), "the poi
 
 /* ---- secret keys ---- */
 
+static void wipe(void *secret, size_t len)
+{
+    volatile uint8_t *bytes = secret; /* so that the compiler may not drop the stores */
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = 0;
+    }
+}
+
 void dsmr_bls_keygen(struct dsmr_bls_secret_key *out, const uint8_t entropy[32])
 {
     blst_scalar scalar;
     blst_keygen(&scalar, entropy, 32, NULL, 0);
     blst_bendian_from_scalar(out->bytes, &scalar);
+    wipe(&scalar, sizeof(scalar));
 }
 
 /* False for zero and for r and above. */
@@ -34,15 +43,9 @@ static bool secret_decode(blst_scalar *out, const struct dsmr_bls_secret_key *ke
 enum dsmr_err dsmr_bls_secret_check(const struct dsmr_bls_secret_key *key)
 {
     blst_scalar scalar;
-    return secret_decode(&scalar, key) ? DSMR_OK : DSMR_ERR_INVALID_KEY;
-}
-
-static void wipe(void *secret, size_t len)
-{
-    volatile uint8_t *bytes = secret; /* so that the compiler may not drop the stores */
-    for (size_t i = 0; i < len; i++) {
-        bytes[i] = 0;
-    }
+    bool valid = secret_decode(&scalar, key);
+    wipe(&scalar, sizeof(scalar));
+    return valid ? DSMR_OK : DSMR_ERR_INVALID_KEY;
 }
 
 void dsmr_bls_wipe(struct dsmr_bls_secret_key *key)

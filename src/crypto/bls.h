@@ -15,6 +15,8 @@ struct dsmr_bls_secret_key { /* big-endian scalar; wipe it with dsmr_bls_wipe */
 
 /* From at least 32 bytes of entropy (KeyGen of the draft). */
 void dsmr_bls_keygen(struct dsmr_bls_secret_key *out, const uint8_t entropy[32]);
+/* INVALID_KEY for zero and for the group's order and above: what comes from a file or a peer must
+ * pass here before it signs; the functions below assert it. */
 DSMR_MUST_USE enum dsmr_err dsmr_bls_secret_check(const struct dsmr_bls_secret_key *key);
 void dsmr_bls_wipe(struct dsmr_bls_secret_key *key);
 void dsmr_bls_public_key(struct dsmr_bls_public_key *out, const struct dsmr_bls_secret_key *key);
