@@ -55,7 +55,8 @@ static void as_proof(const uint8_t *bytes, size_t len)
     dsmr_transfers_state_decode_head(&rd, &state);
     if (rd.err == DSMR_OK) {
         dsmr_transfers_state_root(&root, &state);
-        (void)dsmr_account_proof_check(&balance, &root, &address, proof, len);
+        enum dsmr_err err = dsmr_account_proof_check(&balance, &root, &address, proof, len);
+        must(err == DSMR_OK || dsmr_err_class_of(err) == DSMR_ERR_CLASS_PEER);
     }
 }
 
