@@ -73,8 +73,7 @@ struct dsmr_signer dsmr_file_signer_port(struct dsmr_file_signer *signer)
     return (struct dsmr_signer){signer, &ops};
 }
 
-const struct dsmr_bls_public_key *
-dsmr_file_signer_public_key(const struct dsmr_file_signer *signer)
+const struct dsmr_bls_public_key *dsmr_file_signer_public_key(const struct dsmr_file_signer *signer)
 {
     return &signer->public_key;
 }

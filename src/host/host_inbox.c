@@ -190,7 +190,9 @@ static struct dsmr_task *take_tasks(struct dsmr_host_inbox *inbox)
     if (out.first == NULL)
         list_init(&out);
     list_init(&inbox->completions);
-    for (size_t i = 0; i < inbox->config.offers_per_pop && inbox->offers.count > 0; i++) {
+    /* After close nobody is left to be fair to: all that is there is to be ended. */
+    size_t count = inbox->is_closed ? SIZE_MAX : inbox->config.offers_per_pop;
+    for (size_t i = 0; i < count && inbox->offers.count > 0; i++) {
         struct dsmr_task *task = list_take_first(&inbox->offers);
         DSMR_ASSERT(inbox->offer_bytes >= task->bytes);
         inbox->offer_bytes -= task->bytes;

@@ -21,9 +21,9 @@
 struct dsmr_host_inbox; /* opaque */
 
 struct dsmr_host_inbox_config {
-    size_t offers_max;       /* queued offers */
-    size_t offer_bytes_max;  /* sum of their task.bytes */
-    size_t offers_per_pop;   /* 1 or more */
+    size_t offers_max;      /* queued offers */
+    size_t offer_bytes_max; /* sum of their task.bytes */
+    size_t offers_per_pop;  /* 1 or more */
 };
 
 /* 16384 offers, 64 MiB, 64 a pop. */
@@ -46,7 +46,8 @@ struct dsmr_task *dsmr_host_inbox_pop(struct dsmr_host_inbox *inbox, uint64_t de
 /* Makes the current or the next pop return at once. Any thread; not from a signal handler. */
 void dsmr_host_inbox_wake(struct dsmr_host_inbox *inbox);
 
-/* Refuses every offer from now on; completions still come. For shutdown. */
+/* Refuses every offer from now on; completions still come, and a pop takes all offers that are
+ * left. For shutdown. */
 void dsmr_host_inbox_close(struct dsmr_host_inbox *inbox);
 
 /* ready(ctx) is called from pop when offers had been refused and half of both limits is free

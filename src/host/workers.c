@@ -15,7 +15,7 @@ struct lane {
 };
 
 struct dsmr_workers {
-    pthread_mutex_t mutex; /* guards lanes and is_closing */
+    pthread_mutex_t mutex;         /* guards lanes and is_closing */
     pthread_cond_t filled;         /* URGENT or BULK */
     pthread_cond_t execute_filled; /* EXECUTE */
     struct lane lanes[DSMR_WORK_LANES];
