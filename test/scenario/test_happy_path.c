@@ -1,0 +1,97 @@
+/* Four pure nodes take transactions through chunk, share, certificate, block and execution. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "lib/cluster.h"
+
+static bool has_executed_one(struct cluster *cluster)
+{
+    for (uint32_t i = 0; i < cluster->config.nodes; i++) {
+        if (cluster_executed_txs(cluster, i) < 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void test_lonely_transaction(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 1};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 5000);
+    assert_int_equal(cluster->chain_height, 1); /* the empty block 1 gives the chain an epoch */
+    uint64_t from_ms = cluster->mono_ms;
+    cluster_submit(cluster, 2, 1, 200);
+    assert_true(cluster_run_until(cluster, has_executed_one, 1000));
+    assert_true(cluster->mono_ms - from_ms < 60); /* no timer stands in its way */
+    assert_int_equal(cluster->nodes[2].traces[DSMR_TRACE_CHUNK_BUILT], 1);
+    assert_int_equal(cluster->nodes[2].traces[DSMR_TRACE_CERT_FORMED], 1);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(cluster->nodes[i].faults, 0);
+        assert_int_equal(cluster->nodes[i].traces[DSMR_TRACE_FETCH_SENT], 0);
+    }
+    cluster_run(cluster, 60000);
+    assert_int_equal(cluster->chain_height, 2); /* idle: no empty blocks */
+    assert_true(cluster_is_idle(cluster));
+    cluster_free(cluster);
+}
+
+static void test_idle_network_is_silent(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 2};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 5000);
+    uint64_t effects = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        effects += cluster->nodes[i].effects_total;
+    }
+    cluster_run(cluster, 3600000);
+    for (uint32_t i = 0; i < 4; i++) {
+        effects -= cluster->nodes[i].effects_total;
+    }
+    assert_int_equal(effects, 0); /* nothing sent, nothing written for an hour */
+    cluster_free(cluster);
+}
+
+static void test_load_from_all(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 3};
+    struct cluster *cluster = cluster_new(&config);
+    for (uint32_t round = 0; round < 40; round++) {
+        for (uint32_t i = 0; i < 4; i++) {
+            cluster_submit(cluster, i, 10, 250);
+        }
+        cluster_run(cluster, 50);
+    }
+    assert_true(cluster_run_until(cluster, cluster_is_level, 20000));
+    cluster_run(cluster, 3000);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(cluster_executed_txs(cluster, i), 1600);
+        assert_int_equal(cluster->nodes[i].faults, 0);
+        struct dsmr_node_status status;
+        dsmr_node_status(cluster->nodes[i].node, &status);
+        assert_int_equal(status.pending_bytes, 0);
+        assert_int_equal(status.certs_waiting, 0);
+        assert_int_equal(status.own_uncertified, 0);
+        /* One chunk a slot at most: 2 s of load, and the rest. */
+        assert_in_range(cluster->nodes[i].traces[DSMR_TRACE_CHUNK_BUILT], 10, 45);
+    }
+    cluster_free(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lonely_transaction),
+        cmocka_unit_test(test_idle_network_is_silent),
+        cmocka_unit_test(test_load_from_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
