@@ -7,9 +7,10 @@
  *       is (answers belong to requests, the engine accepts only what was verified, in order) and
  *       arbitrary where peers are. Signatures are fakes: valid if the first byte is 1.
  * Checks, derived here again from docs/protocol.md, not asked of the core:
- *       a share is signed only for a chunk that is stored, and never for two chunks of a slot;
- *       a share leaves only after it was signed; blocks execute in order, once, and no transaction
- *       twice. */
+ *       a share is signed only for a chunk that is stored and journalled, and never for two chunks
+ *       of a slot, also across crashes; a share leaves only after it was signed; only durable
+ * blocks execute, in order, once, and no transaction twice or outside its window; what garbage
+ *       collection deletes has expired. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -80,9 +81,11 @@ static struct dsmr_chunk *make_chunk(struct world *w, uint32_t producer)
 static struct dsmr_chunk *any_chunk(struct world *w)
 {
     uint8_t choice = world_take_u8(w);
-    struct dsmr_chunk *const *ring = choice & 128 ? w->disk : w->made;
-    uint32_t count = choice & 128 ? w->disk_count : w->made_count;
-    return count == 0 ? NULL : ring[choice % (count < SLOTS ? count : SLOTS)];
+    if (choice & 128) {
+        return w->disk_count == 0 ? NULL : w->disk[choice % w->disk_count].chunk;
+    }
+    uint32_t count = w->made_count < SLOTS ? w->made_count : SLOTS;
+    return count == 0 ? NULL : w->made[choice % count];
 }
 
 static void request_share(struct world *w)
@@ -386,6 +389,11 @@ static void operate(struct world *w)
     case 11:
         pass_time(w);
         break;
+    case 12:
+        if (world_take_u8(w) % 8 == 0) {
+            world_restart(w);
+        }
+        break;
     default:
         world_answer_one(w);
         break;
@@ -426,28 +434,10 @@ static void begin(struct world *w)
     w->tip = dsmr_block_ref(w->genesis);
     w->wall_ms = START_MS + 1000;
     w->mono_ms = 1000;
-    const struct dsmr_node_config config = {.params = w->params,
-                                            .node_id = world_node_id(0),
-                                            .seed = 1,
-                                            .validators_max = NODES,
-                                            .mempool_bytes_max = 4096,
-                                            .mempool_txs_max = 64,
-                                            .chunk_cache_bytes_max = 2048,
-                                            .retry_ms = 100,
-                                            .fetch_timeout_ms = 200,
-                                            .fetches_max = 4,
-                                            .can_produce = true,
-                                            .genesis = w->genesis};
-    w->node = dsmr_node_new(&config);
-    REQUIRE(w->node != NULL);
     for (uint64_t epoch = 0; epoch < 2; epoch++) {
         w->sets[epoch] = make_set(epoch);
     }
-    struct dsmr_event event = {.kind = DSMR_EV_SET};
-    event.u.set = w->sets[0];
-    world_step(w, &event);
-    event = (struct dsmr_event){.kind = DSMR_EV_START};
-    world_step(w, &event);
+    world_start(w);
 }
 
 static void end(struct world *w)
@@ -457,7 +447,6 @@ static void end(struct world *w)
         world_drop_owed(&w->owed[i]);
     }
     for (uint32_t i = 0; i < SLOTS; i++) {
-        dsmr_chunk_unref(w->disk[i]);
         dsmr_chunk_unref(w->made[i]);
         dsmr_block_unref(w->candidates[i]);
     }
@@ -467,6 +456,7 @@ static void end(struct world *w)
     for (uint32_t i = 0; i < w->verifying_count; i++) {
         dsmr_block_unref(w->verifying[i].block);
     }
+    world_disk_free(w);
     dsmr_block_unref(w->tip);
     dsmr_block_unref(w->genesis);
     dsmr_validator_set_unref(w->sets[0]);

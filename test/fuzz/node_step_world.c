@@ -54,14 +54,16 @@ static bool is_among(const struct dsmr_reference *refs, uint32_t count,
 
 static void remember(struct dsmr_reference *refs, uint32_t *count, const struct dsmr_reference *ref)
 {
-    if (!is_among(refs, *count, ref) && *count < 4 * SLOTS) {
+    if (!is_among(refs, *count, ref)) {
+        REQUIRE(*count < DISK_MAX);
         refs[(*count)++] = *ref;
     }
 }
 
 static void check_sign(struct world *w, const struct dsmr_reference *ref)
 {
-    REQUIRE(w->stored_count == 4 * SLOTS || is_among(w->stored, w->stored_count, ref));
+    REQUIRE(is_among(w->journal, w->journal_count, ref));
+    REQUIRE(world_disk_find(w, &ref->chunk_id) != NULL);
     for (uint32_t i = 0; i < w->signed_count; i++) {
         const struct dsmr_reference *other = &w->signed_refs[i];
         REQUIRE(other->slot != ref->slot || !dsmr_node_id_equal(&other->producer, &ref->producer) ||
@@ -77,25 +79,31 @@ static void check_send(struct world *w, const struct dsmr_effect *fx)
         return; /* a head without its body */
     }
     if (msg.type == DSMR_MSG_CHUNK_SIGNATURE) {
-        REQUIRE(w->signed_count == 4 * SLOTS ||
-                is_among(w->signed_refs, w->signed_count, &msg.u.chunk_signature.ref));
+        REQUIRE(is_among(w->signed_refs, w->signed_count, &msg.u.chunk_signature.ref));
     }
 }
 
-static void check_execute(struct world *w, const struct dsmr_plan *plan)
+static void execute(struct world *w, const struct dsmr_plan *plan)
 {
-    REQUIRE(plan->block->height == w->executed_height + 1);
-    REQUIRE(plan->block->height <= w->tip->height);
+    const struct dsmr_block *block = plan->block;
+    REQUIRE(block->height == w->executed_height + 1);
+    REQUIRE(block->height <= w->accepted_count); /* durable */
+    REQUIRE(dsmr_id_equal(&block->id, &w->accepted[block->height - 1]->id));
     for (uint32_t i = 0; i < plan->txs_count; i++) {
         const struct dsmr_chunk *chunk = plan->chunks[plan->txs[i].chunk];
         const struct dsmr_id *id = &chunk->tx_ids[plan->txs[i].tx];
+        uint64_t expiry_ms = dsmr_load_be64(chunk->bytes + chunk->tx_offsets[plan->txs[i].tx] + 1);
+        REQUIRE(block->time_ms <= expiry_ms);
+        REQUIRE(expiry_ms - block->time_ms <= w->params.validity_window_ms);
         for (uint32_t j = 0; j < w->executed_count; j++) {
             REQUIRE(!dsmr_id_equal(id, &w->executed_ids[j]));
         }
-        if (w->executed_count < 8 * SLOTS) {
-            w->executed_ids[w->executed_count++] = *id;
-        }
+        REQUIRE(w->executed_count < EXECUTED_MAX);
+        w->executed_expiries_ms[w->executed_count] = expiry_ms;
+        w->executed_ids[w->executed_count++] = *id;
     }
+    w->executed_height = block->height;
+    w->executed_ends[block->height - 1] = w->executed_count;
 }
 
 /* Takes the references of fx that its answer needs; the effect is then the world's. */
@@ -191,27 +199,6 @@ void world_step(struct world *w, struct dsmr_event *event)
 
 /* ---- answers ---- */
 
-static struct dsmr_chunk *find_on_disk(const struct world *w, const struct dsmr_id *id)
-{
-    for (uint32_t i = 0; i < SLOTS; i++) {
-        if (w->disk[i] != NULL && dsmr_id_equal(&w->disk[i]->ref.chunk_id, id)) {
-            return w->disk[i];
-        }
-    }
-    return NULL;
-}
-
-static void store_chunk(struct world *w, const struct dsmr_effect *fx)
-{
-    struct dsmr_chunk *chunk = fx->u.store_chunk.chunk;
-    uint32_t i = w->disk_count++ % SLOTS;
-    dsmr_chunk_unref(w->disk[i]);
-    w->disk[i] = dsmr_chunk_ref(chunk);
-    if (fx->u.store_chunk.is_signed) {
-        remember(w->stored, &w->stored_count, &chunk->ref);
-    }
-}
-
 static enum dsmr_err verify_chunk(struct world *w, struct dsmr_chunk **out,
                                   const struct dsmr_effect *fx)
 {
@@ -270,7 +257,7 @@ static void answer(struct world *w, const struct dsmr_effect *fx, uint8_t way)
         break;
     case DSMR_FX_LOAD_CHUNK:
         event.kind = DSMR_EV_CHUNK_LOADED;
-        chunk = dsmr_chunk_ref(fails ? NULL : find_on_disk(w, &fx->u.load_chunk));
+        chunk = dsmr_chunk_ref(fails ? NULL : world_disk_find(w, &fx->u.load_chunk));
         event.err = chunk != NULL ? DSMR_OK : DSMR_ERR_UNKNOWN;
         event.u.chunk = chunk;
         break;
@@ -293,18 +280,17 @@ static void answer(struct world *w, const struct dsmr_effect *fx, uint8_t way)
         event.u.verified.count = fx->u.verify_certs.count;
         break;
     case DSMR_FX_EXECUTE:
-        check_execute(w, fx->u.execute);
+        execute(w, fx->u.execute);
         event.kind = DSMR_EV_EXECUTED;
         event.u.executed.height = fx->u.execute->block->height;
         event.u.executed.state_root = fx->u.execute->block->id;
-        w->executed_height = fx->u.execute->block->height;
         break;
-    default: /* the stores; only a chunk's and a certificate's may fail without a halt */
+    default: /* the stores */
         event.kind = DSMR_EV_STORED;
         if (fails && fx->kind != DSMR_FX_STORE_ACCEPT) {
-            event.err = way == 0 ? DSMR_ERR_DISK_FULL : DSMR_ERR_IO;
-        } else if (fx->kind == DSMR_FX_STORE_CHUNK) {
-            store_chunk(w, fx);
+            event.err = DSMR_ERR_DISK_FULL; /* an unknown outcome stops a node: see crash */
+        } else {
+            world_disk_write(w, fx);
         }
         break;
     }
@@ -318,6 +304,24 @@ void world_drop_owed(struct dsmr_effect *fx)
     dsmr_effects_clear(&one);
 }
 
+enum lane { LANE_WORKERS, LANE_STORE, LANE_EXECUTE };
+
+static enum lane lane_of(enum dsmr_fx_kind kind)
+{
+    switch (kind) {
+    case DSMR_FX_STORE_CHUNK:
+    case DSMR_FX_STORE_CERT:
+    case DSMR_FX_STORE_ACCEPT:
+    case DSMR_FX_STORE_EVIDENCE:
+    case DSMR_FX_STORE_GC:
+        return LANE_STORE;
+    case DSMR_FX_EXECUTE:
+        return LANE_EXECUTE;
+    default:
+        return LANE_WORKERS;
+    }
+}
+
 void world_answer_one(struct world *w)
 {
     if (w->owed_count == 0) {
@@ -326,9 +330,13 @@ void world_answer_one(struct world *w)
     uint32_t i = world_take_u8(w) % w->owed_count;
     uint8_t way = world_take_u8(w);
     struct dsmr_effect fx = w->owed[i];
-    if (fx.kind == DSMR_FX_EXECUTE) { /* one thread executes: in the order in which it was told */
-        for (i = 0; w->owed[i].kind != DSMR_FX_EXECUTE; i++) {
-        }
+    /* One thread executes and one writes, each in the order in which it was told. */
+    uint32_t first = 0;
+    while (lane_of(w->owed[first].kind) != lane_of(fx.kind)) {
+        first++;
+    }
+    if (lane_of(fx.kind) != LANE_WORKERS) {
+        i = first;
         fx = w->owed[i];
     }
     memmove(&w->owed[i], &w->owed[i + 1], (--w->owed_count - i) * sizeof(w->owed[0]));

@@ -9,7 +9,14 @@
 
 #include "dsmr/dsmr.h"
 
-enum { NODES = 4, SLOTS = 64, OWED_MAX = 5000, OWED_MANY = 200 };
+enum {
+    NODES = 4,
+    SLOTS = 64,
+    OWED_MAX = 5000,
+    OWED_MANY = 200,
+    DISK_MAX = 4096,
+    EXECUTED_MAX = 16384
+};
 #define START_MS UINT64_C(1700000000000)
 #define REQUIRE(a) ((a) ? (void)0 : world_broken(#a, __LINE__))
 
@@ -25,13 +32,23 @@ struct world {
     bool is_halted;
     struct dsmr_effect owed[OWED_MAX]; /* effects that wait for an answer, with their references */
     uint32_t owed_count;
-    struct dsmr_chunk *disk[SLOTS]; /* a ring of the newest */
+    struct on_disk {
+        struct dsmr_chunk *chunk;
+        struct dsmr_bls_sig producer_sig;
+        uint64_t included_height, included_time_ms, accepted_wall_ms;
+        bool is_own, is_signed;
+    } disk[DISK_MAX];
     uint32_t disk_count;
+    struct dsmr_reference journal[DISK_MAX];
+    uint32_t journal_count;
+    struct dsmr_cert certs[DISK_MAX];
+    uint32_t certs_count;
+    struct dsmr_block *accepted[DISK_MAX]; /* durable: of height i + 1 */
+    uint32_t accepted_count;
+    uint64_t floor_ms;
     struct dsmr_chunk *made[SLOTS]; /* chunks of peers: a ring */
     uint32_t made_count;
-    struct dsmr_reference stored[4 * SLOTS]; /* durable with a journal entry */
-    uint32_t stored_count;
-    struct dsmr_reference signed_refs[4 * SLOTS];
+    struct dsmr_reference signed_refs[DISK_MAX]; /* ever, across restarts */
     uint32_t signed_count;
     struct verifying {
         uint64_t request_id;
@@ -44,8 +61,10 @@ struct world {
     uint32_t processing_count;
     struct dsmr_block *tip;
     uint64_t executed_height;
-    struct dsmr_id executed_ids[8 * SLOTS];
+    struct dsmr_id executed_ids[EXECUTED_MAX];
+    uint64_t executed_expiries_ms[EXECUTED_MAX];
     uint32_t executed_count;
+    uint32_t executed_ends[DISK_MAX]; /* executed_count after height i + 1 */
 };
 
 void world_broken(const char *what, int line);
@@ -63,5 +82,15 @@ void world_answer_one(struct world *w);
 void world_catch_up(struct world *w);
 /* Gives the references of an effect back: the way that the core itself does. */
 void world_drop_owed(struct dsmr_effect *fx);
+
+/* ---- node_step_disk.c: what survives a crash ---- */
+/* A write became durable. */
+void world_disk_write(struct world *w, const struct dsmr_effect *fx);
+struct dsmr_chunk *world_disk_find(struct world *w, const struct dsmr_id *chunk_id);
+/* Makes the node and gives it what the disk holds. */
+void world_start(struct world *w);
+/* Crashes at this point, some of the writes under way being done, and starts again. */
+void world_restart(struct world *w);
+void world_disk_free(struct world *w);
 
 #endif
