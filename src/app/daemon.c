@@ -111,7 +111,7 @@ static int take_lock(struct daemon *d)
 {
     char path[PATH_MAX];
     int64_t holder = 0;
-    dsmr_home_path(path, d->home, "data/lock");
+    dsmr_home_path(path, d->home, "lock");
     enum dsmr_err err = dsmr_home_lock_take(&d->lock, &holder, path);
     if (err == DSMR_ERR_LOCKED)
         return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,

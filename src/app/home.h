@@ -4,7 +4,8 @@
  *   config/genesis.json   the chain
  *   keys/bls.key          0600; signs shares and votes
  *   keys/tls.key, tls.crt 0600; the node's identity towards peers
- *   data/                 the store; data/lock is held by the running daemon */
+ *   data/                 the store
+ *   lock                  held by the running daemon */
 #ifndef DSMR_APP_HOME_H
 #define DSMR_APP_HOME_H
 

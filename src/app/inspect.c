@@ -113,7 +113,7 @@ int dsmr_inspect_run(const struct dsmr_cli_values *values, const struct dsmr_hom
     char path[PATH_MAX];
     struct dsmr_home_lock lock;
     int64_t holder = 0;
-    dsmr_home_path(path, home, "data/lock");
+    dsmr_home_path(path, home, "lock");
     enum dsmr_err err = dsmr_home_lock_take(&lock, &holder, path);
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, DSMR_EXIT_CONFIG,

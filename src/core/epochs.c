@@ -60,6 +60,16 @@ static struct known *find(struct dsmr_epochs *epochs, uint64_t epoch)
     return NULL;
 }
 
+bool dsmr_epochs_has_member(const struct dsmr_epochs *epochs, const struct dsmr_node_id *node_id)
+{
+    for (uint32_t i = 0; i < epochs->count; i++) {
+        if (dsmr_validator_set_find(epochs->sets[i].set, node_id) >= 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The place for a new set: a free one, or that of the set that goes. */
 static struct known *place_for_new(struct dsmr_epochs *epochs)
 {

@@ -197,7 +197,8 @@ static void read_blocks(struct read_task *t)
     struct dsmr_buf *out = dsmr_buf_new(capacity);
     uint32_t len = 0, good_len = 0, count = 0;
     t->err = out == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
-    for (uint64_t height = t->from_height; out != NULL && count < 512; height++) {
+    for (uint64_t height = t->from_height; out != NULL && count < DSMR_BFT_BATCH_BLOCKS_MAX;
+         height++) {
         struct dsmr_buf *block = NULL;
         struct dsmr_quorum_cert finalization;
         bool has_finalization = false;

@@ -1,0 +1,259 @@
+"""net.py - a localnet of real processes for the end-to-end tests.
+
+Waits are on conditions that the nodes report, never on time alone; the one limit is there so that a
+test that cannot succeed ends. Everything is on 127.0.0.1 and in a temporary folder, and is gone
+when the test ends, however it ends.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+BIN = os.environ.get("DSMR_BIN", os.path.join(os.path.dirname(__file__), "../../build/release/bin"))
+BUILD = os.environ.get("DSMR_BUILD", os.path.join(BIN, ".."))
+DSMR = os.path.join(BIN, "dsmr")
+DSMRD = os.path.join(BIN, "dsmrd")
+GIVE_UP_S = 240
+
+
+class Failed(AssertionError):
+    pass
+
+
+def until(what, condition, give_up_s=GIVE_UP_S):
+    """Polls condition until it gives something true, and returns that."""
+    end = time.monotonic() + give_up_s
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise Failed("gave up waiting: " + what)
+        time.sleep(0.05)
+
+
+def check(fact, text):
+    if not fact:
+        raise Failed(text)
+
+
+class Node:
+    def __init__(self, facts):
+        self.home = facts["home"]
+        self.pid = facts["pid"]
+        self.node_id = facts["node_id"]
+        self.p2p_port = facts["p2p_port"]
+        self.http_port = facts["http_port"]
+        self.submit_port = facts["submit_port"]
+        self.process = None
+
+    @property
+    def url(self):
+        return "http://127.0.0.1:%d" % self.http_port
+
+    def http(self, path, body=None, timeout=60):
+        """(status, decoded JSON or text)"""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data,
+                                         headers={"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                status, text = answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            status, text = error.code, error.read().decode()
+        try:
+            return status, json.loads(text)
+        except ValueError:
+            return status, text
+
+    def status(self):
+        """The node's status, or None while it does not answer."""
+        try:
+            code, status = self.http("/v1/status", timeout=10)
+            return status if code == 200 else None
+        except OSError:
+            return None
+
+    def metrics(self):
+        try:
+            _, text = self.http("/metrics", timeout=10)
+        except OSError:
+            return {}
+        values = {}
+        for line in text.splitlines():
+            if line and not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                values[name] = float(value)
+        return values
+
+    def metric(self, name):
+        return self.metrics().get("dsmr_" + name, 0)
+
+    def height(self):
+        status = self.status()
+        return int(status["height"]) if status else 0
+
+    def executed(self):
+        status = self.status()
+        return int(status["executed_height"]) if status else 0
+
+    def root_at(self, height):
+        code, block = self.http("/v1/block/%d" % height)
+        return block.get("state_root") if code == 200 else None
+
+    def kill(self, number=signal.SIGKILL):
+        os.kill(self.pid, number)
+        if self.process is not None:
+            self.process.wait()
+        else:
+            until("process %d is gone" % self.pid, lambda: not is_running(self.pid))
+
+    def start(self, env=None):
+        """Starts a node that was killed, on its ports."""
+        log = open(os.path.join(self.home, "node.log"), "a")
+        self.process = subprocess.Popen([DSMRD, "start", "--home", self.home, "--json"],
+                                        stdout=subprocess.PIPE, stderr=log, text=True,
+                                        env=dict(os.environ, **(env or {})))
+        log.close()
+        line = self.process.stdout.readline()
+        if '"started"' not in line:
+            raise Failed("%s did not start: %s" % (self.home, line or self.log_tail()))
+        self.pid = self.process.pid
+
+    def log_tail(self):
+        with open(os.path.join(self.home, "node.log")) as log:
+            return "".join(log.readlines()[-5:])
+
+    def memory_mb(self):
+        with open("/proc/%d/status" % self.pid) as status:
+            for line in status:
+                if line.startswith("RssAnon"):
+                    return int(line.split()[1]) / 1024
+        return 0
+
+    def disk_mb(self):
+        total = 0
+        for folder, _, names in os.walk(os.path.join(self.home, "data")):
+            for name in names:
+                try:
+                    total += os.stat(os.path.join(folder, name)).st_blocks * 512
+                except FileNotFoundError:
+                    pass
+        return total / 1e6
+
+
+def is_running(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class Net:
+    """with Net(validators=4) as net: ..."""
+
+    def __init__(self, validators=4, load="none", options=()):
+        self.validators = validators
+        self.options = list(options)
+        self.load = load
+        self.processes = []
+
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="dsmr-e2e-")
+        self.home = os.path.join(self.directory, "net")
+        self.localnet = subprocess.Popen(
+            [DSMR, "localnet", "--validators", str(self.validators), "--home", self.home,
+             "--duration", "0", "--load", self.load, "--json"] + self.options,
+            stdout=subprocess.PIPE, text=True)
+        line = self.localnet.stdout.readline()
+        if '"started"' not in line:
+            self.close()
+            raise Failed("localnet did not start: " + line)
+        self.nodes = [Node(facts) for facts in json.loads(line)["nodes"]]
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is not None:
+            for node in self.nodes:
+                sys.stderr.write("--- %s\n%s\n" % (node.home, node.log_tail()))
+        self.close()
+
+    def close(self):
+        for process in self.processes:
+            process.kill()
+            process.wait()
+        for node in getattr(self, "nodes", []):
+            if node.process is not None and node.process.poll() is None:
+                node.process.terminate()
+                try:
+                    node.process.wait(30)
+                except subprocess.TimeoutExpired:
+                    node.process.kill()
+                    node.process.wait()
+        if self.localnet.poll() is None:
+            self.localnet.terminate()
+            try:
+                self.localnet.wait(60)
+            except subprocess.TimeoutExpired:
+                self.localnet.kill()
+                self.localnet.wait()
+        self.localnet.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def bench(self, *options, nodes=None):
+        """Starts a load against the nodes; finish() gives its summary."""
+        urls = ",".join("127.0.0.1:%d:%d" % (n.http_port, n.submit_port)
+                        for n in (nodes or self.nodes))
+        process = subprocess.Popen([DSMR, "bench", "--nodes", urls, "--json"] + list(options),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.processes.append(process)
+        return process
+
+    def accounts(self):
+        return os.path.join(self.home, "accounts")
+
+    def await_equal_roots(self, nodes=None):
+        """All nodes have executed the same height with the same root; returns (height, root)."""
+        nodes = nodes or self.nodes
+
+        def equal():
+            states = [node.status() for node in nodes]
+            if any(s is None for s in states):
+                return None
+            facts = {(int(s["executed_height"]), s["state_root"]) for s in states}
+            heights = {int(s["height"]) for s in states}
+            return facts.pop() if len(facts) == 1 and len(heights) == 1 else None
+        return until("equal state roots", equal)
+
+
+def finish(process):
+    out, err = process.communicate()
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return process.returncode, lines[-1] if lines else None, err
+
+
+def run(*words, env=None, timeout=GIVE_UP_S):
+    """Runs a command; (exit code, stdout, stderr)."""
+    done = subprocess.run(list(words), capture_output=True, text=True, timeout=timeout,
+                          env=dict(os.environ, **(env or {})))
+    return done.returncode, done.stdout, done.stderr
+
+
+def main(*tests):
+    """Runs the tests, prints a line each, exits with 1 if one failed."""
+    failed = 0
+    for test in tests:
+        try:
+            test()
+            print("ok   " + test.__name__, flush=True)
+        except Exception as error:  # noqa: BLE001 - a test must not take the others down
+            failed += 1
+            print("FAIL %s: %s: %s" % (test.__name__, type(error).__name__, error), flush=True)
+    sys.exit(1 if failed else 0)

@@ -1,0 +1,64 @@
+/* world.h - whole nodes (the real driver, core, engine and application) in one process and in
+ * virtual time: fakes of clock, network, disk and workers, one seed.
+ *
+ * Why:        what crashes, delays and partitions do to the sum of the parts is only seen in the
+ *             sum. The same seed gives the same run.
+ * Checks:     after every event the driver's own invariants; after every executed block, by code
+ *             that shares nothing with what it checks: equal block id and state root at equal
+ *             height on all nodes, heights without gaps, no transaction executed twice.
+ * Threads:    one. */
+#ifndef DSMR_TEST_WORLD_H
+#define DSMR_TEST_WORLD_H
+
+#include "driver/driver.h"
+
+#define DSMR_WORLD_NODES_MAX 16u
+
+struct dsmr_world_config {
+    uint32_t nodes; /* numbers 0..nodes-1; all are validators unless sets say otherwise */
+    struct {
+        uint64_t from_height;
+        uint32_t first, count;
+    } sets[4]; /* schedule; none: one set of all nodes */
+    uint32_t sets_count;
+    uint64_t seed;
+    uint32_t delay_ms_max;                           /* of a message; 0: 5 */
+    uint32_t loss_per_mille;                         /* of messages */
+    void (*tune)(struct dsmr_driver_config *config); /* last word on each node's config */
+};
+
+struct dsmr_world; /* opaque */
+
+struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config);
+void dsmr_world_free(struct dsmr_world *world);
+
+/* Runs until holds(world, ctx), at most virtual ms. False: it did not come to hold. */
+bool dsmr_world_run(struct dsmr_world *world, bool (*holds)(struct dsmr_world *, void *), void *ctx,
+                    uint64_t ms);
+void dsmr_world_pass(struct dsmr_world *world, uint64_t ms); /* runs that long */
+uint64_t dsmr_world_now_ms(const struct dsmr_world *world);  /* wall clock without skew */
+uint64_t dsmr_world_events(const struct dsmr_world *world, uint32_t node); /* handled so far */
+
+/* Hands a transaction of the opaque application to node: payload is made unique by number. */
+void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number);
+uint64_t dsmr_world_admitted(const struct dsmr_world *world);
+
+void dsmr_world_crash(struct dsmr_world *world, uint32_t node);
+void dsmr_world_restart(struct dsmr_world *world, uint32_t node); /* asserts that it recovers */
+/* Crashes node when it has handled that many events (of all its lives). */
+void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t events);
+bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node);
+/* Whether messages get from one to the other. */
+void dsmr_world_link(struct dsmr_world *world, uint32_t from, uint32_t to, bool is_up);
+void dsmr_world_set_skew(struct dsmr_world *world, uint32_t node, int64_t ms);
+
+void dsmr_world_status(struct dsmr_world *world, uint32_t node, struct dsmr_query_status *out);
+/* Distinct transactions that have been executed anywhere. */
+uint64_t dsmr_world_executed(const struct dsmr_world *world);
+/* All running nodes have executed the highest accepted height, and the same one. */
+bool dsmr_world_is_level(struct dsmr_world *world);
+struct dsmr_metrics *dsmr_world_metrics(struct dsmr_world *world, uint32_t node);
+struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node);
+uint64_t dsmr_world_messages(const struct dsmr_world *world); /* sent so far */
+
+#endif

@@ -1,0 +1,282 @@
+/* Stories of whole nodes - driver, core, engine, application - in virtual time. The world checks
+ * agreement, equal roots and single execution itself, at every executed block. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "lib/world.h"
+
+#define MINUTE_MS UINT64_C(60000)
+
+struct goal {
+    uint64_t executed;
+};
+
+static bool has_executed(struct dsmr_world *world, void *ctx)
+{
+    const struct goal *goal = ctx;
+    return dsmr_world_executed(world) >= goal->executed && dsmr_world_is_level(world);
+}
+
+static void execute_some(struct dsmr_world *world, uint32_t node, uint64_t first, uint32_t count)
+{
+    struct goal goal = {.executed = dsmr_world_executed(world) + count};
+    for (uint32_t i = 0; i < count; i++)
+        dsmr_world_submit(world, node, first + i);
+    void dsmr_world_dump(struct dsmr_world * world);
+    bool ok_ = dsmr_world_run(world, has_executed, &goal, MINUTE_MS);
+    if (!ok_)
+        dsmr_world_dump(world);
+    assert_true(ok_);
+}
+
+static void test_transactions_are_executed_on_all_nodes(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 1};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 1);
+    for (uint32_t node = 0; node < 4; node++)
+        execute_some(world, node, 1000u * (node + 1), 100);
+    assert_int_equal(dsmr_world_executed(world), 401);
+    dsmr_world_free(world);
+}
+
+static void test_one_validator_alone(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 1, .seed = 2};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 10);
+    dsmr_world_free(world);
+}
+
+static void test_lost_messages_heal(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct dsmr_world_config config = {
+            .nodes = 4, .seed = seed, .loss_per_mille = 150, .delay_ms_max = 60};
+        struct dsmr_world *world = dsmr_world_new(&config);
+        execute_some(world, (uint32_t)seed % 4, 1, 40);
+        dsmr_world_free(world);
+    }
+}
+
+static void test_f_nodes_down(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 7, .seed = 3};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 10);
+    dsmr_world_crash(world, 2);
+    dsmr_world_crash(world, 5);
+    execute_some(world, 0, 100, 50);
+    dsmr_world_restart(world, 2);
+    dsmr_world_restart(world, 5);
+    execute_some(world, 2, 200, 50);
+    dsmr_world_free(world);
+}
+
+static void test_no_quorum_then_heal(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 4};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 10);
+    dsmr_world_crash(world, 1);
+    dsmr_world_crash(world, 3);
+    uint64_t before = dsmr_world_executed(world);
+    for (uint32_t i = 0; i < 50; i++)
+        dsmr_world_submit(world, 0, 1000 + i);
+    dsmr_world_pass(world, 10000);
+    assert_int_equal(dsmr_world_executed(world), before);
+    dsmr_world_restart(world, 1);
+    struct goal goal = {.executed = before + 50};
+    assert_true(dsmr_world_run(world, has_executed, &goal, MINUTE_MS));
+    dsmr_world_free(world);
+}
+
+/* heal-after-40-s-partition: longer than the lifetime of a chunk. */
+static void test_heal_after_40_s_partition(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 5};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 10);
+    for (uint32_t i = 0; i < 4; i++)
+        for (uint32_t j = 0; j < 4; j++)
+            dsmr_world_link(world, i, j, i % 2 == j % 2);
+    for (uint32_t i = 0; i < 20; i++)
+        dsmr_world_submit(world, i % 4, 500 + i);
+    dsmr_world_pass(world, 40000);
+    for (uint32_t i = 0; i < 4; i++)
+        for (uint32_t j = 0; j < 4; j++)
+            dsmr_world_link(world, i, j, true);
+    execute_some(world, 0, 2000, 20);
+    dsmr_world_free(world);
+}
+
+/* idle-then-build: no block for 31 s, 1 h, 3 days; and an idle network says nothing. */
+static void test_idle_then_build(void **state)
+{
+    (void)state;
+    const uint64_t pauses_ms[] = {31000, 60 * MINUTE_MS, 3 * 24 * 60 * MINUTE_MS};
+    struct dsmr_world_config config = {.nodes = 4, .seed = 6};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    for (uint32_t i = 0; i < 3; i++) {
+        execute_some(world, i, 1000 * (i + 1), 5);
+        dsmr_world_pass(world, 2 * MINUTE_MS);
+        uint64_t messages = dsmr_world_messages(world);
+        struct dsmr_query_status before, after;
+        dsmr_world_status(world, 0, &before);
+        dsmr_world_pass(world, pauses_ms[i]);
+        dsmr_world_status(world, 0, &after);
+        assert_int_equal(dsmr_world_messages(world), messages);
+        assert_int_equal(after.height, before.height);
+    }
+    execute_some(world, 3, 9000, 5);
+    dsmr_world_free(world);
+}
+
+static void test_all_killed_and_restarted(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct dsmr_world_config config = {.nodes = 4, .seed = seed};
+        struct dsmr_world *world = dsmr_world_new(&config);
+        execute_some(world, 0, 1, 5);
+        for (uint32_t i = 0; i < 30; i++)
+            dsmr_world_submit(world, i % 4, 100 + i);
+        dsmr_world_pass(world, 20 * seed);
+        for (uint32_t i = 0; i < 4; i++)
+            dsmr_world_crash(world, i);
+        dsmr_world_pass(world, 100);
+        for (uint32_t i = 0; i < 4; i++)
+            dsmr_world_restart(world, i);
+        execute_some(world, 1, 1000, 20);
+        dsmr_world_free(world);
+    }
+}
+
+/* crash-at-every-fsync and every other effect: one node dies after its k-th event, for every k of
+ * the life of a few transactions, and comes back with what was durable. */
+static void test_crash_at_every_effect(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 7};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 3);
+    uint64_t begin = dsmr_world_events(world, 1);
+    execute_some(world, 1, 10, 3);
+    uint64_t end = dsmr_world_events(world, 1) + 5;
+    dsmr_world_free(world);
+    assert_true(end > begin + 20);
+    for (uint64_t k = begin; k < end; k++) {
+        world = dsmr_world_new(&config);
+        execute_some(world, 0, 1, 3);
+        dsmr_world_crash_at(world, 1, k);
+        for (uint32_t i = 0; i < 3; i++)
+            dsmr_world_submit(world, 1, 10 + i);
+        for (uint32_t i = 0; dsmr_world_is_up(world, 1) && i < 100; i++)
+            dsmr_world_pass(world, 20);
+        if (!dsmr_world_is_up(world, 1)) {
+            dsmr_world_pass(world, k % 7 * 100);
+            dsmr_world_restart(world, 1);
+        }
+        /* The victim produces again and agrees; the world has checked the rest. */
+        execute_some(world, 1, 100, 3);
+        dsmr_world_free(world);
+    }
+}
+
+static void test_epochs_by_schedule(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 8,
+                                       .seed = 8,
+                                       .sets = {{.from_height = 0, .first = 0, .count = 4},
+                                                {.from_height = 6, .first = 2, .count = 4},
+                                                {.from_height = 12, .first = 4, .count = 4}},
+                                       .sets_count = 3};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status status;
+    uint64_t number = 1;
+    do { /* whoever is a validator now produces */
+        dsmr_world_status(world, 0, &status);
+        uint32_t producer = status.height + 1 < 6 ? 2 : status.height + 1 < 12 ? 4 : 6;
+        execute_some(world, producer, number, 2);
+        number += 2;
+    } while (status.height < 20 && number < 500);
+    assert_true(status.height >= 20);
+    for (uint32_t i = 0; i < 8; i++) { /* also who has left follows */
+        dsmr_world_status(world, i, &status);
+        assert_int_equal(status.epoch, 12);
+    }
+    dsmr_world_free(world);
+}
+
+static void test_away_node_catches_up(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 9};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 5);
+    dsmr_world_crash(world, 3);
+    for (uint32_t i = 0; i < 310; i++)
+        execute_some(world, i % 3, 1000 + i, 1);
+    dsmr_world_restart(world, 3);
+    execute_some(world, 3, 5000, 5);
+    assert_true(dsmr_metrics_get(dsmr_world_metrics(world, 3), DSMR_METRIC_CHUNKS_FETCHED) >= 300);
+    dsmr_world_free(world);
+}
+
+/* clock-jump-forward: a day ahead for a minute; it produces again as soon as the clock is right. */
+static void test_clock_jump_forward(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 10};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 5);
+    dsmr_world_set_skew(world, 0, 24 * 60 * (int64_t)MINUTE_MS);
+    execute_some(world, 1, 100, 20); /* the others go on */
+    dsmr_world_pass(world, MINUTE_MS);
+    dsmr_world_set_skew(world, 0, 0);
+    execute_some(world, 0, 200, 5);
+    dsmr_world_free(world);
+}
+
+/* Both ways, as much as honest clocks may differ. */
+static void test_clock_skew(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 11};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    dsmr_world_set_skew(world, 0, 900);
+    dsmr_world_set_skew(world, 1, -900);
+    for (uint32_t i = 0; i < 4; i++)
+        execute_some(world, i, 100 * (i + 1), 20);
+    dsmr_world_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_transactions_are_executed_on_all_nodes),
+        cmocka_unit_test(test_one_validator_alone),
+        cmocka_unit_test(test_lost_messages_heal),
+        cmocka_unit_test(test_f_nodes_down),
+        cmocka_unit_test(test_no_quorum_then_heal),
+        cmocka_unit_test(test_heal_after_40_s_partition),
+        cmocka_unit_test(test_idle_then_build),
+        cmocka_unit_test(test_all_killed_and_restarted),
+        cmocka_unit_test(test_crash_at_every_effect),
+        cmocka_unit_test(test_epochs_by_schedule),
+        cmocka_unit_test(test_away_node_catches_up),
+        cmocka_unit_test(test_clock_jump_forward),
+        cmocka_unit_test(test_clock_skew),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
