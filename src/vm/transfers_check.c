@@ -5,8 +5,8 @@
 #include "vm/transfer_tx.h"
 
 /* A batch that failed is verified in groups of this size, and what fails again one by one. With one
- * bad signature that is cheaper than halving; with many, the work stays below that of one more
- * batch and single verification, where halving would do several times as much. */
+ * bad signature that costs as much as halving; with many, no more than two batches and single
+ * verification: with every 8th bad, bench_vm took 0.10 ms each where halving took 0.19. */
 #define GROUP 32u
 
 struct batch {

@@ -2,7 +2,7 @@
  *
  * Why:     a batch of 256 costs half of single verification. One that fails is taken apart, and
  *          single verification has the last word: so the verdict on a transaction never depends on
- *          its neighbours, and bad ones cost at most twice what single verification would.
+ *          its neighbours, and bad ones cost two to three times single verification.
  * Limits:  about 100 KiB of memory per call; if there is none, signatures are verified singly.
  * Threads: any number at once; no state. */
 #ifndef DSMR_VM_TRANSFERS_CHECK_H
