@@ -1,0 +1,435 @@
+/* Scenarios A of the adversaries' list: chunks and shares. Node 0 is the signer that is attacked;
+ * node 3 is Byzantine: its own node is silent and the test speaks for it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "lib/cluster.h"
+#include "wire/codec.h"
+
+#define EVIL 3u
+
+struct seen { /* what node 0 said to EVIL */
+    uint32_t shares;
+    uint32_t refusals;
+    struct dsmr_reference ref;
+    struct dsmr_bls_sig sig;
+    bool is_same; /* all shares were equal */
+    uint16_t last_refusal;
+};
+
+static bool watch(struct cluster *cluster, uint32_t from, uint32_t to, const struct dsmr_msg *msg)
+{
+    struct seen *seen = cluster->ctx;
+    if (seen != NULL && from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_SIGNATURE) {
+        seen->is_same = seen->shares == 0 ||
+                        (seen->is_same &&
+                         memcmp(&seen->sig, &msg->u.chunk_signature.sig, sizeof(seen->sig)) == 0);
+        seen->shares++;
+        seen->ref = msg->u.chunk_signature.ref;
+        seen->sig = msg->u.chunk_signature.sig;
+    }
+    if (seen != NULL && from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_REFUSED) {
+        seen->refusals++;
+        seen->last_refusal = msg->u.chunk_refused.err;
+    }
+    return true;
+}
+
+/* Four nodes with an epoch; node EVIL is down, its identity is the test's. */
+static struct cluster *start(struct seen *seen)
+{
+    struct cluster_config config = {.nodes = 4, .seed = 11};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster->chain_height, 1);
+    memset(seen, 0, sizeof(*seen));
+    cluster->ctx = seen;
+    cluster->passes = watch;
+    return cluster;
+}
+
+static uint64_t pending(const struct cluster *cluster, uint32_t node)
+{
+    struct dsmr_node_status status;
+    dsmr_node_status(cluster->nodes[node].node, &status);
+    return status.pending_bytes;
+}
+
+/* 1: an outsider names the victim as producer. */
+static void test_spoofed_producer(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+    struct dsmr_bls_sig sig = cluster_share(cluster, 9, &chunk->ref); /* key 9 is not in the set */
+    /* As itself: it is not the producer. */
+    cluster_send_chunk_request(cluster, 9, 0, chunk, &sig);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_NOT_PRODUCER);
+    /* Even with the victim's connection: the key is looked up in the set of the epoch. */
+    cluster_send_chunk_request(cluster, EVIL, 0, chunk, &sig);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_PRODUCER_KEY);
+    assert_int_equal(seen.shares, 0);
+    assert_int_equal(cluster->nodes[0].chunk_stores, 0);
+    assert_int_equal(pending(cluster, 0), 0); /* the victim's quota is unchanged */
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_PRODUCER_KEY), 1);
+    /* And the slot is free for the true chunk. */
+    cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+    cluster_run(cluster, 100);
+    assert_int_equal(seen.shares, 1);
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+/* 2: a valid chunk that a third party relays as a request. */
+static void test_sender_not_producer(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+    struct dsmr_bls_sig sig = cluster_share(cluster, EVIL, &chunk->ref);
+    cluster_send_chunk_request(cluster, 2, 0, chunk, &sig);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_NOT_PRODUCER);
+    assert_int_equal(cluster->nodes[0].signs, 0);
+    assert_int_equal(cluster->nodes[0].chunk_stores, 0);
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+/* 3: the same request very often, before and after certification. */
+static void test_share_request_retry_storm(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+    for (uint32_t i = 0; i < 2000; i++) { /* while the first is in flight, too */
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        if (i % 100 == 99) {
+            cluster_run(cluster, 1);
+        }
+    }
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].chunk_stores, 1);
+    assert_int_equal(cluster->nodes[0].signs, 1);
+    assert_true(seen.shares > 1500 && seen.is_same);
+    uint32_t signers[3] = {0, 1, 2};
+    struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+    msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+    cluster_send(cluster, EVIL, 0, &msg);
+    cluster_run(cluster, 1000);
+    assert_int_equal(cluster->chain_height, 2); /* included by now */
+    for (uint32_t i = 0; i < 500; i++) {
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+    }
+    uint32_t before = seen.shares;
+    cluster_run(cluster, 100);
+    assert_int_equal(seen.shares, before + 500);
+    assert_true(seen.is_same);
+    assert_int_equal(cluster->nodes[0].chunk_stores, 1);
+    assert_int_equal(pending(cluster, 0), 0);
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+/* 4: bytes that are no chunk; the signer signs what it makes of the chunk itself, never bytes that
+ * a caller hands it. 5: so whatever reference the producer has in mind, ours binds all fields. */
+static void test_signing_oracle(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+    struct dsmr_msg msg = {.type = DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE};
+    uint8_t bytes[DSMR_SHARE_SIGNING_BYTES]; /* a message ready to be signed, in place of a chunk */
+    struct dsmr_reference other = chunk->ref;
+    other.expiry_ms += 1;
+    dsmr_share_signing_bytes(bytes, &cluster->params.domain, &other);
+    msg.u.request_share.sig = cluster_share(cluster, EVIL, &other);
+    msg.u.request_share.chunk = bytes;
+    msg.u.request_share.chunk_len = sizeof(bytes);
+    cluster_send(cluster, EVIL, 0, &msg);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].faults, 1);
+    assert_int_equal(cluster->nodes[0].signs, 0);
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+static void test_ref_field_mismatch(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+    struct dsmr_reference other = chunk->ref; /* what the producer signed instead */
+    other.chunk_bytes += 1;
+    struct dsmr_bls_sig sig = cluster_share(cluster, EVIL, &other);
+    cluster_send_chunk_request(cluster, EVIL, 0, chunk, &sig);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_PRODUCER_KEY);
+    assert_int_equal(seen.shares, 0);
+    cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+    cluster_run(cluster, 100);
+    assert_int_equal(seen.shares, 1);
+    assert_true(dsmr_reference_equal(&seen.ref, &chunk->ref));
+    /* A share of ours that comes back with another field does not count for its chunk. */
+    dsmr_chunk_unref(chunk);
+    cluster->ctx = NULL;
+    cluster->nodes[1].is_store_slow = true;
+    cluster->nodes[2].is_store_slow = true;
+    cluster->nodes[3].is_store_slow = true;
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, 20);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_BUILT], 1);
+    const struct cluster_stored *own =
+        &cluster->nodes[0].disk.chunks[cluster->nodes[0].disk.chunks_count - 1];
+    assert_true(own->is_own);
+    struct dsmr_msg msg = {.type = DSMR_MSG_CHUNK_SIGNATURE};
+    msg.u.chunk_signature.ref = own->ref;
+    msg.u.chunk_signature.ref.tx_count++;
+    msg.u.chunk_signature.sig = cluster_share(cluster, EVIL, &msg.u.chunk_signature.ref);
+    cluster_send(cluster, EVIL, 0, &msg);
+    cluster_run(cluster, 20);
+    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_REFERENCE_MISMATCH);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_SHARE_RECEIVED], 0);
+    cluster_free(cluster);
+}
+
+/* 6: two chunks of one slot to disjoint halves, then each half sees the other chunk. */
+static void test_equivocate_slot(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *a = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_chunk *b = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    cluster_send_chunk_request(cluster, EVIL, 0, a, NULL);
+    cluster_send_chunk_request(cluster, EVIL, 1, b, NULL);
+    cluster_run(cluster, 100);
+    cluster_send_chunk_request(cluster, EVIL, 0, b, NULL);
+    cluster_send_chunk_request(cluster, EVIL, 1, a, NULL);
+    cluster_run(cluster, 100);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct cluster_disk *disk = &cluster->nodes[i].disk;
+        assert_int_equal(cluster->nodes[i].traces[DSMR_TRACE_SHARE_GIVEN], 1);
+        assert_int_equal(disk->evidence_count, 1);
+        assert_int_equal(disk->chunks_count, 1); /* nothing else of the refused chunk is kept */
+        assert_int_equal(cluster_metric_errors(cluster, i, DSMR_ERR_CONFLICT), 1);
+        /* Verified offline, from the two references alone. */
+        const struct dsmr_evidence *proof = &disk->evidence[0];
+        assert_int_equal(proof->refs[0].slot, proof->refs[1].slot);
+        assert_true(dsmr_node_id_equal(&proof->refs[0].producer, &proof->refs[1].producer));
+        assert_false(dsmr_id_equal(&proof->refs[0].chunk_id, &proof->refs[1].chunk_id));
+        for (uint32_t k = 0; k < 2; k++) {
+            struct dsmr_bls_sig want = cluster_share(cluster, EVIL, &proof->refs[k]);
+            assert_memory_equal(&want, &proof->sigs[k], sizeof(want));
+        }
+    }
+    dsmr_chunk_unref(a);
+    dsmr_chunk_unref(b);
+    cluster_free(cluster);
+}
+
+/* 7: killed between the share and its answer, then offered another chunk of the slot. */
+static void test_equivocate_across_restart(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *a = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_chunk *b = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    cluster_send_chunk_request(cluster, EVIL, 0, a, NULL);
+    cluster_run(cluster, 4); /* delivered, verified, stored; SIGNED has not come */
+    assert_int_equal(cluster->nodes[0].signs, 1);
+    assert_int_equal(seen.shares, 0);
+    cluster_crash(cluster, 0);
+    cluster_start(cluster, 0);
+    cluster_run(cluster, 50);
+    cluster_send_chunk_request(cluster, EVIL, 0, b, NULL);
+    cluster_run(cluster, 100);
+    assert_int_equal(seen.shares, 0);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_CONFLICT);
+    cluster_send_chunk_request(cluster, EVIL, 0, a, NULL); /* the same again is answered */
+    cluster_run(cluster, 100);
+    assert_int_equal(seen.shares, 1);
+    assert_true(dsmr_id_equal(&seen.ref.chunk_id, &a->ref.chunk_id));
+    dsmr_chunk_unref(a);
+    dsmr_chunk_unref(b);
+    cluster_free(cluster);
+}
+
+/* 8: 64 requests at once, for more than the quota together. */
+static void test_quota_race(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint64_t slot = cluster_slot(cluster);
+    uint64_t chunk_bytes = 0;
+    cluster->is_engine_stopped = true;
+    for (uint32_t i = 0; i < 64; i++) {
+        struct dsmr_buf *tx = cluster_tx(cluster, 20000, cluster_wall_ms(cluster) + 30000);
+        struct dsmr_chunk_header header = {
+            .domain = cluster->params.domain, .producer = cluster_node_id(EVIL), .slot = slot - i};
+        header.expiry_ms =
+            header.slot * cluster->params.slot_ms + cluster->params.chunk_lifetime_ms;
+        struct dsmr_chunk *chunk = cluster_forge_chunk_of(cluster, &header, &tx, 1);
+        chunk_bytes = chunk->ref.chunk_bytes;
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        dsmr_buf_unref(tx);
+        dsmr_chunk_unref(chunk);
+    }
+    for (uint32_t i = 0; i < 60; i++) {
+        cluster_run(cluster, 1);
+        assert_true(pending(cluster, 0) <= cluster->params.pending_bytes_max);
+    }
+    uint64_t fit = cluster->params.pending_bytes_max / chunk_bytes;
+    assert_true(fit < 64);
+    assert_int_equal(seen.shares, fit);
+    assert_int_equal(seen.refusals, 64 - fit);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_QUOTA_FULL);
+    assert_int_equal(pending(cluster, 0), fit * chunk_bytes);
+    cluster_free(cluster);
+}
+
+/* 9: fill and release a thousand times, by inclusion, by expiry, across restarts. */
+static void test_quota_slow_leak(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint32_t signers[3] = {0, 1, 2};
+    for (uint32_t cycle = 0; cycle < 60; cycle++) {
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 2);
+        for (uint32_t to = 0; to < 3; to++) {
+            cluster_send_chunk_request(cluster, EVIL, to, chunk, NULL);
+        }
+        cluster_run(cluster, 20);
+        assert_true(pending(cluster, 0) >= 4096);
+        if (cycle % 3 != 2) { /* included; every third one is left to expire */
+            struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+            msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+            cluster_send(cluster, EVIL, cycle % 3, &msg);
+        }
+        if (cycle % 7 == 6) {
+            cluster_crash(cluster, 0);
+            cluster_start(cluster, 0);
+        }
+        cluster_run(cluster, 280);
+        dsmr_chunk_unref(chunk);
+    }
+    cluster_run(cluster, 120000); /* empty blocks let the rest expire */
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(pending(cluster, i), 0);
+        assert_int_equal(cluster->nodes[i].disk.executed_height, cluster->chain_height);
+    }
+    assert_true(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_EXPIRED] > 0);
+    cluster_free(cluster);
+}
+
+/* 82: conflicting chunks while one group commit is pending. */
+static void test_equivocation_in_one_fsync(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *a = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_chunk *b = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    cluster->nodes[0].is_store_slow = true;
+    cluster_send_chunk_request(cluster, EVIL, 0, a, NULL);
+    cluster_send_chunk_request(cluster, EVIL, 0, b,
+                               NULL); /* both verify before either is claimed */
+    cluster_run(cluster, 100);
+    assert_int_equal(seen.shares, 0); /* stored first */
+    cluster_send_chunk_request(cluster, EVIL, 0, b, NULL);
+    cluster_run(cluster, 100);
+    cluster->nodes[0].is_store_slow = false;
+    cluster_run(cluster, 100);
+    assert_int_equal(seen.shares, 1);
+    assert_int_equal(cluster->nodes[0].signs, 1);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_CONFLICT);
+    assert_int_equal(cluster->nodes[0].disk.evidence_count, 1);
+    dsmr_chunk_unref(a);
+    dsmr_chunk_unref(b);
+    cluster_free(cluster);
+}
+
+/* A write whose outcome is unknown: the claim stays, the conflicting chunk is refused, the same
+ * chunk may be stored again. */
+static void test_unknown_outcome_keeps_claim(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *a = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_chunk *b = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    cluster->nodes[0].fail_store = DSMR_ERR_DISK_FULL;
+    cluster_send_chunk_request(cluster, EVIL, 0, a, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY);
+    assert_int_equal(pending(cluster, 0), 0);
+    cluster_send_chunk_request(cluster, EVIL, 0, b, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_CONFLICT);
+    assert_int_equal(seen.shares, 0);
+    cluster_send_chunk_request(cluster, EVIL, 0, a, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(seen.shares, 1);
+    dsmr_chunk_unref(a);
+    dsmr_chunk_unref(b);
+    cluster_free(cluster);
+}
+
+/* 86: thousands of conflicts. */
+static void test_evidence_flood(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    for (uint32_t i = 0; i < 300; i++) {
+        uint64_t slot = cluster_slot(cluster) - i % 20;
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot, 0, 1);
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        dsmr_chunk_unref(chunk);
+        cluster_run(cluster, 2);
+    }
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].disk.evidence_count, 1);
+    assert_in_range(seen.shares, 20, 60); /* the slots that passed, one each */
+    assert_int_equal(cluster->nodes[0].signs, seen.shares);
+    cluster_free(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spoofed_producer),
+        cmocka_unit_test(test_sender_not_producer),
+        cmocka_unit_test(test_share_request_retry_storm),
+        cmocka_unit_test(test_signing_oracle),
+        cmocka_unit_test(test_ref_field_mismatch),
+        cmocka_unit_test(test_equivocate_slot),
+        cmocka_unit_test(test_equivocate_across_restart),
+        cmocka_unit_test(test_quota_race),
+        cmocka_unit_test(test_quota_slow_leak),
+        cmocka_unit_test(test_equivocation_in_one_fsync),
+        cmocka_unit_test(test_unknown_outcome_keeps_claim),
+        cmocka_unit_test(test_evidence_flood),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
