@@ -2,8 +2,9 @@
 #ifndef DSMR_LIMITS_H
 #define DSMR_LIMITS_H
 
-#define DSMR_VALIDATORS_MAX 1024u /* entries of one validator set; signer bitsets have this size   \
-                                   */
+#define DSMR_VALIDATORS_MAX                                                                        \
+    1024u /* entries of one validator set; signer bitsets have this size                           \
+           */
 #define DSMR_NODE_IDS_PER_KEY_MAX 4u
 #define DSMR_PAST_EPOCHS_MAX 8u
 #define DSMR_BLOCK_CERTS_LIMIT 1024u      /* block_certs_max may not exceed it */
@@ -15,8 +16,8 @@
 #define DSMR_QUOTA_CHUNK_BYTES_MIN 4096u  /* a pending chunk counts as at least this */
 #define DSMR_BEHIND_BLOCKS 16u            /* more than this above ours: we may be behind */
 #define DSMR_PROCESSING_BLOCKS_MAX 256u   /* verified, neither accepted nor rejected */
-#define DSMR_BLOCK_BYTES_LIMIT (1u << 20)        /* block_bytes_max may not exceed it */
-#define DSMR_DURATION_MS_MAX 86400000u           /* lifetime and validity window: at most a day */
+#define DSMR_BLOCK_BYTES_LIMIT (1u << 20) /* block_bytes_max may not exceed it */
+#define DSMR_DURATION_MS_MAX 86400000u    /* lifetime and validity window: at most a day */
 #define DSMR_EPOCH_NONE UINT64_MAX        /* a block without context */
 
 /* Encoded sizes that other limits are derived from; src/wire asserts each where it encodes. */

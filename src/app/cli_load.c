@@ -99,7 +99,10 @@ static void scrape_all(struct monitor *monitor, bool with_status)
 {
     for (uint32_t i = 0; i < monitor->config->nodes_count; i++) {
         struct dsmr_cli_sample *sample = &monitor->snapshot.nodes[i].sample;
-        (void)dsmr_cli_scrape(sample, &monitor->config->nodes[i], with_status, SCRAPE_MS);
+        if (dsmr_cli_scrape(sample, &monitor->config->nodes[i], with_status, SCRAPE_MS) !=
+            DSMR_OK) {
+            sample->is_reachable = false;
+        }
         if (sample->rss_anon_bytes > monitor->rss_max_bytes) {
             monitor->rss_max_bytes = sample->rss_anon_bytes;
         }

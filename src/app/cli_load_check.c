@@ -77,7 +77,9 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
         result->state_roots_equal = false;
         for (uint32_t i = 0; i < config->nodes_count; i++) {
             struct dsmr_cli_sample *sample = &result->last.nodes[i].sample;
-            (void)dsmr_cli_scrape(sample, &config->nodes[i], true, TIMEOUT_MS);
+            if (dsmr_cli_scrape(sample, &config->nodes[i], true, TIMEOUT_MS) != DSMR_OK) {
+                sample->is_reachable = false;
+            }
             if (sample->is_reachable && sample->has_status) {
                 result->nodes_reachable++;
                 lowest = sample->executed_height < lowest ? sample->executed_height : lowest;

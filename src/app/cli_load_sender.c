@@ -167,12 +167,21 @@ static void send_one(struct dsmr_cli_load_sender *s, uint64_t meant_us, uint64_t
     }
 }
 
+/* A connection that fails here is seen and made again by reconnect. */
+static void flush(struct dsmr_submit_client *client)
+{
+    enum dsmr_err err = dsmr_submit_client_flush(client);
+    (void)err;
+}
+
 /* What is due by now; at most a quarter of a second at once, so that notices are heard. */
 static void send_due(struct dsmr_cli_load_sender *s, uint64_t at_us)
 {
     uint64_t rate = s->config->rate;
     uint64_t until_us = (at_us < s->end_us ? at_us : s->end_us) - s->start_us;
+    /* Transaction i is meant for i / rate: the first one at once. */
     uint64_t due = until_us / 1000000u * rate + until_us % 1000000u * rate / 1000000u;
+    due += at_us < s->end_us;
     uint64_t most = s->next_index + rate / 4 + 1;
     uint32_t expiry = s->config->expiry_ms != 0 ? s->config->expiry_ms : EXPIRY_MS;
     uint64_t expiry_ms = now_us(CLOCK_REALTIME) / 1000u + expiry;
@@ -181,7 +190,7 @@ static void send_due(struct dsmr_cli_load_sender *s, uint64_t at_us)
         send_one(s, index / rate * 1000000u + index % rate * 1000000u / rate, expiry_ms);
     }
     for (uint32_t i = 0; i < s->config->nodes_count; i++) {
-        (void)dsmr_submit_client_flush(s->nodes[i].client);
+        flush(s->nodes[i].client);
     }
 }
 
@@ -250,7 +259,9 @@ static void *run(void *self)
         pthread_mutex_lock(&s->lock);
         for (int i = 0; i < n; i++) {
             struct node *node = events[i].data.ptr;
-            (void)dsmr_submit_client_poll(node->client);
+            if (dsmr_submit_client_poll(node->client) != DSMR_OK) {
+                continue; /* the connection is gone: reconnect sees it */
+            }
         }
         at_us = now_us(CLOCK_MONOTONIC);
         if (at_us >= next_us) {
@@ -262,7 +273,7 @@ static void *run(void *self)
                 send_due(s, at_us);
             } else {
                 for (uint32_t i = 0; i < s->config->nodes_count; i++) {
-                    (void)dsmr_submit_client_flush(s->nodes[i].client);
+                    flush(s->nodes[i].client);
                 }
             }
             move_phase(s, at_us);

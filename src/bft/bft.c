@@ -328,7 +328,7 @@ static void check_round(const struct dsmr_bft *bft, const struct dsmr_bft_round 
         if (own[kind].state != DSMR_BFT_OWN_NONE) {
             DSMR_ASSERT(own[kind].subject.view == round->view);
             DSMR_ASSERT(own[kind].subject.epoch == bft->set->epoch);
-            DSMR_ASSERT(own[kind].subject.kind == kind + 1);
+            DSMR_ASSERT(own[kind].subject.kind == kind + 1); /* INV-BFT-1: one place a kind */
             DSMR_ASSERT(round->view <= bft->view);
         }
     }
@@ -339,7 +339,8 @@ void dsmr_bft_check(const struct dsmr_bft *bft)
     DSMR_ASSERT(bft->view > bft->final_view); /* INV-BFT-5 */
     DSMR_ASSERT(bft->tip_view == 0 || bft->tip_view > bft->final_view);
     DSMR_ASSERT(bft->tip_view < bft->view);
-    DSMR_ASSERT(dsmr_bft_instance_of(bft, bft->accepted->height + 1) == bft->instance);
+    DSMR_ASSERT(dsmr_bft_instance_of(bft, bft->accepted->height + 1) ==
+                bft->instance); /* INV-BFT-4: the instance is the one of the next height */
     for (uint32_t i = 0; i < DSMR_BFT_ROUNDS; i++) {
         check_round(bft, &bft->rounds[i]);
     }

@@ -17,6 +17,7 @@ bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
     bft->prune_view = qc->subject.view;
     bft->has_final = true;
     bft->final = *qc;
+    DSMR_ASSERT(qc->subject.view > bft->final_view); /* INV-BFT-5 */
     bft->final_view = qc->subject.view;
     bft->failed_views = 0;
     if (bft->tip_view <= bft->final_view) {

@@ -19,7 +19,11 @@ static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
                  const struct dsmr_vote_subject *subject)
 {
     struct dsmr_bft_own_vote *own = &round->own[subject->kind - 1];
-    DSMR_ASSERT(own->state == DSMR_BFT_OWN_NONE); /* INV-BFT-1 */
+    DSMR_ASSERT(own->state == DSMR_BFT_OWN_NONE);      /* INV-BFT-1 */
+    DSMR_ASSERT(subject->kind == DSMR_VOTE_NOTARIZE || /* INV-BFT-2 */
+                round->own[subject->kind == DSMR_VOTE_NULLIFY ? DSMR_VOTE_FINALIZE - 1
+                                                              : DSMR_VOTE_NULLIFY - 1]
+                        .state == DSMR_BFT_OWN_NONE);
     struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_VOTE);
     if (op == NULL) {
         return; /* the disk is far behind; votes wait until it answers */
@@ -35,6 +39,9 @@ static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
 
 static void sign(struct dsmr_bft *bft, struct dsmr_bft_own_vote *own)
 {
+    /* A vote of this life comes from its durable record, one of an earlier life was read there. */
+    DSMR_ASSERT(own->state != DSMR_BFT_OWN_NONE); /* INV-BFT-3 */
+    DSMR_ASSERT(own->state != DSMR_BFT_OWN_SIGNING);
     struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_SIGN);
     if (op == NULL) {
         own->state = DSMR_BFT_OWN_FAILED;
@@ -104,6 +111,7 @@ void dsmr_voting_on_signed(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_
         own->state = DSMR_BFT_OWN_FAILED;
         return;
     }
+    DSMR_ASSERT(own->state == DSMR_BFT_OWN_SIGNING); /* INV-BFT-3: signing follows storing */
     own->state = DSMR_BFT_OWN_SIGNED;
     own->sig = *sig;
     send_vote(bft, own, DSMR_BFT_NO_PEER);
@@ -199,7 +207,7 @@ void dsmr_voting_nullify(struct dsmr_bft *bft)
 {
     struct dsmr_bft_round *round = dsmr_round_open(bft, bft->view);
     if (bft->self < 0 || round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE ||
-        round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE) { /* INV-BFT-2 */
+        round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE) {
         return;
     }
     struct dsmr_vote_subject subject = {
@@ -215,7 +223,7 @@ void dsmr_voting_finalize(struct dsmr_bft *bft, const struct dsmr_quorum_cert *n
     struct dsmr_bft_round *round = dsmr_round_open(bft, notarization->subject.view);
     if (bft->self < 0 || round == NULL ||
         round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE ||
-        round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE) { /* INV-BFT-2 */
+        round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE) {
         return;
     }
     struct dsmr_vote_subject subject = notarization->subject;

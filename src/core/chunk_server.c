@@ -22,7 +22,8 @@ void dsmr_chunk_server_on_request(struct dsmr_node *node, const struct dsmr_node
                                   const struct dsmr_id *chunk_id)
 {
     struct dsmr_peer *peer = dsmr_peer_table_add(node->peers, from);
-    /* Also who will be, or was, a validator by the schedule: it follows, to be ready at its turn. */
+    /* Also who will be, or was, a validator by the schedule: it follows, to be ready at its turn.
+     */
     if (peer == NULL || !dsmr_epochs_has_member(node->epochs, from)) {
         dsmr_node_common_error(node, DSMR_ERR_NOT_VALIDATOR);
         return;

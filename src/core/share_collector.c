@@ -162,6 +162,7 @@ void dsmr_share_collector_on_signed(struct dsmr_node *node, const struct dsmr_re
         postpone(node, own);
         return;
     }
+    DSMR_ASSERT(entry->is_signed); /* INV-01: what is signed and sent now is stored */
     own->sig = *sig;
     entry->share = *sig;
     entry->has_share = true;

@@ -52,8 +52,7 @@ static void done(struct dsmr_task *task, void *owner)
     struct dsmr_submit_item *items = calloc(batch->count + 1u, sizeof *items);
     if (items == NULL || driver->halt != DSMR_OK) {
         for (uint32_t i = 0; i < batch->count; i++)
-            batch->txs[i].err =
-                driver->halt != DSMR_OK ? DSMR_ERR_CLOSED : DSMR_ERR_NO_MEMORY;
+            batch->txs[i].err = driver->halt != DSMR_OK ? DSMR_ERR_CLOSED : DSMR_ERR_NO_MEMORY;
         free(items);
         struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};
         driver->config.feed.ops->publish(driver->config.feed.self, &notice);

@@ -22,7 +22,8 @@ struct dsmr_bls_ops {
                                struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
                                const struct dsmr_share *shares, size_t count, const void *message,
                                size_t len);
-    /* Aggregates over one message each, all together; errs gets a verdict each. random: 8 fresh bytes per item. NO_MEMORY, else OK. */
+    /* Aggregates over one message each, all together; errs gets a verdict each. random: 8 fresh
+     * bytes per item. NO_MEMORY, else OK. */
     enum dsmr_err (*verify_batch)(enum dsmr_err *errs, const struct dsmr_bls_batch_entry *entries,
                                   size_t count, const uint8_t *random);
 };

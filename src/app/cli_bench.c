@@ -1,0 +1,129 @@
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/cli_common.h"
+#include "app/cli_load.h"
+#include "app/cli_verbs.h"
+#include "app/cli_view.h"
+#include "app/exit_codes.h"
+
+static atomic_int bench_stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    atomic_store(&bench_stop, 1);
+}
+
+static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot)
+{
+    dsmr_cli_view_update(ctx, snapshot);
+}
+
+/* HOST:HTTP:SUBMIT[,...]. A sentence and an exit code, or -1. */
+static int read_nodes(const struct dsmr_cli_values *values, struct dsmr_cli_load_config *config)
+{
+    const char *at = dsmr_cli_text(values, "nodes");
+    char item[128];
+    while (*at != '\0') {
+        size_t len = strcspn(at, ",");
+        struct dsmr_cli_node *node = &config->nodes[config->nodes_count];
+        if (config->nodes_count == DSMR_CLI_NODES_MAX) {
+            return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--nodes takes at most %u nodes",
+                                 DSMR_CLI_NODES_MAX);
+        }
+        (void)snprintf(item, sizeof(item), "%.*s", (int)len, at);
+        if (!dsmr_cli_common_node(node, item) || node->submit_port == 0) {
+            return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                                 "--nodes must be HOST:HTTP_PORT:SUBMIT_PORT[,...], not \"%s\"",
+                                 item);
+        }
+        config->nodes_count++;
+        at += len + (at[len] == ',' ? 1 : 0);
+    }
+    return -1;
+}
+
+static int read_config(const struct dsmr_cli_values *values, struct dsmr_cli_load_config *config)
+{
+    dsmr_cli_load_config_default(config);
+    config->kind = strcmp(dsmr_cli_text(values, "load"), "transfers") == 0 ? DSMR_CLI_LOAD_TRANSFERS
+                                                                           : DSMR_CLI_LOAD_OPAQUE;
+    config->rate = (uint32_t)dsmr_cli_number(values, "rate");
+    config->tx_bytes = (uint32_t)dsmr_cli_number(values, "tx-bytes");
+    config->duration_ms = (uint32_t)dsmr_cli_number(values, "duration");
+    config->warmup_ms = (uint32_t)dsmr_cli_number(values, "warmup");
+    if (config->duration_ms != 0 && config->warmup_ms >= config->duration_ms) {
+        config->warmup_ms = config->duration_ms / 4;
+    }
+    config->accounts_dir = dsmr_cli_text(values, "keys");
+    config->verify = dsmr_cli_flag(values, "verify");
+    config->stop = &bench_stop;
+    return read_nodes(values, config);
+}
+
+static void print_result(const struct dsmr_cli_values *values, uint32_t nodes,
+                         const struct dsmr_cli_load_result *result)
+{
+    char members[4096];
+    if (!dsmr_cli_flag(values, "json")) {
+        dsmr_cli_view_summary(stdout, result);
+        return;
+    }
+    size_t len = dsmr_cli_load_summary_json(members, sizeof(members), result);
+    printf("{\"event\":\"summary\",\"nodes\":%u,\"duration_s\":%.3f,%.*s}\n", nodes,
+           result->duration_s, (int)len, members);
+}
+
+static int exit_code(enum dsmr_err err)
+{
+    switch (err) {
+    case DSMR_ERR_CONFIG:
+        return DSMR_EXIT_USAGE;
+    case DSMR_ERR_UNAVAILABLE:
+        return DSMR_EXIT_UNAVAILABLE;
+    default:
+        return DSMR_EXIT_INTERNAL;
+    }
+}
+
+int dsmr_cli_bench_run(const struct dsmr_cli_values *values)
+{
+    static struct dsmr_cli_load_config config;
+    static struct dsmr_cli_load_result result;
+    const char *reason = "";
+    struct sigaction action;
+    if (dsmr_cli_flag(values, "calibrate")) {
+        int code = dsmr_cli_calibrate_run(values);
+        if (code != DSMR_EXIT_OK || !dsmr_cli_has(values, "nodes")) {
+            return code;
+        }
+    }
+    if (!dsmr_cli_has(values, "nodes")) {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                             "bench needs --nodes HOST:HTTP_PORT:SUBMIT_PORT[,...]");
+    }
+    int code = read_config(values, &config);
+    if (code >= 0) {
+        return code;
+    }
+    memset(&action, 0, sizeof(action));
+    action.sa_handler = on_signal;
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    const struct dsmr_cli_view_config view_config = {
+        .out = stderr, .title = "bench", .is_plain = dsmr_cli_flag(values, "plain")};
+    struct dsmr_cli_view *view =
+        dsmr_cli_flag(values, "json") ? NULL : dsmr_cli_view_begin(&view_config);
+    config.progress = on_progress;
+    config.ctx = view;
+    enum dsmr_err err = dsmr_cli_load_run(&result, &reason, &config);
+    dsmr_cli_view_end(view);
+    if (err != DSMR_OK) {
+        return dsmr_cli_fail(values, exit_code(err), "%s", reason);
+    }
+    print_result(values, config.nodes_count, &result);
+    bool is_wrong = !result.state_roots_equal || result.missing_txs > 0 || result.notices_twice > 0;
+    return is_wrong ? DSMR_EXIT_REFUSED : DSMR_EXIT_OK;
+}

@@ -1,0 +1,229 @@
+#include "app/cli_common.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/cli_load_tx.h"
+#include "app/exit_codes.h"
+#include "vm/address.h"
+
+#define TIMEOUT_MS 65000u
+#define NAME_WIDTH 18
+
+static bool read_port(const char *text, size_t len, uint16_t *out)
+{
+    unsigned long value = 0;
+    if (len == 0 || len > 5) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (!isdigit((unsigned char)text[i])) {
+            return false;
+        }
+        value = value * 10 + (unsigned long)(text[i] - '0');
+    }
+    *out = (uint16_t)value;
+    return value > 0 && value <= UINT16_MAX;
+}
+
+bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
+{
+    const char *host = text;
+    size_t host_len = strcspn(text, ":");
+    const char *rest = text + host_len;
+    if (text[0] == '[') {
+        host = text + 1;
+        host_len = strcspn(host, "]");
+        rest = host + host_len + (host[host_len] == ']' ? 1 : 0);
+    }
+    memset(out, 0, sizeof(*out));
+    if (host_len == 0 || host_len >= sizeof(out->host) || *rest != ':') {
+        return false;
+    }
+    memcpy(out->host, host, host_len);
+    size_t len = strcspn(++rest, ":");
+    if (!read_port(rest, len, &out->http_port)) {
+        return false;
+    }
+    rest += len;
+    return *rest == '\0' || read_port(rest + 1, strlen(rest + 1), &out->submit_port);
+}
+
+static int refused(const struct dsmr_cli_values *values, const struct dsmr_http_reply *reply)
+{
+    json_t *body = json_loadb(reply->body, reply->body_len, 0, NULL);
+    const json_t *error = json_object_get(body, "error");
+    const char *code = json_string_value(json_object_get(error, "code"));
+    const char *message = json_string_value(json_object_get(error, "message"));
+    int result = DSMR_EXIT_REFUSED;
+    if (code != NULL && message != NULL) {
+        (void)dsmr_cli_fail(values, result, "the node says %s: %s", code, message);
+    } else {
+        (void)dsmr_cli_fail(values, result, "the node answers with status %d", reply->status);
+    }
+    json_decref(body);
+    return result;
+}
+
+int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_client *client,
+                        struct dsmr_http_reply *reply, const char *method, const char *path,
+                        const char *body)
+{
+    struct dsmr_cli_node node;
+    if (!dsmr_cli_common_node(&node, dsmr_cli_text(values, "node"))) {
+        client->fd = -1;
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--node must be HOST:PORT, not \"%s\"",
+                             dsmr_cli_text(values, "node"));
+    }
+    enum dsmr_err err = dsmr_http_client_init(client, node.host, node.http_port, TIMEOUT_MS, 0);
+    if (err == DSMR_OK) {
+        err = dsmr_http_client_request(client, reply, method, path, body,
+                                       body != NULL ? strlen(body) : 0);
+    }
+    if (err != DSMR_OK) {
+        return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE, "no answer from %s port %u: %s",
+                             node.host, node.http_port,
+                             err == DSMR_ERR_CONFIG ? "the host is not known" : dsmr_err_text(err));
+    }
+    return reply->status < 400 ? 0 : refused(values, reply);
+}
+
+/* ---- printing ---- */
+
+static void print_value(const char *prefix, const char *name, const json_t *value, int depth)
+{
+    char full[256];
+    (void)snprintf(full, sizeof(full), "%s%s%s", prefix, *prefix != '\0' ? "." : "", name);
+    if (json_is_object(value)) {
+        const char *key = NULL;
+        json_t *member = NULL;
+        json_t *object = (json_t *)(uintptr_t)value;
+        json_object_foreach(object, key, member)
+        {
+            print_value(full, key, member, depth + 1);
+        }
+        return;
+    }
+    if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+        printf("%s\n", full);
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            char *text = json_dumps(json_array_get(value, i), JSON_COMPACT);
+            printf("  %zu  %s\n", i, text != NULL ? text : "");
+            free(text);
+        }
+        return;
+    }
+    if (json_is_string(value)) {
+        printf("%-*s %s\n", NAME_WIDTH, full, json_string_value(value));
+        return;
+    }
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    printf("%-*s %s\n", NAME_WIDTH, full, json_is_null(value) ? "-" : (text != NULL ? text : ""));
+    free(text);
+}
+
+void dsmr_cli_common_print(const struct dsmr_cli_values *values, const char *text, size_t len)
+{
+    const char *key = NULL;
+    json_t *member = NULL;
+    json_t *body = dsmr_cli_flag(values, "json") ? NULL : json_loadb(text, len, 0, NULL);
+    if (!json_is_object(body)) {
+        printf("%.*s\n", (int)len, text);
+    } else {
+        json_object_foreach(body, key, member)
+        {
+            print_value("", key, member, 0);
+        }
+    }
+    json_decref(body);
+}
+
+int dsmr_cli_common_show(const struct dsmr_cli_values *values, const char *path)
+{
+    struct dsmr_http_client client = {.fd = -1};
+    struct dsmr_http_reply reply;
+    int code = dsmr_cli_common_ask(values, &client, &reply, "GET", path, NULL);
+    if (code == 0) {
+        dsmr_cli_common_print(values, reply.body, reply.body_len);
+    }
+    dsmr_http_client_close(&client);
+    return code;
+}
+
+/* ---- keys ---- */
+
+bool dsmr_cli_common_is_name(const char *text)
+{
+    size_t len = strlen(text);
+    for (size_t i = 0; i < len; i++) {
+        if (!isalnum((unsigned char)text[i]) && strchr("-_.", text[i]) == NULL) {
+            return false;
+        }
+    }
+    return len > 0 && len <= 64 && text[0] != '.' && text[0] != '-';
+}
+
+bool dsmr_cli_common_keys_dir(const struct dsmr_cli_values *values, char out[PATH_MAX])
+{
+    const char *given = dsmr_cli_text(values, "keys");
+    const char *home = getenv("HOME");
+    int len = 0;
+    if (given != NULL) {
+        len = snprintf(out, PATH_MAX, "%s", given);
+    } else if (home != NULL && *home != '\0') {
+        len = snprintf(out, PATH_MAX, "%s/.dsmr/accounts", home);
+    }
+    return len > 0 && len < PATH_MAX - 128;
+}
+
+int dsmr_cli_common_key(const struct dsmr_cli_values *values, struct dsmr_ed25519_secret_key *out,
+                        const char *name)
+{
+    char folder[PATH_MAX];
+    char path[PATH_MAX + 128];
+    if (strchr(name, '/') != NULL) {
+        (void)snprintf(path, sizeof(path), "%s", name);
+    } else if (!dsmr_cli_common_is_name(name)) {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "\"%s\" is not the name of a key", name);
+    } else if (!dsmr_cli_common_keys_dir(values, folder)) {
+        return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "no folder of keys: give --keys DIR");
+    } else {
+        (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
+    }
+    enum dsmr_err err = dsmr_cli_load_tx_account(out, path);
+    if (err == DSMR_ERR_CONFIG) {
+        return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: not a key", path);
+    }
+    if (err != DSMR_OK) {
+        return dsmr_cli_fail(values, DSMR_EXIT_IO, "%s: cannot be read: %s", path, strerror(errno));
+    }
+    return -1;
+}
+
+int dsmr_cli_common_address(const struct dsmr_cli_values *values, struct dsmr_address *out,
+                            const char *text)
+{
+    struct dsmr_ed25519_secret_key key;
+    struct dsmr_ed25519_public_key public_key;
+    char folder[PATH_MAX];
+    char path[PATH_MAX + 128];
+    if (dsmr_address_parse(out, text, strlen(text)) == DSMR_OK) {
+        return -1;
+    }
+    bool has_folder = dsmr_cli_common_keys_dir(values, folder);
+    (void)snprintf(path, sizeof(path), "%s/%s.json", has_folder ? folder : "", text);
+    if (!dsmr_cli_common_is_name(text) || !has_folder || access(path, R_OK) != 0) {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                             "\"%s\" is neither an address nor the name of a key", text);
+    }
+    int code = dsmr_cli_common_key(values, &key, text);
+    if (code < 0) {
+        dsmr_ed25519_public(&public_key, &key);
+        memcpy(out->bytes, public_key.bytes, sizeof(out->bytes));
+    }
+    explicit_bzero(&key, sizeof(key));
+    return code;
+}

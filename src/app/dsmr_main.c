@@ -1,0 +1,94 @@
+/* dsmr_main.c - the client: keys, transfers, questions, load, a network on this machine. */
+#include <stdio.h>
+
+#include "app/cli_options.h"
+#include "app/cli_verbs.h"
+#include "app/exit_codes.h"
+#include "app/localnet.h"
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+static const struct dsmr_cli_option common_options[] = {
+    {"node", "HOST:PORT", DSMR_CLI_TEXT, 0, 0, NULL, "127.0.0.1:26657", "the node's HTTP port"},
+    {"keys", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "folder of account keys (default: ~/.dsmr/accounts)"},
+    {"json", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "JSON on standard output"},
+};
+static const struct dsmr_cli_option send_options[] = {
+    {"from", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, NULL, "the key that pays, by name or path"},
+    {"mode", "MODE", DSMR_CLI_CHOICE, 0, 0, "async|sync|certified|executed", "executed",
+     "what to wait for"},
+    {"fee-limit", "N", DSMR_CLI_NUMBER, 0, 0, NULL, "100000", "pay at most this fee"},
+    {"memo", "TEXT", DSMR_CLI_TEXT, 0, 0, NULL, NULL, "text that goes along, up to 128 bytes"},
+    {"expiry", "TIME", DSMR_CLI_DURATION, 1000, 86400000, NULL, "30s",
+     "the transfer is void if it has not run by then"},
+};
+static const struct dsmr_cli_option block_options[] = {
+    {"txs", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "its executed transactions instead"},
+};
+static const struct dsmr_cli_option bench_options[] = {
+    {"nodes", "LIST", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "HOST:HTTP_PORT:SUBMIT_PORT of each node, separated by commas"},
+    {"load", "KIND", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "opaque",
+     "signed transfers from the accounts of --keys, or random bytes"},
+    {"rate", "N", DSMR_CLI_NUMBER, 1, 10000000, NULL, "1000", "transactions a second, over all"},
+    {"tx-bytes", "N", DSMR_CLI_NUMBER, 32, 65536, NULL, "512", "size of an opaque transaction"},
+    {"duration", "TIME", DSMR_CLI_DURATION, 0, 86400000, NULL, "30s",
+     "how long the load lasts; 0 runs until interrupted"},
+    {"warmup", "TIME", DSMR_CLI_DURATION, 0, 600000, NULL, "3s",
+     "start of the load that rates and latencies leave out"},
+    {"verify", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
+     "find every executed transaction on every node at the end"},
+    {"plain", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "plain lines instead of the live view"},
+    {"calibrate", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
+     "first measure this machine's primitives and print the implied limit"},
+    {"dir", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, NULL, "where --calibrate measures the disk"},
+};
+
+static int run_version(const struct dsmr_cli_values *values)
+{
+    printf(dsmr_cli_flag(values, "json") ? "{\"version\":\"%s\"}\n" : "dsmr %s\n", DSMR_VERSION);
+    return DSMR_EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+    const struct dsmr_cli_verb verbs[] = {
+        {"localnet", NULL, "run a whole network on this machine", 0, 0, dsmr_localnet_options,
+         dsmr_localnet_options_count, dsmr_localnet_run},
+        {"demo", NULL, "run a network that moves money for a while", 0, 0,
+         dsmr_localnet_demo_options, dsmr_localnet_demo_options_count, dsmr_localnet_run},
+        {"send", "ADDRESS AMOUNT", "send money", 2, 2, send_options, COUNT(send_options),
+         dsmr_cli_money_send},
+        {"balance", "ADDRESS", "show an account, by address or name of a key", 1, 1, NULL, 0,
+         dsmr_cli_money_balance},
+        {"tx", "ID", "show where a transaction is and what became of it", 1, 1, NULL, 0,
+         dsmr_cli_chain_tx},
+        {"block", "[HEIGHT|ID]", "show a block, by default the last accepted one", 0, 1,
+         block_options, COUNT(block_options), dsmr_cli_chain_block},
+        {"chunk", "ID", "show a chunk and its certificate", 1, 1, NULL, 0, dsmr_cli_chain_chunk},
+        {"validators", NULL, "show the validator set", 0, 0, NULL, 0, dsmr_cli_chain_validators},
+        {"status", NULL, "show how the node is", 0, 0, NULL, 0, dsmr_cli_chain_status},
+        {"evidence", NULL, "show provable faults", 0, 0, NULL, 0, dsmr_cli_chain_evidence},
+        {"keys new", "NAME", "make an account key", 1, 1, NULL, 0, dsmr_cli_keys_new},
+        {"keys list", NULL, "list account keys", 0, 0, NULL, 0, dsmr_cli_keys_list},
+        {"keys import", "NAME [FILE]",
+         "take a secret key of 64 hexadecimal digits from a file or standard input", 1, 2, NULL, 0,
+         dsmr_cli_keys_import},
+        {"keys export", "NAME", "print a secret key", 1, 1, NULL, 0, dsmr_cli_keys_export},
+        {"bench", NULL, "load running nodes and measure", 0, 0, bench_options, COUNT(bench_options),
+         dsmr_cli_bench_run},
+        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
+    };
+    const struct dsmr_cli_program program = {
+        .name = "dsmr",
+        .summary = "client of a DSMR network",
+        .description = "dsmr keeps account keys, sends transfers, shows transactions, chunks, "
+                       "blocks and validators of a node, loads running nodes, and starts a whole "
+                       "network on this machine.",
+        .verbs = verbs,
+        .verbs_count = COUNT(verbs),
+        .common = common_options,
+        .common_count = COUNT(common_options)};
+    return dsmr_cli_main(&program, argc, argv);
+}
