@@ -1,0 +1,328 @@
+/* Scenarios C of the adversaries' list: blocks. The test is the engine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "lib/cluster.h"
+#include "wire/codec.h"
+
+static const uint32_t quorum[3] = {0, 1, 2};
+
+/* Block 1 is accepted; then the sequencer stands still. */
+static struct cluster *start(void)
+{
+    struct cluster_config config = {.nodes = 4, .seed = 31};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 40000); /* idle for longer than a lifetime */
+    assert_int_equal(cluster->chain_height, 1);
+    cluster->is_engine_stopped = true;
+    return cluster;
+}
+
+static struct dsmr_cert cert_at(struct cluster *cluster, uint32_t producer, uint64_t slot)
+{
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, producer, slot, 0, 1);
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, quorum, 3);
+    dsmr_chunk_unref(chunk);
+    return cert;
+}
+
+static enum dsmr_err judge(struct cluster *cluster, const struct dsmr_block *parent,
+                           uint64_t time_ms, const struct dsmr_cert *certs, uint32_t count)
+{
+    struct dsmr_block *block = cluster_forge_block(cluster, parent, 0, time_ms, certs, count);
+    enum dsmr_err err = cluster_verify(cluster, 0, block, 0);
+    for (uint32_t i = 1; i < 4; i++) { /* at every node alike */
+        assert_int_equal(cluster_verify(cluster, i, block, 0), err);
+    }
+    dsmr_block_unref(block);
+    return err;
+}
+
+/* 28: the same chunk, or the same slot, twice in a block. */
+static void test_dup_cert_in_block(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_cert certs[3] = {cert_at(cluster, 3, slot), cert_at(cluster, 2, slot)};
+    assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 2), DSMR_OK);
+    certs[2] = certs[0];
+    assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 3), DSMR_ERR_CERT_TWICE);
+    certs[2] = cert_at(cluster, 3, slot); /* another chunk, the same (producer, slot) */
+    assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 3), DSMR_ERR_CERT_TWICE);
+    certs[2] = cert_at(cluster, 3, slot - 1);
+    assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 3), DSMR_OK);
+    cluster_free(cluster);
+}
+
+/* 29: in a processing ancestor, in a sibling, in an accepted ancestor, at the window's edge. */
+static void test_dup_cert_in_ancestor(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_cert a = cert_at(cluster, 3, slot);
+    struct dsmr_cert same_slot = cert_at(cluster, 3, slot);
+    struct dsmr_cert other = cert_at(cluster, 2, slot);
+    struct dsmr_block *first = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &a, 1);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(cluster_verify(cluster, i, first, 0), DSMR_OK);
+    }
+    /* A sibling may hold it; a child may not, neither the chunk nor the slot. */
+    assert_int_equal(judge(cluster, cluster->chain[1], first->time_ms + 1, &a, 1), DSMR_OK);
+    assert_int_equal(judge(cluster, first, first->time_ms + 1, &a, 1), DSMR_ERR_CERT_TWICE);
+    assert_int_equal(judge(cluster, first, first->time_ms + 1, &same_slot, 1), DSMR_ERR_CERT_TWICE);
+    assert_int_equal(judge(cluster, first, first->time_ms + 1, &other, 1), DSMR_OK);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(cluster_accept(cluster, i, first), DSMR_OK);
+    }
+    assert_int_equal(judge(cluster, first, first->time_ms + 1, &a, 1), DSMR_ERR_CERT_TWICE);
+    /* A grandchild of an accepted block, at the last moment at which the chunk is valid. */
+    cluster_run(cluster, a.ref.expiry_ms - cluster_wall_ms(cluster));
+    assert_int_equal(judge(cluster, first, a.ref.expiry_ms, &a, 1), DSMR_ERR_CERT_TWICE);
+    assert_int_equal(judge(cluster, first, a.ref.expiry_ms, &same_slot, 1), DSMR_ERR_CERT_TWICE);
+    assert_int_equal(judge(cluster, first, a.ref.expiry_ms, &other, 1), DSMR_OK);
+    assert_int_equal(judge(cluster, first, a.ref.expiry_ms + 1, &a, 1), DSMR_ERR_CERT_TIME);
+    dsmr_block_unref(first);
+    cluster_free(cluster);
+}
+
+/* 30: at the borders of a chunk's life. */
+static void test_expired_cert_in_block(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_cert cert = cert_at(cluster, 3, slot);
+    uint64_t start_ms = slot * cluster->params.slot_ms;
+    const struct dsmr_block *parent = cluster->chain[1];
+    assert_int_equal(judge(cluster, parent, start_ms - 1, &cert, 1), DSMR_ERR_CERT_TIME);
+    assert_int_equal(judge(cluster, parent, start_ms, &cert, 1), DSMR_OK);
+    assert_int_equal(judge(cluster, parent, start_ms + 1, &cert, 1), DSMR_OK);
+    cluster_run(cluster, cert.ref.expiry_ms - cluster_wall_ms(cluster));
+    assert_int_equal(judge(cluster, parent, cert.ref.expiry_ms - 1, &cert, 1), DSMR_OK);
+    assert_int_equal(judge(cluster, parent, cert.ref.expiry_ms, &cert, 1), DSMR_OK);
+    assert_int_equal(judge(cluster, parent, cert.ref.expiry_ms + 1, &cert, 1), DSMR_ERR_CERT_TIME);
+    cluster_free(cluster);
+}
+
+/* 31: a chunk expires while its block is being decided, and a sibling with a later time exists. */
+static void test_expiry_race_deciding(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, 3, slot, 0, 2);
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, quorum, 3);
+    struct dsmr_cert other = cert_at(cluster, 2, slot + 10);
+    for (uint32_t i = 0; i < 3; i++) {
+        cluster_send_chunk_request(cluster, 3, i, chunk, NULL);
+    }
+    cluster_run(cluster, cert.ref.expiry_ms - cluster_wall_ms(cluster));
+    struct dsmr_block *block = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &cert, 1);
+    assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
+    cluster_run(cluster, 900);
+    struct dsmr_block *sibling = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &other, 1);
+    assert_int_equal(cluster_verify(cluster, 0, sibling, 0), DSMR_OK);
+    cluster_run(cluster, 20000); /* the wall clock is far past the chunk's expiry */
+    assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
+    assert_int_equal(cluster_accept(cluster, 0, block), DSMR_OK);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 2); /* its bytes were kept */
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_FETCH_SENT], 0);
+    assert_int_equal(cluster_verify(cluster, 0, sibling, 0), DSMR_ERR_DECIDED);
+    dsmr_block_unref(block);
+    dsmr_block_unref(sibling);
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+/* 32: time at the limit, and past it: retryable, never invalid for good. */
+static void test_time_warp(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct dsmr_cert cert = cert_at(cluster, 3, cluster_slot(cluster));
+    uint64_t limit_ms = cluster_wall_ms(cluster) + cluster->params.clock_skew_ms;
+    struct dsmr_block *far =
+        cluster_forge_block(cluster, cluster->chain[1], 0, limit_ms + 20, &cert, 1);
+    assert_int_equal(cluster_verify(cluster, 0, far, 0), DSMR_ERR_NOT_YET);
+    assert_int_equal(cluster_verify(cluster, 0, far, 0), DSMR_ERR_NOT_YET);
+    cluster_run(cluster, 20);
+    assert_int_equal(cluster_verify(cluster, 0, far, 0), DSMR_OK);
+    /* On a tip that is ahead of its clock an honest builder waits for the tip's time. */
+    assert_int_equal(cluster_accept(cluster, 0, far), DSMR_OK);
+    struct dsmr_cert next = cert_at(cluster, 2, cluster_slot(cluster));
+    struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE, .u.certificate = next};
+    cluster_send(cluster, 2, 0, &msg);
+    cluster_run(cluster, 20);
+    struct dsmr_block *block = NULL;
+    assert_int_equal(cluster_build(cluster, 0, &far->id, 0, &block), DSMR_OK);
+    assert_true(block->time_ms > far->time_ms);
+    assert_true(cluster_wall_ms(cluster) >= block->time_ms);
+    dsmr_block_unref(block);
+    dsmr_block_unref(far);
+    cluster_free(cluster);
+}
+
+/* 33: idle for 31 s, an hour, three days: the next block is valid at once. 84: idle-for-a-day. */
+static void check_idle(uint64_t ms)
+{
+    struct cluster_config config = {.nodes = 4, .seed = 32};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 2000);
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, 1000);
+    uint64_t height = cluster->chain_height;
+    cluster_run(cluster, ms);
+    assert_int_equal(cluster->chain_height, height); /* nothing grew */
+    cluster_submit(cluster, 3, 1, 100);
+    cluster_run(cluster, 100);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(cluster_executed_txs(cluster, i), 2);
+        assert_int_equal(cluster->nodes[i].faults, 0);
+    }
+    assert_int_equal(cluster->chain_height, height + 1); /* and no empty block before it */
+    cluster_free(cluster);
+}
+
+static void test_idle_then_build(void **state)
+{
+    (void)state;
+    check_idle(31000);
+    check_idle(3600000);
+    check_idle(UINT64_C(3) * 86400000);
+}
+
+/* 35: empty blocks where no rule allows one, and blocks too close to each other. */
+static void test_empty_block_spam(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t lifetime_ms = cluster->params.chunk_lifetime_ms;
+    const struct dsmr_block *tip = cluster->chain[1];
+    assert_int_equal(judge(cluster, tip, tip->time_ms + lifetime_ms - 1, NULL, 0),
+                     DSMR_ERR_BLOCK_EMPTY);
+    assert_int_equal(judge(cluster, tip, tip->time_ms + lifetime_ms, NULL, 0), DSMR_OK);
+    struct dsmr_cert cert = cert_at(cluster, 3, tip->time_ms / cluster->params.slot_ms);
+    assert_int_equal(judge(cluster, tip, tip->time_ms, &cert, 1), DSMR_ERR_BLOCK_TIME);
+    assert_int_equal(judge(cluster, tip, tip->time_ms + 1, &cert, 1), DSMR_OK);
+    /* An honest builder that holds nothing makes no empty block, though verifiers would take it. */
+    assert_int_equal(cluster_build(cluster, 0, &tip->id, 0, NULL), DSMR_ERR_NOTHING_TO_BUILD);
+    cluster_free(cluster);
+}
+
+/* 36: the engine rejects a block: its certificates are free again, in their old order. */
+static void test_fork_and_reorg_of_processing(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_cert certs[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        certs[i] = cert_at(cluster, 3, slot - 2 + i);
+        struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE, .u.certificate = certs[i]};
+        cluster_send(cluster, 3, 0, &msg);
+        cluster_run(cluster, 20);
+    }
+    struct dsmr_block *lost = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &certs[0], 2);
+    assert_int_equal(cluster_verify(cluster, 0, lost, 0), DSMR_OK);
+    struct dsmr_event event = {.kind = DSMR_EV_PREFER, .u.engine.block_id = lost->id};
+    cluster_event(cluster, 0, &event);
+    cluster_run(cluster, 5);
+    struct dsmr_block *child = NULL;
+    assert_int_equal(cluster_build(cluster, 0, &lost->id, 0, &child), DSMR_OK);
+    assert_int_equal(child->certs_count, 1); /* not what the ancestor has */
+    struct dsmr_event child_gone = {.kind = DSMR_EV_REJECT, .u.engine.block_id = child->id};
+    cluster_event(cluster, 0, &child_gone);
+    struct dsmr_event gone = {.kind = DSMR_EV_REJECT, .u.engine.block_id = lost->id};
+    cluster_event(cluster, 0, &gone);
+    cluster_run(cluster, 5);
+    assert_true(cluster->nodes[0].is_ready);
+    struct dsmr_block *next = NULL;
+    assert_int_equal(cluster_build(cluster, 0, &cluster->chain[1]->id, 0, &next), DSMR_OK);
+    assert_int_equal(next->certs_count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(dsmr_id_equal(&next->certs[i].ref.chunk_id, &certs[i].ref.chunk_id));
+    }
+    assert_int_equal(cluster_accept(cluster, 0, lost), DSMR_ERR_UNKNOWN);
+    dsmr_block_unref(lost);
+    dsmr_block_unref(child);
+    dsmr_block_unref(next);
+    cluster_free(cluster);
+}
+
+/* 39: parents that nobody knows, and deep chains of processing blocks. */
+static void test_unknown_ancestry(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_cert cert = cert_at(cluster, 3, slot);
+    struct dsmr_block *blocks[300];
+    blocks[0] = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &cert, 1);
+    struct dsmr_cert next = cert_at(cluster, 2, slot);
+    struct dsmr_block *orphan = cluster_forge_block(cluster, blocks[0], 0, 0, &next, 1);
+    assert_int_equal(cluster_verify(cluster, 0, orphan, 0), DSMR_ERR_UNKNOWN_PARENT);
+    assert_int_equal(cluster_verify(cluster, 0, blocks[0], 0), DSMR_OK);
+    uint32_t count = 1;
+    enum dsmr_err err = DSMR_OK;
+    while (err == DSMR_OK && count < 300) {
+        cert = cert_at(cluster, 1, slot - count);
+        blocks[count] = cluster_forge_block(cluster, blocks[count - 1], 0, 0, &cert, 1);
+        err = cluster_verify(cluster, 0, blocks[count++], 0);
+    }
+    assert_int_equal(err, DSMR_ERR_BUSY);
+    assert_int_equal(count, DSMR_PROCESSING_BLOCKS_MAX + 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(cluster_accept(cluster, 0, blocks[i]), DSMR_OK);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        dsmr_block_unref(blocks[i]);
+    }
+    dsmr_block_unref(orphan);
+    cluster_free(cluster);
+}
+
+/* One block under several contexts: the wrong ones do not make it forgotten, and NOT_YET is never
+ * remembered. */
+static void test_contexts(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct dsmr_cert cert = cert_at(cluster, 3, cluster_slot(cluster));
+    struct dsmr_block *block = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &cert, 1);
+    assert_int_equal(cluster_verify(cluster, 0, block, DSMR_EPOCH_NONE), DSMR_ERR_NOT_YET);
+    assert_int_equal(cluster_verify(cluster, 0, block, 4), DSMR_ERR_EPOCH_NOT_ALLOWED);
+    assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
+    assert_int_equal(cluster_verify(cluster, 0, block, 4), DSMR_ERR_EPOCH_NOT_ALLOWED);
+    assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
+    assert_int_equal(cluster->nodes[0].cert_verifies, 1);
+    assert_int_equal(cluster_accept(cluster, 0, block), DSMR_OK);
+    assert_int_equal(cluster_accept(cluster, 0, block), DSMR_OK); /* idempotent */
+    dsmr_block_unref(block);
+    cluster_free(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dup_cert_in_block),
+        cmocka_unit_test(test_dup_cert_in_ancestor),
+        cmocka_unit_test(test_expired_cert_in_block),
+        cmocka_unit_test(test_expiry_race_deciding),
+        cmocka_unit_test(test_time_warp),
+        cmocka_unit_test(test_idle_then_build),
+        cmocka_unit_test(test_empty_block_spam),
+        cmocka_unit_test(test_fork_and_reorg_of_processing),
+        cmocka_unit_test(test_unknown_ancestry),
+        cmocka_unit_test(test_contexts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
