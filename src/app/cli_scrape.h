@@ -35,9 +35,8 @@ struct dsmr_cli_sample {
 
 /* Reads /metrics, and /v1/status if with_status. UNAVAILABLE if /metrics does not answer, MALFORMED
  * if an answer makes no sense; *out then has is_reachable or has_status false. */
-DSMR_MUST_USE enum dsmr_err dsmr_cli_scrape(struct dsmr_cli_sample *out,
-                                            const struct dsmr_cli_node *node, bool with_status,
-                                            uint32_t timeout_ms);
+enum dsmr_err dsmr_cli_scrape(struct dsmr_cli_sample *out, const struct dsmr_cli_node *node,
+                              bool with_status, uint32_t timeout_ms);
 /* Fills metrics from the text of /metrics; names it does not know are skipped. MALFORMED if
  * nothing in it is ours. Pure. */
 DSMR_MUST_USE enum dsmr_err dsmr_cli_scrape_parse(struct dsmr_cli_sample *out, const char *text);

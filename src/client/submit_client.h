@@ -48,10 +48,10 @@ void dsmr_submit_client_trim(struct dsmr_submit_client *client, uint32_t len, ui
 /* Ends the current frame. */
 void dsmr_submit_client_commit(struct dsmr_submit_client *client);
 /* Sends what the socket takes now. OK also if something is left (unsent). CLOSED. */
-DSMR_MUST_USE enum dsmr_err dsmr_submit_client_flush(struct dsmr_submit_client *client);
+enum dsmr_err dsmr_submit_client_flush(struct dsmr_submit_client *client);
 size_t dsmr_submit_client_unsent(const struct dsmr_submit_client *client);
 /* Reads what is there and calls notice. OK; CLOSED at the end of the stream, MALFORMED, or what the
  * node said before it closed; then the client is disconnected. */
-DSMR_MUST_USE enum dsmr_err dsmr_submit_client_poll(struct dsmr_submit_client *client);
+enum dsmr_err dsmr_submit_client_poll(struct dsmr_submit_client *client);
 
 #endif
