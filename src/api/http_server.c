@@ -244,7 +244,7 @@ static long long announced(struct call *call, struct lws *wsi)
     if (len <= 0 || len > 15 || strspn(text, "0123456789") != (size_t)len) {
         return -1;
     }
-    return atoll(text);
+    return strtoll(text, NULL, 10);
 }
 
 static int on_headers(struct dsmr_http_server *server, struct session *session, struct lws *wsi,

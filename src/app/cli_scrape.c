@@ -109,11 +109,13 @@ void dsmr_cli_scrape_process(struct dsmr_cli_sample *out, int pid)
         size_t len = fread(line, 1, sizeof(line) - 1, file);
         line[len] = '\0';
         const char *rest = strrchr(line, ')');
-        uint64_t user = 0;
-        uint64_t system = 0;
-        if (rest != NULL &&
-            sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-                   &user, &system) == 2) {
+        for (int skipped = 0; rest != NULL && skipped < 12; skipped++) {
+            rest = strchr(rest + 1, ' ');
+        }
+        if (rest != NULL) {
+            char *end = NULL;
+            uint64_t user = strtoull(rest, &end, 10);
+            uint64_t system = strtoull(end, NULL, 10);
             out->cpu_us = (user + system) * (1000000u / (uint64_t)sysconf(_SC_CLK_TCK));
         }
         (void)fclose(file);
@@ -121,9 +123,8 @@ void dsmr_cli_scrape_process(struct dsmr_cli_sample *out, int pid)
     (void)snprintf(path, sizeof(path), "/proc/%d/status", pid);
     file = fopen(path, "r");
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        uint64_t kib = 0;
-        if (sscanf(line, "RssAnon: %" SCNu64 " kB", &kib) == 1) {
-            out->rss_anon_bytes = kib * 1024;
+        if (strncmp(line, "RssAnon:", 8) == 0) {
+            out->rss_anon_bytes = strtoull(line + 8, NULL, 10) * 1024u;
         }
     }
     if (file != NULL) {

@@ -131,11 +131,13 @@ static const char *header(const struct exchange *exchange, const char *name)
 
 static enum dsmr_err parse_head(struct exchange *exchange)
 {
-    unsigned minor = 0;
-    if (sscanf(exchange->head, "HTTP/1.%1u %3d", &minor, &exchange->status) != 2 ||
-        exchange->status < 100) {
+    /* "HTTP/1.x NNN": the digits stand at fixed places. */
+    const char *head = exchange->head;
+    if (strncmp(head, "HTTP/1.", 7) != 0 || strspn(head + 7, "01") < 1 || head[8] != ' ' ||
+        strspn(head + 9, "0123456789") != 3 || head[9] == '0') {
         return DSMR_ERR_MALFORMED;
     }
+    exchange->status = (int)strtol(head + 9, NULL, 10);
     const char *length = header(exchange, "content-length");
     const char *connection = header(exchange, "connection");
     if (length == NULL || !isdigit((unsigned char)*length)) {

@@ -39,7 +39,7 @@ struct dsmr_driver_accept {
 struct dsmr_driver_published {
     _Atomic uint64_t sequence; /* odd while it is written */
     _Atomic uint64_t words[DSMR_DRIVER_STATUS_WORDS];
-    struct dsmr_query_status last; /* the writer's copy: publishes only what changed */
+    uint64_t last[DSMR_DRIVER_STATUS_WORDS]; /* the writer's copy: publishes only what changed */
 };
 
 struct dsmr_driver {

@@ -51,11 +51,11 @@ void dsmr_published_update(struct dsmr_driver *driver)
     gather(driver, &status);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
-    if (memcmp(&status, &driver->published.last, sizeof status) == 0)
-        return;
-    driver->published.last = status;
     memset(copy, 0, sizeof copy);
     memcpy(copy, &status, sizeof status);
+    if (memcmp(copy, driver->published.last, sizeof copy) == 0)
+        return;
+    memcpy(driver->published.last, copy, sizeof copy);
     uint64_t sequence = atomic_load_explicit(&driver->published.sequence, memory_order_relaxed);
     atomic_store_explicit(&driver->published.sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
