@@ -29,13 +29,12 @@ static void end_fetch(struct dsmr_node *node, struct dsmr_fetch *fetch)
     node->fetches_count--;
 }
 
-/* The body that the accepted chain still needs for execution; NULL: none. */
-static struct dsmr_exec_body *find_body(const struct dsmr_node *node,
+/* The body of the chunk in the block at height, if execution still needs it; NULL: not. */
+static struct dsmr_exec_body *find_body(const struct dsmr_node *node, uint64_t height,
                                         const struct dsmr_id *chunk_id,
                                         struct dsmr_exec_block **block)
 {
-    uint64_t height = dsmr_accepted_index_find(node->index, chunk_id);
-    *block = height == UINT64_MAX ? NULL : dsmr_exec_queue_find(&node->queue, height);
+    *block = dsmr_exec_queue_find(&node->queue, height);
     if (*block == NULL || (*block)->state != DSMR_EXEC_FETCHING) {
         return NULL;
     }
@@ -217,10 +216,13 @@ void dsmr_chunk_fetch_on_held(struct dsmr_node *node, struct dsmr_chunk *chunk)
 {
     struct dsmr_exec_block *block;
     struct dsmr_fetch *fetch = find_fetch(node, &chunk->ref.chunk_id);
+    /* The index forgets a chunk at its expiry; a fetch may take longer and remembers the height. */
+    uint64_t height =
+        fetch != NULL ? fetch->height : dsmr_accepted_index_find(node->index, &chunk->ref.chunk_id);
     if (fetch != NULL) {
         end_fetch(node, fetch);
     }
-    struct dsmr_exec_body *body = find_body(node, &chunk->ref.chunk_id, &block);
+    struct dsmr_exec_body *body = find_body(node, height, &chunk->ref.chunk_id, &block);
     if (body != NULL && body->state != DSMR_BODY_HELD) {
         set_body(block, body, DSMR_BODY_HELD, chunk);
     }
@@ -419,8 +421,10 @@ void dsmr_chunk_fetch_on_verified(struct dsmr_node *node, const struct dsmr_requ
     struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_STORE_CHUNK);
     fx->request_id = id;
     fx->u.store_chunk.chunk = dsmr_chunk_ref(chunk);
-    dsmr_chunk_fetch_included(node, &fetch->ref.chunk_id, &fx->u.store_chunk.included_height,
-                              &fx->u.store_chunk.included_time_ms);
+    const struct dsmr_exec_block *item = dsmr_exec_queue_find(&node->queue, fetch->height);
+    DSMR_ASSERT(item != NULL); /* it waits for this body */
+    fx->u.store_chunk.included_height = fetch->height;
+    fx->u.store_chunk.included_time_ms = item->block->time_ms;
 }
 
 void dsmr_chunk_fetch_on_stored(struct dsmr_node *node, const struct dsmr_request *request,

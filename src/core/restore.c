@@ -196,6 +196,9 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     if (node->executed_time_ms > 0) {
         dsmr_executed_ids_advance(node->executed_ids, node->executed_time_ms);
     }
+    if (node->retention != NULL) {
+        dsmr_retention_sort(node->retention);
+    }
     dsmr_node_common_gauge(node, DSMR_METRIC_EXECUTED_HEIGHT, node->executed_height);
     resume_own(node);
     dsmr_chunk_fetch_run(node);

@@ -77,6 +77,24 @@ enum dsmr_err dsmr_retention_add(struct dsmr_retention *retention,
     return DSMR_OK;
 }
 
+static int by_block_time(const void *a, const void *b)
+{
+    const struct dsmr_retention_entry *x = a;
+    const struct dsmr_retention_entry *y = b;
+    if (x->block_time_ms != y->block_time_ms) {
+        return x->block_time_ms < y->block_time_ms ? -1 : 1;
+    }
+    return 0;
+}
+
+void dsmr_retention_sort(struct dsmr_retention *retention)
+{
+    DSMR_ASSERT(retention->first == 0);
+    if (retention->count > 1) {
+        qsort(retention->entries, retention->count, sizeof(retention->entries[0]), by_block_time);
+    }
+}
+
 static bool has_passed(uint64_t from_ms, uint64_t span_ms, uint64_t now_ms)
 {
     return now_ms >= from_ms && now_ms - from_ms >= span_ms;

@@ -224,9 +224,12 @@ static void on_serve(struct cluster *cluster, uint32_t number, const struct dsmr
         msg.u.chunk.chunk = chunk->bytes;
         msg.u.chunk.chunk_len = chunk->ref.chunk_bytes;
     }
+    struct dsmr_buf *bytes = dsmr_msg_encode(&msg, true);
+    DSMR_ASSERT(bytes != NULL);
     if (to != UINT32_MAX) {
-        cluster_send(cluster, number, to, &msg);
+        post(cluster, number, to, bytes);
     }
+    dsmr_buf_unref(bytes);
     dsmr_chunk_unref(chunk);
 }
 

@@ -1,0 +1,328 @@
+/* Scenarios E and I of the adversaries' list: crashes, garbage, going back. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "lib/cluster.h"
+#include "wire/codec.h"
+
+static void load(struct cluster *cluster, uint32_t rounds)
+{
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t i = 0; i < cluster->config.nodes; i++) {
+            if (cluster->nodes[i].node != NULL) {
+                cluster_submit(cluster, i, 1, 120);
+            }
+        }
+        cluster_run(cluster, 100);
+    }
+}
+
+/* 50: killed after each single effect of a busy second, then started again. What was journalled is
+ * never signed otherwise (the disk asserts), nothing runs twice (the application asserts), roots
+ * are equal (both), and the network goes on. */
+static void test_crash_at_every_effect(void **state)
+{
+    (void)state;
+    for (uint64_t at = 1; at <= 200; at += 5) {
+        struct cluster_config config = {.nodes = 4, .seed = 51};
+        struct cluster *cluster = cluster_new(&config);
+        cluster->nodes[1].crash_after_effects = at;
+        load(cluster, 10);
+        if (cluster->nodes[1].node == NULL) {
+            cluster_start(cluster, 1);
+        }
+        cluster->nodes[1].crash_after_effects = 0;
+        cluster_run(cluster, 3000);
+        load(cluster, 2);
+        cluster_run(cluster, 5000);
+        assert_true(cluster_is_level(cluster));
+        assert_true(cluster->nodes[1].disk.executed_height == cluster->chain_height);
+        /* What the others were given is executed; node 1 may have lost its mempool. */
+        assert_true(cluster_executed_txs(cluster, 1) >= 3 * 12);
+        cluster_free(cluster);
+    }
+}
+
+/* All are killed at once and start again: the same roots, nothing twice, and on. */
+static void test_restart_of_all(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 52};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    for (uint32_t round = 0; round < 5; round++) {
+        load(cluster, 5);
+        cluster_run(cluster, round * 3u);
+        for (uint32_t i = 0; i < 4; i++) {
+            cluster_crash(cluster, i);
+        }
+        for (uint32_t i = 0; i < 4; i++) {
+            cluster_start(cluster, i);
+        }
+        cluster_run(cluster, 3000);
+        assert_true(cluster_is_level(cluster));
+    }
+    /* An own chunk that was on disk but not certified is sent again: same bytes, same slot. */
+    cluster->is_engine_stopped = true;
+    for (uint32_t i = 1; i < 4; i++) {
+        cluster->nodes[i].is_store_slow = true;
+    }
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, 50);
+    uint32_t chunks = cluster->nodes[0].disk.chunks_count;
+    uint64_t executed = cluster_executed_txs(cluster, 2);
+    cluster_crash(cluster, 0);
+    for (uint32_t i = 1; i < 4; i++) {
+        cluster->nodes[i].is_store_slow = false;
+    }
+    cluster_start(cluster, 0);
+    cluster->is_engine_stopped = false;
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster->nodes[0].disk.chunks_count, chunks);
+    assert_int_equal(cluster_executed_txs(cluster, 2), executed + 1);
+    cluster_free(cluster);
+}
+
+static void tune_retention(struct dsmr_node_config *config, uint32_t number)
+{
+    /* Nodes collect at different moments: 31 s, 40 s, 60 s, never. */
+    static const uint64_t retention_ms[4] = {31000, 40000, 60000, UINT64_MAX};
+    config->params.retention_ms = retention_ms[number % 4];
+}
+
+/* 48 and 49: included chunks leave at different times on different nodes; an accepted chunk is
+ * never deleted before it is executed; a restart finds the same roots. */
+static void test_gc_divergence(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 53, .tune = tune_retention};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    for (uint32_t round = 0; round < 30; round++) {
+        load(cluster, 5);
+        cluster_run(cluster, 5000);
+        if (round % 5 == 4) {
+            cluster_crash(cluster, round % 4);
+            cluster_start(cluster, round % 4);
+            cluster_run(cluster, 1000);
+        }
+    }
+    cluster_run(cluster, 5000);
+    assert_true(cluster_is_level(cluster));
+    assert_true(cluster->nodes[0].disk.chunks_count < cluster->nodes[2].disk.chunks_count);
+    assert_true(cluster->nodes[2].disk.chunks_count < cluster->nodes[3].disk.chunks_count);
+    assert_true(cluster->nodes[0].disk.journals_count < 4 * 80 * 2);
+    cluster_free(cluster);
+}
+
+static void test_gc_vs_accept_race(void **state)
+{
+    (void)state;
+    const uint32_t quorum[3] = {0, 1, 2};
+    struct cluster_config config = {.nodes = 4, .seed = 54};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    cluster->is_engine_stopped = true;
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *kept = cluster_forge_chunk(cluster, 3, slot, 0, 2);
+    struct dsmr_chunk *lost = cluster_forge_chunk(cluster, 2, slot, 0, 2);
+    struct dsmr_chunk *late = cluster_forge_chunk(cluster, 1, slot + 280, 0, 1);
+    cluster_send_chunk_request(cluster, 3, 0, kept, NULL);
+    cluster_send_chunk_request(cluster, 2, 0, lost, NULL);
+    cluster_run(cluster, 29000);
+    cluster->nodes[0].is_exec_held = true; /* execution lags behind both blocks */
+    struct dsmr_cert first_cert = cluster_forge_cert(cluster, &kept->ref, quorum, 3);
+    struct dsmr_block *first =
+        cluster_forge_block(cluster, cluster->chain[1], 0, 0, &first_cert, 1);
+    assert_int_equal(cluster_verify(cluster, 0, first, 0), DSMR_OK);
+    assert_int_equal(cluster_accept(cluster, 0, first), DSMR_OK);
+    cluster_run(cluster, 5000);
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &late->ref, quorum, 3);
+    struct dsmr_block *second = cluster_forge_block(cluster, first, 0, 0, &cert, 1);
+    assert_true(second->time_ms > kept->ref.expiry_ms);
+    assert_int_equal(cluster_verify(cluster, 0, second, 0), DSMR_OK);
+    assert_int_equal(cluster_accept(cluster, 0, second), DSMR_OK); /* GC runs at this instant */
+    cluster_run(cluster, 5000);
+    assert_null(cluster_disk_find(&cluster->nodes[0].disk, &lost->ref.chunk_id));
+    struct cluster_stored *stored = cluster_disk_find(&cluster->nodes[0].disk, &kept->ref.chunk_id);
+    assert_non_null(stored);
+    assert_int_equal(stored->included_height, 2);
+    cluster->nodes[0].is_exec_held = false;
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 2);
+    dsmr_chunk_unref(kept);
+    dsmr_chunk_unref(lost);
+    dsmr_chunk_unref(late);
+    dsmr_block_unref(first);
+    dsmr_block_unref(second);
+    cluster_free(cluster);
+}
+
+/* 80: the engine restarts node 0 several blocks back. */
+static void test_rewind_then_verify(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 55};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    load(cluster, 12);
+    cluster_run(cluster, 1000);
+    struct cluster_node *node = &cluster->nodes[0];
+    uint64_t height = node->disk.accepted_height;
+    uint64_t executed = cluster_executed_txs(cluster, 0);
+    assert_true(height > 6);
+    cluster_crash(cluster, 0);
+    node->disk.accepted_height = height - 4; /* the engine's pointer; executed stays */
+    cluster_start(cluster, 0);
+    cluster_run(cluster, 2000); /* the same blocks are verified and accepted again */
+    assert_false(node->is_halted);
+    assert_int_equal(node->disk.accepted_height, cluster->chain_height);
+    assert_int_equal(cluster_executed_txs(cluster, 0), executed);
+    load(cluster, 3);
+    cluster_run(cluster, 2000);
+    assert_true(cluster_is_level(cluster));
+    assert_int_equal(cluster_executed_txs(cluster, 0), executed + 12);
+    /* Another block at an executed height: there is no way on. */
+    cluster_crash(cluster, 0);
+    height = node->disk.accepted_height;
+    node->disk.accepted_height = height - 2;
+    cluster->is_engine_stopped = true;
+    cluster_start(cluster, 0);
+    cluster_run(cluster, 100);
+    uint32_t quorum[3] = {0, 1, 2};
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, 3, cluster_slot(cluster) + 1, 0, 1);
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, quorum, 3);
+    cluster_run(cluster, 100);
+    struct dsmr_block *other =
+        cluster_forge_block(cluster, cluster->chain[height - 2], 0, 0, &cert, 1);
+    assert_int_equal(cluster_verify(cluster, 0, other, 0), DSMR_OK);
+    assert_int_equal(cluster_accept(cluster, 0, other), DSMR_ERR_HALTED);
+    assert_true(node->is_halted);
+    assert_non_null(node->halt_reason);
+    dsmr_block_unref(other);
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+/* 83: a clock a day ahead for a minute; afterwards the node produces at once, and its transactions
+ * are not locked. */
+static void test_clock_jump_forward(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 56};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    struct dsmr_buf *tx = cluster_tx(cluster, 100, cluster_wall_ms(cluster) + 86400000 + 30000);
+    struct dsmr_buf *both = cluster_tx(cluster, 100, cluster_wall_ms(cluster) + 50000);
+    cluster->nodes[2].skew_ms = 86400000;
+    cluster_submit_bytes(cluster, 2, tx);
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster->nodes[2].traces[DSMR_TRACE_CHUNK_BUILT], 1);
+    assert_true(cluster_metric_errors(cluster, 0, DSMR_ERR_SLOT_AHEAD) > 0);
+    assert_int_equal(cluster->nodes[0].faults, 0);
+    cluster->nodes[2].skew_ms = 0;
+    cluster_submit_bytes(cluster, 2, both);
+    cluster_run(cluster, 400);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 1); /* it produces again */
+    cluster_run(cluster, 20000);
+    assert_int_equal(cluster->nodes[2].returned, 1); /* the first one's are back in the mempool */
+    struct dsmr_node_status status;
+    dsmr_node_status(cluster->nodes[2].node, &status);
+    assert_int_equal(status.mempool_txs, 1);
+    assert_int_equal(status.own_uncertified, 0);
+    dsmr_buf_unref(tx);
+    dsmr_buf_unref(both);
+    cluster_free(cluster);
+}
+
+/* 88: the old key, an empty disk: nothing is signed until past promises have expired. */
+static void test_wiped_validator(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 57};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    load(cluster, 3);
+    cluster_run(cluster, 2000);
+    cluster->is_engine_stopped = true;
+    uint64_t slot = cluster_slot(cluster) + 9; /* as far ahead as a signer goes */
+    struct dsmr_chunk *a = cluster_forge_chunk(cluster, 3, slot, 0, 1);
+    struct dsmr_chunk *b = cluster_forge_chunk(cluster, 3, slot, 0, 1);
+    cluster_send_chunk_request(cluster, 3, 0, a, NULL);
+    cluster_run(cluster, 100);
+    uint32_t signs = cluster->nodes[0].signs;
+    cluster_crash(cluster, 0);
+    cluster_wipe(cluster, 0);
+    cluster_start(cluster, 0);
+    cluster->is_engine_stopped = false;
+    cluster_wake_engine(cluster, 0);
+    cluster_run(cluster, 500); /* it catches up */
+    assert_int_equal(cluster->nodes[0].disk.accepted_height, cluster->chain_height);
+    assert_true(cluster->nodes[0].disk.floor_ms >= cluster_wall_ms(cluster) + 30000); /* durable */
+    cluster_send_chunk_request(cluster, 3, 0, b, NULL);
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster->nodes[0].signs, signs); /* no second share for the slot */
+    assert_true(cluster_metric_errors(cluster, 0, DSMR_ERR_EXPIRED) > 0);
+    cluster_run(cluster, 2000); /* slots that it cannot have signed before are fine */
+    cluster_submit(cluster, 1, 1, 100);
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, 500);
+    assert_true(cluster->nodes[0].signs > signs);
+    assert_true(cluster_is_level(cluster));
+    dsmr_chunk_unref(a);
+    dsmr_chunk_unref(b);
+    cluster_free(cluster);
+}
+
+/* 77 on a small scale: consensus stands still while all produce; memory and disk are bounded, and
+ * then it goes on. */
+static void test_consensus_stands_still(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 58};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    cluster->is_engine_stopped = true;
+    for (uint32_t round = 0; round < 600; round++) {
+        for (uint32_t i = 0; i < 4; i++) {
+            cluster_submit(cluster, i, 10, 5000);
+        }
+        cluster_run(cluster, 100);
+    }
+    for (uint32_t i = 0; i < 4; i++) {
+        struct dsmr_node_status status;
+        dsmr_node_status(cluster->nodes[i].node, &status);
+        assert_true(status.pending_bytes <= 4 * cluster->params.pending_bytes_max);
+        assert_true(status.mempool_bytes <= 4u << 20);
+        assert_true(cluster->nodes[i].submitted_refused > 0);
+        assert_int_equal(cluster->nodes[i].last_submit, DSMR_ERR_MEMPOOL_FULL);
+        assert_int_equal(cluster->nodes[i].faults, 0);
+    }
+    cluster->is_engine_stopped = false;
+    cluster_wake_engine(cluster, 0);
+    cluster_run(cluster, 30000);
+    assert_true(cluster_is_level(cluster));
+    uint64_t executed = cluster_executed_txs(cluster, 0);
+    cluster_run(cluster, 60000);
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, 1000);
+    assert_true(cluster_executed_txs(cluster, 0) > executed);
+    cluster_free(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_crash_at_every_effect), cmocka_unit_test(test_restart_of_all),
+        cmocka_unit_test(test_gc_divergence),         cmocka_unit_test(test_gc_vs_accept_race),
+        cmocka_unit_test(test_rewind_then_verify),    cmocka_unit_test(test_clock_jump_forward),
+        cmocka_unit_test(test_wiped_validator),       cmocka_unit_test(test_consensus_stands_still),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
