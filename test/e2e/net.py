@@ -86,7 +86,7 @@ class Node:
         except OSError:
             return {}
         values = {}
-        for line in text.splitlines():
+        for line in str(text).splitlines():
             if line and not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 values[name] = float(value)
@@ -105,7 +105,22 @@ class Node:
 
     def root_at(self, height):
         code, block = self.http("/v1/block/%d" % height)
-        return block.get("state_root") if code == 200 else None
+        executed = block.get("executed") if code == 200 else None
+        return executed["state_root"] if executed else None
+
+    def errors(self, name):
+        """How often the node has counted the error of include/dsmr/err.h."""
+        return self.metric('errors_total{name="%s"}' % name)
+
+    def executed_ids(self, height):
+        """Ids of the transactions that a block has executed, in order."""
+        ids, cursor = [], "0"
+        while cursor is not None:
+            code, page = self.http("/v1/block/%d/txs?limit=1000&cursor=%s" % (height, cursor))
+            check(code == 200, "transactions of block %d: %s" % (height, page))
+            ids += [tx["tx"] for tx in page["txs"]]
+            cursor = page["next_cursor"]
+        return ids
 
     def kill(self, number=signal.SIGKILL):
         os.kill(self.pid, number)
@@ -148,11 +163,25 @@ class Node:
         return total / 1e6
 
 
+def processes_of(directory):
+    """Ids of the running programs that were told of a path below directory."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and is_running(int(name)):
+            try:
+                with open("/proc/%s/cmdline" % name, "rb") as line:
+                    if directory.encode() in line.read():
+                        found.append(int(name))
+            except OSError:
+                pass
+    return found
+
+
 def is_running(pid):
     try:
         with open("/proc/%d/stat" % pid) as stat:
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -205,13 +234,18 @@ class Net:
                 self.localnet.kill()
                 self.localnet.wait()
         self.localnet.stdout.close()
+        left = processes_of(self.directory)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
+        check(not left, "processes are left over: %s" % left)
 
     def bench(self, *options, nodes=None):
         """Starts a load against the nodes; finish() gives its summary."""
         urls = ",".join("127.0.0.1:%d:%d" % (n.http_port, n.submit_port)
                         for n in (nodes or self.nodes))
-        process = subprocess.Popen([DSMR, "bench", "--nodes", urls, "--json"] + list(options),
+        process = subprocess.Popen([DSMR, "bench", "--nodes", urls, "--keys", self.accounts(),
+                                    "--json"] + list(options),
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.processes.append(process)
         return process
@@ -250,9 +284,10 @@ def main(*tests):
     """Runs the tests, prints a line each, exits with 1 if one failed."""
     failed = 0
     for test in tests:
+        begin = time.monotonic()
         try:
             test()
-            print("ok   " + test.__name__, flush=True)
+            print("ok   %s (%.1f s)" % (test.__name__, time.monotonic() - begin), flush=True)
         except Exception as error:  # noqa: BLE001 - a test must not take the others down
             failed += 1
             print("FAIL %s: %s: %s" % (test.__name__, type(error).__name__, error), flush=True)

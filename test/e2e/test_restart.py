@@ -5,7 +5,7 @@ from net import Net, check, finish, main, until
 
 def kill_one_under_load():
     with Net(4) as net:
-        load = net.bench("--load", "transfers", "--accounts", net.accounts(), "--rate", "400",
+        load = net.bench("--load", "transfers", "--rate", "400",
                          "--duration", "20", nodes=net.nodes[:3])
         victim = net.nodes[3]
         until("blocks", lambda: victim.height() > 5)
@@ -25,7 +25,7 @@ def kill_one_under_load():
 
 def kill_all_and_restart():
     with Net(4) as net:
-        load = net.bench("--load", "transfers", "--accounts", net.accounts(), "--rate", "400",
+        load = net.bench("--load", "transfers", "--rate", "400",
                          "--duration", "60")
         until("work", lambda: net.nodes[0].metric("txs_executed_total") > 1000)
         executed = [node.executed() for node in net.nodes]
@@ -45,8 +45,7 @@ def kill_all_and_restart():
             for node in net.nodes:
                 check(node.root_at(height) == root, "another root at height %d" % height)
         before = net.nodes[0].height()
-        code, summary, err = finish(net.bench("--load", "transfers", "--accounts", net.accounts(),
-                                              "--rate", "200", "--duration", "3"))
+        code, summary, err = finish(net.bench("--load", "transfers", "--rate", "200", "--duration", "3"))
         check(code == 0, "the network does not work after the restart: %s" % err)
         check(net.nodes[0].height() > before, "no new block")
         height, _ = net.await_equal_roots()
