@@ -114,7 +114,7 @@ static void check_disk(struct dsmr_driver *driver)
 
 void dsmr_driver_pump(struct dsmr_driver *driver)
 {
-    if (driver->is_started)
+    if (driver->is_started && driver->halt == DSMR_OK) /* at the end the store is closed already */
         check_disk(driver);
     while (driver->queue_count > 0) {
         struct dsmr_driver_item item = driver->queue[driver->queue_first];
