@@ -150,7 +150,7 @@ static enum dsmr_err parse_head(struct exchange *exchange)
     }
     exchange->body_len = (size_t)value;
     exchange->is_kept =
-        minor == 1 && (connection == NULL || strncasecmp(connection, "close", 5) != 0);
+        head[7] == '1' && (connection == NULL || strncasecmp(connection, "close", 5) != 0);
     return DSMR_OK;
 }
 
