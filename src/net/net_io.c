@@ -1,7 +1,10 @@
 #define _GNU_SOURCE
 #include "net/net_io.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "base/assert.h"
 #include "net/net_conn.h"
@@ -216,8 +219,15 @@ static struct dsmr_outbox_message *take_from_outbox(void *ctx)
     return message;
 }
 
+/* While corked, the kernel makes full segments of several records instead of one for each. */
+static void set_cork(const struct dsmr_net_conn *conn, int is_corked)
+{
+    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_CORK, &is_corked, sizeof(is_corked));
+}
+
 void dsmr_net_io_write(struct dsmr_net_conn *conn)
 {
+    bool is_corked = false;
     size_t turn = WRITE_TURN_BYTES;
     conn->is_write_blocked = false;
     while (conn->state != DSMR_NET_CONN_CLOSED) {
@@ -229,6 +239,10 @@ void dsmr_net_io_write(struct dsmr_net_conn *conn)
         conn->is_write_blocked = turn == 0; /* poll calls again at once, after the others */
         if (turn == 0)
             break;
+        if (len == DSMR_FRAME_RUN_BYTES_MAX && !is_corked) {
+            is_corked = true;
+            set_cork(conn, 1);
+        }
         enum dsmr_tls_session_result result = dsmr_tls_session_write(conn->ssl, bytes, len, &n);
         if (result == DSMR_TLS_DONE) {
             dsmr_frame_writer_done(&conn->writer, n);
@@ -242,8 +256,11 @@ void dsmr_net_io_write(struct dsmr_net_conn *conn)
             dsmr_net_conn_close(conn, DSMR_OK);
         }
     }
-    if (conn->state != DSMR_NET_CONN_CLOSED)
-        dsmr_net_conn_watch(conn);
+    if (conn->state == DSMR_NET_CONN_CLOSED)
+        return;
+    if (is_corked)
+        set_cork(conn, 0);
+    dsmr_net_conn_watch(conn);
 }
 
 void dsmr_net_io_send_now(struct dsmr_net_conn *conn, const void *message, size_t len)
