@@ -24,7 +24,8 @@ void dsmr_retention_free(struct dsmr_retention *retention); /* NULL is fine */
 /* Entries come roughly in block order; FULL or NO_MEMORY: not remembered. */
 DSMR_MUST_USE enum dsmr_err dsmr_retention_add(struct dsmr_retention *retention,
                                                const struct dsmr_retention_entry *entry);
-/* Recovery brings entries in any order: puts them in block order. Before the first take (asserted). */
+/* Recovery brings entries in any order: puts them in block order. Before the first take (asserted).
+ */
 void dsmr_retention_sort(struct dsmr_retention *retention);
 /* Takes out up to max chunks that may go, oldest first, and stops at the first that may not:
  * chain_time_ms > block time + retention and wall_ms >= accepted + retention. */
