@@ -144,8 +144,8 @@ void dsmr_bft_free(struct dsmr_bft *bft)
     if (bft->candidates != NULL) {
         dsmr_candidate_clear(bft);
     }
-    for (uint32_t i = 0; bft->ops != NULL && i < DSMR_BFT_OPS_MAX; i++) {
-        dsmr_bft_op_end(&bft->ops[i]);
+    while (bft->ops_end > 0) {
+        dsmr_bft_op_end(bft, &bft->ops[bft->ops_end - 1]);
     }
     dsmr_catch_up_clear(bft);
     dsmr_bft_journal_clear(bft);
@@ -345,7 +345,7 @@ void dsmr_bft_check(const struct dsmr_bft *bft)
         check_round(bft, &bft->rounds[i]);
     }
     uint32_t verifying = 0;
-    for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
+    for (uint32_t i = 0; i < bft->candidates_end; i++) {
         const struct dsmr_bft_candidate *candidate = &bft->candidates[i];
         if (candidate->block == NULL) {
             continue;
@@ -358,7 +358,7 @@ void dsmr_bft_check(const struct dsmr_bft *bft)
     }
     DSMR_ASSERT(verifying <= bft->verifies && bft->verifies <= DSMR_BFT_VERIFIES_MAX);
     uint32_t checks = 0;
-    for (uint32_t i = 0; i < DSMR_BFT_OPS_MAX; i++) {
+    for (uint32_t i = 0; i < bft->ops_end; i++) {
         checks += bft->ops[i].kind == DSMR_BFT_OP_CHECK ? 1 : 0;
     }
     DSMR_ASSERT(checks == bft->checks && checks <= DSMR_BFT_CHECKS_MAX);

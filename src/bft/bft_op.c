@@ -10,6 +10,7 @@ struct dsmr_bft_op *dsmr_bft_op_add(struct dsmr_bft *bft, enum dsmr_bft_op_kind 
                 .kind = (uint8_t)kind,
                 .peer = DSMR_BFT_NO_PEER,
             };
+            bft->ops_end = i + 1 > bft->ops_end ? i + 1 : bft->ops_end;
             return &bft->ops[i];
         }
     }
@@ -19,7 +20,7 @@ struct dsmr_bft_op *dsmr_bft_op_add(struct dsmr_bft *bft, enum dsmr_bft_op_kind 
 struct dsmr_bft_op *dsmr_bft_op_find(struct dsmr_bft *bft, enum dsmr_bft_op_kind kind,
                                      uint64_t request_id)
 {
-    for (uint32_t i = 0; i < DSMR_BFT_OPS_MAX; i++) {
+    for (uint32_t i = 0; i < bft->ops_end; i++) {
         if (bft->ops[i].request_id == request_id && bft->ops[i].kind == (uint8_t)kind) {
             return &bft->ops[i];
         }
@@ -27,10 +28,13 @@ struct dsmr_bft_op *dsmr_bft_op_find(struct dsmr_bft *bft, enum dsmr_bft_op_kind
     return NULL;
 }
 
-void dsmr_bft_op_end(struct dsmr_bft_op *op)
+void dsmr_bft_op_end(struct dsmr_bft *bft, struct dsmr_bft_op *op)
 {
     if (op->kind != DSMR_BFT_OP_FREE) {
         dsmr_block_unref(op->block);
         *op = (struct dsmr_bft_op){.kind = DSMR_BFT_OP_FREE};
+    }
+    while (bft->ops_end > 0 && bft->ops[bft->ops_end - 1].kind == DSMR_BFT_OP_FREE) {
+        bft->ops_end--;
     }
 }

@@ -62,7 +62,7 @@ bool dsmr_bft_qc_check(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_qu
         bft->peers[peer].checks >= DSMR_BFT_CHECKS_PER_PEER_MAX) {
         return false;
     }
-    for (uint32_t i = 0; i < DSMR_BFT_OPS_MAX && !is_catch_up; i++) {
+    for (uint32_t i = 0; i < bft->ops_end && !is_catch_up; i++) {
         const struct dsmr_bft_op *other = &bft->ops[i];
         if (other->kind == DSMR_BFT_OP_CHECK && !other->is_catch_up &&
             dsmr_vote_subject_equal(&other->qc.subject, &qc->subject)) {
@@ -136,7 +136,7 @@ void dsmr_bft_qc_on_checked(struct dsmr_bft *bft, uint64_t request_id, enum dsmr
     DSMR_ASSERT(bft->checks > 0 && bft->peers[peer].checks > 0);
     bft->checks--;
     bft->peers[peer].checks--;
-    dsmr_bft_op_end(op);
+    dsmr_bft_op_end(bft, op);
     if (err != DSMR_OK && dsmr_err_class_of(err) == DSMR_ERR_CLASS_PEER) {
         dsmr_bft_outbox_fault(bft, peer, DSMR_ERR_BAD_VOTE);
     }

@@ -4,7 +4,7 @@
 
 struct dsmr_bft_candidate *dsmr_candidate_find(const struct dsmr_bft *bft, const struct dsmr_id *id)
 {
-    for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
+    for (uint32_t i = 0; i < bft->candidates_end; i++) {
         struct dsmr_bft_candidate *candidate = &bft->candidates[i];
         if (candidate->block != NULL && dsmr_id_equal(&candidate->block->id, id)) {
             return candidate;
@@ -15,7 +15,7 @@ struct dsmr_bft_candidate *dsmr_candidate_find(const struct dsmr_bft *bft, const
 
 static bool has_child(const struct dsmr_bft *bft, const struct dsmr_id *id)
 {
-    for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
+    for (uint32_t i = 0; i < bft->candidates_end; i++) {
         const struct dsmr_bft_candidate *candidate = &bft->candidates[i];
         if (candidate->block != NULL && dsmr_id_equal(&candidate->block->parent_id, id)) {
             return true;
@@ -31,14 +31,22 @@ static bool is_proposed_now(const struct dsmr_bft *bft, const struct dsmr_id *id
            dsmr_id_equal(&round->proposal.block->id, id);
 }
 
+void dsmr_candidate_release(struct dsmr_bft *bft, struct dsmr_bft_candidate *candidate)
+{
+    dsmr_block_unref(candidate->block);
+    *candidate = (struct dsmr_bft_candidate){.block = NULL};
+    while (bft->candidates_end > 0 && bft->candidates[bft->candidates_end - 1].block == NULL) {
+        bft->candidates_end--;
+    }
+}
+
 /* The block layer knows what it found valid: it is told when that will never be. */
 static void drop(struct dsmr_bft *bft, struct dsmr_bft_candidate *candidate)
 {
     if (candidate->state == DSMR_BFT_CANDIDATE_VALID) {
         dsmr_bft_outbox_block(bft, DSMR_BFT_FX_REJECT, candidate->block);
     }
-    dsmr_block_unref(candidate->block);
-    *candidate = (struct dsmr_bft_candidate){.block = NULL};
+    dsmr_candidate_release(bft, candidate);
 }
 
 /* A free place; or that of the oldest block of a view that has passed without notarizing it, one
@@ -83,6 +91,8 @@ struct dsmr_bft_candidate *dsmr_candidate_add(struct dsmr_bft *bft, struct dsmr_
             .state = DSMR_BFT_CANDIDATE_HELD,
             .view = bft->view,
         };
+        uint32_t end = (uint32_t)(candidate - bft->candidates) + 1u;
+        bft->candidates_end = end > bft->candidates_end ? end : bft->candidates_end;
     }
     return candidate;
 }
@@ -116,7 +126,7 @@ static bool is_needed(const struct dsmr_bft *bft, const struct dsmr_bft_candidat
 
 void dsmr_candidate_verify(struct dsmr_bft *bft)
 {
-    for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
+    for (uint32_t i = 0; i < bft->candidates_end; i++) {
         struct dsmr_bft_candidate *candidate = &bft->candidates[i];
         if (candidate->block == NULL || candidate->state != DSMR_BFT_CANDIDATE_HELD ||
             candidate->retry_ms > bft->now_ms || !is_needed(bft, candidate) ||
@@ -174,7 +184,7 @@ void dsmr_candidate_on_verdict(struct dsmr_bft *bft, uint64_t request_id, enum d
     } else {
         refuse(bft, candidate, err);
     }
-    dsmr_bft_op_end(op);
+    dsmr_bft_op_end(bft, op);
 }
 
 static bool is_dead(const struct dsmr_bft *bft, const struct dsmr_bft_candidate *candidate)
@@ -193,7 +203,7 @@ static bool is_dead(const struct dsmr_bft *bft, const struct dsmr_bft_candidate 
 static struct dsmr_bft_candidate *lowest_dead(struct dsmr_bft *bft)
 {
     struct dsmr_bft_candidate *lowest = NULL;
-    for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
+    for (uint32_t i = 0; i < bft->candidates_end; i++) {
         struct dsmr_bft_candidate *candidate = &bft->candidates[i];
         if (candidate->block != NULL && candidate->is_dead &&
             (lowest == NULL || candidate->block->height < lowest->block->height)) {
@@ -208,7 +218,7 @@ void dsmr_candidate_sweep(struct dsmr_bft *bft)
     bool has_changed = true;
     while (has_changed) { /* at most once for each height of the pool */
         has_changed = false;
-        for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
+        for (uint32_t i = 0; i < bft->candidates_end; i++) {
             struct dsmr_bft_candidate *candidate = &bft->candidates[i];
             if (candidate->block != NULL && !candidate->is_dead && is_dead(bft, candidate)) {
                 candidate->is_dead = true;
@@ -224,16 +234,15 @@ void dsmr_candidate_sweep(struct dsmr_bft *bft)
 
 void dsmr_candidate_clear(struct dsmr_bft *bft)
 {
-    for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
-        dsmr_block_unref(bft->candidates[i].block);
-        bft->candidates[i] = (struct dsmr_bft_candidate){.block = NULL};
+    while (bft->candidates_end > 0) {
+        dsmr_candidate_release(bft, &bft->candidates[bft->candidates_end - 1]);
     }
 }
 
 uint64_t dsmr_candidate_deadline(const struct dsmr_bft *bft)
 {
     uint64_t at = UINT64_MAX;
-    for (uint32_t i = 0; i < DSMR_BFT_CANDIDATES_MAX; i++) {
+    for (uint32_t i = 0; i < bft->candidates_end; i++) {
         const struct dsmr_bft_candidate *candidate = &bft->candidates[i];
         if (candidate->block != NULL && candidate->state == DSMR_BFT_CANDIDATE_HELD &&
             candidate->retry_ms > bft->now_ms && candidate->retry_ms < at &&

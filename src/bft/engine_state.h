@@ -258,7 +258,9 @@ struct dsmr_bft {
     uint32_t retry_count;
 
     struct dsmr_bft_candidate *candidates; /* DSMR_BFT_CANDIDATES_MAX */
+    uint32_t candidates_end;               /* all from here on are free */
     struct dsmr_bft_op *ops;               /* DSMR_BFT_OPS_MAX */
+    uint32_t ops_end;                      /* all from here on are free */
     uint32_t checks, verifies;             /* outstanding */
     struct dsmr_bft_peer *peers;
     uint32_t peers_count;
@@ -287,7 +289,7 @@ struct dsmr_bft_op *dsmr_bft_op_add(struct dsmr_bft *bft, enum dsmr_bft_op_kind 
 /* The op that request_id names, if of that kind; else NULL: a stale answer. */
 struct dsmr_bft_op *dsmr_bft_op_find(struct dsmr_bft *bft, enum dsmr_bft_op_kind kind,
                                      uint64_t request_id);
-void dsmr_bft_op_end(struct dsmr_bft_op *op); /* gives its references back */
+void dsmr_bft_op_end(struct dsmr_bft *bft, struct dsmr_bft_op *op); /* gives its references back */
 
 /* ---- bft_outbox.c ---- */
 struct dsmr_bft_effect *dsmr_bft_outbox_push(struct dsmr_bft *bft, enum dsmr_bft_effect_kind kind);
@@ -365,6 +367,8 @@ void dsmr_candidate_verify(struct dsmr_bft *bft);
 void dsmr_candidate_on_verdict(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
 /* After an accept: drops what cannot become final any more, with REJECT. */
 void dsmr_candidate_sweep(struct dsmr_bft *bft);
+/* Frees its place without a word to the block layer. */
+void dsmr_candidate_release(struct dsmr_bft *bft, struct dsmr_bft_candidate *candidate);
 void dsmr_candidate_clear(struct dsmr_bft *bft); /* without effects */
 uint64_t dsmr_candidate_deadline(const struct dsmr_bft *bft);
 

@@ -48,8 +48,7 @@ void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,
     struct dsmr_block *before = bft->accepted;
     bft->accepted = dsmr_block_ref(block);
     dsmr_block_unref(before);
-    dsmr_block_unref(candidate->block);
-    *candidate = (struct dsmr_bft_candidate){.block = NULL};
+    dsmr_candidate_release(bft, candidate);
     dsmr_candidate_sweep(bft);
     if (bft->accepted->height + 1 == dsmr_bft_instance_end(bft, bft->instance)) {
         dsmr_bft_begin_instance(bft, bft->instance + 1);

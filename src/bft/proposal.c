@@ -235,7 +235,7 @@ void dsmr_proposal_on_built(struct dsmr_bft *bft, uint64_t request_id, enum dsmr
     struct dsmr_id parent_id = op->parent_id;
     uint64_t parent_view = op->parent_view;
     bool is_current = op->qc.subject.epoch == bft->set->epoch && op->qc.subject.view == bft->view;
-    dsmr_bft_op_end(op);
+    dsmr_bft_op_end(bft, op);
     if (!is_current) {
         return; /* the view went on: the block is nothing to anyone */
     }

@@ -30,7 +30,7 @@ static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
     }
     op->qc.subject = *subject;
     if (!dsmr_bft_journal_vote(bft, op, &round->proposal)) {
-        dsmr_bft_op_end(op);
+        dsmr_bft_op_end(bft, op);
         return;
     }
     own->subject = *subject;
@@ -78,7 +78,7 @@ void dsmr_voting_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_
     }
     struct dsmr_bft_round *round = NULL;
     struct dsmr_bft_own_vote *own = own_of(bft, op, &round);
-    dsmr_bft_op_end(op);
+    dsmr_bft_op_end(bft, op);
     if (own == NULL || own->state != DSMR_BFT_OWN_STORING) {
         return;
     }
@@ -103,7 +103,7 @@ void dsmr_voting_on_signed(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_
     }
     struct dsmr_bft_round *round = NULL;
     struct dsmr_bft_own_vote *own = own_of(bft, op, &round);
-    dsmr_bft_op_end(op);
+    dsmr_bft_op_end(bft, op);
     if (own == NULL || own->state != DSMR_BFT_OWN_SIGNING) {
         return;
     }

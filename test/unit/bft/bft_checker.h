@@ -46,8 +46,7 @@ static inline struct checker_said *checker_find(struct checker *checker, uint32_
     }
     if (checker->said_count == checker->said_capacity) {
         checker->said_capacity = checker->said_capacity > 0 ? 2 * checker->said_capacity : 256;
-        checker->said =
-            realloc(checker->said, checker->said_capacity * sizeof(*checker->said));
+        checker->said = realloc(checker->said, checker->said_capacity * sizeof(*checker->said));
         assert_non_null(checker->said);
     }
     struct checker_said *said = &checker->said[checker->said_count++];
@@ -103,8 +102,7 @@ static inline void checker_on_accept(struct checker *checker, const struct dsmr_
         }
         if (finalization->subject.kind != DSMR_VOTE_FINALIZE ||
             !dsmr_id_equal(&finalization->subject.block_id, &block->id) ||
-            finalization->subject.height != block->height ||
-            !world_cert_verifies(finalization) ||
+            finalization->subject.height != block->height || !world_cert_verifies(finalization) ||
             (checker_u128)3 * weight <= (checker_u128)2 * set->total_weight) {
             checker_fail(checker, "a finalization that proves nothing");
         }

@@ -14,9 +14,9 @@
 
 enum cluster_actor {
     CLUSTER_HONEST,
-    CLUSTER_DEAD,  /* never starts */
-    CLUSTER_TWIN,  /* one of two engines with one key that know nothing of each other */
-    CLUSTER_LIAR   /* an engine whose messages are changed on the way out, all well signed */
+    CLUSTER_DEAD, /* never starts */
+    CLUSTER_TWIN, /* one of two engines with one key that know nothing of each other */
+    CLUSTER_LIAR  /* an engine whose messages are changed on the way out, all well signed */
 };
 
 struct cluster_record {
@@ -60,6 +60,7 @@ struct cluster_node {
     uint32_t processing_count;
     struct dsmr_id preferred_id;
     bool was_wanted;
+    uint64_t deadline_ms; /* of the engine, after its last step */
     /* crash after this many effects from now; UINT64_MAX: not */
     uint64_t crash_in;
     uint64_t effects_done;
@@ -247,10 +248,8 @@ static inline void cluster_update_wanted(struct cluster *c, uint32_t n)
     bool is_wanted = preferred->height < c->demand;
     if (is_wanted != node->was_wanted) {
         node->was_wanted = is_wanted;
-        struct world_ev ev = {.at_ms = c->now_ms,
-                              .kind = WORLD_EV_ANSWER,
-                              .node = n,
-                              .generation = node->generation};
+        struct world_ev ev = {
+            .at_ms = c->now_ms, .kind = WORLD_EV_ANSWER, .node = n, .generation = node->generation};
         ev.answer.kind = DSMR_BFT_EV_WANTED;
         ev.answer.u.wanted = is_wanted;
         world_push(&c->queue, &ev);
@@ -267,15 +266,15 @@ static inline struct dsmr_block *cluster_build(struct cluster *c, struct cluster
         *err = DSMR_ERR_UNKNOWN_PARENT;
         return NULL;
     }
-    *err = parent->height >= c->demand ? DSMR_ERR_NOTHING_TO_BUILD
+    *err = parent->height >= c->demand                     ? DSMR_ERR_NOTHING_TO_BUILD
            : cluster_chance(c, c->config.not_yet_permille) ? DSMR_ERR_NOT_YET
-                                                            : DSMR_OK;
+                                                           : DSMR_OK;
     if (*err != DSMR_OK) {
         return NULL;
     }
     uint64_t time_ms = parent->time_ms + 1 + dsmr_prng_below(&c->prng, 100000);
     bool is_bad = node->actor == CLUSTER_LIAR && cluster_chance(c, 300);
-    time_ms += is_bad ? 1000 + WORLD_INVALID_MARK - time_ms % 1000
+    time_ms += is_bad                                 ? 1000 + WORLD_INVALID_MARK - time_ms % 1000
                : time_ms % 1000 == WORLD_INVALID_MARK ? 1
                                                       : 0;
     return world_block(parent, effect->u.block.epoch, time_ms);
@@ -465,9 +464,9 @@ static inline void cluster_send(struct cluster *c, uint32_t n, const struct dsmr
     const struct dsmr_validator_set *set = effect->u.send.set;
     uint32_t count = effect->kind == DSMR_BFT_FX_SEND ? 1 : set->count;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t to = world_node_of(effect->kind == DSMR_BFT_FX_SEND
-                                        ? &effect->u.send.to
-                                        : &set->validators[i].node_ids[0]);
+        uint32_t to =
+            world_node_of(effect->kind == DSMR_BFT_FX_SEND ? &effect->u.send.to
+                                                           : &set->validators[i].node_ids[0]);
         struct dsmr_buf *said =
             node->actor == CLUSTER_LIAR ? cluster_lie(c, node, bytes) : dsmr_buf_ref(bytes);
         cluster_deliver(c, node->identity, to, said);
@@ -566,11 +565,11 @@ static inline void cluster_do(struct cluster *c, uint32_t n, const struct dsmr_b
         break;
     case DSMR_BFT_FX_STORE:
     case DSMR_BFT_FX_PRUNE: {
-        struct cluster_write write = {
-            .kind = effect->kind == DSMR_BFT_FX_STORE ? CLUSTER_PUT : CLUSTER_PRUNE,
-            .request_id = effect->request_id,
-            .record = {.key_len = effect->u.store.key_len,
-                       .value = dsmr_buf_ref(effect->u.store.value)}};
+        struct cluster_write write = {.kind = effect->kind == DSMR_BFT_FX_STORE ? CLUSTER_PUT
+                                                                                : CLUSTER_PRUNE,
+                                      .request_id = effect->request_id,
+                                      .record = {.key_len = effect->u.store.key_len,
+                                                 .value = dsmr_buf_ref(effect->u.store.value)}};
         memcpy(write.record.key, effect->u.store.key, effect->u.store.key_len);
         cluster_write(c, n, &write);
         return;
@@ -629,6 +628,7 @@ static inline void cluster_step(struct cluster *c, uint32_t n, struct dsmr_bft_e
     uint32_t generation = node->generation;
     event->mono_ms = c->now_ms;
     dsmr_bft_step(node->bft, &node->effects, event);
+    node->deadline_ms = dsmr_bft_deadline_ms(node->bft);
     dsmr_bft_check(node->bft);
     for (uint32_t i = 0; i < node->effects.count && node->generation == generation; i++) {
         if (node->crash_in == 0) {
@@ -790,7 +790,7 @@ static inline uint64_t cluster_next_deadline(const struct cluster *c, uint32_t *
 {
     uint64_t at = UINT64_MAX;
     for (uint32_t n = 0; n < c->count; n++) {
-        uint64_t of = c->nodes[n].is_up ? dsmr_bft_deadline_ms(c->nodes[n].bft) : UINT64_MAX;
+        uint64_t of = c->nodes[n].is_up ? c->nodes[n].deadline_ms : UINT64_MAX;
         if (of < at) {
             at = of;
             *node = n;
@@ -974,8 +974,9 @@ static inline void cluster_free(struct cluster *c)
 #define cluster_assert(c, condition)                                                               \
     do {                                                                                           \
         if ((c)->broken != NULL || (c)->checker->violation != NULL || !(condition)) {              \
-            fail_msg("seed %llu at %llu ms, height %llu: %s%s%s", (unsigned long long)(c)->config.seed, \
-                     (unsigned long long)(c)->now_ms, (unsigned long long)cluster_height(c),       \
+            fail_msg("seed %llu at %llu ms, height %llu: %s%s%s",                                  \
+                     (unsigned long long)(c)->config.seed, (unsigned long long)(c)->now_ms,        \
+                     (unsigned long long)cluster_height(c),                                        \
                      (c)->broken != NULL ? (c)->broken : "",                                       \
                      (c)->checker->violation != NULL ? (c)->checker->violation : "",               \
                      (condition) ? "" : " not " #condition);                                       \

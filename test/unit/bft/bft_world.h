@@ -120,8 +120,7 @@ static inline void world_aggregate(struct dsmr_bft_event *answer,
     struct dsmr_quorum_cert qc = {.subject = effect->u.aggregate.subject};
     for (uint32_t i = 0; i < effect->u.aggregate.votes_count; i++) {
         const struct dsmr_share *vote = &effect->u.aggregate.votes[i];
-        const struct dsmr_validator *validator =
-            &effect->u.aggregate.set->validators[vote->signer];
+        const struct dsmr_validator *validator = &effect->u.aggregate.set->validators[vote->signer];
         struct dsmr_bls_sig sig;
         world_sign(&sig, world_node_of(&validator->node_ids[0]), &qc.subject);
         if (memcmp(sig.bytes, vote->sig.bytes, sizeof(sig.bytes)) == 0) {

@@ -186,10 +186,10 @@ static void crash_at_every_effect(bool is_common, uint32_t node)
         c->is_crash_common = is_common;
         cluster_start_all(c, NULL);
         c->nodes[node].crash_in = at;
-        cluster_demand(c, 3);
-        cluster_run(c, 1000);
+        cluster_demand(c, 8);
+        cluster_run(c, 2000);
         bool is_over = c->nodes[node].crash_in != UINT64_MAX;
-        finish(c, 6);
+        finish(c, 10);
         if (is_over) {
             assert_true(at > 100);
             return;
