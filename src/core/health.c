@@ -55,9 +55,8 @@ void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *fr
     peer->has_status = true;
     peer->accepted_height = msg->u.status.accepted_height;
     peer->executed_height = msg->u.status.executed_height;
-    if (node->is_fresh && peer->accepted_height > 0) {
-        set_wiped_floor(node);
-    }
+    /* A fresh journal decides at its first own accept whether the chain is older than it
+     * (dsmr_health_on_accept): before that the epoch is NONE and nothing is signed anyway. */
     update_behind(node);
 }
 
