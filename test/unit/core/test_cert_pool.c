@@ -125,6 +125,24 @@ static void test_rounds_over_producers(void **state)
     dsmr_cert_pool_free(pool);
 }
 
+/* Within a round the oldest goes first, wherever its producer stands in the pool's tables. */
+static void test_a_round_goes_by_age(void **state)
+{
+    (void)state;
+    struct dsmr_cert_pool *pool = dsmr_cert_pool_new(CERTS_MAX, PRODUCER_MAX, 1);
+    for (uint64_t i = 1; i <= 9; i++) {
+        add(pool, i, i, 1);
+    }
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct dsmr_id id = id_of(i);
+        assert_true(dsmr_cert_pool_remove(pool, &id));
+        dsmr_cert_pool_check(pool);
+    }
+    struct dsmr_cert_pool_wish wish = wish_of(1000);
+    ASSERT_SELECTS(pool, &wish, 4, 5, 6, 7, 8, 9);
+    dsmr_cert_pool_free(pool);
+}
+
 static void test_passes_over_what_does_not_fit(void **state)
 {
     (void)state;
@@ -263,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_keeps_the_heavier),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_rounds_over_producers),
+        cmocka_unit_test(test_a_round_goes_by_age),
         cmocka_unit_test(test_passes_over_what_does_not_fit),
         cmocka_unit_test(test_time_and_epoch),
         cmocka_unit_test(test_one_of_a_slot_and_none_that_is_used),
