@@ -289,3 +289,10 @@ void dsmr_block_builder_on_tip(struct dsmr_node *node)
     dsmr_retry_stop(&node->hold);
     dsmr_block_builder_update(node);
 }
+
+void dsmr_block_builder_on_step(struct dsmr_node *node)
+{
+    if (!node->is_ready && node->hold.due_mono_ms == UINT64_MAX && is_holding(node)) {
+        dsmr_block_builder_update(node);
+    }
+}

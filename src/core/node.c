@@ -457,6 +457,7 @@ void dsmr_node_step(struct dsmr_node *node, struct dsmr_effects *effects,
     dispatch(node, event);
     if (node->is_started && !node->is_halted) {
         run_timers(node);
+        dsmr_block_builder_on_step(node);
     }
     set_gauges(node);
     node->fx = NULL;

@@ -9,16 +9,17 @@
 
 #define RETRY_DELAYS 64u /* the longest delay is this many times the first */
 
-static bool is_certified(const struct dsmr_own_chunk *own)
-{
-    return own->state == DSMR_OWN_CERTIFIED || own->has_cert;
-}
-
 static void count_bytes(struct dsmr_node *node, const struct dsmr_own_chunk *own, bool add)
 {
     uint64_t *sum = own->has_cert ? &node->own_waiting_bytes : &node->own_uncertified_bytes;
     DSMR_ASSERT(add || *sum >= own->ref.chunk_bytes);
     *sum = add ? *sum + own->ref.chunk_bytes : *sum - own->ref.chunk_bytes;
+}
+
+/* When no honest builder can take the chunk any more: blocks are built at now, or later. */
+static uint64_t useless_at(const struct dsmr_node *node, const struct dsmr_own_chunk *own)
+{
+    return dsmr_node_common_add(own->ref.expiry_ms, node->config.params.clock_skew_ms + 1u);
 }
 
 struct dsmr_own_chunk *dsmr_share_collector_add(struct dsmr_node *node,
@@ -44,6 +45,8 @@ struct dsmr_own_chunk *dsmr_share_collector_add(struct dsmr_node *node,
                         (uint64_t)node->config.retry_ms * RETRY_DELAYS);
         node->own_count++;
         count_bytes(node, own, true);
+        dsmr_node_common_arm(node, DSMR_TIMER_OWN,
+                             dsmr_node_common_mono_at(node, useless_at(node, own)));
         return own;
     }
     return NULL;
@@ -250,6 +253,27 @@ static bool is_not_yet(uint16_t err)
     }
 }
 
+/* Too many say that it is too old for them (a floor after a restart, a slow network): no quorum is
+ * left that could sign it. Its transactions go back at once instead of at its expiry; the journal
+ * keeps the slot. Only for this reason: what others refuse for its contents they would refuse
+ * again. */
+static void drop_if_hopeless(struct dsmr_node *node, struct dsmr_own_chunk *own)
+{
+    uint64_t lost = 0;
+    if (own->state != DSMR_OWN_COLLECTING || own->has_cert || own->chunk == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < own->set->count; i++) {
+        if (dsmr_bitset_has(&own->settled, i) && !dsmr_bitset_has(&own->shared, i)) {
+            lost += own->set->validators[i].weight;
+        }
+    }
+    if (!dsmr_is_quorum(own->set->total_weight - lost, own->set->total_weight)) {
+        dsmr_chunk_builder_return(node, own->chunk);
+        dsmr_share_collector_remove(node, own);
+    }
+}
+
 void dsmr_share_collector_on_refused(struct dsmr_node *node, const struct dsmr_node_id *from,
                                      const struct dsmr_msg *msg)
 {
@@ -259,6 +283,9 @@ void dsmr_share_collector_on_refused(struct dsmr_node *node, const struct dsmr_n
         return;
     }
     dsmr_bitset_add(&own->settled, (uint32_t)signer);
+    if (msg->u.chunk_refused.err == DSMR_ERR_EXPIRED) {
+        drop_if_hopeless(node, own);
+    }
 }
 
 void dsmr_share_collector_on_cert_answer(struct dsmr_node *node, const struct dsmr_node_id *from,
@@ -386,13 +413,17 @@ void dsmr_share_collector_restore_cert(struct dsmr_node *node, struct dsmr_own_c
     become_certified(node, own);
 }
 
-/* Our clock was wrong when it was built: the others will not take it for long, so its transactions
- * go back at once. The journal keeps the slot, the pool the chunk. */
-static bool drop_if_far_ahead(struct dsmr_node *node, struct dsmr_own_chunk *own)
+/* Gives up a chunk whose transactions do better elsewhere: our clock was wrong when it was built
+ * and the others will not take it for long; or the wall clock has passed its expiry, though chain
+ * time, which stood still, has not. The journal keeps the slot and the pool the chunk until then.
+ */
+static bool drop_if_useless(struct dsmr_node *node, struct dsmr_own_chunk *own)
 {
     uint64_t latest_ms = dsmr_node_common_add(node->wall_ms, node->config.params.clock_skew_ms);
-    if (is_certified(own) || own->chunk == NULL || own->state == DSMR_OWN_STORING ||
-        dsmr_node_common_slot_start(node, own->ref.slot) <= latest_ms) {
+    bool is_far_ahead =
+        !own->has_cert && dsmr_node_common_slot_start(node, own->ref.slot) > latest_ms;
+    if (own->chunk == NULL || own->state == DSMR_OWN_STORING ||
+        (!is_far_ahead && node->wall_ms < useless_at(node, own))) {
         return false;
     }
     dsmr_chunk_builder_return(node, own->chunk);
@@ -464,7 +495,10 @@ void dsmr_share_collector_on_timer(struct dsmr_node *node)
         if (own->state == DSMR_OWN_FREE) {
             continue;
         }
-        if (dsmr_retry_is_due(&own->retry, node->mono_ms) && !drop_if_far_ahead(node, own)) {
+        if (drop_if_useless(node, own)) {
+            continue;
+        }
+        if (dsmr_retry_is_due(&own->retry, node->mono_ms)) {
             if (sent >= DSMR_NODE_SENDS_MAX ||
                 dsmr_effects_room(node->fx) < 2u * own->set->count + 64u) {
                 dsmr_node_common_arm(node, DSMR_TIMER_OWN, node->mono_ms + 1);
@@ -473,8 +507,10 @@ void dsmr_share_collector_on_timer(struct dsmr_node *node)
             dsmr_retry_again(&own->retry, &node->prng, node->mono_ms);
             sent += resend(node, own);
         }
-        if (own->state != DSMR_OWN_FREE) {
-            dsmr_node_common_arm(node, DSMR_TIMER_OWN, own->retry.due_mono_ms);
+        dsmr_node_common_arm(node, DSMR_TIMER_OWN, own->retry.due_mono_ms);
+        if (own->chunk != NULL && node->wall_ms < useless_at(node, own)) {
+            uint64_t at_ms = dsmr_node_common_mono_at(node, useless_at(node, own));
+            dsmr_node_common_arm(node, DSMR_TIMER_OWN, at_ms);
         }
     }
 }

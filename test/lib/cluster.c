@@ -24,7 +24,8 @@ static void swap_items(struct cluster *cluster, uint32_t a, uint32_t b)
     cluster->items[b] = item;
 }
 
-void cluster_push(struct cluster *cluster, struct cluster_item *item, uint64_t delay_ms)
+/* Inserts with its time and order as they are. */
+static void insert(struct cluster *cluster, const struct cluster_item *item)
 {
     if (cluster->items_count == cluster->items_capacity) {
         cluster->items_capacity = cluster->items_capacity == 0 ? 256 : cluster->items_capacity * 2;
@@ -32,14 +33,19 @@ void cluster_push(struct cluster *cluster, struct cluster_item *item, uint64_t d
             realloc(cluster->items, cluster->items_capacity * sizeof(cluster->items[0]));
         DSMR_ASSERT(cluster->items != NULL);
     }
-    item->at_ms = cluster->mono_ms + delay_ms;
-    item->order = cluster->items_made++;
     uint32_t at = cluster->items_count++;
     cluster->items[at] = *item;
     while (at > 0 && is_before(&cluster->items[at], &cluster->items[(at - 1) / 2])) {
         swap_items(cluster, at, (at - 1) / 2);
         at = (at - 1) / 2;
     }
+}
+
+void cluster_push(struct cluster *cluster, struct cluster_item *item, uint64_t delay_ms)
+{
+    item->at_ms = cluster->mono_ms + delay_ms;
+    item->order = cluster->items_made++;
+    insert(cluster, item);
 }
 
 static struct cluster_item pop_item(struct cluster *cluster)
@@ -203,7 +209,8 @@ static bool happen(struct cluster *cluster, uint64_t until_ms)
     struct cluster_item item = pop_item(cluster);
     cluster->mono_ms = item.at_ms > cluster->mono_ms ? item.at_ms : cluster->mono_ms;
     if (is_held(cluster, &item)) {
-        cluster_push(cluster, &item, 5);
+        item.at_ms = (cluster->mono_ms / 5u + 1u) * 5u; /* all that is held keeps its order */
+        insert(cluster, &item);
         return true;
     }
     handle(cluster, &item);

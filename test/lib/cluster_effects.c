@@ -20,6 +20,7 @@ static void trace(const struct cluster *cluster, uint32_t number, const char *wh
         printf("%8llu n%u %-16s %02x%02x%02x %llu %llu\n", (unsigned long long)cluster->mono_ms,
                number, what, id->bytes[0], id->bytes[1], id->bytes[2], (unsigned long long)a,
                (unsigned long long)b);
+        fflush(stdout);
     }
 }
 

@@ -1,0 +1,283 @@
+/* Scenarios G and I of the adversaries' list: transactions that come twice, late, or altered. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "lib/cluster.h"
+#include "wire/codec.h"
+
+static const uint32_t quorum[3] = {0, 1, 2};
+
+static struct cluster *start(void)
+{
+    struct cluster_config config = {.nodes = 4, .seed = 71};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    return cluster;
+}
+
+static struct dsmr_chunk *chunk_of(struct cluster *cluster, uint32_t producer, uint64_t slot,
+                                   struct dsmr_buf **txs, uint32_t count)
+{
+    struct dsmr_chunk_header header = {
+        .domain = cluster->params.domain, .producer = cluster_node_id(producer), .slot = slot};
+    header.expiry_ms = slot * cluster->params.slot_ms + cluster->params.chunk_lifetime_ms;
+    return cluster_forge_chunk_of(cluster, &header, txs, count);
+}
+
+/* Gives the chunk to node 0 and accepts it there in a block on *tip. */
+static void accept_chunks(struct cluster *cluster, struct dsmr_block **tip,
+                          struct dsmr_chunk **chunks, uint32_t count)
+{
+    struct dsmr_cert certs[4];
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t producer = 1; producer < 4; producer++) {
+            struct dsmr_node_id id = cluster_node_id(producer);
+            if (dsmr_node_id_equal(&id, &chunks[i]->ref.producer)) {
+                cluster_send_chunk_request(cluster, producer, 0, chunks[i], NULL);
+            }
+        }
+        certs[i] = cluster_forge_cert(cluster, &chunks[i]->ref, quorum, 3);
+    }
+    cluster_run(cluster, 20);
+    struct dsmr_block *block = cluster_forge_block(cluster, *tip, 0, 0, certs, count);
+    assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
+    assert_int_equal(cluster_accept(cluster, 0, block), DSMR_OK);
+    dsmr_block_unref(*tip);
+    *tip = block;
+}
+
+/* 61: one transaction sent to all validators. */
+static void test_dup_tx_everywhere(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct dsmr_buf *tx = cluster_tx(cluster, 500, cluster_wall_ms(cluster) + 40000);
+    for (uint32_t i = 0; i < 4; i++) {
+        cluster_submit_bytes(cluster, i, tx);
+        assert_int_equal(cluster->nodes[i].last_submit, DSMR_OK);
+    }
+    cluster_run(cluster, 2000);
+    uint64_t dropped = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_int_equal(cluster_executed_txs(cluster, i), 1);
+        dropped = cluster->nodes[i].metrics.values[DSMR_METRIC_TXS_DUPLICATE];
+        assert_int_equal(dropped, 3);
+        cluster_submit_bytes(cluster, i, tx); /* and once more, after it ran */
+        assert_int_equal(cluster->nodes[i].last_submit, DSMR_ERR_DUPLICATE);
+    }
+    dsmr_buf_unref(tx);
+    cluster_free(cluster);
+}
+
+/* 62: twice in a chunk, in a block, in two blocks, after its expiry. */
+static void test_dup_tx_in_chunk(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct dsmr_buf *tx = cluster_tx(cluster, 100, cluster_wall_ms(cluster) + 10000);
+    struct dsmr_buf *twice[2] = {tx, tx};
+    struct dsmr_chunk *chunk = chunk_of(cluster, 3, cluster_slot(cluster), twice, 2);
+    cluster_send_chunk_request(cluster, 3, 0, chunk, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_TX_TWICE);
+    assert_int_equal(cluster->nodes[0].signs, 0);
+    dsmr_buf_unref(tx);
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+static void test_dup_tx_across_blocks(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    cluster->is_engine_stopped = true;
+    struct dsmr_block *tip = dsmr_block_ref(cluster->chain[1]);
+    struct dsmr_buf *tx = cluster_tx(cluster, 100, cluster_wall_ms(cluster) + 10000);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *chunks[4] = {
+        chunk_of(cluster, 1, slot, &tx, 1), chunk_of(cluster, 2, slot, &tx, 1),
+        chunk_of(cluster, 3, slot, &tx, 1), chunk_of(cluster, 3, slot + 1, &tx, 1)};
+    accept_chunks(cluster, &tip, &chunks[0], 2); /* twice in a block */
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 1);
+    accept_chunks(cluster, &tip, &chunks[2], 1); /* in a later block */
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 1);
+    cluster_crash(cluster,
+                  0); /* and after a restart: the filter is complete before anything runs */
+    cluster_start(cluster, 0);
+    cluster_run(cluster, 12000);
+    accept_chunks(cluster, &tip, &chunks[3], 1); /* after its expiry */
+    cluster_run(cluster, 100);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 1);
+    assert_int_equal(cluster->nodes[0].disk.executed_height, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        dsmr_chunk_unref(chunks[i]);
+    }
+    dsmr_buf_unref(tx);
+    dsmr_block_unref(tip);
+    cluster_free(cluster);
+}
+
+/* 12 and 62: a transaction's expiry at the borders of a chunk's window, at the signer. */
+static void test_tx_outlives_window(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    uint64_t start_ms = slot * cluster->params.slot_ms;
+    const struct {
+        uint64_t expiry_ms;
+        bool is_fine;
+    } cases[] = {{start_ms - 1, false},
+                 {start_ms, true},
+                 {start_ms + cluster->params.validity_window_ms, true},
+                 {start_ms + cluster->params.validity_window_ms + 1, false}};
+    for (uint32_t i = 0; i < 4; i++) {
+        uint32_t signs = cluster->nodes[0].signs;
+        uint64_t earlier = i * cluster->params.slot_ms;
+        struct dsmr_buf *tx = cluster_tx(cluster, 100, cases[i].expiry_ms - earlier);
+        struct dsmr_chunk *chunk = chunk_of(cluster, 3, slot - i, &tx, 1);
+        cluster_send_chunk_request(cluster, 3, 0, chunk, NULL);
+        cluster_run(cluster, 20);
+        assert_int_equal(cluster->nodes[0].signs, signs + (cases[i].is_fine ? 1 : 0));
+        dsmr_buf_unref(tx);
+        dsmr_chunk_unref(chunk);
+    }
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_TX_EXPIRY), 2);
+    cluster_free(cluster);
+}
+
+/* 79: execution lags so far that chain time passes a transaction's expiry while a queued block
+ * holds it again. */
+static void test_lagging_executor_dedup(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    cluster->is_engine_stopped = true;
+    struct dsmr_block *tip = dsmr_block_ref(cluster->chain[1]);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_buf *tx = cluster_tx(cluster, 100, cluster_wall_ms(cluster) + 5000);
+    struct dsmr_buf *late = cluster_tx(cluster, 100, cluster_wall_ms(cluster) + 40000);
+    struct dsmr_chunk *first = chunk_of(cluster, 1, slot, &tx, 1);
+    struct dsmr_chunk *again = chunk_of(cluster, 2, slot, &tx, 1);
+    struct dsmr_chunk *other = chunk_of(cluster, 3, slot, &late, 1);
+    cluster->nodes[0].is_exec_held = true;
+    accept_chunks(cluster, &tip, &first, 1);
+    accept_chunks(cluster, &tip, &again, 1); /* while it is still valid, but not executed */
+    cluster_run(cluster, 20000);
+    accept_chunks(cluster, &tip, &other, 1); /* chain time is past its expiry */
+    cluster_run(cluster, 5000);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 0);
+    cluster->nodes[0].is_exec_held = false;
+    cluster_run(cluster, 200);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 2);
+    assert_int_equal(cluster->nodes[0].disk.executed[2].count, 1);
+    assert_int_equal(cluster->nodes[0].disk.executed[3].count, 0);
+    dsmr_chunk_unref(first);
+    dsmr_chunk_unref(again);
+    dsmr_chunk_unref(other);
+    dsmr_buf_unref(tx);
+    dsmr_buf_unref(late);
+    dsmr_block_unref(tip);
+    cluster_free(cluster);
+}
+
+/* 89 and 11, as far as the core goes: what the application refuses gets no share. The encodings
+ * themselves are tests of vm. */
+static void test_re_encoded_tx(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_buf *txs[100];
+    for (uint32_t i = 0; i < 100; i++) {
+        txs[i] = cluster_tx(cluster, 100, cluster_wall_ms(cluster) + 30000);
+    }
+    txs[57]->bytes[9] = 0xEE; /* the fixture's application: not authentic */
+    struct dsmr_chunk *chunk = chunk_of(cluster, 3, slot, txs, 100);
+    cluster_send_chunk_request(cluster, 3, 0, chunk, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_BAD_TX);
+    assert_int_equal(cluster->nodes[0].signs, 0);
+    struct dsmr_node_status status;
+    dsmr_node_status(cluster->nodes[0].node, &status);
+    assert_int_equal(status.pending_bytes, 0);
+    txs[57]->bytes[9] = 0;
+    txs[57]->bytes[0] = 2; /* another version */
+    dsmr_chunk_unref(chunk);
+    chunk = chunk_of(cluster, 3, slot, txs, 100);
+    cluster_send_chunk_request(cluster, 3, 0, chunk, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_BAD_TX), 2);
+    for (uint32_t i = 0; i < 100; i++) {
+        dsmr_buf_unref(txs[i]);
+    }
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
+/* 75: a full mempool says so; what was admitted is executed. */
+static void tune_small(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->mempool_txs_max = 100;
+}
+
+static void test_submit_when_full(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 72, .tune = tune_small};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    cluster_submit(cluster, 0, 250, 100);
+    assert_true(cluster->nodes[0].submitted_refused > 0);
+    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_MEMPOOL_FULL);
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster_executed_txs(cluster, 1), cluster->nodes[0].submitted_ok);
+    /* Outside the window, at the door. */
+    struct dsmr_buf *tx = cluster_tx(cluster, 100, cluster_wall_ms(cluster) - 1);
+    cluster_submit_bytes(cluster, 0, tx);
+    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_EXPIRED);
+    dsmr_buf_unref(tx);
+    tx =
+        cluster_tx(cluster, 100, cluster_wall_ms(cluster) + cluster->params.validity_window_ms + 1);
+    cluster_submit_bytes(cluster, 0, tx);
+    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_TX_EXPIRY);
+    dsmr_buf_unref(tx);
+    cluster_free(cluster);
+}
+
+/* A transaction that waits beyond its expiry is announced as expired, once. */
+static void test_mempool_expiry(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    for (uint32_t i = 1; i < 4; i++) {
+        cluster_crash(cluster, i); /* no quorum: nothing can be certified */
+    }
+    struct dsmr_event event = {.kind = DSMR_EV_DISK_LOW, .u.flag = true};
+    cluster_event(cluster, 0, &event);
+    cluster_submit(cluster, 0, 5, 100);
+    cluster_run(cluster, 70000);
+    assert_int_equal(cluster->nodes[0].txs_expired, 5);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_BUILT], 0); /* disk is low */
+    cluster_free(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_dup_tx_everywhere),      cmocka_unit_test(test_dup_tx_in_chunk),
+        cmocka_unit_test(test_dup_tx_across_blocks),   cmocka_unit_test(test_tx_outlives_window),
+        cmocka_unit_test(test_lagging_executor_dedup), cmocka_unit_test(test_re_encoded_tx),
+        cmocka_unit_test(test_submit_when_full),       cmocka_unit_test(test_mempool_expiry),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
