@@ -1,4 +1,5 @@
 # test/unit/FOLDER/test_FILE.c: one cmocka program each, linked with its layer and test/lib.
+# test_FILE_oom.c is linked with malloc, calloc and realloc wrapped.
 file(GLOB TEST_LIB CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/lib/*.c)
 function(dsmr_tests label pattern)
   file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${pattern})
@@ -10,6 +11,9 @@ function(dsmr_tests label pattern)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT 300)
+    if(name MATCHES "_oom$") # counts allocations and fails them on demand
+      target_link_options(${name} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
+    endif()
     if("threads" IN_LIST label)
       add_dependencies(threaded_tests ${name})
     endif()
