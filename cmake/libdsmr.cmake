@@ -45,6 +45,10 @@ if(LIBDSMR_OBJECTS)
   add_custom_target(libdsmr DEPENDS libdsmr_static libdsmr_shared)
 
   include(GNUInstallDirs)
+  # Both find the prefix from where they stand, so that an installation can be moved.
+  file(RELATIVE_PATH DSMR_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+  string(REGEX REPLACE "/$" "" DSMR_PC_TO_PREFIX ${DSMR_PC_TO_PREFIX})
+  file(RELATIVE_PATH DSMR_CMAKE_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/cmake/dsmr /)
   configure_file(${CMAKE_SOURCE_DIR}/cmake/dsmr.pc.in ${CMAKE_BINARY_DIR}/dsmr.pc @ONLY)
   configure_file(${CMAKE_SOURCE_DIR}/cmake/dsmrConfig.cmake.in
     ${CMAKE_BINARY_DIR}/dsmrConfig.cmake @ONLY)

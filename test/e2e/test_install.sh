@@ -20,7 +20,7 @@ for header in $(cd "$prefix/usr/include/dsmr" && find . -name '*.h' | sed 's|^\.
     */*) name=$header ;;
     *) name=dsmr/$header ;;
     esac
-    echo "#include <$name>" >"$prefix/header.c"
+    printf '#include <%s>\nextern int not_empty;\n' "$name" >"$prefix/header.c"
     # shellcheck disable=SC2046 # words
     quietly cc -std=c17 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags dsmr) \
         -fsyntax-only "$prefix/header.c"
