@@ -3,12 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/assert.h"
 
 #define ALLOCATE_STEP_BYTES (4ull << 20)
+#define EMPTY_MAP_BYTES (1ull << 20)
+#define PATH_BYTES_MAX 4096u
+#define DIR_MODE 0700
 #define FILE_MODE 0600
 /* LMDB reports a write that was cut short by a full disk as EIO. Less than this free: it was. */
 #define FULL_DISK_BYTES (1ull << 20)
@@ -66,6 +72,69 @@ static enum dsmr_err allocate(struct dsmr_lmdb_env *env, uint64_t from, uint64_t
         return DSMR_OK;
     }
     return errno == EIO ? DSMR_ERR_IO : DSMR_ERR_DISK_FULL;
+}
+
+static enum dsmr_err err_of_errno(void)
+{
+    return errno == ENOSPC || errno == EDQUOT ? DSMR_ERR_DISK_FULL : DSMR_ERR_IO;
+}
+
+static enum dsmr_err sync_directory(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = fd < 0 ? -1 : fsync(fd);
+    enum dsmr_err err = rc == 0 ? DSMR_OK : err_of_errno();
+
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return err;
+}
+
+/* An empty database in path, synced. What an earlier attempt left there is overwritten. */
+static enum dsmr_err make_empty(const char *path)
+{
+    char file[PATH_BYTES_MAX];
+    struct dsmr_lmdb_env env;
+    enum dsmr_err err;
+    int rc;
+
+    if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
+        return err_of_errno();
+    }
+    (void)snprintf(file, sizeof file, "%s/data.mdb", path);
+    (void)unlink(file);
+    (void)snprintf(file, sizeof file, "%s/lock.mdb", path);
+    (void)unlink(file);
+    err = dsmr_lmdb_env_open(&env, path, EMPTY_MAP_BYTES, 0, 1);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    rc = mdb_env_sync(env.env, 1);
+    dsmr_lmdb_env_close(&env);
+    return rc == 0 ? sync_directory(path) : dsmr_lmdb_env_err(rc);
+}
+
+enum dsmr_err dsmr_lmdb_env_create(const char *directory, const char *name)
+{
+    char path[PATH_BYTES_MAX];
+    char made[PATH_BYTES_MAX];
+    struct stat st;
+    int len = snprintf(made, sizeof made, "%s/%s.new", directory, name);
+    enum dsmr_err err;
+
+    if (len < 0 || (size_t)len + sizeof "/data.mdb" > sizeof made) {
+        return DSMR_ERR_CONFIG;
+    }
+    (void)snprintf(path, sizeof path, "%s/%s", directory, name);
+    if (stat(path, &st) == 0) {
+        return DSMR_OK;
+    }
+    err = make_empty(made);
+    if (err == DSMR_OK && rename(made, path) != 0) {
+        err = err_of_errno();
+    }
+    return err == DSMR_OK ? sync_directory(directory) : err;
 }
 
 enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, uint64_t map_bytes,

@@ -23,6 +23,9 @@ struct dsmr_lmdb_env {
     bool allocates; /* the file system can allocate ahead */
 };
 
+/* Makes directory/name with an empty database in it, if it is not there: whole or not at all,
+ * whatever happens meanwhile. IO, DISK_FULL, NO_MEMORY. */
+DSMR_MUST_USE enum dsmr_err dsmr_lmdb_env_create(const char *directory, const char *name);
 /* path: existing directory. reserve_bytes 0: no allocating ahead, make_room only looks at the map.
  * IO, DISK_FULL, NO_MEMORY, CORRUPT, NEWER_FORMAT. */
 DSMR_MUST_USE enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path,

@@ -71,8 +71,14 @@ static enum dsmr_err open_databases(struct dsmr_lmdb_store *store,
 {
     uint32_t readers = (uint32_t)or_default(config->readers_max, READERS);
     char path[PATH_BYTES_MAX];
-    enum dsmr_err err = make_directory(path, config->directory, "consensus");
+    enum dsmr_err err = dsmr_lmdb_env_create(config->directory, "consensus");
 
+    if (err == DSMR_OK) {
+        err = dsmr_lmdb_env_create(config->directory, "state");
+    }
+    if (err == DSMR_OK) {
+        err = make_directory(path, config->directory, "consensus");
+    }
     if (err == DSMR_OK) {
         err = dsmr_lmdb_env_open(&store->consensus, path,
                                  or_default(config->consensus_map_bytes, CONSENSUS_MAP_BYTES),
