@@ -17,7 +17,7 @@ struct story {
     uint32_t liars;    /* bit i: node i answers a fetch with what lie() makes */
     uint32_t silent;   /* bit i: node i does not answer fetches */
     uint32_t asked[8]; /* fetch requests of node 0, by whom they went to */
-    enum { OTHER_CHUNK, FAKE_BODY, TRUNCATED, HUGE_ONE, UNKNOWN_IT } lie;
+    enum lie { OTHER_CHUNK, FAKE_BODY, TRUNCATED, HUGE_ONE, UNKNOWN_IT } lie;
     struct dsmr_chunk *other;
 };
 
@@ -96,7 +96,7 @@ static void finish(struct story *story, struct cluster *cluster)
 }
 
 /* One wrong answer; it is counted, and the next signer is asked. */
-static void check_lie(int lie, enum dsmr_err expected)
+static void check_lie(enum lie lie, enum dsmr_err expected)
 {
     struct story story = {.first_lies = true, .lie = lie};
     struct cluster *cluster = start(&story, 4);
