@@ -1,0 +1,501 @@
+/* Every route with its answers and refusals, over fake ports. */
+#include "unit/api/fake_routes.h"
+
+#define BODY "{\"tx\":\"010000000000100000aabb\"}"
+
+static void unknown_paths_and_methods(void **state)
+{
+    struct world *w = *state;
+    static const char *const paths[] = {"/",           "/v1",         "/v1/",           "/v1/tx/",
+                                        "/v1/tx/a/b",  "/v1/statusx", "/v1/block//txs", "/health/",
+                                        "//v1/status", "/metrics/x"};
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        (void)get(w, paths[i], 404);
+        expect_error(w, 404, "no_such_path");
+    }
+    char longer[200] = "/v1/tx/";
+    memset(longer + 7, 'a', 180);
+    (void)get(w, longer, 404);
+    ask(w, "POST", "/v1/status", NULL, 0);
+    expect_error(w, 405, "method_not_allowed");
+    assert_string_equal(w->reply.allow, "GET, HEAD");
+    ask(w, "GET", "/v1/tx", NULL, 0);
+    expect_error(w, 405, "method_not_allowed");
+    assert_string_equal(w->reply.allow, "POST");
+    ask(w, "HEAD", "/v1/status", NULL, 0);
+    assert_int_equal(w->reply.status, 200);
+    assert_int_equal(dsmr_metrics_get(&w->node.metrics, DSMR_METRIC_HTTP_REQUESTS), 14);
+}
+
+static void status_tells_numbers_and_halts(void **state)
+{
+    struct world *w = *state;
+    w->node.status.epoch = DSMR_EPOCH_NONE;
+    w->node.status.height = UINT64_C(1) << 53;
+    w->node.status.executed_height = (UINT64_C(1) << 53) + 1;
+    w->node.status.clock_offset_ms = -4;
+    const json_t *s = get(w, "/v1/status", 200);
+    assert_string_equal(w->reply.content_type, "application/json");
+    assert_true(is_null(s, "epoch"));
+    assert_true(is_null(s, "halt_reason"));
+    assert_int_equal(number(s, "height"), 1LL << 53);
+    assert_string_equal(text(s, "executed_height"), "9007199254740993");
+    assert_int_equal(number(s, "clock_offset_ms"), -4);
+    assert_string_equal(text(s, "version"), "1.2.3");
+    w->node.status.is_halted = true;
+    w->node.status.halt_reason = DSMR_ERR_CORRUPT;
+    s = get(w, "/v1/status", 200);
+    assert_string_equal(text(s, "halt_reason"), "corrupt");
+}
+
+static void transactions_by_id(void **state)
+{
+    struct world *w = *state;
+    char path[160];
+    const struct dsmr_id id = {{1, 2, 3}};
+    hex_path(path, "/v1/tx/", &id, "");
+    (void)get(w, path, 404);
+    expect_error(w, 404, "unknown");
+    publish_expired(&w->feed, &id, 1);
+    dsmr_tracker_drain(w->tracker);
+    assert_string_equal(text(get(w, path, 200), "state"), "expired");
+    fill(w);
+    const json_t *tx = get(w, path, 200);
+    assert_string_equal(text(tx, "state"), "failed");
+    assert_int_equal(number(tx, "code"), 2);
+    assert_string_equal(text(tx, "reason"), "balance is too low");
+    assert_string_equal(text(tx, "fee"), "220");
+    assert_int_equal(number(tx, "height"), 7);
+    w->node.tx = (struct dsmr_query_tx){.state = DSMR_TX_PENDING};
+    tx = get(w, path, 200);
+    assert_true(is_null(tx, "chunk") && is_null(tx, "height") && is_null(tx, "code"));
+    hex_path(path, "/v1/tx/0x", &id, "");
+    (void)get(w, path, 200);
+    (void)get(w, "/v1/tx/12", 400);
+    expect_error(w, 400, "bad_request");
+    (void)get(w, "/v1/tx/zz00000000000000000000000000000000000000000000000000000000000000", 400);
+    w->node.tx_err = DSMR_ERR_IO;
+    hex_path(path, "/v1/tx/", &id, "");
+    (void)get(w, path, 500);
+    expect_error(w, 500, "io");
+}
+
+static void blocks_by_height_id_and_latest(void **state)
+{
+    struct world *w = *state;
+    char path[160];
+    (void)get(w, "/v1/block/7", 404);
+    fill(w);
+    const json_t *block = get(w, "/v1/block/7", 200);
+    assert_int_equal(number(block, "height"), 7);
+    assert_int_equal(json_array_size(json_object_get(block, "certs")), 1);
+    const json_t *cert = json_array_get(json_object_get(block, "certs"), 0);
+    const json_t *signers = json_object_get(cert, "signers");
+    assert_int_equal(json_array_size(signers), 2);
+    assert_int_equal(json_integer_value(json_array_get(signers, 1)), 2);
+    assert_int_equal(number(json_object_get(block, "executed"), "tx_count"), 3);
+    assert_int_equal(json_array_size(json_object_get(block, "past_epochs")), 1);
+    (void)get(w, "/v1/block/latest", 200);
+    hex_path(path, "/v1/block/", &w->node.block->id, "");
+    (void)get(w, path, 200);
+    hex_path(path, "/v1/block/", &w->node.chunk->ref.chunk_id, "");
+    (void)get(w, path, 404);
+    (void)get(w, "/v1/block/18446744073709551616", 400);
+    (void)get(w, "/v1/block/-1", 400);
+    (void)get(w, "/v1/block/8", 404);
+    w->node.block_err = DSMR_ERR_PRUNED;
+    (void)get(w, "/v1/block/7", 410);
+    expect_error(w, 410, "pruned");
+    w->node.block_err = DSMR_OK;
+    dsmr_executed_unref(w->node.executed);
+    w->node.executed = NULL;
+    assert_true(is_null(get(w, "/v1/block/7", 200), "executed"));
+}
+
+static void executed_transactions_come_in_pages(void **state)
+{
+    struct world *w = *state;
+    fill(w);
+    const json_t *page = get(w, "/v1/block/7/txs?limit=2", 200);
+    assert_int_equal(json_array_size(json_object_get(page, "txs")), 2);
+    assert_string_equal(text(page, "next_cursor"), "2");
+    const json_t *second = json_array_get(json_object_get(page, "txs"), 1);
+    assert_int_equal(number(second, "code"), 2);
+    assert_string_equal(text(second, "fee"), "18446744073709551615");
+    page = get(w, "/v1/block/7/txs?cursor=2&limit=2", 200);
+    assert_int_equal(json_array_size(json_object_get(page, "txs")), 1);
+    assert_true(is_null(page, "next_cursor"));
+    page = get(w, "/v1/block/latest/txs?cursor=18446744073709551615", 200);
+    assert_int_equal(json_array_size(json_object_get(page, "txs")), 0);
+    (void)get(w, "/v1/block/7/txs?limit=0", 400);
+    (void)get(w, "/v1/block/7/txs?limit=1001", 400);
+    (void)get(w, "/v1/block/7/txs?limit=1000", 200);
+    (void)get(w, "/v1/block/7/txs?cursor=x", 400);
+    (void)get(w, "/v1/block/6/txs", 410);
+    (void)get(w, "/v1/block/nothing/txs", 400);
+}
+
+static void chunks_with_certificate_and_pages(void **state)
+{
+    struct world *w = *state;
+    char path[160];
+    fill(w);
+    hex_path(path, "/v1/chunk/", &w->node.chunk->ref.chunk_id, "?limit=2");
+    const json_t *chunk = get(w, path, 200);
+    assert_int_equal(number(chunk, "tx_count"), 3);
+    assert_int_equal(json_array_size(json_object_get(chunk, "txs")), 2);
+    assert_string_equal(text(chunk, "next_cursor"), "2");
+    assert_true(json_is_object(json_object_get(chunk, "cert")));
+    w->node.has_cert = false;
+    assert_true(is_null(get(w, path, 200), "cert"));
+    hex_path(path, "/v1/chunk/", &w->node.block->id, "");
+    (void)get(w, path, 404);
+    (void)get(w, "/v1/chunk/7", 400);
+}
+
+static void validators_with_weights_as_strings(void **state)
+{
+    struct world *w = *state;
+    (void)get(w, "/v1/validators", 503);
+    expect_error(w, 503, "epoch_unknown");
+    assert_int_equal(w->reply.retry_after_s, 1);
+    fill(w);
+    const json_t *set = get(w, "/v1/validators", 200);
+    assert_string_equal(text(set, "total_weight"), "18446744073709551615");
+    const json_t *second = json_array_get(json_object_get(set, "validators"), 1);
+    assert_int_equal(json_array_size(json_object_get(second, "node_ids")), 2);
+    assert_string_equal(text(second, "weight"), "1");
+}
+
+static void evidence_in_pages(void **state)
+{
+    struct world *w = *state;
+    const json_t *page = get(w, "/v1/evidence", 200);
+    assert_int_equal(json_array_size(json_object_get(page, "evidence")), 0);
+    assert_true(is_null(page, "next_cursor"));
+    fill(w);
+    page = get(w, "/v1/evidence?limit=2", 200);
+    assert_int_equal(json_array_size(json_object_get(page, "evidence")), 2);
+    assert_string_equal(text(page, "next_cursor"), "2");
+    page = get(w, "/v1/evidence?cursor=2&limit=2", 200);
+    assert_int_equal(json_array_size(json_object_get(page, "evidence")), 1);
+    assert_true(is_null(page, "next_cursor"));
+}
+
+static void accounts_are_the_applications(void **state)
+{
+    struct world *w = *state;
+    (void)get(w, "/v1/accounts/abc", 404);
+    w->node.app_err = DSMR_ERR_MALFORMED;
+    (void)get(w, "/v1/accounts/abc", 400);
+    w->node.app_err = DSMR_OK;
+    assert_string_equal(text(get(w, "/v1/accounts/dsmr1x", 200), "path"), "accounts/dsmr1x");
+    (void)get(w, "/v1/accounts/..%2f", 400);
+    (void)get(w, "/v1/accounts/a.b", 400);
+    char longer[160] = "/v1/accounts/";
+    memset(longer + 13, 'a', 128);
+    (void)get(w, longer, 200);
+    longer[13 + 128] = 'a';
+    (void)get(w, longer, 400);
+}
+
+static void metrics_have_every_name(void **state)
+{
+    struct world *w = *state;
+    dsmr_metrics_add(&w->node.metrics, DSMR_METRIC_CHUNKS_BUILT, 42);
+    dsmr_metrics_count_error(&w->node.metrics, DSMR_ERR_BAD_SHARE);
+    ask(w, "GET", "/metrics", NULL, 0);
+    assert_int_equal(w->reply.status, 200);
+    assert_non_null(strstr(w->reply.content_type, "text/plain; version=0.0.4"));
+    assert_non_null(strstr(w->reply.body, "\ndsmr_chunks_built_total 42\n"));
+    assert_non_null(strstr(w->reply.body, "# TYPE dsmr_peers gauge\n"));
+    assert_non_null(strstr(w->reply.body, "\ndsmr_errors_total{name=\"bad_share\"} 1\n"));
+    assert_null(strstr(w->reply.body, "name=\"ok\""));
+#define NAMED(id, type, name, help) assert_non_null(strstr(w->reply.body, "\ndsmr_" name " "));
+    DSMR_METRIC_MAP(NAMED)
+#undef NAMED
+#define NAMED(name, value, cls, sentence)                                                          \
+    if (value != 0) {                                                                              \
+        char line[96];                                                                             \
+        (void)snprintf(line, sizeof(line), "\ndsmr_errors_total{name=\"%s\"} ",                    \
+                       dsmr_err_name(DSMR_ERR_##name));                                            \
+        assert_non_null(strstr(w->reply.body, line));                                              \
+    }
+    DSMR_ERR_MAP(NAMED)
+#undef NAMED
+}
+
+static void expect_reason(struct world *w, const char *path, int status, const char *code)
+{
+    const json_t *health = get(w, path, status);
+    const json_t *reasons = json_object_get(health, "reasons");
+    assert_string_equal(text(health, "status"), status == 200 ? "ok" : "unhealthy");
+    assert_int_equal(json_array_size(reasons), code != NULL ? 1 : 0);
+    if (code != NULL) {
+        assert_string_equal(text(json_array_get(reasons, 0), "code"), code);
+    }
+}
+
+static void health_gives_reasons(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_query_status *s = &w->node.status;
+    expect_reason(w, "/health", 200, NULL);
+    s->is_behind = true;
+    expect_reason(w, "/health", 503, "behind");
+    expect_reason(w, "/health/ready", 503, "behind");
+    expect_reason(w, "/health/live", 200, NULL);
+    s->is_behind = false;
+    s->is_disk_low = true;
+    expect_reason(w, "/health/ready", 503, "disk_low");
+    s->is_disk_low = false;
+    s->is_ready = false;
+    expect_reason(w, "/health/ready", 503, "not_ready");
+    s->is_ready = true;
+    s->clock_offset_ms = 1000;
+    expect_reason(w, "/health/ready", 200, NULL);
+    s->clock_offset_ms = 1001;
+    expect_reason(w, "/health/ready", 503, "clock_skew");
+    s->clock_offset_ms = -1001;
+    expect_reason(w, "/health/ready", 503, "clock_skew");
+    s->clock_offset_ms = 0;
+    s->is_halted = true;
+    s->halt_reason = DSMR_ERR_HALTED;
+    expect_reason(w, "/health/live", 503, "halted");
+}
+
+/* ---- POST ---- */
+
+static void post(struct world *w, const char *query, const char *body)
+{
+    char target[128];
+    (void)snprintf(target, sizeof(target), "/v1/tx%s", query);
+    ask(w, "POST", target, body, strlen(body));
+}
+
+static void bodies_that_make_no_sense(void **state)
+{
+    struct world *w = *state;
+    static const char *const bodies[] = {
+        "",
+        "{",
+        "[]",
+        "\"x\"",
+        "{}",
+        "{\"tx\":1}",
+        "{\"tx\":null}",
+        "{\"tx\":\"\"}",
+        "{\"tx\":\"0x\"}",
+        "{\"tx\":\"0100000000001000\"}",   /* 8 bytes */
+        "{\"tx\":\"01000000000010000\"}",  /* odd */
+        "{\"tx\":\"01000000000010000g\"}", /* not hex */
+        "{\"tx\":\"010000000000100000\",\"tx\":\"010000000000100000\"}",
+        "{\"tx\":\"010000000000100000\",\"more\":1}",
+        "{\"tx\":\"010000000000100000\"} trailing",
+        "[[[[[[[[[1]]]]]]]]]", /* 9 deep */
+        "{\"tx\":\"\xff\"}",
+    };
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        post(w, "", bodies[i]);
+        expect_error(w, 400, "bad_request");
+    }
+    assert_int_equal(w->node.batches_count, 0);
+    assert_int_equal(w->node.metrics.errors[DSMR_ERR_MALFORMED],
+                     sizeof(bodies) / sizeof(bodies[0]));
+}
+
+static void deep_and_large_bodies_are_refused_before_they_are_parsed(void **state)
+{
+    struct world *w = *state;
+    char *bomb = malloc(70000);
+    memset(bomb, '[', 70000);
+    ask(w, "POST", "/v1/tx", bomb, 65536);
+    expect_error(w, 400, "bad_request");
+    assert_non_null(strstr(w->reply.body, "deeper than 8"));
+    ask(w, "POST", "/v1/tx", bomb, 65537);
+    expect_error(w, 413, "too_large");
+    /* Brackets within a string are no depth; quotes behind a backslash do not end it. */
+    post(w, "", "{\"tx\":\"[[[[[[[[[[[[ \\\" [[[[[[[[\"}");
+    assert_null(strstr(w->reply.body, "deeper"));
+    post(w, "", "[[[[[[[[1]]]]]]]]"); /* 8 deep: parsed, and refused for another reason */
+    assert_null(strstr(w->reply.body, "deeper"));
+    /* The largest that fits. */
+    memset(bomb, '0', 65536);
+    memcpy(bomb, "{\"tx\":\"", 7);
+    memcpy(bomb + 65533, "\" }", 3);
+    ask(w, "POST", "/v1/tx?mode=async", bomb, 65536);
+    assert_int_equal(w->reply.status, 202);
+    assert_int_equal(w->node.batches[0]->txs[0].len, (65533 - 7) / 2);
+    free(bomb);
+}
+
+static void modes_and_timeouts_are_checked(void **state)
+{
+    struct world *w = *state;
+    static const char *const queries[] = {"?mode=",
+                                          "?mode=now",
+                                          "?mode=SYNC",
+                                          "?timeout_ms=0",
+                                          "?timeout_ms=",
+                                          "?timeout_ms=1s",
+                                          "?mode=sync&timeout_ms=99999999999999999999999"};
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]) - 1; i++) {
+        post(w, queries[i], BODY);
+        expect_error(w, 400, "bad_request");
+    }
+    assert_int_equal(w->node.batches_count, 0);
+}
+
+static void async_answers_at_once(void **state)
+{
+    struct world *w = *state;
+    post(w, "?mode=async", BODY);
+    assert_int_equal(w->reply.status, 202);
+    struct dsmr_submit_batch *batch = fake_take(&w->node);
+    char hex[65];
+    dsmr_hex_encode(hex, batch->txs[0].id.bytes, 32);
+    assert_string_equal(text(w->reply.json, "tx"), hex);
+    assert_int_equal(batch->txs[0].tag, 0);
+    assert_null(batch->origin);
+    publish_batch(&w->feed, batch, DSMR_ERR_BAD_TX);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(w->reply.times, 1);
+    w->node.is_full = true;
+    post(w, "?mode=async", BODY);
+    expect_error(w, 503, "mempool_full");
+    assert_int_equal(w->reply.retry_after_s, 1);
+}
+
+static void sync_answers_when_admitted_or_says_why_not(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        enum dsmr_err err;
+        int status;
+    } cases[] = {
+        {DSMR_ERR_DUPLICATE, 409},     {DSMR_ERR_MEMPOOL_FULL, 503}, {DSMR_ERR_BAD_TX, 400},
+        {DSMR_ERR_BAD_SIGNATURE, 400}, {DSMR_ERR_EXPIRED, 410},      {DSMR_ERR_TX_EXPIRY, 400},
+        {DSMR_ERR_WRONG_CHAIN, 400},   {DSMR_ERR_TOO_LARGE, 413},    {DSMR_ERR_NO_MEMORY, 500},
+        {DSMR_ERR_BEHIND, 503},        {DSMR_ERR_RATE_LIMITED, 429}};
+    post(w, "", BODY);
+    assert_int_equal(w->reply.times, 0);
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(w->reply.status, 200);
+    assert_string_equal(text(w->reply.json, "state"), "pending");
+    assert_string_equal(text(w->reply.json, "mode"), "sync");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        post(w, "?mode=sync", BODY);
+        publish_batch(&w->feed, fake_take(&w->node), cases[i].err);
+        dsmr_tracker_drain(w->tracker);
+        expect_error(w, cases[i].status, dsmr_err_name(cases[i].err));
+        assert_int_equal(strlen(text(w->reply.json, "tx")), 64);
+    }
+    w->node.is_full = true;
+    post(w, "?mode=sync", BODY);
+    expect_error(w, 503, "mempool_full");
+    assert_int_equal(dsmr_waits_count(w->waits), 0);
+}
+
+static void certified_and_executed_wait_for_their_notice(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_chunk *chunk = make_chunk(1, 1, 1050000);
+    uint8_t tx[32];
+    char body[96] = "{\"tx\":\"";
+    make_tx(tx, 1, 1050000);
+    dsmr_hex_encode(body + 7, tx, 32);
+    memcpy(body + 7 + 64, "\"}", 3);
+    post(w, "?mode=certified", body);
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(w->reply.times, 0);
+    publish_certified(&w->feed, chunk);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(w->reply.status, 200);
+    assert_string_equal(text(w->reply.json, "state"), "certified");
+
+    post(w, "?mode=executed", body);
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    publish_certified(&w->feed, chunk);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(w->reply.times, 0);
+    w->node.tx_err = DSMR_OK;
+    w->node.tx.code_text = "done";
+    publish_executed(&w->feed, 12, 1000, chunk->tx_ids, 1);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(w->reply.status, 200);
+    assert_string_equal(text(w->reply.json, "state"), "executed");
+    assert_string_equal(text(w->reply.json, "reason"), "done");
+    assert_int_equal(number(w->reply.json, "height"), 12);
+    dsmr_chunk_unref(chunk);
+}
+
+static void waiting_ends_by_timeout_expiry_and_close(void **state)
+{
+    struct world *w = *state;
+    post(w, "?mode=executed&timeout_ms=10", BODY); /* its expiry is 1048576: 48 s ahead */
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    dsmr_tracker_drain(w->tracker);
+    dsmr_waits_tick(w->waits, 5009);
+    assert_int_equal(w->reply.times, 0);
+    dsmr_waits_tick(w->waits, 5010);
+    expect_error(w, 504, "timeout");
+    assert_string_equal(text(w->reply.json, "state"), "pending");
+    /* The node's own limit goes before the client's wish. */
+    post(w, "?mode=executed&timeout_ms=3600000", BODY);
+    dsmr_waits_tick(w->waits, 5000 + 29999);
+    assert_int_equal(w->reply.times, 0);
+    dsmr_waits_tick(w->waits, 5000 + 30000);
+    expect_error(w, 504, "timeout");
+    /* A transaction that cannot run any more is not waited for. */
+    w->node.wall_ms = 1048576 - 1;
+    post(w, "?mode=executed", BODY);
+    dsmr_waits_tick(w->waits, 5000 + 2000);
+    assert_int_equal(w->reply.times, 0);
+    dsmr_waits_tick(w->waits, 5000 + 2001);
+    expect_error(w, 504, "timeout");
+    post(w, "?mode=certified", BODY);
+    dsmr_waits_close(w->waits);
+    expect_error(w, 503, "closed");
+    post(w, "?mode=certified", BODY);
+    expect_error(w, 503, "closed");
+}
+
+static void too_many_waits_are_busy(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 4; i++) {
+        post(w, "?mode=executed", BODY);
+        assert_int_equal(w->reply.times, 0);
+    }
+    post(w, "?mode=executed", BODY);
+    expect_error(w, 503, "busy");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+    const struct CMUnitTest tests[] = {
+        TEST(unknown_paths_and_methods),
+        TEST(status_tells_numbers_and_halts),
+        TEST(transactions_by_id),
+        TEST(blocks_by_height_id_and_latest),
+        TEST(executed_transactions_come_in_pages),
+        TEST(chunks_with_certificate_and_pages),
+        TEST(validators_with_weights_as_strings),
+        TEST(evidence_in_pages),
+        TEST(accounts_are_the_applications),
+        TEST(metrics_have_every_name),
+        TEST(health_gives_reasons),
+        TEST(bodies_that_make_no_sense),
+        TEST(deep_and_large_bodies_are_refused_before_they_are_parsed),
+        TEST(modes_and_timeouts_are_checked),
+        TEST(async_answers_at_once),
+        TEST(sync_answers_when_admitted_or_says_why_not),
+        TEST(certified_and_executed_wait_for_their_notice),
+        TEST(waiting_ends_by_timeout_expiry_and_close),
+        TEST(too_many_waits_are_busy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
