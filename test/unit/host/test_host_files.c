@@ -180,7 +180,7 @@ static void test_second_process_is_locked_out(void **state)
 
 struct caught {
     sem_t sem;
-    int number;
+    _Atomic int number; /* written by the thread that waits for signals */
 };
 
 static void on_signal(void *ctx, int number)
