@@ -178,9 +178,11 @@ def processes_of(directory):
 
 
 def is_running(pid):
+    """False once all its threads have ended and with them its locks and ports, reaped or not."""
     try:
         with open("/proc/%d/stat" % pid) as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+            state = stat.read().rsplit(")", 1)[1].split()[0]
+        return state != "Z" or len(os.listdir("/proc/%d/task" % pid)) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -188,11 +190,13 @@ def is_running(pid):
 class Net:
     """with Net(validators=4) as net: ..."""
 
-    def __init__(self, validators=4, load="none", options=()):
+    def __init__(self, validators=4, load="none", options=(), env=None):
         self.validators = validators
+        self.env = dict(os.environ, **(env or {}))
         self.options = list(options)
         self.load = load
         self.processes = []
+        self.nodes = []
 
     def __enter__(self):
         self.directory = tempfile.mkdtemp(prefix="dsmr-e2e-")
@@ -200,7 +204,7 @@ class Net:
         self.localnet = subprocess.Popen(
             [DSMR, "localnet", "--validators", str(self.validators), "--home", self.home,
              "--duration", "0", "--load", self.load, "--json"] + self.options,
-            stdout=subprocess.PIPE, text=True)
+            stdout=subprocess.PIPE, text=True, env=self.env)
         line = self.localnet.stdout.readline()
         if '"started"' not in line:
             self.close()
