@@ -233,7 +233,7 @@ static UNUSED void node_set_full(struct node *node, bool is_full)
     pthread_mutex_lock(&node->mutex);
     node->is_full = is_full;
     pthread_mutex_unlock(&node->mutex);
-    if (!is_full)
+    if (!is_full && node->net != NULL)
         dsmr_tcp_net_resume(node->net);
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "net_fixture.h"
 
@@ -131,12 +132,19 @@ static void test_accepts_are_paced(void **state)
     struct scene scene;
     set_scene(&scene, slow_accepts);
     struct dsmr_tls_identity *stranger = make_identity();
+    struct timespec start, end;
+    clock_gettime(CLOCK_MONOTONIC, &start);
     for (int i = 0; i < 30; i++) { /* more than a second's worth: some have to wait */
         struct raw raw;
         raw_open(&raw, scene.node, stranger);
         raw_read_to_end(&raw);
         raw_close(&raw);
     }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    /* 20 at once, of which the honest peer took one; the others at 20 a second, never faster. */
+    double took_s =
+        (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    assert_true(took_s > 0.4);
     assert_int_equal(node_errors(scene.node, DSMR_ERR_NOT_VALIDATOR), 30);
     dsmr_tls_identity_free(stranger);
     end_scene(&scene);

@@ -304,6 +304,37 @@ static void test_peer_comes_back_after_restart(void **state)
         node_free(nodes[i]);
 }
 
+/* What waited for a peer when it went away is dropped and counted, not sent to it later. */
+static void test_queues_do_not_outlive_the_connection(void **state)
+{
+    (void)state;
+    struct node *nodes[2];
+    make_pair(nodes);
+    node_set_full(nodes[1], true);
+    struct dsmr_buf *chunk = make_buf(1u << 20, 1), *vote = make_buf(10, 2);
+    for (int i = 0; i < 32; i++)
+        assert_int_equal(node_send(nodes[0], &nodes[1]->id, DSMR_MSG_CLASS_CHUNK, chunk), DSMR_OK);
+    assert_int_equal(dsmr_metrics_get(&nodes[0]->metrics, DSMR_METRIC_NET_DROPPED), 0);
+    uint16_t port = dsmr_tcp_net_listen_port(nodes[1]->net);
+    node_shut(nodes[1]);
+    NODE_WAIT(nodes[0], nodes[0]->downs == 1);
+    assert_true(dsmr_metrics_get(&nodes[0]->metrics, DSMR_METRIC_NET_DROPPED) > 16);
+    node_set_full(nodes[1], false);
+    size_t before = nodes[1]->messages;
+    nodes[1]->config.listen_port = port;
+    node_open(nodes[1]);
+    node_allow(nodes[1], &nodes[0]->id, 1);
+    NODE_WAIT(nodes[0], nodes[0]->ups == 2);
+    assert_int_equal(node_send(nodes[0], &nodes[1]->id, DSMR_MSG_CLASS_TX, vote), DSMR_OK);
+    NODE_WAIT(nodes[1], nodes[1]->messages > before);
+    assert_int_equal(nodes[1]->messages, before + 1);
+    assert_int_equal(nodes[1]->last->len, 10);
+    dsmr_buf_unref(chunk);
+    dsmr_buf_unref(vote);
+    for (int i = 0; i < 2; i++)
+        node_free(nodes[i]);
+}
+
 /* Both dial at the same moment, many times: in the end one connection, the same on both sides. */
 static void test_double_connections_are_resolved(void **state)
 {
@@ -485,6 +516,7 @@ int main(void)
         cmocka_unit_test(test_full_inbox_is_tried_again),
         cmocka_unit_test(test_flood_does_not_take_others_share),
         cmocka_unit_test(test_peer_comes_back_after_restart),
+        cmocka_unit_test(test_queues_do_not_outlive_the_connection),
         cmocka_unit_test(test_double_connections_are_resolved),
         cmocka_unit_test(test_drop_ends_and_pauses),
         cmocka_unit_test(test_peer_that_leaves_the_set_is_disconnected),
