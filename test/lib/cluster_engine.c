@@ -60,7 +60,9 @@ void cluster_engine_on_built(struct cluster *cluster, uint32_t number, enum dsmr
 {
     (void)number;
     cluster->is_building = false;
-    if (err == DSMR_OK) {
+    /* A builder whose clock is far ahead: a quorum would say "not yet" and pass it over. */
+    uint64_t latest_ms = cluster_wall_ms(cluster) + cluster->params.clock_skew_ms;
+    if (err == DSMR_OK && block->time_ms <= latest_ms) {
         cluster->chain[++cluster->chain_height] = dsmr_block_ref(block);
     }
     cluster_wake_engine(cluster, 1);
