@@ -82,7 +82,7 @@ void dsmr_bft_peer_send_position(struct dsmr_bft *bft, uint32_t peer, bool with_
     if (bft->has_final) {
         dsmr_bft_qc_send(bft, &bft->final, peer);
     }
-    if (bft->has_entry_qc) {
+    if (bft->has_entry_qc && bft->entry_qc.subject.view > bft->final_view) {
         dsmr_bft_qc_send(bft, &bft->entry_qc, peer);
     }
     const struct dsmr_bft_round *round = dsmr_round_find(bft, bft->view);

@@ -31,7 +31,7 @@ static uint64_t retry_delay(struct dsmr_bft *bft)
 static void resend(struct dsmr_bft *bft)
 {
     const struct dsmr_bft_round *round = dsmr_round_find(bft, bft->view);
-    if (bft->has_entry_qc) {
+    if (bft->has_entry_qc && bft->entry_qc.subject.view > bft->final_view) {
         dsmr_bft_qc_send(bft, &bft->entry_qc, DSMR_BFT_NO_PEER);
     } else if (bft->has_final && bft->final.subject.epoch == bft->set->epoch) {
         dsmr_bft_qc_send(bft, &bft->final, DSMR_BFT_NO_PEER);
