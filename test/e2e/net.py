@@ -6,8 +6,10 @@ when the test ends, however it ends.
 """
 import json
 import os
+import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -46,12 +48,15 @@ def check(fact, text):
 class Node:
     def __init__(self, facts):
         self.home = facts["home"]
-        self.pid = facts["pid"]
-        self.node_id = facts["node_id"]
-        self.p2p_port = facts["p2p_port"]
-        self.http_port = facts["http_port"]
-        self.submit_port = facts["submit_port"]
         self.process = None
+        self.learn(facts)
+
+    def learn(self, facts):
+        self.pid = facts.get("pid")
+        self.node_id = facts.get("node_id")
+        self.p2p_port = facts.get("p2p_port")
+        self.http_port = facts.get("http_port")
+        self.submit_port = facts.get("submit_port")
 
     @property
     def url(self):
@@ -130,7 +135,7 @@ class Node:
             until("process %d is gone" % self.pid, lambda: not is_running(self.pid))
 
     def start(self, env=None):
-        """Starts a node that was killed, on its ports."""
+        """Starts a node that was killed, on its ports, or that has never run."""
         log = open(os.path.join(self.home, "node.log"), "a")
         self.process = subprocess.Popen([DSMRD, "start", "--home", self.home, "--json"],
                                         stdout=subprocess.PIPE, stderr=log, text=True,
@@ -139,7 +144,12 @@ class Node:
         line = self.process.stdout.readline()
         if '"started"' not in line:
             raise Failed("%s did not start: %s" % (self.home, line or self.log_tail()))
-        self.pid = self.process.pid
+        self.learn(json.loads(line))
+
+    def stop(self):
+        """Ends a node that start() began; the exit code."""
+        self.process.terminate()
+        return self.process.wait(60)
 
     def log_tail(self):
         with open(os.path.join(self.home, "node.log")) as log:
@@ -269,6 +279,53 @@ class Net:
             heights = {int(s["height"]) for s in states}
             return facts.pop() if len(facts) == 1 and len(heights) == 1 else None
         return until("equal state roots", equal)
+
+
+def free_base_port(nodes):
+    """A first port for dsmrd testnet whose ports are all free at this moment."""
+    while True:
+        base = random.randrange(20000, 32000)
+        sockets = []
+        try:
+            for port in [base + 10 * i + k for i in range(nodes) for k in range(3)]:
+                sockets.append(socket.create_server(("127.0.0.1", port)))
+            return base
+        except OSError:
+            pass
+        finally:
+            for one in sockets:
+                one.close()
+
+
+class Testnet:
+    """Homes that dsmrd testnet writes; nothing runs until a node's start() is called."""
+
+    def __init__(self, validators=1, app="opaque"):
+        self.validators = validators
+        self.app = app
+
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="dsmr-e2e-")
+        self.home = os.path.join(self.directory, "net")
+        code, out, err = run(DSMRD, "testnet", "-v", str(self.validators), "-o", self.home,
+                             "--port", str(free_base_port(self.validators)), "--app", self.app,
+                             "--json")
+        check(code == 0, "testnet: %s" % err)
+        check(json.loads(out)["validators"] == self.validators, out)
+        self.nodes = [Node({"home": os.path.join(self.home, "node%d" % i)})
+                      for i in range(self.validators)]
+        return self
+
+    def __exit__(self, kind, value, trace):
+        for node in self.nodes:
+            if node.process is not None and node.process.poll() is None:
+                node.process.terminate()
+                node.process.wait(60)
+        left = processes_of(self.directory)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        check(not left, "processes are left over: %s" % left)
 
 
 def finish(process):
