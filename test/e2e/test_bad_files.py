@@ -1,0 +1,298 @@
+#!/usr/bin/env python3
+"""Wrong commands, files and circumstances: one sentence that says what and where, and an exit code
+that a service manager can act on (src/app/exit_codes.h)."""
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import time
+
+from net import DSMR, DSMRD, Testnet, check, main, run, until
+
+DISK_BYTES = 64 << 20
+
+
+def expect(code, *texts, command, env=None):
+    """The command fails with code; the last line it says is a sentence that has the texts."""
+    found, out, err = run(*command, env=env, timeout=60)
+    name = os.path.basename(command[0]) + ": "
+    said = [line for line in err.splitlines() if line.startswith(name)]
+    check(found == code, "%d instead of %d from %s: %s" % (found, code, command[1:], err))
+    check(len(said) == 1 and err.splitlines()[-1] == said[0], "not one sentence: %r" % err)
+    check(out == "", "it also printed %r" % out)
+    for text in texts:
+        check(text in said[0], "%r is not in %r" % (text, said[0]))
+
+
+def start(node, *options):
+    return [DSMRD, "start", "--home", node.home, *options]
+
+
+def command_lines():
+    for program in (DSMR, DSMRD):
+        expect(64, "frob", command=[program, "frob"])
+        check(run(program)[0] == 64, "no verb at all")
+    for words, texts in {
+            ("status", "--nope"): ["--nope"],
+            ("status", "--node"): ["--node", "HOST:PORT"],
+            ("status", "--node", "x"): ["--node", "x"],
+            ("status", "more"): ["more"],
+            ("tx",): ["ID"],
+            ("keys", "frob"): ["keys"],
+            ("keys", "new", "../x"): ["../x"],
+            ("send", "nobody", "1", "--from", "x"): ["nobody"],
+            ("send", "0" * 64, "one", "--from", "x"): ["amount", "one"],
+            ("localnet", "--validators", "0"): ["--validators", "0"],
+            ("localnet", "--duration", "soon"): ["--duration", "soon"],
+            ("localnet", "--load", "heavy"): ["--load", "heavy"],
+            ("bench", "--nodes", "x"): ["--nodes", "x"],
+            ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
+        expect(64, *texts, command=[DSMR, *words])
+    expect(64, "DSMR_RATE", "many", command=[DSMR, "bench"], env={"DSMR_RATE": "many"})
+    expect(69, "127.0.0.1", "port 1", command=[DSMR, "status", "--node", "127.0.0.1:1"])
+    for words, texts in {
+            ("start", "--workers", "0"): ["--workers", "0"],
+            ("start", "--frob"): ["--frob"],
+            ("testnet", "-v", "65"): ["65"],
+            ("testnet", "--slot", "1h"): ["--slot", "1h"],
+            ("config",): ["config"]}.items():
+        expect(64, *texts, command=[DSMRD, *words])
+
+
+def genesis_files():
+    with Testnet(2) as net:
+        node = net.nodes[0]
+        path = os.path.join(node.home, "config/genesis.json")
+        with open(path) as file:
+            text = file.read()
+
+        def broken(change, *texts):
+            if isinstance(change, str):
+                wrong = change
+            else:
+                genesis = json.loads(text)
+                change(genesis)
+                wrong = json.dumps(genesis, indent=2)
+            with open(path, "w") as file:
+                file.write(wrong)
+            expect(65, path, *texts, command=start(node))
+            expect(65, path, *texts, command=[DSMRD, "config", "check", "--home", node.home])
+
+        members = lambda genesis: genesis["validators"][0]["set"]  # noqa: E731
+
+        def swap_proofs(genesis):
+            a, b = members(genesis)
+            a["proof_of_possession"], b["proof_of_possession"] = (b["proof_of_possession"],
+                                                                  a["proof_of_possession"])
+
+        broken(text[:len(text) // 2], "line ")
+        broken("", "line ")
+        broken("[]", "object")
+        broken(swap_proofs, "validators[0].set[0].proof_of_possession")
+        broken(lambda g: members(g)[1].update(bls_public_key="00" * 48),
+               "validators[0].set[1].bls_public_key")
+        broken(lambda g: members(g)[1].update(weight=0), "validators[0].set[1].weight")
+        broken(lambda g: members(g)[1].update(node_id=members(g)[0]["node_id"]),
+               "validators[0].set[1].node_id")
+        broken(lambda g: g["validators"][0].update(set=[]), "validators[0].set")
+        broken(lambda g: g["params"].update(chunk_lifetime_ms=1), "chunk_lifetime_ms", "slot_ms")
+        broken(lambda g: g["params"].update(slot_ms="fast"), "params.slot_ms")
+        broken(lambda g: g["params"].update(frob=1), "params.frob")
+        broken(lambda g: g.update(frob=1), "frob")
+        broken(lambda g: g.update(format=2), "format 2")
+        broken(lambda g: g["app"].update(name="frob"), "app.name", "frob")
+        os.remove(path)
+        expect(65, path, command=start(node))
+        # Another chain than the one whose data is here.
+        with open(path, "w") as file:
+            file.write(text)
+        net.nodes[0].start()
+        net.nodes[1].start()
+        until("blocks", lambda: node.height() >= 1)
+        check(net.nodes[1].stop() == 0 and node.stop() == 0, "they do not stop well")
+        broken_time = json.loads(text)
+        broken_time["time_ms"] += 1
+        with open(path, "w") as file:
+            json.dump(broken_time, file)
+        expect(65, node.home, command=start(node))
+
+
+def config_files():
+    with Testnet(1) as net:
+        node = net.nodes[0]
+        path = os.path.join(node.home, "config/config.yaml")
+        with open(path) as file:
+            text = file.read()
+        line = text.count("\n") + 1
+        for wrong, texts in {
+                "frob: 1": ["%s:%d" % (path, line), "frob"],
+                "workers: many": ["%s:%d" % (path, line), "workers", "many"],
+                "view-timeout: 1ms": ["%s:%d" % (path, line), "view-timeout"],
+                "log-format: [a, b]": ["%s:%d" % (path, line)],
+                "p2p-address: here": ["p2p-address"],
+                "retry: 1s\nretry: 2s": ["%s:%d" % (path, line + 1), "retry"],
+                "\"": [path]}.items():
+            with open(path, "w") as file:
+                file.write(text + wrong + "\n")
+            if wrong.startswith("p2p-address"):
+                with open(path, "w") as file:
+                    file.write(re.sub("(?m)^p2p-address:.*$", wrong, text))
+            expect(78, *texts, command=start(node))
+        with open(path, "w") as file:
+            file.write(text)
+        expect(64, "--log-level", "zzz", command=start(node, "--log-level", "zzz"))
+        expect(64, "--p2p-address", command=start(node, "--p2p-address", "here"))
+        expect(64, "--peers", command=start(node, "--peers", "zz@127.0.0.1:1"))
+        for key in ("bls.key", "tls.key"):
+            file = os.path.join(node.home, "keys", key)
+            os.chmod(file, 0o644)
+            expect(78, file, "chmod 600", command=start(node))
+            os.chmod(file, 0o600)
+            with open(file) as good:
+                kept = good.read()
+            with open(file, "w") as bad:
+                bad.write("no key\n")
+            expect(78, file, command=start(node))
+            with open(file, "w") as good:
+                good.write(kept)
+        expect(78, "nowhere", "init", command=[DSMRD, "start", "--home", net.home + "/nowhere"])
+        expect(78, "nowhere", command=[DSMRD, "inspect", "--home", net.home + "/nowhere"])
+        node.start()
+        expect(78, node.home, "process %d" % node.pid, command=start(node))
+        expect(78, node.home, "process %d" % node.pid,
+               command=[DSMRD, "inspect", "--home", node.home])
+        check(node.stop() == 0, "it does not stop well")
+
+
+def ports_in_use():
+    with Testnet(1) as net:
+        node = net.nodes[0]
+        node.start()
+        ports = [node.p2p_port, node.http_port, node.submit_port]
+        node.stop()
+        for port in ports:
+            with socket.create_server(("127.0.0.1", port)):
+                expect(69, "%d" % port, "in use", command=start(node))
+        node.start()
+        until("it runs", lambda: node.http("/health/live")[0] == 200)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def newer_home():
+    def record(number):
+        value = struct.pack(">BQ", 1, number)
+        return b"F" + value + struct.pack(">I", crc32c(b"F" + value))
+
+    with Testnet(1) as net:
+        node = net.nodes[0]
+        node.start()
+        until("blocks", lambda: node.height() >= 1)
+        node.stop()
+        path = os.path.join(node.home, "data/consensus/data.mdb")
+        with open(path, "rb") as file:
+            good = file.read()
+        check(record(1) in good, "the format's record is not where it was")
+        with open(path, "wb") as file:
+            file.write(good.replace(record(1), record(2)))
+        expect(65, node.home, "newer", command=start(node))
+        expect(65, node.home, command=[DSMRD, "inspect", "--home", node.home])
+        with open(path, "wb") as file:
+            file.write(good)
+        node.start()
+
+
+def send_opaque(node, seconds=10):
+    expiry = int(time.time() * 1000) + seconds * 1000
+    tx = struct.pack(">BQ", 1, expiry) + os.urandom(4000)
+    try:
+        code, answer = node.http("/v1/tx?mode=executed&timeout_ms=2000", {"tx": tx.hex()})
+    except OSError:
+        return None
+    return answer.get("state") if code == 200 else None
+
+
+def fill(path, leave):
+    """Takes all room of the disk but so many bytes."""
+    room = os.statvfs(os.path.dirname(path))
+    with open(path, "wb") as file:
+        left = room.f_bavail * room.f_frsize - leave
+        try:
+            while left > 0:
+                n = min(left, 65536)
+                file.write(bytes(n))
+                left -= n
+            file.flush()
+        except OSError:
+            pass
+
+
+def disk_full():
+    with Testnet(1) as net:
+        node = net.nodes[0]
+        disk = os.path.join(net.directory, "disk")
+        os.mkdir(disk)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%d" % DISK_BYTES, "none", disk],
+                          capture_output=True).returncode != 0:
+            print("SKIPPED disk_full: mounting a small disk needs root", flush=True)
+            return
+        try:
+            shutil.move(node.home, os.path.join(disk, "node"))
+            node.home = os.path.join(disk, "node")
+            filler = os.path.join(disk, "filler")
+            # Low: the node says so, and neither signs nor builds, until there is room again.
+            node.start(env={"DSMR_DISK_LOW_BYTES": str(16 << 20)})
+            until("it works", lambda: send_opaque(node) == "executed", 30)
+            fill(filler, 8 << 20)
+            until("its health says disk_low", lambda: "disk_low" in
+                  [r["code"] for r in node.http("/health")[1]["reasons"]] or not send_opaque(node, 2),
+                  30)
+            until("its health says so", lambda: node.http("/health")[0] == 503, 30)
+            height = node.height()
+            check(send_opaque(node, 3) is None, "it builds on a low disk")
+            os.remove(filler)
+            until("it is well again", lambda: node.http("/health")[0] == 200, 30)
+            until("it works again", lambda: send_opaque(node) == "executed", 30)
+            check(node.height() > height, "no new block")
+            check(node.stop() == 0, "it does not stop well")
+            # Full to the last byte, with the warning turned off.
+            node.start(env={"DSMR_DISK_LOW_BYTES": "0"})
+            until("it works", lambda: send_opaque(node) == "executed", 30)
+            fill(filler, 0)
+            end = time.monotonic() + 60
+            state = "executed"
+            while state == "executed" and node.process.poll() is None:
+                check(time.monotonic() < end, "a full disk is not noticed")
+                state = send_opaque(node, 3)
+            if node.process.poll() is None:  # it lives on, and does not say OK to what it cannot do
+                code, _ = node.http("/health/live")
+                check(code in (200, 503), "health/live answers %d" % code)
+                os.remove(filler)
+                until("it works again", lambda: send_opaque(node) == "executed" or
+                      node.process.poll() is not None, 60)
+            if node.process.poll() is not None:
+                check(node.process.returncode == 4, "exit code %d" % node.process.returncode)
+                if os.path.exists(filler):
+                    os.remove(filler)
+                node.start()
+                until("it works after a start", lambda: send_opaque(node) == "executed", 30)
+            check(node.stop() == 0, "it does not stop well")
+        finally:
+            if node.process is not None and node.process.poll() is None:
+                node.process.kill()
+                node.process.wait()
+            subprocess.run(["umount", disk], check=True)
+
+
+if __name__ == "__main__":
+    main(command_lines, genesis_files, config_files, ports_in_use, newer_home, disk_full)

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Every verb of dsmr and dsmrd does what its help says, and --json is JSON."""
+import json
+import os
+import re
+import signal
+
+from net import DSMR, DSMRD, Net, Testnet, check, main, run, until
+
+AMOUNT = 12345
+
+
+def parsed(*command, code=0):
+    """The command ends with code; the JSON that it prints (the last line)."""
+    found, out, err = run(*command)
+    check(found == code, "%d instead of %d from %s: %s" % (found, code, command[1:], err))
+    check(code != 0 or err == "", "%s also says %r" % (command[1:], err))
+    return json.loads(out.splitlines()[-1])
+
+
+def text(*command):
+    found, out, err = run(*command)
+    check(found == 0 and out and not out.startswith("{"), "%s: %d %r" % (command[1:], found, out))
+    return out
+
+
+def balance(node, keys, name):
+    return int(parsed(DSMR, "balance", name, "--keys", keys, "--node", node, "--json")["balance"])
+
+
+def keys(net, node):
+    folder = ["--keys", os.path.join(net.directory, "keys")]
+    made = parsed(DSMR, "keys", "new", "alice", *folder, "--json")
+    secret = parsed(DSMR, "keys", "export", "alice", *folder, "--json")["secret_key"]
+    check(text(DSMR, "keys", "export", "alice", *folder).strip() == secret, "two secrets")
+    file = os.path.join(net.directory, "secret")
+    with open(file, "w") as out:
+        out.write(secret + "\n")
+    again = parsed(DSMR, "keys", "import", "bob", file, *folder, "--json")
+    check(again["address"] == made["address"], "export and import give another key")
+    listed = [json.loads(line) for line in
+              run(DSMR, "keys", "list", *folder, "--json")[1].splitlines()]
+    check([k["name"] for k in listed] == ["alice", "bob"], "list: %s" % listed)
+    check("alice" in text(DSMR, "keys", "list", *folder), "list")
+    check(os.stat(os.path.join(folder[1], "alice.json")).st_mode & 0o77 == 0, "others may read it")
+    check(run(DSMR, "keys", "new", "alice", *folder)[0] == 1, "a key was overwritten")
+    check(run(DSMR, "keys", "export", "carol", *folder)[0] == 74, "no such key")
+    with open(file, "w") as out:
+        out.write("no key\n")
+    check(run(DSMR, "keys", "import", "dave", file, *folder)[0] == 65, "a bad secret is taken")
+    return made["address"]
+
+
+def money(net, node, address):
+    accounts = net.accounts()
+    ask = ["--keys", accounts, "--node", node]
+    before = balance(node, accounts, "account-0")
+    check(balance(node, accounts, address) == 0, "a new account has money")
+    sent = parsed(DSMR, "send", address, str(AMOUNT), "--from", "account-0", "--memo", "for you",
+                  *ask, "--json")
+    check(sent["state"] == "executed" and sent["code"] == 0, "send: %s" % sent)
+    fee = int(sent["fee"])
+    check(fee > 0, "no fee")
+    check(balance(node, accounts, "account-0") == before - AMOUNT - fee, "amount and fee")
+    check(balance(node, accounts, address) == AMOUNT, "the receiver has something else")
+    found = parsed(DSMR, "tx", sent["tx"], *ask, "--json")
+    for member in ("tx", "state", "height", "fee", "code"):
+        check(found[member] == sent[member], "tx: %s, but send: %s" % (found, sent))
+    check("executed" in text(DSMR, "tx", sent["tx"], *ask), "tx")
+    # What cannot be paid is executed, fails, and costs the fee.
+    failed = parsed(DSMR, "send", address, str(10**17), "--from", "account-1", *ask, "--json", code=1)
+    check(failed["state"] == "failed" and failed["code"] != 0, "send: %s" % failed)
+    check(balance(node, accounts, "account-1") == before - int(failed["fee"]), "the fee")
+    for mode, state in (("async", None), ("sync", "pending"), ("certified", "certified")):
+        answer = parsed(DSMR, "send", address, "1", "--from", "account-2", "--mode", mode, *ask,
+                        "--json")
+        check(len(answer["tx"]) == 64 and (state is None or answer["state"] == state),
+              "%s: %s" % (mode, answer))
+        until(mode + " is executed", lambda: run(DSMR, "tx", answer["tx"], *ask)[0] == 0)
+    return sent
+
+
+def chain(net, node, sent):
+    ask = ["--node", node]
+    block = parsed(DSMR, "block", str(sent["height"]), *ask, "--json")
+    check(parsed(DSMR, "block", block["id"], *ask, "--json") == block, "by id and by height")
+    check(parsed(DSMR, "block", *ask, "--json")["height"] >= block["height"], "the last block")
+    check("id " in text(DSMR, "block", *ask), "block")
+    txs = parsed(DSMR, "block", str(sent["height"]), "--txs", *ask, "--json")
+    check(sent["tx"] in [tx["tx"] for tx in txs["txs"]], "the transaction is not in its block")
+    check(txs["state_root"] == block["executed"]["state_root"], "two roots")
+    inside = []
+    for cert in block["certs"]:
+        chunk = parsed(DSMR, "chunk", cert["chunk"], *ask, "--json")
+        check(chunk["chunk"] == cert["chunk"] and len(chunk["cert"]["signers"]) >= 3, str(chunk))
+        inside += [tx["tx"] for tx in chunk["txs"]]
+    check(sent["tx"] in inside, "the transaction is in no chunk of its block")
+    check(block["certs"][0]["chunk"] in text(DSMR, "chunk", block["certs"][0]["chunk"], *ask), "")
+    validators = parsed(DSMR, "validators", *ask, "--json")
+    check({v["node_ids"][0] for v in validators["validators"]} == {n.node_id for n in net.nodes},
+          "validators: %s" % validators)
+    check(validators["quorum_weight"] == "3", "quorum: %s" % validators)
+    text(DSMR, "validators", *ask)
+    check(parsed(DSMR, "evidence", *ask, "--json")["evidence"] == [], "evidence")
+    text(DSMR, "evidence", *ask)
+    status = parsed(DSMR, "status", *ask, "--json")
+    check(status["height"] >= sent["height"] and status["peers_connected"] == 3, "%s" % status)
+    text(DSMR, "status", *ask)
+    for words in (("block", "999999"), ("block", "xyz"), ("tx", "0" * 64), ("chunk", "0" * 64)):
+        code, out, err = run(DSMR, *words, *ask, "--json")
+        check(code == 1 and out == "" and len(err.splitlines()) == 1, "%s: %d %r" % (words, code, err))
+
+
+def load(net):
+    node = net.nodes[0]
+    nodes = "127.0.0.1:%d:%d" % (node.http_port, node.submit_port)
+    summary = parsed(DSMR, "bench", "--nodes", nodes, "--load", "transfers", "--keys",
+                     net.accounts(), "--rate", "100", "--duration", "2", "--verify", "--json")
+    check(summary["executed_txs"] == summary["admitted_txs"] == 200, "bench: %s" % summary)
+    out = run(DSMR, "bench", "--nodes", nodes, "--load", "transfers", "--keys", net.accounts(),
+              "--rate", "100", "--duration", "1", "--plain")
+    check(out[0] == 0 and "executed" in out[1], "bench: %s" % (out,))
+
+
+def stopped(net):
+    node = net.nodes[3]
+    height, root = net.await_equal_roots()
+    node.kill(signal.SIGTERM)
+    found = parsed(DSMRD, "inspect", "--home", node.home, "--json")
+    check((found["executed_height"], found["state_root"]) == (height, root), "inspect: %s" % found)
+    check(found["accepted_height"] == height and found["chunks"] > 0, "inspect: %s" % found)
+    check(root in text(DSMRD, "inspect", "--home", node.home), "inspect")
+    node.start()
+    until("it is back", lambda: (node.status() or {}).get("peers_connected") == 3)
+    net.await_equal_roots()
+
+
+def client_verbs():
+    with Net(4) as net:
+        node = "127.0.0.1:%d" % net.nodes[0].http_port
+        until("the chain runs", lambda: all(n.height() >= 1 for n in net.nodes))
+        address = keys(net, node)
+        sent = money(net, node, address)
+        chain(net, node, sent)
+        load(net)
+        stopped(net)
+
+
+def node_verbs():
+    with Testnet(4, app="transfers") as net:
+        ids = set()
+        for node in net.nodes:
+            found = parsed(DSMRD, "config", "check", "--home", node.home, "--json")
+            check(found["ok"] and found["app"] == "transfers", "config check: %s" % found)
+            ids.add(parsed(DSMRD, "keys", "--home", node.home, "--json")["node_id"])
+            check("node id" in text(DSMRD, "keys", "--home", node.home), "keys")
+        check("good" in text(DSMRD, "config", "check", "--home", net.nodes[0].home), "config check")
+        check(run(DSMRD, "testnet", "-o", net.home)[0] == 78, "testnet wrote over a network")
+        home = os.path.join(net.directory, "new")
+        made = parsed(DSMRD, "init", "--home", home, "--json")
+        check(parsed(DSMRD, "init", "--home", home, "--json") == made, "init changed the keys")
+        check("proof of possession" in text(DSMRD, "init", "--home", home), "init")
+        for node in net.nodes:
+            node.start()
+        check({node.node_id for node in net.nodes} == ids, "the ids of keys and start differ")
+        until("blocks", lambda: all(node.height() >= 1 for node in net.nodes))
+        answer = parsed(DSMR, "send", "account-1", "7", "--from", "account-0", "--keys",
+                        os.path.join(net.home, "accounts"), "--node",
+                        "127.0.0.1:%d" % net.nodes[2].http_port, "--json")
+        check(answer["state"] == "executed", "send: %s" % answer)
+        for node in net.nodes:
+            until("executed everywhere", lambda: node.executed() >= answer["height"])
+        check(len({node.root_at(answer["height"]) for node in net.nodes}) == 1, "roots differ")
+        for node in net.nodes:
+            check(node.stop() == 0, "a node does not stop well")
+
+
+def words_about_themselves():
+    for program, name in ((DSMR, "dsmr"), (DSMRD, "dsmrd")):
+        usage = text(program, "--help")
+        verbs = re.findall(r"(?m)^  ([a-z]+(?: [a-z]+)?) {2,}", usage)
+        check(len(verbs) >= 7, "verbs: %s" % verbs)
+        manual = text(program, "--man")
+        for verb in verbs:
+            about = text(program, *verb.split(), "--help")
+            check("Options:" in about and "--json" in about, "%s --help" % verb)
+            check(verb in manual.replace("\\-", "-"), "%s is not in the manual" % verb)
+        for shell in ("bash", "zsh", "fish"):
+            completion = text(program, "completion", shell)
+            check(all(verb.split()[0] in completion for verb in verbs), "completion " + shell)
+        check(run(program, "completion", "tcsh")[0] == 64, "a shell that nobody knows")
+        check(parsed(program, "version", "--json")["version"] in text(program, "--version"), name)
+        check(text(program, "version").startswith(name + " "), "version")
+
+
+if __name__ == "__main__":
+    main(words_about_themselves, client_verbs, node_verbs)
