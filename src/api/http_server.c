@@ -1,3 +1,4 @@
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include "api/http_server.h"
 
 #include <libwebsockets.h>
@@ -16,6 +17,7 @@
 #define BODY_TIMEOUT_S 30
 #define SEND_TIMEOUT_S 30
 #define KEEPALIVE_S 30
+#define STOP_S 2
 #define HOST_BYTES_MAX 300
 #define QUERY_BYTES_MAX 1024
 #define PATH_BYTES_MAX 512
@@ -65,8 +67,17 @@ struct dsmr_http_server {
     uint16_t port;
     pthread_mutex_t lock;
     struct call *answered;
-    uint32_t calls; /* not freed yet */
+    uint32_t calls;   /* not freed yet */
+    uint32_t answers; /* of them: answered, and the client is still there */
+    bool is_open;     /* the loop may be woken */
 };
+
+static time_t mono_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
 
 static void call_free(struct call *call) /* with the lock held */
 {
@@ -97,7 +108,6 @@ static void on_answer(void *ctx, const struct dsmr_http_response *response)
     struct call *call = ctx;
     struct dsmr_http_server *server = call->server;
     bool is_own_thread = pthread_equal(pthread_self(), server->loop_thread) != 0;
-    bool must_wake = false;
     pthread_mutex_lock(&server->lock);
     DSMR_ASSERT(call->is_with_route);
     call->is_with_route = false;
@@ -105,18 +115,18 @@ static void on_answer(void *ctx, const struct dsmr_http_response *response)
         call_free(call);
     } else {
         keep_response(call, response);
+        server->answers++;
         if (is_own_thread) {
             lws_callback_on_writable(call->wsi);
         } else {
             call->next = server->answered;
             server->answered = call;
-            must_wake = true;
+            if (server->is_open) {
+                lws_cancel_service(server->context);
+            }
         }
     }
     pthread_mutex_unlock(&server->lock);
-    if (must_wake) {
-        lws_cancel_service(server->context);
-    }
 }
 
 static void on_wake(struct dsmr_http_server *server)
@@ -150,6 +160,7 @@ static void detach(struct dsmr_http_server *server, struct session *session)
     for (struct call *at = server->answered; at != NULL; at = at->next) {
         is_queued = is_queued || at == call;
     }
+    server->answers -= call->status != 0 ? 1 : 0;
     call->wsi = NULL;
     if (!call->is_with_route && !is_queued) {
         call_free(call);
@@ -288,7 +299,7 @@ static int on_headers(struct dsmr_http_server *server, struct session *session, 
         return refuse(call, 413, "too_large", "the body is over 64 KiB", DSMR_ERR_TOO_LARGE);
     }
     if (len > 0) {
-        call->body_deadline = time(NULL) + BODY_TIMEOUT_S;
+        call->body_deadline = mono_s() + BODY_TIMEOUT_S;
         return 0; /* the body follows */
     }
     return run_route(call);
@@ -301,7 +312,7 @@ static int on_body(struct dsmr_http_server *server, struct session *session, con
     if (call == NULL || call->is_closing) {
         return 0; /* refused already: thrown away */
     }
-    if (call->body_len + len > server->config.body_bytes_max || time(NULL) > call->body_deadline) {
+    if (call->body_len + len > server->config.body_bytes_max || mono_s() > call->body_deadline) {
         dsmr_metrics_count_error(server->config.metrics,
                                  call->body_len + len > server->config.body_bytes_max
                                      ? DSMR_ERR_TOO_LARGE
@@ -435,11 +446,24 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     }
 }
 
+/* Whether an answer that was given is not sent yet. */
+static bool has_answers(struct dsmr_http_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    bool has = server->answers > 0;
+    pthread_mutex_unlock(&server->lock);
+    return has;
+}
+
 static void *run(void *self)
 {
     struct dsmr_http_server *server = self;
     server->loop_thread = pthread_self();
     while (!server->stop && lws_service(server->context, 0) >= 0) {
+    }
+    /* Who was answered at the last moment should still hear it. */
+    for (time_t until = mono_s() + STOP_S; has_answers(server) && mono_s() < until;) {
+        (void)lws_service(server->context, 0);
     }
     return NULL;
 }
@@ -499,6 +523,7 @@ enum dsmr_err dsmr_http_server_start(struct dsmr_http_server **out, const char *
     server->config = *config;
     pthread_mutex_init(&server->lock, NULL);
     enum dsmr_err err = make_context(server, reason);
+    server->is_open = err == DSMR_OK;
     if (err == DSMR_OK && pthread_create(&server->thread, NULL, run, server) != 0) {
         *reason = "no thread is to be had for the HTTP server";
         err = DSMR_ERR_NO_MEMORY;
@@ -526,6 +551,11 @@ void dsmr_http_server_stop(struct dsmr_http_server *server)
     lws_cancel_service(server->context);
     pthread_join(server->thread, NULL);
     server->is_running = false;
+    pthread_mutex_lock(&server->lock);
+    server->is_open = false;
+    pthread_mutex_unlock(&server->lock);
+    lws_context_destroy(server->context);
+    server->context = NULL;
 }
 
 void dsmr_http_server_free(struct dsmr_http_server *server)

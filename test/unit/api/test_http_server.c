@@ -1,0 +1,429 @@
+/* HTTP over real sockets, through the whole API object: the good way, hostile requests, limits. */
+#define _POSIX_C_SOURCE 200809L
+#include "unit/api/fake_node.h"
+#include "unit/api/raw_socket.h"
+
+#include "api/api.h"
+#include "api/routes.h"
+
+#define ANSWER_MAX (1u << 20)
+#define HOST "Host: localhost\r\n"
+
+struct world {
+    struct fake_node node;
+    struct dsmr_api *api;
+    struct dsmr_feed feed;
+    struct dsmr_query query;
+    struct dsmr_submit submit;
+    uint16_t port;
+    char *answer;
+};
+
+static int open_api(void **state, uint32_t connections_max)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    static const char *const hosts[] = {"node.example"};
+    struct dsmr_api_config config;
+    const char *reason = "";
+    fake_init(&w->node);
+    dsmr_api_config_default(&config);
+    config.hosts = hosts;
+    config.hosts_count = 1;
+    config.http_connections_max = connections_max;
+    config.tx_id = fake_tx_id;
+    config.clock = fake_clock(&w->node);
+    config.metrics = &w->node.metrics;
+    w->api = dsmr_api_new(&config);
+    assert_non_null(w->api);
+    w->feed = dsmr_api_feed(w->api);
+    w->query = fake_query(&w->node);
+    w->submit = fake_submit_port(&w->node);
+    assert_int_equal(dsmr_api_start(w->api, &reason, &w->query, &w->submit), DSMR_OK);
+    w->port = dsmr_api_http_port(w->api);
+    assert_true(w->port != 0 && dsmr_api_submit_port(w->api) != 0);
+    w->answer = calloc(1, ANSWER_MAX + 1);
+    *state = w;
+    return 0;
+}
+
+static int open_world(void **state)
+{
+    return open_api(state, 64);
+}
+
+static int open_small(void **state)
+{
+    return open_api(state, 4);
+}
+
+static int close_world(void **state)
+{
+    struct world *w = *state;
+    dsmr_api_stop(w->api);
+    dsmr_api_stop(w->api);
+    while (w->node.batches_taken < w->node.batches_count) { /* as the driver does at its end */
+        publish_batch(&w->feed, w->node.batches[w->node.batches_taken++], DSMR_ERR_CLOSED);
+    }
+    dsmr_api_free(w->api);
+    fake_close(&w->node);
+    free(w->answer);
+    free(w);
+    return 0;
+}
+
+/* Reads one answer with Content-Length; 0 if the connection ended first. Body with a zero byte. */
+static int read_answer(struct world *w, int fd, const char **body)
+{
+    size_t len = 0;
+    char *end = NULL;
+    int status = 0;
+    while (end == NULL) {
+        if (len == ANSWER_MAX || !raw_recv(fd, w->answer + len, 1)) {
+            return 0;
+        }
+        w->answer[++len] = '\0';
+        end = strstr(w->answer, "\r\n\r\n");
+    }
+    const char *length = strstr(w->answer, "content-length:");
+    assert_non_null(length);
+    size_t body_len = (size_t)strtoul(length + 15, NULL, 10);
+    assert_true(len + body_len <= ANSWER_MAX);
+    assert_true(raw_recv(fd, w->answer + len, body_len));
+    w->answer[len + body_len] = '\0';
+    assert_int_equal(sscanf(w->answer, "HTTP/1.1 %d", &status), 1);
+    *body = w->answer + len;
+    return status;
+}
+
+/* One request on a connection of its own. */
+static int ask(struct world *w, const char *request, const char **body)
+{
+    int fd = raw_connect(w->port);
+    (void)raw_send(fd, request, strlen(request));
+    int status = read_answer(w, fd, body);
+    close(fd);
+    return status;
+}
+
+static void expect(struct world *w, const char *request, int status, const char *in_body)
+{
+    const char *body = "";
+    int got = ask(w, request, &body);
+    if (got != status || strstr(body, in_body) == NULL) {
+        fail_msg("%.60s: %d %s", request, got, body);
+    }
+}
+
+static void answers_carry_what_they_should(void **state)
+{
+    struct world *w = *state;
+    expect(w, "GET /v1/status HTTP/1.1\r\n" HOST "\r\n", 200, "\"height\":0");
+    assert_non_null(strstr(w->answer, "content-type: application/json"));
+    assert_non_null(strstr(w->answer, "cache-control: no-store"));
+    assert_non_null(strstr(w->answer, "x-content-type-options: nosniff"));
+    assert_null(strstr(w->answer, "access-control"));
+    assert_null(strstr(w->answer, "libwebsockets"));
+    expect(w, "GET /metrics HTTP/1.1\r\n" HOST "\r\n", 200, "dsmr_http_requests_total 2");
+    expect(w, "GET /nothing HTTP/1.1\r\n" HOST "\r\n", 404, "no_such_path");
+    expect(w, "PUT /v1/status HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 405,
+           "method_not_allowed");
+    assert_non_null(strstr(w->answer, "allow: GET, HEAD"));
+    expect(w, "OPTIONS /v1/status HTTP/1.1\r\n" HOST "Origin: http://evil.example\r\n\r\n", 405,
+           "method");
+    assert_null(strstr(w->answer, "access-control"));
+    w->node.status.is_behind = true;
+    expect(w, "GET /health HTTP/1.1\r\n" HOST "\r\n", 503, "behind");
+    assert_non_null(strstr(w->answer, "retry-after: 1"));
+    expect(w, "GET /v1/block/7/txs?limit=5&cursor=x HTTP/1.1\r\n" HOST "\r\n", 400, "cursor");
+}
+
+static void head_has_no_body(void **state)
+{
+    struct world *w = *state;
+    static const char request[] = "HEAD /v1/status HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n";
+    int fd = raw_connect(w->port);
+    assert_true(raw_send(fd, request, sizeof(request) - 1));
+    size_t len = raw_drain(fd, w->answer, ANSWER_MAX);
+    w->answer[len] = '\0';
+    close(fd);
+    assert_non_null(strstr(w->answer, "HTTP/1.1 200"));
+    assert_string_equal(strstr(w->answer, "\r\n\r\n"), "\r\n\r\n");
+}
+
+static void other_names_are_not_served(void **state)
+{
+    struct world *w = *state;
+    expect(w, "GET /v1/status HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403, "host_not_allowed");
+    expect(w, "GET /v1/status HTTP/1.1\r\nHost: <script>alert(1)</script>\r\n\r\n", 403,
+           "host_not_allowed");
+    assert_null(strstr(w->answer, "script"));
+    expect(w, "GET /v1/status HTTP/1.1\r\n\r\n", 403, "host_not_allowed");
+    expect(w, "GET /v1/status HTTP/1.1\r\nHost: node.example:1\r\n\r\n", 200, "height");
+    expect(w, "GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200, "height");
+    expect(w, "POST /v1/tx HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 2\r\n\r\n{}", 403,
+           "host");
+    assert_int_equal(w->node.metrics.errors[DSMR_ERR_UNEXPECTED], 4);
+}
+
+static void keep_alive_and_pipelining(void **state)
+{
+    struct world *w = *state;
+    static const char one[] = "GET /health HTTP/1.1\r\n" HOST "\r\n";
+    static const char post[] = "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}";
+    char several[1024] = "";
+    const char *body = NULL;
+    int fd = raw_connect(w->port);
+    for (int i = 0; i < 20; i++) {
+        assert_true(raw_send(fd, one, sizeof(one) - 1));
+        assert_int_equal(read_answer(w, fd, &body), 200);
+        assert_true(raw_send(fd, post, sizeof(post) - 1));
+        assert_int_equal(read_answer(w, fd, &body), 400);
+    }
+    for (int i = 0; i < 5; i++) {
+        strcat(several, one);
+    }
+    assert_true(raw_send(fd, several, strlen(several)));
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(read_answer(w, fd, &body), 200);
+    }
+    close(fd);
+}
+
+static void bodies_at_their_limits(void **state)
+{
+    struct world *w = *state;
+    char *request = malloc(70000);
+    const char *body = "";
+    expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n", 413, "too_large");
+    expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 1073741824\r\n\r\n", 413,
+           "too_large");
+    expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: -1\r\n\r\n", 400, "bad_request");
+    expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 1e3\r\n\r\n", 400, "bad_request");
+    expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\n", 400,
+           "bad_request");
+    expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "\r\n", 411, "length_required");
+    expect(w,
+           "POST /v1/tx HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+           400, "bad_request");
+    assert_int_equal(w->node.metrics.errors[DSMR_ERR_TOO_LARGE], 2);
+    int head = sprintf(request,
+                       "POST /v1/tx?mode=async HTTP/1.1\r\n" HOST "Content-Length: 65536\r\n\r\n");
+    memset(request + head, '[', 65536);
+    int fd = raw_connect(w->port);
+    assert_true(raw_send(fd, request, (size_t)head + 65536));
+    assert_int_equal(read_answer(w, fd, &body), 400);
+    assert_non_null(strstr(body, "deeper"));
+    memset(request + head, '0', 65536);
+    memcpy(request + head, "{\"tx\":\"", 7);
+    memcpy(request + head + 65533, "\" }", 3);
+    for (size_t i = 0; i < (size_t)head + 65536; i += 9000) { /* in pieces, on the same one */
+        size_t left = (size_t)head + 65536 - i;
+        assert_true(raw_send(fd, request + i, left < 9000 ? left : 9000));
+    }
+    assert_int_equal(read_answer(w, fd, &body), 202);
+    close(fd);
+    free(request);
+}
+
+static void a_body_that_never_ends_is_forgotten(void **state)
+{
+    struct world *w = *state;
+    static const char request[] =
+        "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\n{\"tx\":\"01";
+    for (int i = 0; i < 10; i++) {
+        int fd = raw_connect(w->port);
+        assert_true(raw_send(fd, request, sizeof(request) - 1));
+        close(fd);
+    }
+    expect(w, "GET /health HTTP/1.1\r\n" HOST "\r\n", 200, "ok");
+    assert_int_equal(w->node.batches_count, 0);
+}
+
+static void requests_that_are_not_http(void **state)
+{
+    struct world *w = *state;
+    static const char *const requests[] = {
+        "\r\n\r\n",
+        "GET\r\n\r\n",
+        "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 tls\r\n\r\n",
+        "GET /v1/status HTTP/9.9\r\n\r\n",
+        "DSMR\r\n\r\n",
+        "GET /../../etc/passwd HTTP/1.1\r\n" HOST "\r\n",
+        "GET /v1/tx/%00%0d%0a HTTP/1.1\r\n" HOST "\r\n"};
+    char *huge = malloc(20001);
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+        int fd = raw_connect(w->port);
+        (void)raw_send(fd, requests[i], strlen(requests[i]));
+        (void)shutdown(fd, SHUT_WR);
+        size_t len = raw_drain(fd, w->answer, ANSWER_MAX);
+        w->answer[len] = '\0';
+        assert_null(strstr(w->answer, "HTTP/1.1 200"));
+        close(fd);
+    }
+    memset(huge, 'a', 20000);
+    memcpy(huge, "GET /", 5);
+    huge[20000] = '\0';
+    int fd = raw_connect(w->port);
+    (void)raw_send(fd, huge, 20000);
+    (void)shutdown(fd, SHUT_WR);
+    size_t len = raw_drain(fd, w->answer, ANSWER_MAX);
+    w->answer[len] = '\0';
+    assert_null(strstr(w->answer, "HTTP/1.1 200"));
+    close(fd);
+    free(huge);
+    expect(w, "GET /health HTTP/1.1\r\n" HOST "\r\n", 200, "ok");
+}
+
+static void too_many_connections_are_refused(void **state)
+{
+    struct world *w = *state;
+    int fds[4];
+    char byte = 0;
+    const char *body = NULL;
+    static const char one[] = "GET /health HTTP/1.1\r\n" HOST "\r\n";
+    for (int i = 0; i < 4; i++) {
+        fds[i] = raw_connect(w->port);
+        assert_true(raw_send(fds[i], one, sizeof(one) - 1));
+        assert_int_equal(read_answer(w, fds[i], &body), 200);
+    }
+    for (int i = 0; i < 10; i++) {
+        int fd = raw_connect(w->port);
+        (void)raw_send(fd, one, sizeof(one) - 1);
+        assert_false(raw_recv(fd, &byte, 1));
+        close(fd);
+    }
+    assert_true(w->node.metrics.errors[DSMR_ERR_FULL] >= 10);
+    for (int i = 0; i < 4; i++) { /* those who are in are served, and leave */
+        assert_true(raw_send(fds[i], one, sizeof(one) - 1));
+        assert_int_equal(read_answer(w, fds[i], &body), 200);
+        close(fds[i]);
+    }
+    for (int i = 0; i < 100; i++) { /* and their places are free again */
+        int fd = -1;
+        int status = 0;
+        while (status == 0) { /* the server may not have seen the last one go yet */
+            fd = raw_connect(w->port);
+            status = raw_send(fd, one, sizeof(one) - 1) ? read_answer(w, fd, &body) : 0;
+            close(fd);
+        }
+        assert_int_equal(status, 200);
+    }
+}
+
+static void waiting_answers_come_from_the_stream_thread(void **state)
+{
+    struct world *w = *state;
+    char request[256];
+    char hex[65];
+    uint8_t tx[32];
+    const char *body = NULL;
+    make_tx(tx, 1, 1050000);
+    dsmr_hex_encode(hex, tx, 32);
+    int len = snprintf(request, sizeof(request),
+                       "POST /v1/tx?mode=executed HTTP/1.1\r\n" HOST
+                       "Content-Length: 73\r\n\r\n{\"tx\":\"%s\"}",
+                       hex);
+    int fd = raw_connect(w->port);
+    for (int i = 0; i < 20; i++) {
+        assert_true(raw_send(fd, request, (size_t)len));
+        struct dsmr_submit_batch *batch = fake_take(&w->node);
+        const struct dsmr_id id = batch->txs[0].id;
+        publish_batch(&w->feed, batch, DSMR_OK);
+        publish_executed(&w->feed, 5, 1000, &id, 1);
+        assert_int_equal(read_answer(w, fd, &body), 200);
+        assert_non_null(strstr(body, "\"state\":\"executed\""));
+    }
+    assert_true(raw_send(fd, request, (size_t)len));
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    w->node.mono_ms += 30001;
+    assert_int_equal(read_answer(w, fd, &body), 504);
+    close(fd);
+}
+
+static void a_client_that_gives_up_waiting_is_forgotten(void **state)
+{
+    struct world *w = *state;
+    char request[256];
+    char hex[65];
+    uint8_t tx[32];
+    struct dsmr_id ids[8];
+    for (uint64_t i = 0; i < 8; i++) {
+        make_tx(tx, i, 1050000);
+        dsmr_hash(&ids[i], tx, 32);
+        dsmr_hex_encode(hex, tx, 32);
+        int len = snprintf(request, sizeof(request),
+                           "POST /v1/tx?mode=executed HTTP/1.1\r\n" HOST
+                           "Content-Length: 73\r\n\r\n{\"tx\":\"%s\"}",
+                           hex);
+        int fd = raw_connect(w->port);
+        assert_true(raw_send(fd, request, (size_t)len));
+        publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+        close(fd);
+    }
+    publish_executed(&w->feed, 5, 1000, ids, 4); /* half is answered into the void */
+    expect(w, "GET /health HTTP/1.1\r\n" HOST "\r\n", 200, "ok");
+} /* the other half at stop; the sanitizer watches */
+
+static void stop_answers_who_waits(void **state)
+{
+    struct world *w = *state;
+    static const char request[] = "POST /v1/tx?mode=certified HTTP/1.1\r\n" HOST
+                                  "Content-Length: 31\r\n\r\n{\"tx\":\"010000000000100000aabb\"}";
+    int fd = raw_connect(w->port);
+    assert_true(raw_send(fd, request, sizeof(request) - 1));
+    struct dsmr_submit_batch *batch = fake_take(&w->node);
+    dsmr_api_stop(w->api);
+    size_t len = raw_drain(fd, w->answer, ANSWER_MAX); /* 503 closed, or just the end */
+    w->answer[len] = '\0';
+    assert_true(len == 0 || strstr(w->answer, "\"closed\"") != NULL);
+    close(fd);
+    publish_batch(&w->feed, batch, DSMR_OK);
+}
+
+static void a_port_in_use_is_said(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_api_config config;
+    const char *reason = NULL;
+    dsmr_api_config_default(&config);
+    config.http_port = w->port;
+    config.tx_id = fake_tx_id;
+    config.clock = fake_clock(&w->node);
+    config.metrics = &w->node.metrics;
+    struct dsmr_api *second = dsmr_api_new(&config);
+    assert_int_equal(dsmr_api_start(second, &reason, &w->query, &w->submit), DSMR_ERR_UNAVAILABLE);
+    assert_string_equal(reason, "the port is in use");
+    assert_int_equal(dsmr_api_http_port(second), 0);
+    dsmr_api_free(second);
+    config.http_address = "0.0.0.0";
+    config.http_port = 0;
+    second = dsmr_api_new(&config);
+    assert_int_equal(dsmr_api_start(second, &reason, &w->query, &w->submit), DSMR_ERR_CONFIG);
+    dsmr_api_free(second);
+    config.http_address = NULL;
+    config.submit_address = NULL; /* no doors at all: the feed still works */
+    second = dsmr_api_new(&config);
+    assert_int_equal(dsmr_api_start(second, &reason, &w->query, &w->submit), DSMR_OK);
+    assert_int_equal(dsmr_api_http_port(second) + dsmr_api_submit_port(second), 0);
+    dsmr_api_free(second);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
+    const struct CMUnitTest tests[] = {
+        TEST(answers_carry_what_they_should),
+        TEST(head_has_no_body),
+        TEST(other_names_are_not_served),
+        TEST(keep_alive_and_pipelining),
+        TEST(bodies_at_their_limits),
+        TEST(a_body_that_never_ends_is_forgotten),
+        TEST(requests_that_are_not_http),
+        cmocka_unit_test_setup_teardown(too_many_connections_are_refused, open_small, close_world),
+        TEST(waiting_answers_come_from_the_stream_thread),
+        TEST(a_client_that_gives_up_waiting_is_forgotten),
+        TEST(stop_answers_who_waits),
+        TEST(a_port_in_use_is_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
