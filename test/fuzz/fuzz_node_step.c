@@ -43,9 +43,13 @@ static void send_message(struct world *w, const struct dsmr_msg *msg, uint32_t f
     dsmr_buf_unref(bytes);
 }
 
-/* A transaction: version, expiry, two bytes that tell it from others. */
-static uint32_t make_tx(struct world *w, uint8_t out[11], uint64_t expiry_ms)
+/* A transaction: version, expiry, two bytes that tell it from others. Most expiries are round, so
+ * that the same transaction comes again in other chunks. */
+static uint32_t make_tx(struct world *w, uint8_t out[11], uint64_t from_ms)
 {
+    uint8_t choice = world_take_u8(w);
+    uint64_t expiry_ms = choice < 192 ? (from_ms / 10000 + 1 + choice % 4) * 10000
+                                      : from_ms + (choice - 192) * UINT64_C(1200);
     out[0] = 1;
     dsmr_store_be64(out + 1, expiry_ms);
     out[9] = world_take_u8(w) % 8;
@@ -64,8 +68,7 @@ static struct dsmr_chunk *make_chunk(struct world *w, uint32_t producer)
     header.expiry_ms = header.slot * w->params.slot_ms + w->params.chunk_lifetime_ms;
     uint32_t count = 1 + shape % 4;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t expiry_ms = header.slot * w->params.slot_ms + world_take_u8(w) * UINT64_C(300);
-        txs[i].len = make_tx(w, bytes[i], expiry_ms);
+        txs[i].len = make_tx(w, bytes[i], header.slot * w->params.slot_ms);
         txs[i].bytes = bytes[i];
         dsmr_hash(&txs[i].id, bytes[i], txs[i].len);
     }
@@ -180,7 +183,7 @@ static void submit(struct world *w)
     uint32_t count = 1 + world_take_u8(w) % 4;
     for (uint32_t i = 0; i < count; i++) {
         uint8_t *bytes = owner->bytes + 11 * (size_t)i;
-        items[i].len = make_tx(w, bytes, w->wall_ms + world_take_u8(w) * UINT64_C(300));
+        items[i].len = make_tx(w, bytes, w->wall_ms);
         items[i].bytes = bytes;
         items[i].err = DSMR_OK;
         dsmr_hash(&items[i].id, bytes, items[i].len);
@@ -211,13 +214,18 @@ static uint64_t context_of(struct world *w, const struct dsmr_block *parent)
     return parent->epoch == DSMR_EPOCH_NONE ? 0 : choice % 8 == 1 ? 1 : parent->epoch;
 }
 
+static void build_on(struct world *w, const struct dsmr_block *parent, uint64_t epoch)
+{
+    struct dsmr_event event = {.kind = DSMR_EV_BUILD, .request_id = ++w->engine_request};
+    event.u.engine.block_id = parent->id;
+    event.u.engine.epoch = epoch;
+    world_step(w, &event);
+}
+
 static void build(struct world *w)
 {
     const struct dsmr_block *parent = any_parent(w);
-    struct dsmr_event event = {.kind = DSMR_EV_BUILD, .request_id = ++w->engine_request};
-    event.u.engine.block_id = parent->id;
-    event.u.engine.epoch = context_of(w, parent);
-    world_step(w, &event);
+    build_on(w, parent, context_of(w, parent));
 }
 
 /* A peer's block: of certificates it likes, on a parent that it likes. */
@@ -248,20 +256,24 @@ static void make_block(struct world *w)
     }
 }
 
-static void verify(struct world *w)
+static void verify_in(struct world *w, struct dsmr_block *block, uint64_t epoch)
 {
-    uint32_t held = w->candidates_count < SLOTS ? w->candidates_count : SLOTS;
-    if (held == 0 || w->verifying_count == SLOTS) {
-        return;
-    }
-    struct dsmr_block *block = w->candidates[world_take_u8(w) % held];
     struct dsmr_event event = {.kind = DSMR_EV_VERIFY_BLOCK, .request_id = ++w->engine_request};
     event.u.engine.block_id = block->id;
     event.u.engine.block = block;
-    event.u.engine.epoch = world_take_u8(w) % 16 == 0 ? 1 : block->epoch;
+    event.u.engine.epoch = epoch;
     w->verifying[w->verifying_count].request_id = event.request_id;
     w->verifying[w->verifying_count++].block = dsmr_block_ref(block);
     world_step(w, &event);
+}
+
+static void verify(struct world *w)
+{
+    uint32_t held = w->candidates_count < SLOTS ? w->candidates_count : SLOTS;
+    if (held > 0 && w->verifying_count < SLOTS) {
+        struct dsmr_block *block = w->candidates[world_take_u8(w) % held];
+        verify_in(w, block, world_take_u8(w) % 16 == 0 ? 1 : block->epoch);
+    }
 }
 
 static void reject(struct world *w, uint32_t i)
@@ -354,6 +366,22 @@ static void pass_time(struct world *w)
     world_step(w, &event);
 }
 
+/* Everything goes well for a while: a block of what waits is built, accepted and executed. */
+static void run_well(struct world *w)
+{
+    world_catch_up(w, 0);
+    build_on(w, w->tip, w->tip->epoch == DSMR_EPOCH_NONE ? 0 : w->tip->epoch);
+    w->wall_ms += 1;
+    w->mono_ms += 1;
+    if (w->candidates_count > 0 && w->verifying_count < SLOTS) {
+        struct dsmr_block *block = w->candidates[(w->candidates_count - 1) % SLOTS];
+        verify_in(w, block, block->epoch);
+    }
+    world_catch_up(w, 0);
+    accept(w);
+    world_catch_up(w, 0);
+}
+
 static void operate(struct world *w)
 {
     switch (world_take_u8(w) % 16) {
@@ -389,6 +417,9 @@ static void operate(struct world *w)
     case 11:
         pass_time(w);
         break;
+    case 13:
+        run_well(w);
+        break;
     case 12:
         if (world_take_u8(w) % 8 == 0) {
             world_restart(w);
@@ -398,7 +429,7 @@ static void operate(struct world *w)
         world_answer_one(w);
         break;
     }
-    world_catch_up(w);
+    world_catch_up(w, OWED_MANY); /* a driver does not fall behind without end */
 }
 
 /* ---- begin and end ---- */

@@ -344,9 +344,9 @@ void world_answer_one(struct world *w)
     world_drop_owed(&fx);
 }
 
-void world_catch_up(struct world *w)
+void world_catch_up(struct world *w, uint32_t left)
 {
-    for (uint32_t guard = 0; w->owed_count > OWED_MANY && guard < OWED_MAX; guard++) {
+    for (uint32_t guard = 0; w->owed_count > left && guard < OWED_MAX; guard++) {
         struct dsmr_effect fx = w->owed[0];
         memmove(&w->owed[0], &w->owed[1], --w->owed_count * sizeof(w->owed[0]));
         answer(w, &fx, 1);

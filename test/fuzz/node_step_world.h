@@ -78,8 +78,8 @@ void world_add_candidate(struct world *w, struct dsmr_block *block);
 void world_step(struct world *w, struct dsmr_event *event);
 /* Answers an effect that the input chooses, as the input chooses. */
 void world_answer_one(struct world *w);
-/* A driver does not fall behind without end: the oldest are answered, well. */
-void world_catch_up(struct world *w);
+/* Answers the oldest, well, until at most left wait. */
+void world_catch_up(struct world *w, uint32_t left);
 /* Gives the references of an effect back: the way that the core itself does. */
 void world_drop_owed(struct dsmr_effect *fx);
 
