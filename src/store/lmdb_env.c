@@ -94,6 +94,7 @@ static enum dsmr_err sync_directory(const char *path)
 /* An empty database in path, synced. What an earlier attempt left there is overwritten. */
 static enum dsmr_err make_empty(const char *path)
 {
+    static const char *const names[] = {"data.mdb", "lock.mdb"};
     char file[PATH_BYTES_MAX];
     struct dsmr_lmdb_env env;
     enum dsmr_err err;
@@ -102,10 +103,13 @@ static enum dsmr_err make_empty(const char *path)
     if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
         return err_of_errno();
     }
-    (void)snprintf(file, sizeof file, "%s/data.mdb", path);
-    (void)unlink(file);
-    (void)snprintf(file, sizeof file, "%s/lock.mdb", path);
-    (void)unlink(file);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        int len = snprintf(file, sizeof file, "%s/%s", path, names[i]);
+        if (len < 0 || (size_t)len >= sizeof file) {
+            return DSMR_ERR_CONFIG;
+        }
+        (void)unlink(file);
+    }
     err = dsmr_lmdb_env_open(&env, path, EMPTY_MAP_BYTES, 0, 1);
     if (err != DSMR_OK) {
         return err;
