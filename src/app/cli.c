@@ -172,6 +172,11 @@ bool dsmr_cli_has(const struct dsmr_cli_values *values, const char *name)
     return get(values, name)->source != DSMR_CLI_ABSENT;
 }
 
+enum dsmr_cli_source dsmr_cli_source(const struct dsmr_cli_values *values, const char *name)
+{
+    return get(values, name)->source;
+}
+
 bool dsmr_cli_flag(const struct dsmr_cli_values *values, const char *name)
 {
     return get(values, name)->number != 0;

@@ -98,6 +98,7 @@ int dsmr_cli_merge_file(struct dsmr_cli_values *values, const char *file,
 
 /* By name; the option must be in the table (asserted). */
 bool dsmr_cli_has(const struct dsmr_cli_values *values, const char *name);
+enum dsmr_cli_source dsmr_cli_source(const struct dsmr_cli_values *values, const char *name);
 bool dsmr_cli_flag(const struct dsmr_cli_values *values, const char *name);
 uint64_t dsmr_cli_number(const struct dsmr_cli_values *values, const char *name);  /* also ms */
 const char *dsmr_cli_text(const struct dsmr_cli_values *values, const char *name); /* or NULL */

@@ -74,6 +74,8 @@ static int exit_code_of(enum dsmr_err err)
         return DSMR_EXIT_IO;
     case DSMR_ERR_CORRUPT:
     case DSMR_ERR_NEWER_FORMAT:
+    case DSMR_ERR_WRONG_NETWORK:
+    case DSMR_ERR_WRONG_CHAIN:
         return DSMR_EXIT_DATA;
     case DSMR_ERR_CONFIG:
     case DSMR_ERR_LIMIT:
@@ -84,6 +86,14 @@ static int exit_code_of(enum dsmr_err err)
     default:
         return DSMR_EXIT_INTERNAL;
     }
+}
+
+/* A setting whose value turned out wrong only here: the exit code for where it came from. */
+static int wrong_setting(const struct daemon *d, const char *name)
+{
+    enum dsmr_cli_source source = dsmr_cli_source(d->values, name);
+    bool is_typed = source == DSMR_CLI_FROM_FLAG || source == DSMR_CLI_FROM_ENV;
+    return is_typed ? DSMR_EXIT_USAGE : DSMR_EXIT_CONFIG;
 }
 
 static void on_signal(void *ctx, int number)
@@ -103,7 +113,7 @@ static int open_log(struct daemon *d)
     if (dsmr_stderr_log_init(&d->log, &reason, text(d, "log-level"),
                              (enum dsmr_stderr_log_format)format, STDERR_FILENO,
                              dsmr_host_clock()) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "log-level: %s", reason);
+        return dsmr_cli_fail(d->values, wrong_setting(d, "log-level"), "--log-level: %s", reason);
     return -1;
 }
 
@@ -111,6 +121,10 @@ static int take_lock(struct daemon *d)
 {
     char path[PATH_MAX];
     int64_t holder = 0;
+    if (access(d->home->path, F_OK) != 0)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
+                             "%s is no home: %s; make one with: dsmrd init", d->home->path,
+                             strerror(errno));
     dsmr_home_path(path, d->home, "lock");
     enum dsmr_err err = dsmr_home_lock_take(&d->lock, &holder, path);
     if (err == DSMR_ERR_LOCKED)
@@ -164,8 +178,8 @@ static int open_peers(struct daemon *d)
     if (text(d, "peers") != NULL &&
         dsmr_node_config_peers(d->peers, &d->peers_count, &bad, DSMR_NODE_CONFIG_PEERS_MAX,
                                text(d, "peers")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "peers: entry %u is not NODEID@HOST:PORT",
-                             bad);
+        return dsmr_cli_fail(d->values, wrong_setting(d, "peers"),
+                             "--peers: entry %u is not NODEID@HOST:PORT", bad);
     return -1;
 }
 
@@ -207,8 +221,8 @@ static int read_fee_recipient(struct daemon *d, struct dsmr_address *out)
     const char *hex = text(d, "fee-recipient");
     memset(out, 0, sizeof *out);
     if (hex != NULL && dsmr_hex_decode(out->bytes, sizeof out->bytes, hex, strlen(hex)) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
-                             "fee-recipient must be 64 hexadecimal digits");
+        return dsmr_cli_fail(d->values, wrong_setting(d, "fee-recipient"),
+                             "--fee-recipient must be 64 hexadecimal digits");
     return -1;
 }
 
@@ -276,9 +290,11 @@ static int open_api(struct daemon *d)
     const char *hosts[HOSTS_MAX];
     uint32_t hosts_count = 0;
     if (dsmr_node_config_address(&http, text(d, "http-address")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "http-address must be HOST:PORT");
+        return dsmr_cli_fail(d->values, wrong_setting(d, "http-address"),
+                             "--http-address must be HOST:PORT");
     if (dsmr_node_config_address(&submit, text(d, "submit-address")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "submit-address must be HOST:PORT");
+        return dsmr_cli_fail(d->values, wrong_setting(d, "submit-address"),
+                             "--submit-address must be HOST:PORT");
     snprintf(names, sizeof names, "%s", text(d, "http-hosts") == NULL ? "" : text(d, "http-hosts"));
     char *rest = NULL;
     for (char *name = strtok_r(names, ",", &rest); name != NULL && hosts_count < HOSTS_MAX;
@@ -311,7 +327,8 @@ static int open_net(struct daemon *d)
 {
     struct dsmr_node_config_address p2p;
     if (dsmr_node_config_address(&p2p, text(d, "p2p-address")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "p2p-address must be HOST:PORT");
+        return dsmr_cli_fail(d->values, wrong_setting(d, "p2p-address"),
+                             "--p2p-address must be HOST:PORT");
     struct dsmr_tcp_net_address *addresses = calloc(d->peers_count + 1u, sizeof *addresses);
     if (addresses == NULL)
         return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
@@ -350,6 +367,10 @@ static int open_net(struct daemon *d)
 static int start_node(struct daemon *d)
 {
     enum dsmr_err err = dsmr_driver_recover(d->driver);
+    if (err == DSMR_ERR_WRONG_NETWORK || err == DSMR_ERR_WRONG_CHAIN)
+        return dsmr_cli_fail(d->values, exit_code_of(err),
+                             "%s/data is of another chain than config/genesis.json beside it",
+                             d->home->path);
     if (err != DSMR_OK)
         return dsmr_cli_fail(d->values, exit_code_of(err), "%s cannot be recovered: %s",
                              d->home->path, dsmr_err_text(err));

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/application.h"
 #include "app/cli_options.h"
 #include "app/daemon.h"
 #include "app/exit_codes.h"
@@ -126,6 +127,14 @@ static int run_config_check(const struct dsmr_cli_values *values)
     dsmr_home_path(path, &home, "config/genesis.json");
     if (dsmr_genesis_load(&genesis, reason, path) != DSMR_OK)
         return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s", reason);
+    struct dsmr_app app;
+    if (dsmr_application_new(&app, genesis.app_name, &genesis.params.domain) != DSMR_OK) {
+        code = dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: app.name \"%s\" is not known: %s", path,
+                             genesis.app_name, dsmr_application_names());
+        dsmr_genesis_close(&genesis);
+        return code;
+    }
+    app.ops->free(app.self);
     char chain_id[65];
     dsmr_hex_encode(chain_id, genesis.params.domain.chain_id.bytes, 32);
     if (dsmr_cli_flag(values, "json"))
