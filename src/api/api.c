@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L /* strdup */
 #include "api/api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -22,6 +23,7 @@ struct dsmr_api {
     struct dsmr_submit_stream *stream;
     struct dsmr_routes routes;
     struct dsmr_http_server *http;
+    char reason[200]; /* why it did not start */
     bool is_running;
 };
 
@@ -151,6 +153,15 @@ static enum dsmr_err start_http(struct dsmr_api *api, const char **reason)
     return config.address != NULL ? dsmr_http_server_start(&api->http, reason, &config) : DSMR_OK;
 }
 
+/* The reason with the door that it is about in front. */
+static const char *explain(struct dsmr_api *api, const char *door, const char *address,
+                           uint16_t port, const char *reason)
+{
+    (void)snprintf(api->reason, sizeof(api->reason), "%s on %.60s port %u: %.80s", door, address,
+                   port, reason);
+    return api->reason;
+}
+
 enum dsmr_err dsmr_api_start(struct dsmr_api *api, const char **reason,
                              const struct dsmr_query *query, const struct dsmr_submit *submit)
 {
@@ -168,10 +179,15 @@ enum dsmr_err dsmr_api_start(struct dsmr_api *api, const char **reason,
                                               .version = api->config.version};
     dsmr_routes_init(&api->routes, &routes);
     enum dsmr_err err = dsmr_submit_stream_start(api->stream, reason, &api->query, submit);
-    if (err == DSMR_OK) {
+    if (err != DSMR_OK) {
+        *reason = explain(api, "submit stream", api->config.submit_address, api->config.submit_port,
+                          *reason);
+    } else {
         err = start_http(api, reason);
         if (err != DSMR_OK) {
             dsmr_submit_stream_stop(api->stream);
+            *reason =
+                explain(api, "HTTP", api->config.http_address, api->config.http_port, *reason);
         }
     }
     api->is_running = err == DSMR_OK;

@@ -106,6 +106,7 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
     conn->batches--;
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct dsmr_submit_tx *tx = &batch->txs[i];
+        enum dsmr_err told = tx->err;
         bool is_flying = false;
         if (conn->fd >= 0 && tx->err == DSMR_OK && conn->wants != 0) {
             struct dsmr_flight flight = {
@@ -114,7 +115,10 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
                 .expiry_ms = dsmr_load_be64(batch->bytes->bytes + tx->offset + 1),
                 .wants_certified = (conn->wants & DSMR_SUBMIT_FRAME_WANT_CERTIFIED) != 0,
                 .wants_executed = (conn->wants & DSMR_SUBMIT_FRAME_WANT_EXECUTED) != 0};
-            is_flying = dsmr_tracker_add(s->tracker, &tx->id, &flight) == DSMR_OK;
+            /* One that is in a chunk already is in no mempool, so the core may admit it again; but
+             * its first submitter hears of it, and nobody else. */
+            told = dsmr_tracker_add(s->tracker, &tx->id, &flight);
+            is_flying = told == DSMR_OK;
         }
         if (!is_flying) {
             s->in_flight--;
@@ -122,7 +126,7 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
         }
         if (conn->fd >= 0) {
             tell(s, conn, DSMR_SUBMIT_FRAME_ACK, 0,
-                 &(struct dsmr_submit_run){tx->tag, 1, (uint32_t)tx->err});
+                 &(struct dsmr_submit_run){tx->tag, 1, (uint32_t)told});
         }
     }
 }
