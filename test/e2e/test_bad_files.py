@@ -143,7 +143,7 @@ def config_files():
             expect(78, *texts, command=start(node))
         with open(path, "w") as file:
             file.write(text)
-        expect(64, "--log-level", "zzz", command=start(node, "--log-level", "zzz"))
+        expect(64, "--log-level", command=start(node, "--log-level", "zzz"))
         expect(64, "--p2p-address", command=start(node, "--p2p-address", "here"))
         expect(64, "--peers", command=start(node, "--peers", "zz@127.0.0.1:1"))
         for key in ("bls.key", "tls.key"):

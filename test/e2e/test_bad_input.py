@@ -176,16 +176,21 @@ def bad_stream(node, status):
                 connection.sendall(data)
                 connection.shutdown(socket.SHUT_WR)
                 read_to_end(connection)
-    big = opaque_tx() + bytes(60000)
-    with connect(node.submit_port) as connection:  # one frame names it twice: admitted once
-        connection.sendall(hello() + submit([big, big]))
-        answer = b""
-        while len(answer) < 19 + 13 + 2 * 16:
+    # The same again, in one frame and in the next: admitted once, executed once.
+    with connect(node.submit_port) as connection:
+        connection.sendall(hello(wants=2) + submit([tx, tx]) + submit([tx], seq=3))
+        notices, buffer = [], b""
+        while len(notices) < 4:
             part = connection.recv(4096)
-            check(part, "the stream ended: %r" % answer)
-            answer += part
-    codes = sorted(struct.unpack(">I", answer[end - 4:end])[0] for end in (48, 64))
-    check(codes == [0, 64], "acknowledged with %s" % codes)
+            check(part, "the stream ended: %s" % notices)
+            buffer += part
+            while len(buffer) >= 4 and len(buffer) >= 4 + struct.unpack(">I", buffer[:4])[0]:
+                length = struct.unpack(">I", buffer[:4])[0]
+                kind, runs, buffer = buffer[4], buffer[13:4 + length], buffer[4 + length:]
+                for at in range(0, len(runs) if kind in (4, 6) else 0, 16):
+                    first, count, code = struct.unpack(">QII", runs[at:at + 16])
+                    notices += [(kind, seq, code) for seq in range(first, first + count)]
+    check(sorted(notices) == [(4, 1, 0), (4, 2, 64), (4, 3, 64), (6, 1, 0)], "%s" % notices)
     works(node)
 
 
