@@ -43,8 +43,10 @@ static bool root_at(const struct dsmr_cli_node *node, uint64_t height, struct ds
     return ok;
 }
 
-static bool compare_roots(struct dsmr_cli_load_result *result,
-                          const struct dsmr_cli_load_config *config)
+enum verdict { UNKNOWN, EQUAL, DIFFERENT };
+
+static enum verdict compare_roots(struct dsmr_cli_load_result *result,
+                                  const struct dsmr_cli_load_config *config)
 {
     bool has_first = false;
     for (uint32_t i = 0; i < config->nodes_count; i++) {
@@ -56,15 +58,15 @@ static bool compare_roots(struct dsmr_cli_load_result *result,
         if (sample->executed_height == result->height) {
             root = sample->state_root;
         } else if (!root_at(&config->nodes[i], result->height, &root)) {
-            return false;
+            return UNKNOWN;
         }
         if (has_first && !dsmr_id_equal(&root, &result->state_root)) {
-            return false;
+            return DIFFERENT;
         }
         result->state_root = root;
         has_first = true;
     }
-    return has_first;
+    return has_first ? EQUAL : UNKNOWN;
 }
 
 void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
@@ -89,11 +91,10 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
             return;
         }
         result->height = lowest;
-        if (lowest >= height_min) {
-            result->state_roots_equal = compare_roots(result, config);
-        }
-        if (result->state_roots_equal || waited >= wait_ms) {
-            return;
+        enum verdict verdict = lowest >= height_min ? compare_roots(result, config) : UNKNOWN;
+        result->state_roots_equal = verdict == EQUAL;
+        if (verdict != UNKNOWN || waited >= wait_ms) {
+            return; /* roots at one height that differ will not become equal */
         }
         sleep_ms(POLL_MS);
     }

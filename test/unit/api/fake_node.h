@@ -25,6 +25,7 @@
 #define FAKE_UNUSED __attribute__((unused))
 #define FAKE_BATCHES_MAX 4096
 
+#ifndef FAKE_WITH_DRIVER
 /* The driver has these in the program; the api layer does not link it. */
 struct dsmr_executed *dsmr_executed_ref(struct dsmr_executed *executed);
 void dsmr_executed_unref(struct dsmr_executed *executed);
@@ -41,6 +42,7 @@ void dsmr_executed_unref(struct dsmr_executed *executed)
         free(executed);
     }
 }
+#endif
 
 struct fake_node {
     struct dsmr_query_status status;

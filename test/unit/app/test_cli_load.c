@@ -1,0 +1,401 @@
+/* The load generator against the real API over a node that admits, certifies and executes at once;
+ * then with a node that hides transactions, one that runs them twice, one of another root. */
+#define FAKE_WITH_DRIVER
+#include "unit/api/fake_node.h"
+
+#include <jansson.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "app/cli_load.h"
+#include "app/cli_load_tx.h"
+#include "app/cli_view.h"
+#include "vm/transfer_tx.h"
+
+/* One node: whatever comes is executed in a block of its own. */
+struct chain {
+    struct fake_node node;
+    struct dsmr_api *api;
+    struct dsmr_feed feed;
+    struct dsmr_query query;
+    struct dsmr_submit submit;
+    pthread_t thread;
+    _Atomic bool stop;
+    pthread_mutex_t lock;
+    struct dsmr_executed *blocks[FAKE_BATCHES_MAX]; /* by height */
+    uint64_t height;
+    uint64_t hide_every; /* leaves every n-th out of what it shows */
+    uint64_t twice_every;
+    struct dsmr_query_ops ops;
+};
+
+static void chain_status(void *self, struct dsmr_query_status *out)
+{
+    struct chain *chain = self;
+    memset(out, 0, sizeof(*out));
+    pthread_mutex_lock(&chain->lock);
+    out->height = out->executed_height = chain->height;
+    memset(out->state_root.bytes, chain->hide_every != 0 ? 1 : 0, 32);
+    pthread_mutex_unlock(&chain->lock);
+}
+
+static enum dsmr_err chain_executed(void *self, struct dsmr_executed **out, uint64_t height)
+{
+    struct chain *chain = self;
+    enum dsmr_err err = DSMR_ERR_UNKNOWN;
+    pthread_mutex_lock(&chain->lock);
+    if (height > 0 && height <= chain->height) {
+        *out = dsmr_executed_ref(chain->blocks[height]);
+        err = DSMR_OK;
+    }
+    pthread_mutex_unlock(&chain->lock);
+    return err;
+}
+
+static const struct dsmr_metrics *chain_metrics(void *self)
+{
+    return &((struct chain *)self)->node.metrics;
+}
+
+static struct dsmr_executed *shown(const struct chain *chain, const struct dsmr_executed *all)
+{
+    struct dsmr_executed *block = make_executed(all->height, all->time_ms, all->ids, all->count);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (chain->hide_every == 0 || i % chain->hide_every != 0) {
+            block->ids[count++] = all->ids[i];
+        }
+        if (chain->twice_every != 0 && i % chain->twice_every == 1) {
+            block->ids[count - 1] = all->ids[i - 1]; /* in place of another */
+        }
+    }
+    block->count = count;
+    return block;
+}
+
+static void run_batch(struct chain *chain, struct dsmr_submit_batch *batch)
+{
+    struct dsmr_id *ids = calloc(batch->count, sizeof(*ids));
+    for (uint32_t i = 0; i < batch->count; i++) {
+        ids[i] = batch->txs[i].id;
+    }
+    struct dsmr_executed *block = make_executed(chain->height + 1, 1, ids, batch->count);
+    publish_batch(&chain->feed, batch, DSMR_OK);
+    pthread_mutex_lock(&chain->lock);
+    chain->blocks[++chain->height] = shown(chain, block);
+    pthread_mutex_unlock(&chain->lock);
+    dsmr_metrics_add(&chain->node.metrics, DSMR_METRIC_TXS_EXECUTED, block->count);
+    const struct dsmr_notice notice = {.kind = DSMR_NOTICE_EXECUTED, .u.executed = block};
+    chain->feed.ops->publish(chain->feed.self, &notice);
+    dsmr_executed_unref(block);
+    free(ids);
+}
+
+static void *chain_run(void *self)
+{
+    struct chain *chain = self;
+    struct fake_node *node = &chain->node;
+    for (;;) {
+        pthread_mutex_lock(&node->lock);
+        while (node->batches_taken == node->batches_count && !chain->stop) {
+            pthread_cond_wait(&node->changed, &node->lock);
+        }
+        bool is_over = node->batches_taken == node->batches_count;
+        struct dsmr_submit_batch *batch = is_over ? NULL : node->batches[node->batches_taken++];
+        pthread_mutex_unlock(&node->lock);
+        if (is_over) {
+            return NULL;
+        }
+        run_batch(chain, batch);
+    }
+}
+
+static struct chain *chain_open(void)
+{
+    struct chain *chain = calloc(1, sizeof(*chain));
+    struct dsmr_api_config config;
+    const char *reason = "";
+    fake_init(&chain->node);
+    pthread_mutex_init(&chain->lock, NULL);
+    chain->ops = fake_query_ops;
+    chain->ops.status = chain_status;
+    chain->ops.executed = chain_executed;
+    chain->ops.metrics = chain_metrics;
+    chain->query = (struct dsmr_query){.self = chain, .ops = &chain->ops};
+    chain->submit = fake_submit_port(&chain->node);
+    dsmr_api_config_default(&config);
+    config.tx_id = fake_tx_id;
+    config.clock = fake_clock(&chain->node);
+    config.metrics = &chain->node.metrics;
+    chain->api = dsmr_api_new(&config);
+    chain->feed = dsmr_api_feed(chain->api);
+    assert_int_equal(dsmr_api_start(chain->api, &reason, &chain->query, &chain->submit), DSMR_OK);
+    assert_int_equal(pthread_create(&chain->thread, NULL, chain_run, chain), 0);
+    return chain;
+}
+
+static void chain_close(struct chain *chain)
+{
+    dsmr_api_stop(chain->api);
+    pthread_mutex_lock(&chain->node.lock);
+    chain->stop = true;
+    pthread_cond_broadcast(&chain->node.changed);
+    pthread_mutex_unlock(&chain->node.lock);
+    pthread_join(chain->thread, NULL);
+    dsmr_api_free(chain->api);
+    for (uint64_t i = 1; i <= chain->height; i++) {
+        dsmr_executed_unref(chain->blocks[i]);
+    }
+    pthread_mutex_destroy(&chain->lock);
+    fake_close(&chain->node);
+    free(chain);
+}
+
+static struct dsmr_cli_load_config config_for(struct chain *chain)
+{
+    struct dsmr_cli_load_config config;
+    dsmr_cli_load_config_default(&config);
+    config.nodes_count = 1;
+    (void)snprintf(config.nodes[0].host, sizeof(config.nodes[0].host), "127.0.0.1");
+    config.nodes[0].http_port = dsmr_api_http_port(chain->api);
+    config.nodes[0].submit_port = dsmr_api_submit_port(chain->api);
+    config.nodes[0].pid = getpid();
+    config.rate = 2000;
+    config.tx_bytes = 100;
+    config.duration_ms = 300;
+    config.warmup_ms = 100;
+    config.progress_ms = 20;
+    config.verify = true;
+    return config;
+}
+
+static int progress_calls;
+
+static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot)
+{
+    dsmr_cli_view_update(ctx, snapshot);
+    assert_int_equal(snapshot->nodes_count, 1);
+    assert_true(snapshot->nodes[0].sample.is_reachable);
+    progress_calls++;
+}
+
+static void an_honest_node_is_measured(void **state)
+{
+    struct chain *chain = chain_open();
+    struct dsmr_cli_load_config config = config_for(chain);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    FILE *sink = tmpfile();
+    (void)state;
+    const struct dsmr_cli_view_config view = {.out = sink, .title = "test", .plain_ms = 50};
+    config.progress = on_progress;
+    config.ctx = dsmr_cli_view_begin(&view);
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    dsmr_cli_view_end(config.ctx);
+    dsmr_cli_view_summary(sink, &r);
+    assert_true(ftell(sink) > 200);
+    (void)fclose(sink);
+    assert_true(progress_calls > 0);
+    assert_int_equal(r.sent, 600); /* open loop: exactly what the rate says */
+    assert_int_equal(r.admitted, 600);
+    assert_int_equal(r.executed_txs, 600);
+    assert_int_equal(r.refused + r.failed_txs + r.expired_txs, 0);
+    assert_true(r.is_drained && r.is_verified && r.state_roots_equal);
+    assert_int_equal(r.missing_txs + r.notices_twice, 0);
+    assert_int_equal(r.height, chain->height);
+    assert_int_equal(r.executed_height_max, chain->height);
+    assert_int_equal(r.executed.count, 400); /* those meant for after the warm-up */
+    assert_true(r.executed.p50_ms <= r.executed.p95_ms && r.executed.p99_ms <= r.executed.max_ms);
+    assert_true(r.offered_tx_per_s > 1999 && r.offered_tx_per_s < 2001);
+    assert_true(r.rss_max_mb > 0);
+    assert_int_equal(r.nodes_reachable, 1);
+    char members[4096], json[4200];
+    assert_true(dsmr_cli_load_summary_json(members, sizeof(members), &r) > 0);
+    assert_int_equal(dsmr_cli_load_summary_json(members, 10, &r), 0);
+    assert_true(dsmr_cli_load_summary_json(members, sizeof(members), &r) < sizeof(members));
+    (void)snprintf(json, sizeof(json), "{%s}", members);
+    json_t *summary = json_loads(json, JSON_REJECT_DUPLICATES, NULL);
+    static const char *const names[] = {"offered_tx_per_s",  "certified_tx_per_s",
+                                        "executed_tx_per_s", "payload_mb_per_s",
+                                        "latency_ms",        "cpu_us_per_tx",
+                                        "disk_bytes_per_tx", "network_bytes_per_tx",
+                                        "rss_max_mb",        "height",
+                                        "state_roots_equal", "executed_txs"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        assert_non_null(json_object_get(summary, names[i]));
+    }
+    const json_t *latency = json_object_get(json_object_get(summary, "latency_ms"), "executed");
+    assert_non_null(json_object_get(latency, "p99"));
+    json_decref(summary);
+    chain_close(chain);
+}
+
+static void a_node_that_hides_transactions_is_found_out(void **state)
+{
+    struct chain *chain = chain_open();
+    struct dsmr_cli_load_config config = config_for(chain);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    (void)state;
+    chain->hide_every = 3; /* at least the first of every block */
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_true(r.is_verified);
+    assert_int_equal(r.executed_txs, 600);
+    assert_true(r.missing_txs >= chain->height && r.missing_txs < 600);
+    chain_close(chain);
+}
+
+static void a_node_that_runs_one_twice_is_found_out(void **state)
+{
+    struct chain *chain = chain_open();
+    struct dsmr_cli_load_config config = config_for(chain);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    (void)state;
+    chain->twice_every = 2;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_true(r.notices_twice > 0);
+    assert_int_equal(r.missing_txs, r.notices_twice);
+    chain_close(chain);
+}
+
+static void different_roots_are_not_equal(void **state)
+{
+    struct chain *a = chain_open();
+    struct chain *b = chain_open();
+    struct dsmr_cli_load_config config = config_for(a);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    atomic_int stop = 1; /* at once: no transaction, both at height 0 */
+    (void)state;
+    config.nodes[1] = config.nodes[0];
+    config.nodes[1].http_port = dsmr_api_http_port(b->api);
+    config.nodes[1].submit_port = dsmr_api_submit_port(b->api);
+    config.nodes_count = 2;
+    config.rate = 0;
+    config.stop = &stop;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_true(r.state_roots_equal);
+    b->hide_every = 1; /* its root is another now */
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_false(r.state_roots_equal);
+    chain_close(b);
+    chain_close(a);
+}
+
+static void wrong_configs_have_a_sentence(void **state)
+{
+    struct chain *chain = chain_open();
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    struct dsmr_cli_load_config config = config_for(chain);
+    (void)state;
+    config.nodes_count = 0;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    config = config_for(chain);
+    config.warmup_ms = config.duration_ms;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    config = config_for(chain);
+    config.tx_bytes = DSMR_CLI_LOAD_TX_OPAQUE_MIN - 1;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    config = config_for(chain);
+    config.kind = DSMR_CLI_LOAD_TRANSFERS;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    config.accounts_dir = "/nonexistent";
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    assert_true(strlen(reason) > 10);
+    config = config_for(chain);
+    chain_close(chain);
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_UNAVAILABLE);
+}
+
+static void transactions_are_distinct_and_authentic(void **state)
+{
+    char folder[] = "/tmp/dsmr-test-XXXXXX";
+    char path[64];
+    struct dsmr_cli_load_tx maker;
+    struct dsmr_cli_load_config config;
+    struct dsmr_domain domain = {.network_id = 3};
+    const char *reason = "";
+    uint8_t a[DSMR_TRANSFER_TX_BYTES_MAX], b[DSMR_TRANSFER_TX_BYTES_MAX];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
+        FILE *file = fopen(path, "w");
+        fprintf(file, "{\"secret_key\":\"%064d\"}", i + 1);
+        (void)fclose(file);
+    }
+    dsmr_cli_load_config_default(&config);
+    config.kind = DSMR_CLI_LOAD_TRANSFERS;
+    config.accounts_dir = folder;
+    config.seed = 9;
+    assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain), DSMR_OK);
+    uint32_t len = dsmr_cli_load_tx_make(&maker, a, 0, 1000);
+    assert_int_equal(len, maker.tx_bytes);
+    assert_int_equal(dsmr_transfer_tx_verify(&domain, a, len), DSMR_OK);
+    assert_int_equal(dsmr_cli_load_tx_make(&maker, b, 2, 1000), len); /* the same two accounts */
+    assert_memory_not_equal(a, b, len);
+    dsmr_cli_load_tx_close(&maker);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
+        if (i == 1) { /* one account is too few, a broken file is a mistake */
+            assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain),
+                             DSMR_ERR_CONFIG);
+            FILE *file = fopen(path, "w");
+            fputs("{\"secret_key\":\"12\"}", file);
+            (void)fclose(file);
+            assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain),
+                             DSMR_ERR_CONFIG);
+        }
+        (void)unlink(path);
+    }
+    (void)rmdir(folder);
+    config.kind = DSMR_CLI_LOAD_OPAQUE;
+    for (uint32_t size = DSMR_CLI_LOAD_TX_OPAQUE_MIN; size < 60; size++) {
+        config.tx_bytes = size;
+        assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain), DSMR_OK);
+        a[size] = 0xee;
+        assert_int_equal(dsmr_cli_load_tx_make(&maker, a, 1, 1000), size);
+        assert_int_equal(dsmr_cli_load_tx_make(&maker, b, 2, 1000), size);
+        assert_int_equal(a[size], 0xee);
+        assert_memory_not_equal(a, b, size);
+        assert_int_equal(dsmr_load_be64(a + 1), 1000);
+        dsmr_cli_load_tx_close(&maker);
+    }
+}
+
+static void metrics_text_is_read(void **state)
+{
+    struct dsmr_cli_sample sample;
+    (void)state;
+    assert_int_equal(dsmr_cli_scrape_parse(&sample, ""), DSMR_ERR_MALFORMED);
+    assert_int_equal(dsmr_cli_scrape_parse(&sample, "other 5\n# dsmr_peers 3\n"),
+                     DSMR_ERR_MALFORMED);
+    assert_int_equal(dsmr_cli_scrape_parse(&sample, "# TYPE dsmr_peers gauge\ndsmr_peers 3\n"
+                                                    "dsmr_peers_x 9\ndsmr_errors_total{name=\"a\"} "
+                                                    "4\ndsmr_errors_total{name=\"b\"} 5\n"
+                                                    "dsmr_txs_executed_total 18446744073709551615"),
+                     DSMR_OK);
+    assert_int_equal(sample.metrics[DSMR_METRIC_PEERS], 3);
+    assert_int_equal(sample.errors_total, 9);
+    assert_true(sample.metrics[DSMR_METRIC_TXS_EXECUTED] == UINT64_MAX);
+    dsmr_cli_scrape_process(&sample, getpid());
+    assert_true(sample.rss_anon_bytes > 0);
+    dsmr_cli_scrape_process(&sample, 0);
+    assert_int_equal(sample.rss_anon_bytes + sample.cpu_us, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_honest_node_is_measured),
+        cmocka_unit_test(a_node_that_hides_transactions_is_found_out),
+        cmocka_unit_test(a_node_that_runs_one_twice_is_found_out),
+        cmocka_unit_test(different_roots_are_not_equal),
+        cmocka_unit_test(wrong_configs_have_a_sentence),
+        cmocka_unit_test(transactions_are_distinct_and_authentic),
+        cmocka_unit_test(metrics_text_is_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
