@@ -21,7 +21,7 @@
 #define DSMR_BFT_VIEWS_BEHIND 31u /* FINALIZE votes of earlier views that are kept */
 #define DSMR_BFT_ROUNDS 64u       /* both, and the current view */
 #define DSMR_BFT_VIEW_LOG 4096u   /* views whose quorum certificates are kept */
-#define DSMR_BFT_DEPTH_MAX 64u    /* heights above the last accepted that are voted for */
+#define DSMR_BFT_DEPTH_MAX 16u    /* heights above the last accepted that are voted for */
 #define DSMR_BFT_CANDIDATES_MAX 192u
 #define DSMR_BFT_OPS_MAX 512u            /* effects that wait for an answer */
 #define DSMR_BFT_CHECKS_MAX 64u          /* CHECK_QC outstanding */

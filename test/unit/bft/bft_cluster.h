@@ -850,6 +850,20 @@ static inline void cluster_run(struct cluster *c, uint64_t duration_ms)
     c->now_ms = c->now_ms > until_ms || c->broken != NULL ? c->now_ms : until_ms;
 }
 
+/* The block layer was told of every block that will never be. */
+static inline bool cluster_is_tidy(const struct cluster *c)
+{
+    for (uint32_t n = 0; n < c->count; n++) {
+        const struct cluster_node *node = &c->nodes[n];
+        for (uint32_t i = 0; node->actor == CLUSTER_HONEST && i < node->processing_count; i++) {
+            if (node->processing[i]->height <= cluster_tip(node)->height) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Until all honest nodes have accepted height; false if that takes longer. */
 static inline bool cluster_run_to(struct cluster *c, uint64_t height, uint64_t patience_ms)
 {

@@ -53,6 +53,7 @@ static void finish(struct cluster *c, uint64_t height)
     cluster_demand(c, height);
     cluster_assert(c, cluster_run_to(c, height, PATIENCE_MS));
     cluster_assert(c, cluster_run_to_rest(c, PATIENCE_MS));
+    cluster_assert(c, cluster_is_tidy(c));
     uint64_t messages = c->messages;
     cluster_run(c, 3600000);
     cluster_assert(c, c->messages == messages);

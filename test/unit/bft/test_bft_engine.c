@@ -385,6 +385,96 @@ static void test_unknown_ancestry_is_asked_for(void **state)
     solo_free(s);
 }
 
+/* Rule 5.2: a view of which nothing is known may be final. */
+static void test_no_vote_across_an_unknown_view(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    uint64_t view = 4;
+    while (solo_leader(0, view, 4) == 0) {
+        view++;
+    }
+    solo_nullify(s, view - 1);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    assert_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    for (uint64_t at = 1; at < view - 2; at++) {
+        solo_nullify(s, at);
+    }
+    assert_null(solo_voted(s, DSMR_VOTE_NOTARIZE)); /* one is still missing */
+    solo_nullify(s, view - 2);
+    assert_non_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
+/* Rule 5.1: the parent must be the block of its view. */
+static void test_no_vote_for_another_parent(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = 1;
+    while (solo_leader(0, view + 1, 4) == 0) {
+        view++;
+    }
+    struct dsmr_block *notarized = world_block(s->genesis, 0, 2000);
+    struct dsmr_block *sibling = world_block(s->genesis, 0, 3000);
+    for (uint64_t at = 1; at < view; at++) {
+        solo_nullify(s, at);
+    }
+    solo_notarize(s, view, notarized);
+    solo_forget(s);
+    solo_propose(s, view + 1, view, &s->genesis->id, sibling);
+    for (uint32_t i = 0; i < 4; i++) {
+        solo_tick(s);
+    }
+    assert_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    dsmr_block_unref(notarized);
+    dsmr_block_unref(sibling);
+    solo_free(s);
+}
+
+/* Rule 5.3, and rule 3.4: only so many heights without a final one. */
+static void test_depth_is_bounded(void **state)
+{
+    (void)state;
+    enum { DEPTH = 16 };
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    struct dsmr_block *chain[DEPTH + 2] = {s->genesis};
+    uint64_t view = 1;
+    uint64_t parent_view = 0;
+    for (uint32_t height = 1; height <= DEPTH + 1; height++) {
+        chain[height] = world_block(chain[height - 1], 0, 2000 + 10 * height);
+        view = solo_go_to_view(s, false);
+        solo_forget(s);
+        solo_propose(s, view, parent_view, &chain[height - 1]->id, chain[height]);
+        assert_true((solo_voted(s, DSMR_VOTE_NOTARIZE) != NULL) == (height <= DEPTH));
+        if (height <= DEPTH) {
+            solo_notarize(s, view, chain[height]);
+            parent_view = view;
+        }
+    }
+    (void)solo_go_to_view(s, true);
+    solo_forget(s);
+    uint32_t builds = s->builds;
+    s->to_build = chain[DEPTH + 1];
+    solo_wanted(s, true);
+    while (solo_said(s, DSMR_MSG_BFT_PROPOSAL) == NULL) {
+        solo_tick(s);
+    }
+    assert_int_equal(solo_said(s, DSMR_MSG_BFT_PROPOSAL)->msg.u.proposal.block_len, 0);
+    assert_int_equal(s->builds, builds);
+    solo_finalize(s, parent_view, chain[DEPTH]);
+    assert_int_equal(s->accepts, DEPTH);
+    for (uint32_t height = 1; height <= DEPTH + 1; height++) {
+        dsmr_block_unref(chain[height]);
+    }
+    solo_free(s);
+}
+
 static void test_not_yet_is_asked_again(void **state)
 {
     (void)state;
@@ -822,6 +912,9 @@ int main(void)
         cmocka_unit_test(test_jump_to_a_higher_view),
         cmocka_unit_test(test_proposals_that_break_a_rule),
         cmocka_unit_test(test_unknown_ancestry_is_asked_for),
+        cmocka_unit_test(test_no_vote_across_an_unknown_view),
+        cmocka_unit_test(test_no_vote_for_another_parent),
+        cmocka_unit_test(test_depth_is_bounded),
         cmocka_unit_test(test_not_yet_is_asked_again),
         cmocka_unit_test(test_invalid_block_gets_no_vote),
         cmocka_unit_test(test_leader_builds_and_proposes),
