@@ -392,7 +392,7 @@ static void a_port_in_use_is_said(void **state)
     config.metrics = &w->node.metrics;
     struct dsmr_api *second = dsmr_api_new(&config);
     assert_int_equal(dsmr_api_start(second, &reason, &w->query, &w->submit), DSMR_ERR_UNAVAILABLE);
-    assert_string_equal(reason, "the port is in use");
+    assert_non_null(strstr(reason, "the port is in use"));
     assert_int_equal(dsmr_api_http_port(second), 0);
     dsmr_api_free(second);
     config.http_address = "0.0.0.0";
