@@ -15,32 +15,45 @@
 #include <unistd.h>
 
 #include "app/files.h"
+#include "host/os_random.h"
 
 #define START_TIMEOUT_MS 60000
 #define STOP_TIMEOUT_MS 20000
+
+/* Below the ports that the kernel gives to outgoing connections (32768 and up): a node's dial could
+ * otherwise take the port that its neighbour is about to listen on. */
+#define PORT_FIRST 15000u
+#define PORT_COUNT 17000u
+
+static int try_port(uint16_t port)
+{
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
 
 enum dsmr_err dsmr_localnet_nodes_ports(uint16_t ports[][3], uint32_t count)
 {
     /* All sockets stay open until the last port is known, so that no port comes twice. */
     int sockets[DSMR_TESTNET_NODES_MAX * 3];
-    uint32_t opened = 0;
-    enum dsmr_err err = DSMR_OK;
-    for (uint32_t i = 0; i < count * 3 && err == DSMR_OK; i++) {
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        socklen_t len = sizeof address;
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd >= 0)
-            sockets[opened++] = fd;
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
-            getsockname(fd, (struct sockaddr *)&address, &len) != 0)
-            err = DSMR_ERR_UNAVAILABLE;
-        else
-            ports[i / 3][i % 3] = ntohs(address.sin_port);
+    uint32_t opened = 0, start;
+    dsmr_os_random((uint8_t *)&start, sizeof start);
+    for (uint32_t i = 0; i < PORT_COUNT && opened < count * 3; i++) {
+        uint16_t port = (uint16_t)(PORT_FIRST + (start % PORT_COUNT + i) % PORT_COUNT);
+        int fd = try_port(port);
+        if (fd < 0)
+            continue;
+        ports[opened / 3][opened % 3] = port;
+        sockets[opened++] = fd;
     }
     for (uint32_t i = 0; i < opened; i++)
         close(sockets[i]);
-    return err;
+    return opened == count * 3 ? DSMR_OK : DSMR_ERR_UNAVAILABLE;
 }
 
 /* ---- one process ---- */
