@@ -16,6 +16,10 @@
 #include "app/localnet_nodes.h"
 #include "app/testnet.h"
 
+/* What it takes to start the processes, generously; the chain waits for it. */
+#define START_MS 500u
+#define START_NODE_MS 150u
+
 #define OPTIONS(duration, load, rate, accounts)                                                      \
     {"validators", "N", DSMR_CLI_NUMBER,       1, DSMR_TESTNET_NODES_MAX,                            \
      NULL,         "4", "number of validators"},                                                     \
@@ -146,7 +150,10 @@ static int make(struct localnet *net)
     testnet->network_id = 1337;
     testnet->slot_ms = (uint32_t)dsmr_cli_number(net->values, "slot");
     testnet->retention_ms = UINT64_MAX;
-    testnet->time_ms = (uint64_t)now.tv_sec * 1000u;
+    /* The chain begins when all nodes run. A node that starts after the first block must take
+     * itself for one that was wiped, and signs nothing for a chunk's lifetime. */
+    testnet->time_ms = (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u + START_MS +
+                       START_NODE_MS * testnet->validators;
     testnet->workers = (uint32_t)dsmr_cli_number(net->values, "workers");
     if (dsmr_localnet_nodes_ports(testnet->ports, testnet->validators) != DSMR_OK)
         return dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE, "no free ports: %s",
