@@ -164,6 +164,13 @@ void dsmr_bft_free(struct dsmr_bft *bft)
     free(bft);
 }
 
+enum dsmr_err dsmr_bft_restore(struct dsmr_bft *bft, const uint8_t *key, uint32_t key_len,
+                               const uint8_t *value, uint32_t value_len)
+{
+    DSMR_ASSERT(!bft->is_started);
+    return dsmr_bft_journal_restore(bft, key, key_len, value, value_len);
+}
+
 static void on_message(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
 {
     const struct dsmr_msg *msg = event->u.message.msg;

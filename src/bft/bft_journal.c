@@ -172,10 +172,9 @@ static bool grow(struct dsmr_bft *bft)
     return true;
 }
 
-enum dsmr_err dsmr_bft_restore(struct dsmr_bft *bft, const uint8_t *key, uint32_t key_len,
-                               const uint8_t *value, uint32_t value_len)
+enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key, uint32_t key_len,
+                                       const uint8_t *value, uint32_t value_len)
 {
-    DSMR_ASSERT(!bft->is_started);
     if (key_len != DSMR_BFT_JOURNAL_KEY_BYTES) {
         return DSMR_ERR_CORRUPT;
     }

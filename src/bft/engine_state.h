@@ -465,6 +465,10 @@ bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal);
 void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
+/* dsmr_bft_restore. */
+DSMR_MUST_USE enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,
+                                                     uint32_t key_len, const uint8_t *value,
+                                                     uint32_t value_len);
 /* Applies what was restored for the instance that begins, drops what is older. */
 void dsmr_bft_journal_replay(struct dsmr_bft *bft);
 void dsmr_bft_journal_clear(struct dsmr_bft *bft);

@@ -39,6 +39,7 @@ static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
 
 static void sign(struct dsmr_bft *bft, struct dsmr_bft_own_vote *own)
 {
+    DSMR_ASSERT(own->state == DSMR_BFT_OWN_STORING); /* INV-BFT-3: and its record is durable */
     /* A vote of this life comes from its durable record, one of an earlier life was read there. */
     DSMR_ASSERT(own->state != DSMR_BFT_OWN_NONE); /* INV-BFT-3 */
     DSMR_ASSERT(own->state != DSMR_BFT_OWN_SIGNING);

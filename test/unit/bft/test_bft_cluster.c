@@ -112,7 +112,7 @@ static void test_lonely_block(void **state)
 static void test_loss_delay_and_reordering(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= seeds(100); seed++) {
+    for (uint64_t seed = 1; seed <= seeds(70); seed++) {
         struct cluster_config config = stormy(seed, seed % 3 == 0 ? 7 : 4);
         struct cluster *c = cluster_new(&config);
         cluster_start_all(c, NULL);
@@ -160,7 +160,7 @@ static void test_without_quorum_nothing_is_decided(void **state)
 static void test_crashes_and_restarts(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= seeds(150); seed++) {
+    for (uint64_t seed = 1; seed <= seeds(90); seed++) {
         struct cluster_config config = stormy(seed, seed % 3 == 0 ? 7 : 4);
         struct cluster *c = cluster_new(&config);
         c->restart_ms = 50 + seed % 11 * 100;
@@ -214,7 +214,7 @@ static void test_all_killed_at_every_effect(void **state)
 static void test_twins(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= seeds(150); seed++) {
+    for (uint64_t seed = 1; seed <= seeds(90); seed++) {
         enum cluster_actor actors[7] = {CLUSTER_HONEST};
         struct cluster_config config = stormy(seed, seed % 3 == 0 ? 7 : 4);
         struct cluster *c = cluster_new(&config);
@@ -232,7 +232,7 @@ static void test_twins(void **state)
 static void test_liars(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= seeds(150); seed++) {
+    for (uint64_t seed = 1; seed <= seeds(90); seed++) {
         enum cluster_actor actors[7] = {CLUSTER_HONEST};
         struct cluster_config config = stormy(seed, seed % 3 == 0 ? 7 : 4);
         struct cluster *c = cluster_new(&config);
@@ -250,7 +250,7 @@ static void test_liars(void **state)
 static void test_liars_and_crashes(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= seeds(100); seed++) {
+    for (uint64_t seed = 1; seed <= seeds(70); seed++) {
         enum cluster_actor actors[4] = {CLUSTER_HONEST};
         struct cluster_config config = stormy(seed, 4);
         struct cluster *c = cluster_new(&config);
@@ -370,7 +370,7 @@ static void test_epochs_by_schedule(void **state)
     for (uint64_t seed = 1; seed <= seeds(10); seed++) {
         epochs(seed, false);
     }
-    for (uint64_t seed = 1; seed <= seeds(80); seed++) {
+    for (uint64_t seed = 1; seed <= seeds(50); seed++) {
         epochs(seed, true);
     }
 }

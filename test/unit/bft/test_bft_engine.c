@@ -409,30 +409,165 @@ static void test_no_vote_across_an_unknown_view(void **state)
     solo_free(s);
 }
 
-/* Rule 5.1: the parent must be the block of its view. */
+/* Rule 5.1: the parent must be the block of its view, even if another one of that height is valid
+ * here. */
 static void test_no_vote_for_another_parent(void **state)
 {
     (void)state;
     struct solo *s = solo_new(NULL);
     solo_start(s);
-    uint64_t view = 1;
-    while (solo_leader(0, view + 1, 4) == 0) {
-        view++;
+    struct dsmr_block *passed = world_block(s->genesis, 0, 2000);
+    struct dsmr_block *notarized = world_block(s->genesis, 0, 3000);
+    struct dsmr_block *child = world_block(passed, 0, 4000);
+    uint64_t view = solo_go_to_view(s, false);
+    solo_propose(s, view, 0, &s->genesis->id, passed);
+    assert_non_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    solo_nullify(s, view);
+    while (solo_leader(0, solo_view(s) + 1, 4) == 0) {
+        solo_nullify(s, solo_view(s));
     }
-    struct dsmr_block *notarized = world_block(s->genesis, 0, 2000);
-    struct dsmr_block *sibling = world_block(s->genesis, 0, 3000);
-    for (uint64_t at = 1; at < view; at++) {
-        solo_nullify(s, at);
-    }
+    view = solo_view(s);
     solo_notarize(s, view, notarized);
     solo_forget(s);
-    solo_propose(s, view + 1, view, &s->genesis->id, sibling);
+    solo_propose(s, view + 1, view, &passed->id, child);
     for (uint32_t i = 0; i < 4; i++) {
         solo_tick(s);
     }
     assert_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    dsmr_block_unref(passed);
     dsmr_block_unref(notarized);
-    dsmr_block_unref(sibling);
+    dsmr_block_unref(child);
+    solo_free(s);
+}
+
+/* Rule 5.3. */
+static void test_no_vote_for_a_wrong_height(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    struct dsmr_block fields = {.id = s->genesis->id, .height = 1};
+    struct dsmr_block *block = world_block(&fields, 0, 2000); /* height 2, on height 0 */
+    solo_propose(s, solo_go_to_view(s, false), 0, &s->genesis->id, block);
+    assert_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    assert_int_equal(s->verifies, 0);
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
+/* Node 4 is in the second set only, which decides from height 2 on. */
+static struct solo *solo_with_two_sets(void)
+{
+    static const uint32_t nodes[] = {0, 1, 2, 4};
+    struct solo *s = solo_new(NULL);
+    s->schedule[1].from_height = 2;
+    s->schedule[1].set = world_set(2, nodes, NULL, 4);
+    s->schedule_count = 2;
+    dsmr_bft_free(s->bft);
+    solo_open(s);
+    solo_start(s);
+    return s;
+}
+
+/* Rules 3.4 and 5.3: at the boundary only the parent may be proposed. */
+static void test_boundary_allows_only_the_parent_again(void **state)
+{
+    (void)state;
+    struct solo *s = solo_with_two_sets();
+    struct dsmr_block *last = world_block(s->genesis, 0, 2000);
+    struct dsmr_block *beyond = world_block(last, 0, 3000);
+    uint64_t view = 1;
+    while (solo_leader(0, view + 1, 4) == 0 || solo_leader(0, view, 4) == 0 ||
+           solo_leader(0, view + 2, 4) == 0) {
+        solo_nullify(s, view++);
+    }
+    solo_propose(s, view, 0, &s->genesis->id, last);
+    solo_notarize(s, view, last);
+    solo_forget(s);
+    solo_propose(s, view + 1, view, &last->id, beyond);
+    assert_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    solo_nullify(s, view + 1);
+    solo_propose(s, view + 2, view, &last->id, NULL);
+    assert_int_equal(solo_voted(s, DSMR_VOTE_NOTARIZE)->height, 1);
+    dsmr_block_unref(last);
+    dsmr_block_unref(beyond);
+    solo_free(s);
+}
+
+/* Rule 9: who is outside the set follows by what it is told. */
+static void test_finalization_is_told_outside_the_set(void **state)
+{
+    (void)state;
+    struct solo *s = solo_with_two_sets();
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    solo_peer(s, 4, true);
+    uint64_t view = solo_go_to_view(s, false);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    solo_forget(s);
+    solo_finalize(s, view, block);
+    bool is_told = false;
+    for (uint32_t i = 0; i < s->sent_count; i++) {
+        is_told =
+            is_told || (s->sent[i].to == 4 && s->sent[i].msg.type == DSMR_MSG_BFT_QUORUM_CERT);
+    }
+    assert_true(is_told);
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
+/* Rule 15: a follower whose block layer waits asks, one peer after another; else it is silent. */
+static void test_follower_asks_while_it_waits(void **state)
+{
+    (void)state;
+    static const uint32_t nodes[] = {1, 2, 3, 4};
+    struct solo *s = solo_new(NULL);
+    dsmr_validator_set_unref(s->schedule[0].set);
+    s->schedule[0].set = world_set(0, nodes, NULL, 4);
+    dsmr_bft_free(s->bft);
+    solo_open(s);
+    solo_start(s);
+    assert_true(dsmr_bft_deadline_ms(s->bft) == UINT64_MAX);
+    solo_wanted(s, true);
+    uint32_t asked = 0;
+    for (uint32_t i = 0; i < 12; i++) {
+        solo_tick(s);
+        const struct solo_sent *ask = solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS);
+        asked |= ask != NULL ? 1u << ask->to : 0;
+        solo_forget(s);
+    }
+    assert_int_equal(asked, 0xe);
+    assert_int_equal(s->stores, 0); /* and never votes */
+    solo_wanted(s, false);
+    while (dsmr_bft_deadline_ms(s->bft) != UINT64_MAX) { /* the last request runs out */
+        solo_tick(s);
+    }
+    assert_null(solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS));
+    solo_free(s);
+}
+
+/* The block layer holds what it found valid, also when nobody waits for that verdict any more. */
+static void test_late_verdict_is_rejected(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    struct dsmr_block *slow = world_block(s->genesis, 0, 2000);
+    struct dsmr_block *final = world_block(s->genesis, 0, 3000);
+    s->holds_verify = true;
+    uint64_t view = solo_go_to_view(s, false);
+    solo_propose(s, view, 0, &s->genesis->id, slow);
+    struct dsmr_bft_event verdict = {.kind = DSMR_BFT_EV_VERDICT, .request_id = s->held_request};
+    s->holds_verify = false;
+    solo_nullify(s, view);
+    view = solo_go_to_view(s, false);
+    solo_propose(s, view, 0, &s->genesis->id, final);
+    solo_finalize(s, view, final);
+    assert_int_equal(s->accepts, 1);
+    assert_int_equal(s->rejects, 0);
+    solo_step(s, &verdict);
+    assert_int_equal(s->rejects, 1);
+    dsmr_block_unref(slow);
+    dsmr_block_unref(final);
     solo_free(s);
 }
 
@@ -914,6 +1049,11 @@ int main(void)
         cmocka_unit_test(test_unknown_ancestry_is_asked_for),
         cmocka_unit_test(test_no_vote_across_an_unknown_view),
         cmocka_unit_test(test_no_vote_for_another_parent),
+        cmocka_unit_test(test_no_vote_for_a_wrong_height),
+        cmocka_unit_test(test_boundary_allows_only_the_parent_again),
+        cmocka_unit_test(test_finalization_is_told_outside_the_set),
+        cmocka_unit_test(test_follower_asks_while_it_waits),
+        cmocka_unit_test(test_late_verdict_is_rejected),
         cmocka_unit_test(test_depth_is_bounded),
         cmocka_unit_test(test_not_yet_is_asked_again),
         cmocka_unit_test(test_invalid_block_gets_no_vote),
