@@ -317,6 +317,8 @@ static void deep_and_large_bodies_are_refused_before_they_are_parsed(void **stat
     /* Brackets within a string are no depth; quotes behind a backslash do not end it. */
     post(w, "", "{\"tx\":\"[[[[[[[[[[[[ \\\" [[[[[[[[\"}");
     assert_null(strstr(w->reply.body, "deeper"));
+    post(w, "", "[[[[[[[[[1]]]]]]]]]"); /* 9 deep */
+    assert_non_null(strstr(w->reply.body, "deeper"));
     post(w, "", "[[[[[[[[1]]]]]]]]"); /* 8 deep: parsed, and refused for another reason */
     assert_null(strstr(w->reply.body, "deeper"));
     /* The largest that fits. */

@@ -19,7 +19,7 @@ struct world {
     uint16_t port;
 };
 
-static int open_world(void **state)
+static int open_with(void **state, uint32_t in_flight_max)
 {
     struct world *w = calloc(1, sizeof(*w));
     const char *reason = "";
@@ -31,7 +31,7 @@ static int open_world(void **state)
     memset(w->domain.chain_id.bytes, 0x11, 32);
     const struct dsmr_submit_stream_config config = {.address = "127.0.0.1",
                                                      .connections_max = CONNECTIONS_MAX,
-                                                     .in_flight_max = DSMR_SUBMIT_FRAME_TXS_MAX,
+                                                     .in_flight_max = in_flight_max,
                                                      .seed = 5,
                                                      .domain = w->domain,
                                                      .waits = w->waits,
@@ -45,6 +45,16 @@ static int open_world(void **state)
     w->feed = dsmr_tracker_feed(dsmr_submit_stream_tracker(w->stream));
     *state = w;
     return 0;
+}
+
+static int open_world(void **state)
+{
+    return open_with(state, DSMR_SUBMIT_FRAME_TXS_MAX);
+}
+
+static int open_wide(void **state)
+{
+    return open_with(state, 2 * DSMR_SUBMIT_FRAME_TXS_MAX); /* one connection has half of it */
 }
 
 static int close_world(void **state)
@@ -335,6 +345,30 @@ static void reading_stops_at_the_limit_of_flights(void **state)
     dsmr_chunk_unref(chunk);
 }
 
+static void one_connection_cannot_take_all_the_room(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_chunk *chunk = make_chunk(1, 1, 50000);
+    int greedy = dial(w, DSMR_SUBMIT_FRAME_WANT_EXECUTED);
+    assert_true(submit(greedy, 1, DSMR_SUBMIT_FRAME_TXS_MAX));
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    expect_run(greedy, DSMR_SUBMIT_FRAME_ACK, 0, 1, DSMR_SUBMIT_FRAME_TXS_MAX, 0);
+    assert_true(submit(greedy, 100001, 1)); /* waits */
+    int other = dial(w, 0);
+    assert_true(submit(other, 200001, 1)); /* does not */
+    struct dsmr_submit_batch *batch = fake_take(&w->node);
+    assert_int_equal(batch->txs[0].tag, 200001);
+    publish_batch(&w->feed, batch, DSMR_OK);
+    expect_run(other, DSMR_SUBMIT_FRAME_ACK, 0, 200001, 1, 0);
+    publish_executed(&w->feed, 1, 1, chunk->tx_ids, 1);
+    batch = fake_take(&w->node);
+    assert_int_equal(batch->txs[0].tag, 100001);
+    publish_batch(&w->feed, batch, DSMR_OK);
+    close(greedy);
+    close(other);
+    dsmr_chunk_unref(chunk);
+}
+
 static void one_connection_too_many_is_told(void **state)
 {
     struct world *w = *state;
@@ -447,6 +481,8 @@ int main(void)
         TEST(a_frame_that_is_cut_off_is_counted),
         TEST(frames_by_the_byte_and_several_at_once),
         TEST(reading_stops_at_the_limit_of_flights),
+        cmocka_unit_test_setup_teardown(one_connection_cannot_take_all_the_room, open_wide,
+                                        close_world),
         TEST(one_connection_too_many_is_told),
         TEST(a_client_that_left_is_forgotten),
         TEST(silence_and_slow_frames_time_out),
