@@ -181,6 +181,23 @@ static void the_limit_refuses_and_recovers(void **state)
     dsmr_waits_free(waits);
 }
 
+static void places_are_used_again_for_ever(void **state)
+{
+    struct dsmr_waits *waits = dsmr_waits_new(3, 1);
+    struct heard heard;
+    (void)state;
+    for (uint64_t i = 0; i < 1000; i++) { /* each id is new */
+        uint64_t ticket = add(waits, &heard, i, DSMR_WAITS_EXECUTED, 100);
+        if (i % 2 == 0) {
+            assert_true(dsmr_waits_cancel(waits, ticket));
+        } else {
+            dsmr_waits_submitted(waits, ticket, DSMR_ERR_BAD_TX, NULL);
+        }
+    }
+    assert_int_equal(dsmr_waits_count(waits), 0);
+    dsmr_waits_free(waits);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_duplicate_ends_where_it_already_is),
         cmocka_unit_test(deadlines_are_exact_and_keep_the_state),
         cmocka_unit_test(the_limit_refuses_and_recovers),
+        cmocka_unit_test(places_are_used_again_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
