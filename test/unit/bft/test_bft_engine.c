@@ -887,12 +887,16 @@ static void test_catch_up_takes_only_a_proven_chain(void **state)
     for (uint32_t i = 1; i < 4; i++) {
         chain[i] = world_block(chain[i - 1], 0, 1000 + 1000 * i);
     }
+    struct dsmr_block *false_first = world_block(s->genesis, 0, 9000);
+    struct dsmr_block *false_last = world_block(chain[2], 0, 9000);
+    struct dsmr_block *forked[] = {false_first, chain[2], chain[3]};
+    struct dsmr_block *replaced[] = {chain[1], chain[2], false_last};
     solo_start(s);
     solo_finalize(s, 9, chain[3]); /* from node 1 */
     uint32_t asked = 0;
     uint32_t faults = 0;
     struct dsmr_vote_subject subject = solo_subject(9, DSMR_VOTE_FINALIZE, chain[3]);
-    for (uint32_t attempt = 0; attempt < 6; attempt++) {
+    for (uint32_t attempt = 0; attempt < 8; attempt++) {
         while (solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS) == NULL) {
             solo_tick(s);
         }
@@ -923,15 +927,25 @@ static void test_catch_up_takes_only_a_proven_chain(void **state)
             msg.u.blocks.finalization = world_cert(&subject, 2);
             solo_hear(s, to, &msg);
             break;
+        case 5: /* begins on the accepted block, ends in the final one, and is no chain */
+            msg = batch_of(forked, 3, buffer, &qc);
+            solo_hear(s, to, &msg);
+            break;
+        case 6: /* of the right height, and not the final one */
+            msg = batch_of(replaced, 3, buffer, &qc);
+            solo_hear(s, to, &msg);
+            break;
         default:
             solo_hear(s, to, &msg);
             break;
         }
         faults += s->faults > 0 ? 1 : 0;
-        assert_int_equal(s->accepts, attempt < 5 ? 0 : 3);
+        assert_int_equal(s->accepts, attempt < 7 ? 0 : 3);
     }
     assert_int_equal(asked, 0xe); /* each of the three in turn */
-    assert_int_equal(faults, 4);
+    assert_int_equal(faults, 6);
+    dsmr_block_unref(false_first);
+    dsmr_block_unref(false_last);
     for (uint32_t i = 1; i < 4; i++) {
         dsmr_block_unref(chain[i]);
     }
