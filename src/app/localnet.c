@@ -283,6 +283,10 @@ static int judge(const struct localnet *net)
         return dsmr_cli_fail(net->values, DSMR_EXIT_REFUSED,
                              "only %llu of %llu admitted transactions were executed",
                              (unsigned long long)r->executed_txs, (unsigned long long)r->admitted);
+    if (r->nodes_reachable != net->nodes.count)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE,
+                             "only %u of %u nodes answered at the end", r->nodes_reachable,
+                             net->nodes.count);
     if (!r->state_roots_equal)
         return dsmr_cli_fail(net->values, DSMR_EXIT_HALTED, "the state roots differ");
     if (net->load.verify && (!r->is_verified || r->missing_txs > 0 || r->notices_twice > 0))
