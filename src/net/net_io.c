@@ -12,6 +12,9 @@
 /* One turn of one peer: enough to keep the pipes full, little enough to be fair. */
 #define READ_TURN_BYTES ((size_t)512 << 10)
 #define WRITE_TURN_BYTES ((size_t)1 << 20)
+/* What a read costs besides its bytes: a peer that sends records of one byte each would otherwise
+ * have a turn of half a million reads, and its frame would be whole before a timer could run. */
+#define READ_OVERHEAD_BYTES ((size_t)1 << 10)
 #define BATCH_MESSAGES_MAX 64u
 #define BATCH_BYTES_MAX ((size_t)256 << 10)
 /* What a received message costs besides its bytes. */
@@ -167,6 +170,7 @@ static bool read_once(struct dsmr_net_conn *conn, size_t *turn)
         dsmr_frame_reader_fill(&conn->reader, n);
         dsmr_metrics_add(conn->net->metrics, DSMR_METRIC_NET_BYTES_RECEIVED, n);
         conn->received_ms = net_now(conn->net);
+        n += READ_OVERHEAD_BYTES;
         *turn = n < *turn ? *turn - n : 0;
         return true;
     case DSMR_TLS_WANT_READ:
