@@ -20,6 +20,7 @@
     X(CHUNKS_BUILT, counter, "chunks_built_total", "chunks built by this node")                    \
     X(CHUNK_TXS_BUILT, counter, "chunk_txs_built_total", "transactions in them")                   \
     X(CHUNKS_SHARED, counter, "chunks_shared_total", "chunks of others that got our share")        \
+    X(CHUNKS_RESENT, counter, "chunks_resent_total", "own chunks sent to a validator again")       \
     X(CHUNKS_REFUSED, counter, "chunks_refused_total", "share requests refused")                   \
     X(SHARES_RECEIVED, counter, "shares_received_total", "shares received for own chunks")         \
     X(CERTS_FORMED, counter, "certs_formed_total", "certificates formed for own chunks")           \

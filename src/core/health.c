@@ -71,6 +71,7 @@ void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer
         struct dsmr_msg msg;
         status_message(node, &msg);
         dsmr_effects_send(node->fx, peer, &msg, NULL);
+        dsmr_peer_pace_on_up(&entry->pace, node->mono_ms);
         dsmr_share_collector_on_peer_up(node);
     }
 }

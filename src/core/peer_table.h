@@ -8,6 +8,7 @@
 #ifndef DSMR_CORE_PEER_TABLE_H
 #define DSMR_CORE_PEER_TABLE_H
 
+#include "core/peer_pace.h"
 #include "dsmr/types.h"
 
 struct dsmr_peer_table; /* opaque */
@@ -24,6 +25,7 @@ struct dsmr_peer {
     uint64_t executed_height;
     struct dsmr_peer_budget egress; /* bytes of chunks served */
     struct dsmr_peer_budget work;   /* certificates and chunks verified for it */
+    struct dsmr_peer_pace pace;     /* of its answers to our chunks */
     uint32_t faults;
 };
 

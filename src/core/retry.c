@@ -36,6 +36,11 @@ void dsmr_retry_again(struct dsmr_retry *retry, struct dsmr_prng *prng, uint64_t
     retry->due_mono_ms = later(mono_ms, dsmr_prng_jitter(prng, retry->delay_ms));
 }
 
+void dsmr_retry_wait(struct dsmr_retry *retry, struct dsmr_prng *prng, uint64_t mono_ms)
+{
+    retry->due_mono_ms = later(mono_ms, dsmr_prng_jitter(prng, retry->delay_ms));
+}
+
 void dsmr_retry_stop(struct dsmr_retry *retry)
 {
     retry->due_mono_ms = UINT64_MAX;

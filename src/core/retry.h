@@ -20,6 +20,8 @@ void dsmr_retry_init(struct dsmr_retry *retry, uint64_t delay_min_ms, uint64_t d
 void dsmr_retry_start(struct dsmr_retry *retry, struct dsmr_prng *prng, uint64_t mono_ms);
 /* A try was made: the next is due after the doubled delay, at most delay_max_ms, jittered. */
 void dsmr_retry_again(struct dsmr_retry *retry, struct dsmr_prng *prng, uint64_t mono_ms);
+/* There was nothing to try: the next time comes after the same delay, jittered. */
+void dsmr_retry_wait(struct dsmr_retry *retry, struct dsmr_prng *prng, uint64_t mono_ms);
 void dsmr_retry_stop(struct dsmr_retry *retry);
 bool dsmr_retry_is_due(const struct dsmr_retry *retry, uint64_t mono_ms);
 /* All additions saturate. */

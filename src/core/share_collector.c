@@ -178,6 +178,7 @@ void dsmr_share_collector_on_signed(struct dsmr_node *node, const struct dsmr_re
     struct dsmr_msg msg;
     request_message(&msg, own);
     dsmr_effects_broadcast(node->fx, own->set, &msg, own->chunk);
+    own->first_sent_ms = own->last_sent_ms = node->mono_ms;
     dsmr_retry_start(&own->retry, &node->prng, node->mono_ms);
     dsmr_node_common_arm(node, DSMR_TIMER_OWN, own->retry.due_mono_ms);
     aggregate(node, own);
@@ -200,6 +201,16 @@ void dsmr_share_collector_on_loaded(struct dsmr_node *node, const struct dsmr_re
     }
     own->chunk = dsmr_chunk_ref(chunk);
     dsmr_share_collector_sign(node, own);
+}
+
+/* How long the peer took. Of a chunk that was sent twice nobody can tell which was answered. */
+static void measure(struct dsmr_node *node, const struct dsmr_own_chunk *own,
+                    const struct dsmr_node_id *from, uint32_t signer)
+{
+    struct dsmr_peer *peer = dsmr_peer_table_find(node->peers, from);
+    if (peer != NULL && !dsmr_bitset_has(&own->resent, signer)) {
+        dsmr_peer_pace_on_answer(&peer->pace, own->first_sent_ms, node->mono_ms);
+    }
 }
 
 void dsmr_share_collector_on_share(struct dsmr_node *node, const struct dsmr_node_id *from,
@@ -229,6 +240,7 @@ void dsmr_share_collector_on_share(struct dsmr_node *node, const struct dsmr_nod
         return;
     }
     add_share(own, (uint32_t)signer, &msg->u.chunk_signature.sig);
+    measure(node, own, from, (uint32_t)signer);
     dsmr_effects_trace(node->fx, DSMR_TRACE_SHARE_RECEIVED, &ref->chunk_id, (uint64_t)signer, 0);
     dsmr_node_common_count(node, DSMR_METRIC_SHARES_RECEIVED, 1);
     if (own->state == DSMR_OWN_COLLECTING) {
@@ -279,7 +291,11 @@ void dsmr_share_collector_on_refused(struct dsmr_node *node, const struct dsmr_n
 {
     struct dsmr_own_chunk *own = dsmr_share_collector_find(node, &msg->u.chunk_refused.chunk_id);
     int signer = own == NULL ? -1 : dsmr_validator_set_find(own->set, from);
-    if (signer < 0 || is_not_yet(msg->u.chunk_refused.err)) {
+    if (signer < 0) {
+        return;
+    }
+    if (is_not_yet(msg->u.chunk_refused.err)) {
+        dsmr_bitset_add(&own->asked, (uint32_t)signer);
         return;
     }
     dsmr_bitset_add(&own->settled, (uint32_t)signer);
@@ -431,34 +447,76 @@ static bool drop_if_useless(struct dsmr_node *node, struct dsmr_own_chunk *own)
     return true;
 }
 
-/* Sends to each validator that bits do not name; how many. */
-static uint32_t send_missing(struct dsmr_node *node, const struct dsmr_own_chunk *own,
-                             const struct dsmr_bitset *bits, const struct dsmr_msg *msg,
-                             struct dsmr_chunk *body)
+/* Next validator from *position on that bits do not name and that may be connected; -1: none. When
+ * one comes up, everything is due. */
+static int next_missing(struct dsmr_node *node, uint32_t *position,
+                        const struct dsmr_own_chunk *own, const struct dsmr_bitset *bits)
 {
-    uint32_t sent = 0;
-    for (uint32_t i = 0; i < own->set->count; i++) {
-        const struct dsmr_validator *validator = &own->set->validators[i];
-        if (dsmr_bitset_has(bits, i) || validator->node_ids_count != 1 ||
+    for (; *position < own->set->count; ++*position) {
+        const struct dsmr_validator *validator = &own->set->validators[*position];
+        if (dsmr_bitset_has(bits, *position) || validator->node_ids_count != 1 ||
             dsmr_node_id_equal(&validator->node_ids[0], &node->config.node_id)) {
             continue;
         }
         const struct dsmr_peer *peer = dsmr_peer_table_find(node->peers, &validator->node_ids[0]);
-        if (peer != NULL && !peer->is_up) {
-            continue; /* when it comes up, everything is due */
+        if (peer == NULL || peer->is_up) {
+            return (int)(*position)++;
         }
-        dsmr_effects_send(node->fx, &validator->node_ids[0], msg, body);
+    }
+    return -1;
+}
+
+struct dsmr_resend {
+    uint32_t open; /* connected validators that owe an answer */
+    uint32_t sent;
+};
+
+static void resend_cert(struct dsmr_node *node, const struct dsmr_own_chunk *own,
+                        struct dsmr_resend *count)
+{
+    struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+    msg.u.certificate = own->cert;
+    uint32_t position = 0;
+    for (int i; (i = next_missing(node, &position, own, &own->acked)) >= 0; count->sent++) {
+        dsmr_effects_send(node->fx, &own->set->validators[i].node_ids[0], &msg, NULL);
+        count->open++;
+    }
+}
+
+/* Not to those who only take their time: peer_pace. */
+static void resend_chunk(struct dsmr_node *node, struct dsmr_own_chunk *own,
+                         struct dsmr_resend *count)
+{
+    struct dsmr_msg msg;
+    request_message(&msg, own);
+    uint32_t position = 0, sent = 0;
+    for (int i; (i = next_missing(node, &position, own, &own->settled)) >= 0;) {
+        const struct dsmr_node_id *to = &own->set->validators[i].node_ids[0];
+        struct dsmr_peer *peer = dsmr_peer_table_find(node->peers, to);
+        count->open++;
+        if (peer != NULL && !dsmr_bitset_has(&own->asked, (uint32_t)i) &&
+            !dsmr_peer_pace_take(&peer->pace, own->last_sent_ms, node->config.retry_ms,
+                                 node->mono_ms)) {
+            continue;
+        }
+        dsmr_bitset_remove(&own->asked, (uint32_t)i);
+        dsmr_bitset_add(&own->resent, (uint32_t)i);
+        dsmr_effects_send(node->fx, to, &msg, own->chunk);
+        dsmr_node_common_count(node, DSMR_METRIC_CHUNKS_RESENT, 1);
         sent++;
     }
-    return sent;
+    if (sent > 0) {
+        own->last_sent_ms = node->mono_ms;
+    }
+    count->sent += sent;
 }
 
 static uint32_t resend(struct dsmr_node *node, struct dsmr_own_chunk *own)
 {
-    struct dsmr_msg msg;
-    uint32_t sent = 0;
+    struct dsmr_resend count = {0, 0};
     switch (own->state) {
     case DSMR_OWN_SIGNING:
+        dsmr_retry_again(&own->retry, &node->prng, node->mono_ms);
         dsmr_share_collector_sign(node, own);
         return 0;
     case DSMR_OWN_COLLECTING:
@@ -469,22 +527,22 @@ static uint32_t resend(struct dsmr_node *node, struct dsmr_own_chunk *own)
             own->is_reaggregated = true;
             aggregate(node, own);
         }
-        memset(&msg, 0, sizeof(msg));
-        msg.type = DSMR_MSG_CERTIFICATE;
-        msg.u.certificate = own->cert;
-        sent += send_missing(node, own, &own->acked, &msg, NULL);
+        resend_cert(node, own, &count);
         break;
     default:
         break;
     }
     if (own->chunk != NULL && own->state >= DSMR_OWN_COLLECTING) {
-        request_message(&msg, own);
-        sent += send_missing(node, own, &own->settled, &msg, own->chunk);
+        resend_chunk(node, own, &count);
     }
-    if (sent == 0 && own->state == DSMR_OWN_CERTIFIED) {
+    if (count.open == 0 && own->state == DSMR_OWN_CERTIFIED) {
         dsmr_retry_stop(&own->retry); /* all who are connected have answered */
+    } else if (count.sent > 0) {
+        dsmr_retry_again(&own->retry, &node->prng, node->mono_ms);
+    } else {
+        dsmr_retry_wait(&own->retry, &node->prng, node->mono_ms);
     }
-    return sent;
+    return count.sent;
 }
 
 void dsmr_share_collector_on_timer(struct dsmr_node *node)
@@ -504,7 +562,6 @@ void dsmr_share_collector_on_timer(struct dsmr_node *node)
                 dsmr_node_common_arm(node, DSMR_TIMER_OWN, node->mono_ms + 1);
                 return;
             }
-            dsmr_retry_again(&own->retry, &node->prng, node->mono_ms);
             sent += resend(node, own);
         }
         dsmr_node_common_arm(node, DSMR_TIMER_OWN, own->retry.due_mono_ms);
