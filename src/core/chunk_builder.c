@@ -6,6 +6,7 @@
 #include "wire/codec.h"
 
 #define FRAME_BYTES (DSMR_CHUNK_HEADER_BYTES)
+#define GATHER_SLOTS 4u /* how long transactions may gather behind an uncertified chunk */
 
 /* A slot for a new chunk: true, or false and *wait_wall_ms is when to try again. */
 static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wait_wall_ms)
@@ -62,6 +63,20 @@ static uint32_t allowed_bytes(struct dsmr_node *node)
         FRAME_BYTES + DSMR_CHUNK_TX_PREFIX_BYTES + dsmr_params_tx_bytes_max(&node->config.params);
     bytes = bytes < lowest ? lowest : bytes; /* the largest transaction is never stuck */
     return left < bytes ? (uint32_t)left : bytes;
+}
+
+/* A chunk costs every validator several pairings, whatever its size. So while one of ours waits for
+ * its certificate, transactions gather until that comes, or until there is half a chunk of them,
+ * but not for long: Nagle's rule (RFC 896). A lonely transaction never waits. UINT64_MAX: build
+ * now. */
+static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
+{
+    uint64_t until_ms =
+        dsmr_node_common_add(node->built_mono_ms, GATHER_SLOTS * node->config.params.slot_ms);
+    bool has_enough = dsmr_mempool_bytes(node->mempool) >= bytes / 2u ||
+                      dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max / 2u;
+    return node->own_uncertified_bytes == 0 || has_enough || node->mono_ms >= until_ms ? UINT64_MAX
+                                                                                       : until_ms;
 }
 
 static void put_back(struct dsmr_node *node, uint32_t count)
@@ -123,6 +138,7 @@ static void start_chunk(struct dsmr_node *node, struct dsmr_chunk *chunk,
     struct dsmr_own_chunk *own = dsmr_share_collector_add(node, &chunk->ref, chunk, set);
     DSMR_ASSERT(own != NULL); /* may_build saw room */
     own->state = DSMR_OWN_STORING;
+    node->built_mono_ms = node->mono_ms;
     struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_STORE_CHUNK);
     fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_OWN_STORE,
                                               (uint32_t)(own - node->own), own->use);
@@ -150,6 +166,11 @@ void dsmr_chunk_builder_run(struct dsmr_node *node)
         return;
     }
     uint32_t bytes = allowed_bytes(node);
+    uint64_t gather_ms = gather_until(node, bytes);
+    if (bytes > FRAME_BYTES && gather_ms != UINT64_MAX) {
+        dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, gather_ms);
+        return;
+    }
     struct dsmr_chunk *chunk = bytes <= FRAME_BYTES ? NULL : make_chunk(node, slot, bytes);
     if (chunk == NULL) { /* full, or nothing whose expiry suits this slot: the next one may do */
         wait_wall_ms = node->wall_ms + node->config.params.slot_ms;
