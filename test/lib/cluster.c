@@ -448,5 +448,6 @@ void cluster_free(struct cluster *cluster)
     }
     dsmr_block_unref(cluster->genesis);
     free(cluster->items);
+    free(cluster->story);
     free(cluster);
 }

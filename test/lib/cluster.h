@@ -125,6 +125,9 @@ struct cluster {
     uint32_t items_count, items_capacity;
     uint64_t items_made;
     uint64_t messages[64]; /* sent, by type */
+    bool is_told;          /* the trace is kept (cluster_story.c) */
+    char *story;
+    size_t story_len;
 };
 
 /* Asserts on failure. Nodes are started at once. */
@@ -193,7 +196,14 @@ struct dsmr_block *cluster_forge_block(struct cluster *cluster, const struct dsm
                                        uint64_t epoch, uint64_t time_ms,
                                        const struct dsmr_cert *certs, uint32_t count);
 
+/* ---- stories: the trace of a run, line by line ---- */
+void cluster_story_begin(struct cluster *cluster); /* keeps the trace from now on */
+/* Fails unless the trace equals test/scenario/stories/NAME.txt; UPDATE=1 in the environment writes
+ * that file instead. One line an event: virtual ms, node, event, start of the id, two numbers. */
+void cluster_story_check(struct cluster *cluster, const char *name);
+
 /* ---- between the files of the cluster ---- */
+void cluster_story_add(struct cluster *cluster, const char *line);
 void cluster_answer(struct cluster *cluster, uint32_t node, uint64_t delay_ms,
                     const struct dsmr_event *event); /* copies what the event borrows */
 void cluster_disk_restore(struct cluster *cluster, uint32_t node);

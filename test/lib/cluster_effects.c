@@ -9,18 +9,26 @@
 #include "lib/hash_bls.h"
 #include "wire/codec.h"
 
-static void trace(const struct cluster *cluster, uint32_t number, const char *what,
+static void trace(struct cluster *cluster, uint32_t number, const char *what,
                   const struct dsmr_id *id, uint64_t a, uint64_t b)
 {
     static int is_on = -1;
     if (is_on < 0) {
         is_on = getenv("CLUSTER_TRACE") != NULL;
     }
+    if (!is_on && !cluster->is_told) {
+        return;
+    }
+    char line[128];
+    snprintf(line, sizeof(line), "%8llu n%u %-16s %02x%02x%02x %llu %llu\n",
+             (unsigned long long)cluster->mono_ms, number, what, id->bytes[0], id->bytes[1],
+             id->bytes[2], (unsigned long long)a, (unsigned long long)b);
     if (is_on) {
-        printf("%8llu n%u %-16s %02x%02x%02x %llu %llu\n", (unsigned long long)cluster->mono_ms,
-               number, what, id->bytes[0], id->bytes[1], id->bytes[2], (unsigned long long)a,
-               (unsigned long long)b);
+        fputs(line, stdout);
         fflush(stdout);
+    }
+    if (cluster->is_told) {
+        cluster_story_add(cluster, line);
     }
 }
 
