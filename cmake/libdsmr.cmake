@@ -14,9 +14,9 @@ endforeach()
 if(LIBDSMR_OBJECTS)
   file(GLOB LIBDSMR_PUBLIC CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/include/dsmr/*.h)
   # What an embedder needs to answer the core's effects: encodings, hashes, BLS. Installed below
-  # dsmr/, so that nothing else of the include folder is touched.
+  # dsmr/ as <dsmr/wire/codec.h> and so on, so that nothing else of the include folder is touched.
   set(LIBDSMR_SUPPORT wire/codec.h wire/cursor.h wire/message.h crypto/hash.h crypto/bls.h
-    crypto/aggregate.h crypto/ed25519.h crypto/set_builder.h bft/bft.h)
+    crypto/aggregate.h crypto/ed25519.h crypto/set_builder.h bft/bft.h base/metrics.h)
   set(LIBDSMR_HEADERS ${LIBDSMR_PUBLIC})
   foreach(header ${LIBDSMR_SUPPORT})
     list(APPEND LIBDSMR_HEADERS ${CMAKE_SOURCE_DIR}/src/${header})
@@ -30,6 +30,17 @@ if(LIBDSMR_OBJECTS)
     COMMENT "libdsmr.map" VERBATIM)
   add_custom_target(libdsmr_map DEPENDS ${LIBDSMR_MAP})
 
+  set(LIBDSMR_INCLUDE ${CMAKE_BINARY_DIR}/include/dsmr)
+  set(LIBDSMR_STAMP ${CMAKE_BINARY_DIR}/include/stamp)
+  list(TRANSFORM LIBDSMR_SUPPORT PREPEND ${CMAKE_SOURCE_DIR}/src/ OUTPUT_VARIABLE support_sources)
+  add_custom_command(OUTPUT ${LIBDSMR_STAMP}
+    COMMAND ${DSMR_PYTHON} ${CMAKE_SOURCE_DIR}/tools/gen_headers.py ${CMAKE_SOURCE_DIR}/src
+            ${LIBDSMR_INCLUDE} ${LIBDSMR_SUPPORT}
+    COMMAND ${CMAKE_COMMAND} -E touch ${LIBDSMR_STAMP}
+    DEPENDS ${CMAKE_SOURCE_DIR}/tools/gen_headers.py ${support_sources}
+    COMMENT "installed headers" VERBATIM)
+  add_custom_target(libdsmr_headers DEPENDS ${LIBDSMR_STAMP})
+
   add_library(libdsmr_static STATIC EXCLUDE_FROM_ALL ${LIBDSMR_OBJECTS})
   add_library(libdsmr_shared SHARED EXCLUDE_FROM_ALL ${LIBDSMR_OBJECTS})
   foreach(library libdsmr_static libdsmr_shared)
@@ -42,7 +53,7 @@ if(LIBDSMR_OBJECTS)
     VERSION ${LIBDSMR_SOVERSION}.${PROJECT_VERSION_MINOR}.${PROJECT_VERSION_PATCH}
     LINK_DEPENDS ${LIBDSMR_MAP})
   add_dependencies(libdsmr_shared libdsmr_map)
-  add_custom_target(libdsmr DEPENDS libdsmr_static libdsmr_shared)
+  add_custom_target(libdsmr DEPENDS libdsmr_static libdsmr_shared libdsmr_headers)
 
   include(GNUInstallDirs)
   # Both find the prefix from where they stand, so that an installation can be moved.
@@ -56,11 +67,7 @@ if(LIBDSMR_OBJECTS)
   write_basic_package_version_file(${CMAKE_BINARY_DIR}/dsmrConfigVersion.cmake
     COMPATIBILITY SameMinorVersion)
   install(FILES ${LIBDSMR_PUBLIC} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dsmr COMPONENT lib)
-  foreach(header ${LIBDSMR_SUPPORT})
-    get_filename_component(folder ${header} DIRECTORY)
-    install(FILES src/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dsmr/${folder}
-      COMPONENT lib)
-  endforeach()
+  install(DIRECTORY ${LIBDSMR_INCLUDE}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/dsmr COMPONENT lib)
   install(TARGETS libdsmr_static libdsmr_shared COMPONENT lib)
   # Static linking needs the crypto archive too; the shared library has it inside.
   install(FILES ${CRYPTO_LIB} DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT lib)

@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <wire/codec.h>
+#include <dsmr/wire/codec.h>
 
 /* Steps the node with one event and returns how many effects it asks for. */
 static uint32_t step(struct dsmr_node *node, struct dsmr_effects *effects, enum dsmr_ev_kind kind)

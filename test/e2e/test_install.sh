@@ -15,11 +15,8 @@ PKG_CONFIG_PATH=$(dirname "$pc")
 export PKG_CONFIG_PATH
 
 # Headers stand on their own and are clean under strict warnings.
-for header in $(cd "$prefix/usr/include/dsmr" && find . -name '*.h' | sed 's|^\./||'); do
-    case $header in
-    */*) name=$header ;;
-    *) name=dsmr/$header ;;
-    esac
+for header in $(cd "$prefix/usr/include" && find dsmr -name '*.h'); do
+    name=$header
     printf '#include <%s>\nextern int not_empty;\n' "$name" >"$prefix/header.c"
     # shellcheck disable=SC2046 # words
     quietly cc -std=c17 -Wall -Wextra -Wpedantic -Werror $(pkg-config --cflags dsmr) \
@@ -35,7 +32,14 @@ LD_LIBRARY_PATH=$lib ldd "$prefix/embed" | grep -q 'libdsmr\.so\.0' || { echo "n
 quietly cmake -S "$source/examples" -B "$prefix/examples" -G Ninja \
     -DCMAKE_PREFIX_PATH="$prefix/usr"
 quietly cmake --build "$prefix/examples"
-"$prefix/examples/embed_shared"
-"$prefix/examples/embed_static"
+for example in embed four_nodes; do
+    for way in shared static; do
+        "$prefix/examples/${example}_$way" >"$prefix/$example.$way"
+    done
+    diff "$prefix/$example.shared" "$prefix/$example.static"
+done
+[ "$(grep -c 'executes "hello" in block 2' "$prefix/four_nodes.shared")" -eq 4 ]
+[ "$(grep -c 'executes "world" in block [23]$' "$prefix/four_nodes.shared")" -eq 4 ]
+[ "$(sed -n 's/^node [0-3]: height/height/p' "$prefix/four_nodes.shared" | sort -u | wc -l)" -eq 1 ]
 
 python3 tools/check_symbols.py "$DSMR_BUILD"
