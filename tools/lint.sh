@@ -22,6 +22,7 @@ tidy() {
 check layers tools/check_layers.py
 check symbols tools/check_symbols.py "$build"
 check invariants tools/check_invariants.py
+check mutants tools/run_mutants.py --check
 check format format
 check clang-tidy tidy
 exit $failed
