@@ -1,0 +1,166 @@
+/* The quota of signed bytes (protocol.md, 6.5): scenarios 8 and 9 of the adversaries' list. Node 3
+ * is the producer; its own node is silent and the test speaks for it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "lib/cluster.h"
+
+#define EVIL 3u
+#define QUOTA_CHUNKS 4u
+
+struct seen { /* what node 0 said to EVIL */
+    uint32_t shares;
+    uint32_t refusals;
+    uint16_t last_refusal;
+};
+
+static bool watch(struct cluster *cluster, uint32_t from, uint32_t to, const struct dsmr_msg *msg)
+{
+    struct seen *seen = cluster->ctx;
+    if (from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_SIGNATURE) {
+        seen->shares++;
+    }
+    if (from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_REFUSED) {
+        seen->refusals++;
+        seen->last_refusal = msg->u.chunk_refused.err;
+    }
+    return true;
+}
+
+static struct cluster *start(struct seen *seen, uint64_t seed,
+                             void (*tune)(struct dsmr_node_config *config, uint32_t number))
+{
+    struct cluster_config config = {.nodes = 4, .seed = seed, .tune = tune};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster->chain_height, 1);
+    memset(seen, 0, sizeof(*seen));
+    cluster->ctx = seen;
+    cluster->passes = watch;
+    return cluster;
+}
+
+static uint64_t pending(const struct cluster *cluster, uint32_t node)
+{
+    struct dsmr_node_status status;
+    dsmr_node_status(cluster->nodes[node].node, &status);
+    return status.pending_bytes;
+}
+
+/* 8: 64 requests at once, for more than the quota together. */
+static void test_quota_race(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen, 11, NULL);
+    uint64_t slot = cluster_slot(cluster);
+    uint64_t chunk_bytes = 0;
+    cluster->is_engine_stopped = true;
+    for (uint32_t i = 0; i < 64; i++) {
+        struct dsmr_buf *tx = cluster_tx(cluster, 20000, cluster_wall_ms(cluster) + 30000);
+        struct dsmr_chunk_header header = {
+            .domain = cluster->params.domain, .producer = cluster_node_id(EVIL), .slot = slot - i};
+        header.expiry_ms =
+            header.slot * cluster->params.slot_ms + cluster->params.chunk_lifetime_ms;
+        struct dsmr_chunk *chunk = cluster_forge_chunk_of(cluster, &header, &tx, 1);
+        chunk_bytes = chunk->ref.chunk_bytes;
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        dsmr_buf_unref(tx);
+        dsmr_chunk_unref(chunk);
+    }
+    for (uint32_t i = 0; i < 60; i++) {
+        cluster_run(cluster, 1);
+        assert_true(pending(cluster, 0) <= cluster->params.pending_bytes_max);
+    }
+    uint64_t fit = cluster->params.pending_bytes_max / chunk_bytes;
+    assert_true(fit < 64);
+    assert_int_equal(seen.shares, fit);
+    assert_int_equal(seen.refusals, 64 - fit);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_QUOTA_FULL);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_QUOTA_FULL), 64 - fit);
+    assert_int_equal(pending(cluster, 0), fit * chunk_bytes);
+    cluster_free(cluster);
+}
+
+/* 9: fill the quota and get it back a thousand times, by inclusion, by expiry, across restarts. */
+static void tune_small_quota(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.chunk_bytes_max = QUOTA_CHUNKS * 4096u; /* no chunk counts less than 4 KiB */
+    config->params.pending_bytes_max = QUOTA_CHUNKS * 4096u;
+}
+
+static bool is_quota_free(struct cluster *cluster)
+{
+    return pending(cluster, 0) == 0 && pending(cluster, 1) == 0 && pending(cluster, 2) == 0;
+}
+
+/* One chunk more than fits; certificates for those that fit, if it is to be included. */
+static void fill_quota(struct cluster *cluster, bool is_included, uint32_t cert_to)
+{
+    static const uint32_t signers[3] = {0, 1, 2};
+    uint64_t slot = cluster_slot(cluster);
+    for (uint32_t i = 0; i <= QUOTA_CHUNKS; i++) {
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot - i, 0, 1);
+        for (uint32_t to = 0; to < 3; to++) {
+            cluster_send_chunk_request(cluster, EVIL, to, chunk, NULL);
+        }
+        if (is_included && i < QUOTA_CHUNKS) {
+            struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+            msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+            cluster->delay_ms = 30; /* after the shares */
+            cluster_send(cluster, EVIL, cert_to, &msg);
+            cluster->delay_ms = 2;
+        }
+        dsmr_chunk_unref(chunk);
+    }
+    cluster_run(cluster, 20);
+}
+
+/* A hundred times on one chain. */
+static void check_no_leak(uint64_t seed)
+{
+    struct seen seen;
+    struct cluster *cluster = start(&seen, seed, tune_small_quota);
+    for (uint32_t cycle = 0; cycle < 100; cycle++) {
+        fill_quota(cluster, cycle % 5 != 4, cycle % 3); /* every fifth is left to expire */
+        assert_int_equal(seen.shares, (cycle + 1) * QUOTA_CHUNKS);
+        assert_int_equal(seen.refusals, cycle + 1);
+        assert_int_equal(seen.last_refusal, DSMR_ERR_QUOTA_FULL);
+        if (cycle % 10 == 3 + seed % 7) {
+            cluster_crash(cluster, 0);
+            cluster_start(cluster, 0);
+        }
+        for (uint32_t i = 0; i < 3; i++) {
+            assert_int_equal(pending(cluster, i), QUOTA_CHUNKS * 4096u);
+        }
+        cluster_run(cluster, 600); /* past the slots that were used */
+        assert_true(cluster_run_until(cluster, is_quota_free, 150000));
+    }
+    assert_true(cluster->nodes[1].traces[DSMR_TRACE_CHUNK_EXPIRED] >= 20 * QUOTA_CHUNKS);
+    cluster_run(cluster, 100);
+    assert_true(cluster_is_level(cluster));
+    cluster_free(cluster);
+}
+
+static void test_quota_slow_leak(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        check_no_leak(seed);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_quota_race),
+        cmocka_unit_test(test_quota_slow_leak),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
