@@ -44,6 +44,18 @@ static enum dsmr_err judge(struct cluster *cluster, const struct dsmr_block *par
     return err;
 }
 
+static enum dsmr_err judge_and_accept(struct cluster *cluster, struct dsmr_block *block)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        enum dsmr_err err = cluster_verify(cluster, i, block, 0);
+        err = err == DSMR_OK ? cluster_accept(cluster, i, block) : err;
+        if (err != DSMR_OK) {
+            return err;
+        }
+    }
+    return DSMR_OK;
+}
+
 /* 28: the same chunk, or the same slot, twice in a block. */
 static void test_dup_cert_in_block(void **state)
 {
@@ -58,6 +70,7 @@ static void test_dup_cert_in_block(void **state)
     assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 3), DSMR_ERR_CERT_TWICE);
     certs[2] = cert_at(cluster, 3, slot - 1);
     assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 3), DSMR_OK);
+    assert_int_equal(cluster_metric_errors(cluster, 3, DSMR_ERR_CERT_TWICE), 2);
     cluster_free(cluster);
 }
 
@@ -89,6 +102,7 @@ static void test_dup_cert_in_ancestor(void **state)
     assert_int_equal(judge(cluster, first, a.ref.expiry_ms, &same_slot, 1), DSMR_ERR_CERT_TWICE);
     assert_int_equal(judge(cluster, first, a.ref.expiry_ms, &other, 1), DSMR_OK);
     assert_int_equal(judge(cluster, first, a.ref.expiry_ms + 1, &a, 1), DSMR_ERR_CERT_TIME);
+    assert_int_equal(cluster_metric_errors(cluster, 3, DSMR_ERR_CERT_TWICE), 5);
     dsmr_block_unref(first);
     cluster_free(cluster);
 }
@@ -109,6 +123,7 @@ static void test_expired_cert_in_block(void **state)
     assert_int_equal(judge(cluster, parent, cert.ref.expiry_ms - 1, &cert, 1), DSMR_OK);
     assert_int_equal(judge(cluster, parent, cert.ref.expiry_ms, &cert, 1), DSMR_OK);
     assert_int_equal(judge(cluster, parent, cert.ref.expiry_ms + 1, &cert, 1), DSMR_ERR_CERT_TIME);
+    assert_int_equal(cluster_metric_errors(cluster, 3, DSMR_ERR_CERT_TIME), 2);
     cluster_free(cluster);
 }
 
@@ -130,13 +145,22 @@ static void test_expiry_race_deciding(void **state)
     cluster_run(cluster, 900);
     struct dsmr_block *sibling = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &other, 1);
     assert_int_equal(cluster_verify(cluster, 0, sibling, 0), DSMR_OK);
-    cluster_run(cluster, 20000); /* the wall clock is far past the chunk's expiry */
-    assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
-    assert_int_equal(cluster_accept(cluster, 0, block), DSMR_OK);
+    cluster_run(cluster, 20000);       /* the wall clock is far past the chunk's expiry */
+    for (uint32_t i = 0; i < 2; i++) { /* node 1 sees it only now */
+        assert_int_equal(cluster_verify(cluster, i, block, 0), DSMR_OK);
+        assert_int_equal(cluster_accept(cluster, i, block), DSMR_OK);
+        cluster_run(cluster, 100);
+        assert_int_equal(cluster_executed_txs(cluster, i), 2); /* its bytes were kept */
+        assert_int_equal(cluster->nodes[i].traces[DSMR_TRACE_FETCH_SENT], 0);
+        assert_int_equal(cluster_verify(cluster, i, sibling, 0), DSMR_ERR_DECIDED);
+    }
+    /* Where the sibling wins the chunk is kept while a block names it, and then leaves. */
+    assert_int_equal(cluster_verify(cluster, 2, block, 0), DSMR_OK);
+    assert_int_equal(cluster_verify(cluster, 2, sibling, 0), DSMR_OK);
+    assert_int_equal(cluster->nodes[2].traces[DSMR_TRACE_CHUNK_EXPIRED], 0);
+    assert_int_equal(cluster_accept(cluster, 2, sibling), DSMR_OK);
     cluster_run(cluster, 100);
-    assert_int_equal(cluster_executed_txs(cluster, 0), 2); /* its bytes were kept */
-    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_FETCH_SENT], 0);
-    assert_int_equal(cluster_verify(cluster, 0, sibling, 0), DSMR_ERR_DECIDED);
+    assert_int_equal(cluster->nodes[2].traces[DSMR_TRACE_CHUNK_EXPIRED], 1);
     dsmr_block_unref(block);
     dsmr_block_unref(sibling);
     dsmr_chunk_unref(chunk);
@@ -154,6 +178,7 @@ static void test_time_warp(void **state)
         cluster_forge_block(cluster, cluster->chain[1], 0, limit_ms + 20, &cert, 1);
     assert_int_equal(cluster_verify(cluster, 0, far, 0), DSMR_ERR_NOT_YET);
     assert_int_equal(cluster_verify(cluster, 0, far, 0), DSMR_ERR_NOT_YET);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_NOT_YET), 2);
     cluster_run(cluster, 20);
     assert_int_equal(cluster_verify(cluster, 0, far, 0), DSMR_OK);
     /* On a tip that is ahead of its clock an honest builder waits for the tip's time. */
@@ -168,6 +193,43 @@ static void test_time_warp(void **state)
     assert_true(cluster_wall_ms(cluster) >= block->time_ms);
     dsmr_block_unref(block);
     dsmr_block_unref(far);
+    cluster_free(cluster);
+}
+
+/* 32: every second block is a liar's, as far ahead as it may be. It has no honest certificate; each
+ * honest builder's block has all that wait. */
+static void test_time_warp_expires_nobody(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct dsmr_block *tip = dsmr_block_ref(cluster->chain[1]);
+    for (uint32_t round = 0; round < 40; round++) { /* longer than a chunk lives */
+        uint32_t honest = round % 3;
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, 3, cluster_slot(cluster), 0, 1);
+        struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, quorum, 3);
+        for (uint32_t i = 0; i < 3; i++) {
+            cluster_send_chunk_request(cluster, 3, i, chunk, NULL);
+        }
+        cluster_submit(cluster, honest, 1, 100);
+        cluster_run(cluster, 50);
+        uint64_t limit_ms = cluster_wall_ms(cluster) + cluster->params.clock_skew_ms;
+        struct dsmr_block *ahead = cluster_forge_block(cluster, tip, 0, limit_ms, &cert, 1);
+        assert_int_equal(judge_and_accept(cluster, ahead), DSMR_OK);
+        struct dsmr_block *built = NULL; /* the builder waits for the time of its parent */
+        assert_int_equal(cluster_build(cluster, honest, &ahead->id, 0, &built), DSMR_OK);
+        assert_int_equal(built->certs_count, 1);
+        assert_int_equal(judge_and_accept(cluster, built), DSMR_OK);
+        dsmr_block_unref(tip);
+        dsmr_block_unref(ahead);
+        dsmr_chunk_unref(chunk);
+        tip = built;
+    }
+    cluster_run(cluster, 100);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(cluster_executed_txs(cluster, i), 80);
+        assert_int_equal(cluster->nodes[i].traces[DSMR_TRACE_CHUNK_EXPIRED], 0);
+    }
+    dsmr_block_unref(tip);
     cluster_free(cluster);
 }
 
@@ -318,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_expired_cert_in_block),
         cmocka_unit_test(test_expiry_race_deciding),
         cmocka_unit_test(test_time_warp),
+        cmocka_unit_test(test_time_warp_expires_nobody),
         cmocka_unit_test(test_idle_then_build),
         cmocka_unit_test(test_empty_block_spam),
         cmocka_unit_test(test_fork_and_reorg_of_processing),

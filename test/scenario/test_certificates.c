@@ -10,6 +10,7 @@
 #include "base/bitset.h"
 #include "base/bytes.h"
 #include "lib/cluster.h"
+#include "lib/hash_bls.h"
 #include "wire/codec.h"
 
 #define EVIL 3u
@@ -61,6 +62,8 @@ static void check_quorum(const uint64_t weights[4], const uint32_t *enough, uint
         dsmr_block_unref(block);
     }
     assert_int_equal(cluster->nodes[0].cert_verifies, 0); /* refused before any pairing */
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_UNDER_QUORUM),
+                     2u * (enough_count - 1));
     struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, enough, enough_count);
     send_cert(cluster, EVIL, 0, &cert);
     cluster_run(cluster, 50);
@@ -102,9 +105,15 @@ static void test_bitset_abuse(void **state)
     send_cert(cluster, EVIL, 0, &far);
     cluster_run(cluster, 50);
     assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_BITSET), 2);
-    struct dsmr_block *block = cluster_forge_block(cluster, cluster->chain[1], 0, 0, &beyond, 1);
-    assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_ERR_BITSET);
-    dsmr_block_unref(block);
+    struct dsmr_cert nobody = cert;
+    memset(&nobody.signers, 0, sizeof(nobody.signers));
+    const struct dsmr_cert *bad[2] = {&beyond, &nobody};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct dsmr_block *block = cluster_forge_block(cluster, cluster->chain[1], 0, 0, bad[i], 1);
+        assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_ERR_BITSET);
+        dsmr_block_unref(block);
+    }
+    assert_int_equal(cluster->nodes[0].cert_verifies, 0); /* refused before any pairing */
     /* A bit of somebody who did not sign. */
     struct dsmr_cert claimed = cert;
     dsmr_bitset_add(&claimed.signers, 3);
@@ -119,38 +128,70 @@ static void test_bitset_abuse(void **state)
     cluster_free(cluster);
 }
 
-/* 21: shares and certificates of another network or chain. */
-static void test_cross_network_share_replay(void **state)
+/* What the validators signed as members of there, shown to node 0; last: the error of a chunk whose
+ * header says where it is from. */
+static void check_foreign(struct cluster *cluster, const struct dsmr_chunk *chunk,
+                          const struct dsmr_domain *there, enum dsmr_err last)
 {
-    (void)state;
-    struct cluster *cluster = start(4);
-    uint32_t signers[3] = {0, 1, 2};
-    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 1);
-    cluster->params.domain.network_id++;
+    const uint32_t signers[3] = {0, 1, 2};
+    const struct dsmr_domain here = cluster->params.domain;
+    cluster->params.domain = *there;
     struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
     struct dsmr_bls_sig sig = cluster_share(cluster, EVIL, &chunk->ref);
-    struct dsmr_chunk *other = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 1);
-    cluster->params.domain.network_id--;
+    struct dsmr_chunk *foreign = cluster_forge_chunk(cluster, EVIL, chunk->ref.slot, 0, 1);
+    struct dsmr_bls_sig foreign_sig = cluster_share(cluster, EVIL, &foreign->ref);
+    cluster->params.domain = here;
     send_cert(cluster, EVIL, 0, &cert);
     cluster_run(cluster, 50);
     assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_BAD_SIGNATURE);
     cluster_send_chunk_request(cluster, EVIL, 0, chunk, &sig);
     cluster_run(cluster, 50);
     assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_PRODUCER_KEY);
-    cluster_send_chunk_request(cluster, EVIL, 0, other, &sig); /* its header names that network */
+    cluster_send_chunk_request(cluster, EVIL, 0, foreign, &foreign_sig);
     cluster_run(cluster, 50);
-    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_WRONG_NETWORK);
-    cluster->params.domain.chain_id.bytes[0]++;
-    dsmr_chunk_unref(other);
-    other = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 1);
-    cluster->params.domain.chain_id.bytes[0]--;
-    cluster_send_chunk_request(cluster, EVIL, 0, other, NULL);
+    assert_int_equal(cluster->nodes[0].last_fault, last);
+    assert_int_equal(cluster_metric_errors(cluster, 0, last), 1);
+    dsmr_chunk_unref(foreign);
+}
+
+/* 21: shares and certificates of another network, chain, epoch or type of message. */
+static void test_cross_network_share_replay(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start(4);
+    uint32_t signers[3] = {0, 1, 2};
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 1);
+    struct dsmr_domain there = cluster->params.domain;
+    there.network_id++;
+    check_foreign(cluster, chunk, &there, DSMR_ERR_WRONG_NETWORK);
+    there = cluster->params.domain;
+    there.chain_id.bytes[0]++;
+    check_foreign(cluster, chunk, &there, DSMR_ERR_WRONG_CHAIN);
+    /* Signed for another epoch of the same set. */
+    cluster_add_set(cluster, 1, 0, 4, NULL);
+    struct dsmr_reference later = chunk->ref;
+    later.epoch = 1;
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &later, signers, 3);
+    cert.ref.epoch = 0;
+    send_cert(cluster, EVIL, 0, &cert);
     cluster_run(cluster, 50);
-    assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_WRONG_CHAIN);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_BAD_SIGNATURE), 3);
+    /* A vote of the engine with the same key: whatever it says, it is no share. */
+    struct dsmr_vote_subject vote = {
+        .kind = DSMR_VOTE_NOTARIZE, .view = 1, .height = 2, .block_id = chunk->ref.chunk_id};
+    uint8_t bytes[DSMR_VOTE_SIGNING_BYTES];
+    struct dsmr_bls_sig sig;
+    dsmr_vote_signing_bytes(bytes, &cluster->params.domain, &vote);
+    dsmr_hash_bls_sign(&sig, EVIL, bytes, sizeof(bytes));
+    cluster_send_chunk_request(cluster, EVIL, 0, chunk, &sig);
+    cluster_run(cluster, 50);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_PRODUCER_KEY), 3);
     assert_int_equal(cluster->nodes[0].signs, 0);
     assert_int_equal(certs_waiting(cluster, 0), 0);
+    cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL); /* and signed for here it is good */
+    cluster_run(cluster, 50);
+    assert_int_equal(cluster->nodes[0].signs, 1);
     dsmr_chunk_unref(chunk);
-    dsmr_chunk_unref(other);
     cluster_free(cluster);
 }
 
@@ -242,6 +283,40 @@ static void test_cert_before_chunk(void **state)
     assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_FETCHED], 1);
     assert_int_equal(cluster_executed_txs(cluster, 0), 1);
     assert_true(cluster_is_level(cluster));
+    cluster_free(cluster);
+}
+
+/* 25: no block takes it and its chunk never comes: it is kept until it expires, and not longer. */
+static void test_cert_without_chunk_expires(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start(4);
+    const uint32_t signers[3] = {1, 2, 3};
+    uint64_t lifetime_ms = cluster->params.chunk_lifetime_ms;
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 1);
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+    send_cert(cluster, EVIL, 0, &cert);
+    cluster_run(cluster, 50);
+    assert_int_equal(cluster->nodes[0].disk.certs_count, 1);
+    struct dsmr_block *tip = dsmr_block_ref(cluster->chain[1]);
+    const uint64_t times_ms[3] = {tip->time_ms + lifetime_ms, tip->time_ms + 2 * lifetime_ms,
+                                  tip->time_ms + 3 * lifetime_ms};
+    for (uint32_t i = 0; i < 3; i++) { /* empty blocks: chain time goes on */
+        bool is_late = tip->time_ms > cert.ref.expiry_ms;
+        assert_int_equal(certs_waiting(cluster, 0), is_late ? 0 : 1);
+        cluster_run(cluster, times_ms[i] - cluster_wall_ms(cluster));
+        struct dsmr_block *block = cluster_forge_block(cluster, tip, 0, times_ms[i], NULL, 0);
+        assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
+        assert_int_equal(cluster_accept(cluster, 0, block), DSMR_OK);
+        cluster_run(cluster, 2000); /* the collection on disk */
+        dsmr_block_unref(tip);
+        tip = block;
+    }
+    assert_int_equal(certs_waiting(cluster, 0), 0);
+    assert_int_equal(cluster->nodes[0].disk.certs_count, 0);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_FETCH_SENT], 0);
+    dsmr_block_unref(tip);
+    dsmr_chunk_unref(chunk);
     cluster_free(cluster);
 }
 
@@ -409,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_cert_flood_valid),
         cmocka_unit_test(test_cert_flood_invalid),
         cmocka_unit_test(test_cert_before_chunk),
+        cmocka_unit_test(test_cert_without_chunk_expires),
         cmocka_unit_test(test_two_certs_one_chunk),
         cmocka_unit_test(test_share_garbage),
         cmocka_unit_test(test_slow_share_drip),
