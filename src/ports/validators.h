@@ -1,5 +1,7 @@
 /* validators.h - the validator set of an epoch. Built-in engine: from genesis' schedule, at once;
  * AvalancheGo: asked of the P-Chain, later.
+ * Keys:    whoever makes a set answers for the possession of each key (protocol.md, 3.3): genesis
+ *          checks the proofs; the P-Chain has checked them when the validator was registered.
  * Threads: any. */
 #ifndef DSMR_PORTS_VALIDATORS_H
 #define DSMR_PORTS_VALIDATORS_H

@@ -1,0 +1,189 @@
+/* test_genesis.c - what makes a set of validators from genesis unusable: keys that were made from
+ * others' keys (scenario 19, rogue-key-register), keys without a proof, proofs of something else.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "app/genesis.h"
+#include "base/bytes.h"
+#include "crypto/bls_points.h"
+#include "unit/crypto/bls_set.h"
+
+#define MEMBERS 4u
+#define ROGUE (MEMBERS - 1)
+#define WHERE "validators[0].set[3].proof_of_possession"
+
+static struct dsmr_genesis_member members[MEMBERS];
+static char path[64], reason[DSMR_GENESIS_REASON_BYTES];
+
+static void make_members(void)
+{
+    memset(members, 0, sizeof(members));
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        struct dsmr_bls_secret_key secret;
+        bls_set_key(&secret, i);
+        (void)snprintf(members[i].name, sizeof(members[i].name), "node%u", i);
+        members[i].node_id.bytes[0] = (uint8_t)(i + 1);
+        members[i].weight = 1;
+        dsmr_bls_public_key(&members[i].key, &secret);
+        dsmr_bls_prove_possession(&members[i].proof, &secret);
+    }
+}
+
+static enum dsmr_err load(void)
+{
+    struct dsmr_genesis genesis;
+    reason[0] = '\0';
+    enum dsmr_err err = dsmr_genesis_load(&genesis, reason, path);
+    if (err == DSMR_OK) {
+        assert_int_equal(genesis.schedule[0].set->count, MEMBERS);
+        dsmr_genesis_close(&genesis);
+    }
+    return err;
+}
+
+static enum dsmr_err write_and_load(void)
+{
+    struct dsmr_params params;
+    dsmr_params_default(&params);
+    params.domain.network_id = 7;
+    enum dsmr_err err = dsmr_genesis_write(reason, path, &params, UINT64_C(1700000000000), members,
+                                           MEMBERS, "{\"name\": \"opaque\"}");
+    assert_int_equal(err, DSMR_OK);
+    return load();
+}
+
+static void expect_refused(const char *where)
+{
+    assert_int_equal(write_and_load(), DSMR_ERR_CONFIG);
+    assert_non_null(strstr(reason, where));
+    assert_non_null(strstr(reason, path));
+}
+
+/* x times the generator less the keys of all the others: who knows x signs for all of them. */
+static void make_rogue_key(struct dsmr_bls_public_key *out, const struct dsmr_bls_secret_key *x)
+{
+    struct dsmr_bls_public_key own;
+    blst_p1 sum;
+    blst_p1_affine point;
+    dsmr_bls_public_key(&own, x);
+    assert_int_equal(blst_p1_uncompress(&point, own.bytes), BLST_SUCCESS);
+    blst_p1_from_affine(&sum, &point);
+    for (uint32_t i = 0; i < MEMBERS; i++) {
+        if (i != ROGUE) {
+            assert_int_equal(blst_p1_uncompress(&point, members[i].key.bytes), BLST_SUCCESS);
+            blst_p1 negative;
+            blst_p1_from_affine(&negative, &point);
+            blst_p1_cneg(&negative, true);
+            blst_p1_add_or_double(&sum, &sum, &negative);
+        }
+    }
+    blst_p1_compress(out->bytes, &sum);
+}
+
+/* The aggregate alone does not notice: one signature by x passes for one by all. */
+static void check_attack_is_real(const struct dsmr_bls_public_key *rogue,
+                                 const struct dsmr_bls_secret_key *x)
+{
+    struct dsmr_validator_set *set = bls_set_new(MEMBERS);
+    struct dsmr_bitset all = {{(1u << MEMBERS) - 1}};
+    struct dsmr_bls_sig sig;
+    assert_int_equal(dsmr_bls_key_decode(&set->validators[ROGUE].public_key,
+                                         &set->validators[ROGUE].point, rogue),
+                     DSMR_OK);
+    dsmr_bls_sign(&sig, x, "m", 1);
+    assert_int_equal(dsmr_bls_verify_aggregate(set, &all, &sig, "m", 1), DSMR_OK);
+    dsmr_validator_set_unref(set);
+}
+
+static void a_rogue_key_cannot_be_registered(void **state)
+{
+    (void)state;
+    struct dsmr_bls_secret_key x;
+    bls_set_key(&x, 100);
+    make_members();
+    assert_int_equal(write_and_load(), DSMR_OK);
+    struct dsmr_genesis_member *rogue = &members[ROGUE];
+    make_rogue_key(&rogue->key, &x);
+    check_attack_is_real(&rogue->key, &x);
+    expect_refused(WHERE); /* the proof of the key that it had before */
+    dsmr_bls_prove_possession(&rogue->proof, &x);
+    expect_refused(WHERE);
+    dsmr_bls_sign(&rogue->proof, &x, rogue->key.bytes, sizeof(rogue->key.bytes));
+    expect_refused(WHERE);
+    rogue->proof = members[0].proof;
+    expect_refused(WHERE);
+    /* What an aggregate of all keys would need, the others' proofs on top. */
+    struct dsmr_bls_sig proofs[MEMBERS];
+    dsmr_bls_prove_possession(&proofs[0], &x);
+    for (uint32_t i = 1; i < MEMBERS; i++) {
+        proofs[i] = members[i - 1].proof;
+    }
+    assert_int_equal(dsmr_bls_aggregate(&rogue->proof, NULL, proofs, MEMBERS), DSMR_OK);
+    expect_refused(WHERE);
+}
+
+static void a_key_without_its_proof_is_refused(void **state)
+{
+    (void)state;
+    struct dsmr_bls_secret_key secret;
+    make_members();
+    bls_set_key(&secret, ROGUE);
+    /* Signed with the right key, but as a message: the proof has a suite of its own. */
+    dsmr_bls_sign(&members[ROGUE].proof, &secret, members[ROGUE].key.bytes,
+                  sizeof(members[ROGUE].key.bytes));
+    expect_refused(WHERE);
+    memset(&members[ROGUE].proof, 0, sizeof(members[ROGUE].proof));
+    expect_refused(WHERE);
+    members[ROGUE].proof.bytes[0] = 0xc0; /* the identity */
+    expect_refused(WHERE);
+    make_members();
+    assert_int_equal(write_and_load(), DSMR_OK);
+    char text[16384];
+    FILE *file = fopen(path, "r+");
+    assert_non_null(file);
+    size_t len = fread(text, 1, sizeof(text) - 1, file);
+    text[len] = '\0';
+    char *last = text; /* the name of the last proof */
+    for (char *at = text; (at = strstr(at, "proof_of_possession")) != NULL; at++) {
+        last = at;
+    }
+    last--; /* its quote; what follows the value is a comma and the weight */
+    memset(last, ' ', (size_t)(strchr(last, ',') + 1 - last));
+    rewind(file);
+    assert_int_equal(fwrite(text, 1, len, file), len);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(load(), DSMR_ERR_CONFIG);
+    assert_non_null(strstr(reason, WHERE));
+}
+
+static int make_path(void **state)
+{
+    (void)state;
+    (void)snprintf(path, sizeof(path), "/tmp/dsmr_test_genesis_XXXXXX");
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int remove_path(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rogue_key_cannot_be_registered),
+        cmocka_unit_test(a_key_without_its_proof_is_refused),
+    };
+    return cmocka_run_group_tests(tests, make_path, remove_path);
+}
