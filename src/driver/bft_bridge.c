@@ -102,6 +102,7 @@ bool dsmr_bft_bridge_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx)
         dsmr_store_tasks_serve_block(driver, &fx->u.block.peer, &fx->u.block.parent_id);
         return false;
     case DSMR_BFT_FX_FAULT:
+        dsmr_metrics_count_error(driver->config.metrics, fx->u.fault.err);
         dsmr_driver_fault(driver, &fx->u.fault.peer, fx->u.fault.err);
         return false;
     case DSMR_BFT_FX_TRACE:

@@ -153,7 +153,6 @@ void dsmr_driver_log(struct dsmr_driver *driver, enum dsmr_log_level level, cons
 void dsmr_driver_fault(struct dsmr_driver *driver, const struct dsmr_node_id *peer,
                        enum dsmr_err err)
 {
-    dsmr_metrics_count_error(driver->config.metrics, err);
     if (dsmr_err_class_of(err) != DSMR_ERR_CLASS_PEER)
         return;
     struct dsmr_driver_peer *entry = dsmr_map_add(driver->peers, peer, NULL);
@@ -208,6 +207,7 @@ static void on_message(void *owner, const struct dsmr_node_id *from, struct dsmr
     struct dsmr_msg msg;
     enum dsmr_err err = dsmr_msg_decode(&msg, bytes->bytes, bytes->len);
     if (err != DSMR_OK) {
+        dsmr_metrics_count_error(driver->config.metrics, err);
         dsmr_driver_fault(driver, from, err);
         return;
     }

@@ -82,7 +82,8 @@ void dsmr_driver_pump(struct dsmr_driver *driver);
 void dsmr_driver_halt(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
 void dsmr_driver_log(struct dsmr_driver *driver, enum dsmr_log_level level, const char *module,
                      const char *text);
-/* A peer did what no honest one does: count it; drop the peer if it goes on. */
+/* A peer did what no honest one does: drop it if it goes on. The error is counted where it was
+ * found: by the core, and by the caller for the engine and for bytes that do not decode. */
 void dsmr_driver_fault(struct dsmr_driver *driver, const struct dsmr_node_id *peer,
                        enum dsmr_err err);
 void dsmr_driver_send(struct dsmr_driver *driver, const struct dsmr_node_id *to,
