@@ -62,7 +62,7 @@ static void test_dup_cert_in_block(void **state)
     (void)state;
     struct cluster *cluster = start();
     uint64_t slot = cluster_slot(cluster);
-    struct dsmr_cert certs[3] = {cert_at(cluster, 3, slot), cert_at(cluster, 2, slot)};
+    struct dsmr_cert certs[20] = {cert_at(cluster, 3, slot), cert_at(cluster, 2, slot)};
     assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 2), DSMR_OK);
     certs[2] = certs[0];
     assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 3), DSMR_ERR_CERT_TWICE);
@@ -71,6 +71,17 @@ static void test_dup_cert_in_block(void **state)
     certs[2] = cert_at(cluster, 3, slot - 1);
     assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 3), DSMR_OK);
     assert_int_equal(cluster_metric_errors(cluster, 3, DSMR_ERR_CERT_TWICE), 2);
+    /* Two of one slot, wherever they stand and whatever lies between their chunk ids. */
+    for (uint32_t i = 0; i < 20; i++) {
+        certs[i] = cert_at(cluster, i % 4, slot - i / 4);
+    }
+    assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 20), DSMR_OK);
+    for (uint32_t i = 0; i < 19; i++) {
+        struct dsmr_cert kept = certs[i];
+        certs[i] = cert_at(cluster, 19 % 4, slot - 19 / 4);
+        assert_int_equal(judge(cluster, cluster->chain[1], 0, certs, 20), DSMR_ERR_CERT_TWICE);
+        certs[i] = kept;
+    }
     cluster_free(cluster);
 }
 
