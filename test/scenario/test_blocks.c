@@ -291,6 +291,147 @@ static void test_empty_block_spam(void **state)
     cluster_free(cluster);
 }
 
+/* 9.1, 9.2, 9.4: height, gap and the limits of a block, each at its border. */
+static void tune_small_blocks(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.block_certs_max = 20;
+    config->params.block_txs_max = 4096;
+    config->params.block_payload_bytes_max = 1u << 20;
+    config->params.min_block_gap_ms = 50;
+}
+
+/* Certificates for count chunks of these sizes, whatever was in them. */
+static void certs_of_size(struct cluster *cluster, struct dsmr_cert *certs, uint32_t count,
+                          uint32_t txs, uint32_t bytes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct dsmr_cert cert = cert_at(cluster, 3, cluster_slot(cluster) - i);
+        cert.ref.tx_count = txs;
+        cert.ref.chunk_bytes = bytes;
+        certs[i] = cluster_forge_cert(cluster, &cert.ref, quorum, 3);
+    }
+}
+
+static void test_limits_of_a_block(void **state)
+{
+    (void)state;
+    struct dsmr_cert certs[21];
+    struct cluster_config config = {.nodes = 4, .seed = 33, .tune = tune_small_blocks};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    cluster->is_engine_stopped = true;
+    const struct dsmr_block *tip = cluster->chain[1];
+    certs_of_size(cluster, certs, 21, 1, 500);
+    assert_int_equal(judge(cluster, tip, 0, certs, 20), DSMR_OK);
+    assert_int_equal(judge(cluster, tip, 0, certs, 21), DSMR_ERR_BLOCK_LIMIT);
+    certs_of_size(cluster, certs, 5, 1024, 60000);
+    assert_int_equal(judge(cluster, tip, 0, certs, 4), DSMR_OK);
+    assert_int_equal(judge(cluster, tip, 0, certs, 5), DSMR_ERR_BLOCK_LIMIT);
+    certs_of_size(cluster, certs, 17, 1, 64u << 10);
+    assert_int_equal(judge(cluster, tip, 0, certs, 16), DSMR_OK);
+    assert_int_equal(judge(cluster, tip, 0, certs, 17), DSMR_ERR_BLOCK_LIMIT);
+    struct dsmr_cert cert = cert_at(cluster, 2, tip->time_ms / cluster->params.slot_ms);
+    assert_int_equal(judge(cluster, tip, tip->time_ms + 49, &cert, 1), DSMR_ERR_BLOCK_TIME);
+    assert_int_equal(judge(cluster, tip, tip->time_ms + 50, &cert, 1), DSMR_OK);
+    for (int64_t off = -1; off <= 1; off++) {
+        struct dsmr_block *block = NULL;
+        struct dsmr_block fields = *tip;
+        fields.parent_id = tip->id;
+        fields.height = (uint64_t)((int64_t)tip->height + 1 + off);
+        fields.time_ms = cluster_wall_ms(cluster);
+        fields.certs = &cert;
+        fields.certs_count = 1;
+        assert_int_equal(dsmr_block_build(&block, &cluster->params, &fields), DSMR_OK);
+        assert_int_equal(cluster_verify(cluster, 0, block, 0),
+                         off == 0 ? DSMR_OK : DSMR_ERR_BAD_HEIGHT);
+        dsmr_block_unref(block);
+    }
+    cluster_free(cluster);
+}
+
+/* 8.1, 8.2: what a builder makes of more than fits is within the limits, too. */
+static void test_builder_keeps_the_limits(void **state)
+{
+    (void)state;
+    struct dsmr_cert certs[21];
+    struct cluster_config config = {.nodes = 4, .seed = 34, .tune = tune_small_blocks};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    cluster->is_engine_stopped = true;
+    certs_of_size(cluster, certs, 21, 1000, 64u << 10);
+    for (uint32_t i = 0; i < 21; i++) {
+        struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE, .u.certificate = certs[i]};
+        cluster_send(cluster, 3, 0, &msg);
+    }
+    cluster_run(cluster, 100);
+    struct dsmr_block *parent = dsmr_block_ref(cluster->chain[1]);
+    uint32_t total = 0;
+    for (uint32_t i = 0; i < 6; i++) {
+        struct dsmr_block *block = NULL;
+        assert_int_equal(cluster_build(cluster, 0, &parent->id, 0, &block), DSMR_OK);
+        assert_int_equal(block->certs_count, i < 5 ? 4 : 1);
+        assert_true(block->time_ms >= parent->time_ms + 50);
+        assert_true(block->time_ms <= cluster_wall_ms(cluster));
+        assert_int_equal(cluster_verify(cluster, 1, block, 0), DSMR_OK);
+        total += block->certs_count;
+        dsmr_block_unref(parent);
+        parent = block;
+    }
+    assert_int_equal(total, 21);
+    dsmr_block_unref(parent);
+    cluster_free(cluster);
+}
+
+static bool no_requests(struct cluster *cluster, uint32_t from, uint32_t to,
+                        const struct dsmr_msg *msg)
+{
+    (void)cluster, (void)from, (void)to;
+    return msg->type != DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE;
+}
+
+/* 8.3, 8.4: when the engine hears that there is something to build: at once without an epoch; a
+ * second after the parent, and then ever more rarely, for what cannot be included, until the parent
+ * is a lifetime old and the block may be empty. */
+static void test_something_to_build(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 35, .is_manual = true};
+    struct cluster *cluster = cluster_new(&config);
+    struct dsmr_block *first = NULL;
+    cluster_run(cluster, 10);
+    assert_true(cluster->nodes[0].is_ready);
+    assert_int_equal(cluster_build(cluster, 0, &cluster->genesis->id, 0, &first), DSMR_OK);
+    assert_int_equal(judge_and_accept(cluster, first), DSMR_OK);
+    uint64_t again_ms = first->time_ms + cluster->params.chunk_lifetime_ms;
+    cluster->passes = no_requests;
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, first->time_ms + 999 - cluster_wall_ms(cluster));
+    assert_false(cluster->nodes[0].is_ready);
+    uint32_t asked = 0;
+    while (cluster_wall_ms(cluster) < again_ms) {
+        if (cluster->nodes[0].is_ready) {
+            asked++;
+            assert_int_equal(cluster_build(cluster, 0, &first->id, 0, NULL),
+                             DSMR_ERR_NOTHING_TO_BUILD);
+        }
+        cluster_run(cluster, 10);
+    }
+    assert_in_range(asked, 3, 12);
+    while (!cluster->nodes[0].is_ready) {
+        cluster_run(cluster, 10);
+    }
+    assert_true(cluster_wall_ms(cluster) < again_ms + 20000);
+    struct dsmr_block *empty = NULL;
+    assert_int_equal(cluster_build(cluster, 0, &first->id, 0, &empty), DSMR_OK);
+    assert_int_equal(empty->certs_count, 0);
+    assert_int_equal(judge_and_accept(cluster, empty), DSMR_OK);
+    assert_false(cluster->nodes[1].is_ready); /* it holds nothing */
+    dsmr_block_unref(first);
+    dsmr_block_unref(empty);
+    cluster_free(cluster);
+}
+
 /* 36: the engine rejects a block: its certificates are free again, in their old order. */
 static void test_fork_and_reorg_of_processing(void **state)
 {
@@ -394,6 +535,9 @@ int main(void)
         cmocka_unit_test(test_time_warp_expires_nobody),
         cmocka_unit_test(test_idle_then_build),
         cmocka_unit_test(test_empty_block_spam),
+        cmocka_unit_test(test_something_to_build),
+        cmocka_unit_test(test_limits_of_a_block),
+        cmocka_unit_test(test_builder_keeps_the_limits),
         cmocka_unit_test(test_fork_and_reorg_of_processing),
         cmocka_unit_test(test_unknown_ancestry),
         cmocka_unit_test(test_contexts),

@@ -156,11 +156,70 @@ static void test_quota_slow_leak(void **state)
     }
 }
 
+/* 6.5: accepted and not executed is bounded too: until the execution has caught up no share is
+ * given.
+ */
+static void tune_small_backlog(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.block_payload_bytes_max = 64u << 10;
+    config->params.backlog_bytes_max = 64u << 10;
+}
+
+static struct dsmr_chunk *forge_large(struct cluster *cluster)
+{
+    struct dsmr_buf *tx = cluster_tx(cluster, 50000, cluster_wall_ms(cluster) + 30000);
+    struct dsmr_chunk_header header = {.domain = cluster->params.domain,
+                                       .producer = cluster_node_id(EVIL),
+                                       .slot = cluster_slot(cluster)};
+    header.expiry_ms = header.slot * cluster->params.slot_ms + cluster->params.chunk_lifetime_ms;
+    struct dsmr_chunk *chunk = cluster_forge_chunk_of(cluster, &header, &tx, 1);
+    dsmr_buf_unref(tx);
+    return chunk;
+}
+
+static void test_backlog(void **state)
+{
+    (void)state;
+    static const uint32_t signers[3] = {0, 1, 2};
+    struct seen seen;
+    struct cluster *cluster = start(&seen, 13, tune_small_backlog);
+    cluster->nodes[0].is_exec_held = true;
+    for (uint32_t i = 0; i < 2; i++) { /* 50 kB wait for execution, then 100 */
+        struct dsmr_chunk *chunk = forge_large(cluster);
+        for (uint32_t to = 0; to < 3; to++) {
+            cluster_send_chunk_request(cluster, EVIL, to, chunk, NULL);
+        }
+        cluster_run(cluster, 50);
+        struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+        msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+        cluster_send(cluster, EVIL, 1, &msg);
+        cluster_run(cluster, 200);
+        dsmr_chunk_unref(chunk);
+    }
+    assert_int_equal(seen.shares, 2);
+    assert_int_equal(cluster->nodes[0].disk.accepted_height, 3);
+    struct dsmr_chunk *third = forge_large(cluster);
+    cluster_send_chunk_request(cluster, EVIL, 0, third, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(seen.shares, 2);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY);
+    assert_int_equal(pending(cluster, 0), 0);
+    cluster->nodes[0].is_exec_held = false;
+    cluster_run(cluster, 50);
+    cluster_send_chunk_request(cluster, EVIL, 0, third, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(seen.shares, 3);
+    dsmr_chunk_unref(third);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quota_race),
         cmocka_unit_test(test_quota_slow_leak),
+        cmocka_unit_test(test_backlog),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
