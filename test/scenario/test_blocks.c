@@ -178,6 +178,38 @@ static void test_expiry_race_deciding(void **state)
     cluster_free(cluster);
 }
 
+/* 31: the wall clock is past a chunk's expiry while blocks from before it are still being decided:
+ * nothing is collected, and nothing has to be fetched. */
+static void test_expiry_is_by_chain_time(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct dsmr_chunk *chunks[2];
+    struct dsmr_block *tip = dsmr_block_ref(cluster->chain[1]);
+    for (uint32_t k = 0; k < 2; k++) {
+        chunks[k] = cluster_forge_chunk(cluster, 3, cluster_slot(cluster) - k, 0, 2);
+        cluster_send_chunk_request(cluster, 3, 0, chunks[k], NULL);
+    }
+    cluster_run(cluster, 40000);
+    for (uint32_t k = 0; k < 2; k++) {
+        struct dsmr_cert cert = cluster_forge_cert(cluster, &chunks[k]->ref, quorum, 3);
+        uint64_t time_ms = chunks[1]->ref.expiry_ms - 1 + k;
+        struct dsmr_block *block = cluster_forge_block(cluster, tip, 0, time_ms, &cert, 1);
+        assert_int_equal(cluster_verify(cluster, 0, block, 0), DSMR_OK);
+        assert_int_equal(cluster_accept(cluster, 0, block), DSMR_OK);
+        cluster_run(cluster, 3000);
+        assert_int_equal(cluster_executed_txs(cluster, 0), 2 * (k + 1));
+        dsmr_block_unref(tip);
+        tip = block;
+    }
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_EXPIRED], 0);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_FETCH_SENT], 0);
+    dsmr_block_unref(tip);
+    dsmr_chunk_unref(chunks[0]);
+    dsmr_chunk_unref(chunks[1]);
+    cluster_free(cluster);
+}
+
 /* 32: time at the limit, and past it: retryable, never invalid for good. */
 static void test_time_warp(void **state)
 {
@@ -531,6 +563,7 @@ int main(void)
         cmocka_unit_test(test_dup_cert_in_ancestor),
         cmocka_unit_test(test_expired_cert_in_block),
         cmocka_unit_test(test_expiry_race_deciding),
+        cmocka_unit_test(test_expiry_is_by_chain_time),
         cmocka_unit_test(test_time_warp),
         cmocka_unit_test(test_time_warp_expires_nobody),
         cmocka_unit_test(test_idle_then_build),

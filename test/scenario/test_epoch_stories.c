@@ -153,6 +153,35 @@ static void test_two_certs_across_epochs(void **state)
     cluster_free(cluster);
 }
 
+/* 9.3: the list is the computed one, entry by entry; nobody lengthens an epoch's life. */
+static void test_list_is_computed(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct dsmr_block *tip = dsmr_block_ref(cluster->chain[1]);
+    for (uint64_t epoch = 1; epoch <= 2; epoch++) {
+        cluster_run(cluster, 100);
+        tip = extend(cluster, tip, epoch, cluster_slot(cluster));
+    }
+    cluster_run(cluster, 100);
+    struct dsmr_cert cert = cert_of(cluster, 3, cluster_slot(cluster), 2);
+    struct dsmr_block *right = cluster_forge_block(cluster, tip, 2, 0, &cert, 1);
+    for (uint32_t i = 0; i < 4; i++) {
+        struct dsmr_block *block = NULL;
+        struct dsmr_block fields = *right;
+        fields.past_epochs[1].ended_at_ms += i == 0;
+        fields.past_epochs[0].epoch = i == 1 ? 3 : fields.past_epochs[0].epoch;
+        fields.past_epochs[2] = (struct dsmr_past_epoch){3, tip->time_ms};
+        fields.past_epochs_count += i == 2;
+        assert_int_equal(dsmr_block_build(&block, &cluster->params, &fields), DSMR_OK);
+        assert_int_equal(judge(cluster, block), i < 3 ? DSMR_ERR_PAST_EPOCHS : DSMR_OK);
+        dsmr_block_unref(block);
+    }
+    dsmr_block_unref(right);
+    dsmr_block_unref(tip);
+    cluster_free(cluster);
+}
+
 /* 59: all validators are replaced at once; the old ones still serve what they promised. */
 static void test_all_validators_replaced(void **state)
 {
@@ -298,6 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_epoch_boundary_cert),
         cmocka_unit_test(test_two_certs_across_epochs),
+        cmocka_unit_test(test_list_is_computed),
         cmocka_unit_test(test_all_validators_replaced),
         cmocka_unit_test(test_signing_epoch_is_of_the_tip),
         cmocka_unit_test(test_height_not_reached),
