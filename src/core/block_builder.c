@@ -269,6 +269,21 @@ void dsmr_block_builder_update(struct dsmr_node *node)
     }
 }
 
+/* Rule 8.3 (iii): from a lifetime after the parent on an empty block is allowed. The backoff must
+ * not sleep over that moment: what is held may have waited for just this. */
+static void hold_until_empty_is_allowed(struct dsmr_node *node)
+{
+    const struct dsmr_block *tip = dsmr_block_builder_find(node, &node->preference);
+    if (tip == NULL) {
+        return;
+    }
+    uint64_t allowed_ms = dsmr_node_common_mono_at(
+        node, dsmr_node_common_add(tip->time_ms, node->config.params.chunk_lifetime_ms));
+    if (node->mono_ms < allowed_ms && allowed_ms < node->hold.due_mono_ms) {
+        node->hold.due_mono_ms = allowed_ms;
+    }
+}
+
 void dsmr_block_builder_on_hold(struct dsmr_node *node)
 {
     if (node->hold.due_mono_ms == UINT64_MAX) {
@@ -280,6 +295,7 @@ void dsmr_block_builder_on_hold(struct dsmr_node *node)
     }
     node->is_hold_due = true;
     dsmr_retry_again(&node->hold, &node->prng, node->mono_ms);
+    hold_until_empty_is_allowed(node);
     dsmr_block_builder_update(node);
 }
 
