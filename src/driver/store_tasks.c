@@ -302,6 +302,7 @@ static struct read_task *read_new(struct dsmr_driver *driver, enum read_kind kin
     t->task.run = run_read;
     t->task.done = read_done;
     t->kind = kind;
+    t->err = DSMR_ERR_CLOSED; /* until it has run: at the end it may come back undone */
     t->config = &driver->config;
     return t;
 }
