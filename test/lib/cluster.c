@@ -338,9 +338,45 @@ static void tell_peers(struct cluster *cluster, uint32_t number, bool is_up)
     }
 }
 
+static struct cluster_item *first_write(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_item *first = NULL;
+    for (uint32_t i = 0; i < cluster->items_count; i++) {
+        struct cluster_item *item = &cluster->items[i];
+        bool is_write = item->kind == CLUSTER_ANSWER && (item->has_store || item->plan != NULL);
+        if (is_write && item->to == number && item->life == cluster->nodes[number].life &&
+            (first == NULL || item->order < first->order)) {
+            first = item;
+        }
+    }
+    return first;
+}
+
+/* The disk was fast: all that the node had asked for got there, but the node was not told. */
+static void finish_writes(struct cluster *cluster, uint32_t number)
+{
+    struct cluster_item *item;
+    struct dsmr_id root;
+    while ((item = first_write(cluster, number)) != NULL) {
+        if (item->has_store) {
+            (void)cluster_disk_write(cluster, number, &item->store);
+            struct dsmr_effects one = {.items = &item->store, .count = 1};
+            dsmr_effects_clear(&one);
+        } else {
+            cluster_disk_execute(cluster, number, item->plan, &root);
+            dsmr_plan_unref(item->plan);
+        }
+        item->has_store = false;
+        item->plan = NULL;
+    }
+}
+
 void cluster_crash(struct cluster *cluster, uint32_t number)
 {
     struct cluster_node *node = &cluster->nodes[number];
+    if (node->keeps_writes) {
+        finish_writes(cluster, number);
+    }
     dsmr_node_free(node->node);
     node->node = NULL;
     node->life++;

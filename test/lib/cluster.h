@@ -75,7 +75,7 @@ struct cluster_node {
     uint32_t traces[32]; /* by enum dsmr_trace */
     uint32_t faults;
     enum dsmr_err last_fault;
-    uint32_t signs, chunk_stores, cert_verifies; /* effects so far */
+    uint32_t signs, chunk_stores, cert_verifies, chunk_verifies; /* effects so far */
     uint32_t submitted_ok, submitted_refused;
     uint32_t returned, txs_expired;
     enum dsmr_err last_submit, last_build, last_verdict, last_accept;
@@ -86,6 +86,7 @@ struct cluster_node {
     enum dsmr_err fail_store;     /* of the next STORE_CHUNK; OK: none */
     bool is_store_slow;           /* STORED answers wait until it is false again */
     bool is_exec_held;            /* EXECUTED answers wait */
+    bool keeps_writes;            /* a crash comes after the writes on their way, not before */
     uint64_t crash_after_effects; /* 0: never; else down when effects_total reaches it */
     /* The sequencer's */
     uint64_t fed_height; /* accepted by this node */

@@ -232,6 +232,9 @@ static void restore_chunks(struct cluster *cluster, uint32_t number)
     }
     for (uint32_t i = 0; i < disk->chunks_count; i++) {
         const struct cluster_stored *stored = &disk->chunks[i];
+        if (stored->bytes == NULL) {
+            continue; /* as a store does it: to have a chunk is to be able to serve it */
+        }
         struct dsmr_event chunk = {.kind = DSMR_EV_RESTORE_CHUNK};
         chunk.u.restore_chunk.ref = stored->ref;
         chunk.u.restore_chunk.producer_sig = stored->producer_sig;

@@ -115,6 +115,7 @@ static void on_verify_chunk(struct cluster *cluster, uint32_t number, const stru
         chunk = NULL;
     }
     event.u.chunk = chunk; /* owned by the item */
+    cluster->nodes[number].chunk_verifies++;
     cluster_answer(cluster, number, cluster->work_ms, &event);
 }
 
@@ -170,6 +171,7 @@ static void on_sign(struct cluster *cluster, uint32_t number, const struct dsmr_
     struct cluster_stored *stored = cluster_disk_find(&node->disk, &ref->chunk_id);
     /* INV-01 seen from outside: the promise is on disk before it is signed. */
     DSMR_ASSERT(stored != NULL && stored->is_signed && dsmr_reference_equal(&stored->ref, ref));
+    DSMR_ASSERT(stored->bytes != NULL); /* and can be served */
     struct dsmr_event event = {.kind = DSMR_EV_SIGNED, .request_id = fx->request_id};
     event.u.sig = cluster_share(cluster, number, ref);
     node->signs++;
