@@ -23,29 +23,137 @@ static void load(struct cluster *cluster, uint32_t rounds)
     }
 }
 
-/* 50: killed after each single effect of a busy second, then started again. What was journalled is
+/* ---- 50 ---- */
+
+#define PROMISES_MAX 64u
+
+/* What left node 1 with its signature, seen from outside: one chunk of a (producer, slot). */
+struct promises {
+    struct dsmr_reference refs[PROMISES_MAX];
+    uint32_t count;
+};
+
+static void promise(struct promises *promises, const struct dsmr_reference *ref)
+{
+    for (uint32_t i = 0; i < promises->count; i++) {
+        const struct dsmr_reference *old = &promises->refs[i];
+        if (old->slot == ref->slot && dsmr_node_id_equal(&old->producer, &ref->producer)) {
+            assert_true(dsmr_reference_equal(old, ref)); /* nothing signed is forgotten */
+            return;
+        }
+    }
+    assert_true(promises->count < PROMISES_MAX);
+    promises->refs[promises->count++] = *ref;
+}
+
+static bool watch_promises(struct cluster *cluster, uint32_t from, uint32_t to,
+                           const struct dsmr_msg *msg)
+{
+    (void)to;
+    if (from == 1 && msg->type == DSMR_MSG_CHUNK_SIGNATURE) {
+        promise(cluster->ctx, &msg->u.chunk_signature.ref);
+    }
+    if (from == 1 && msg->type == DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE) {
+        struct dsmr_chunk_header header;
+        struct dsmr_reference ref;
+        assert_int_equal(dsmr_chunk_header_decode(&header, &cluster->params,
+                                                  msg->u.request_share.chunk,
+                                                  msg->u.request_share.chunk_len),
+                         DSMR_OK);
+        dsmr_chunk_reference(&ref, &header);
+        promise(cluster->ctx, &ref);
+    }
+    return true;
+}
+
+struct busy_moment { /* all kinds of effects of node 1: two chunks of one slot, garbage, a load */
+    struct cluster *cluster;
+    struct dsmr_chunk *first, *second;
+    struct promises promises;
+};
+
+static void busy_start(struct busy_moment *busy)
+{
+    struct cluster_config config = {.nodes = 4, .seed = 51};
+    busy->cluster = cluster_new(&config);
+    busy->promises.count = 0;
+    busy->cluster->ctx = &busy->promises;
+    busy->cluster->passes = watch_promises;
+    cluster_run(busy->cluster, 1000);
+    busy->cluster->is_engine_stopped = true;
+    uint64_t slot = cluster_slot(busy->cluster);
+    struct dsmr_chunk *garbage = cluster_forge_chunk(busy->cluster, 3, slot, 0, 1);
+    cluster_send_chunk_request(busy->cluster, 3, 1, garbage, NULL);
+    dsmr_chunk_unref(garbage);
+    cluster_run(busy->cluster, 31000); /* the next block makes it garbage */
+    busy->cluster->is_engine_stopped = false;
+    slot = cluster_slot(busy->cluster) - 1;
+    busy->first = cluster_forge_chunk(busy->cluster, 3, slot, 0, 1);
+    busy->second = cluster_forge_chunk(busy->cluster, 3, slot, 0, 1);
+}
+
+static void busy_end(struct busy_moment *busy)
+{
+    dsmr_chunk_unref(busy->first);
+    dsmr_chunk_unref(busy->second);
+    cluster_free(busy->cluster);
+}
+
+/* Node 1 is started again at once, in the slot in which it died, and gets the same work. */
+static void busy_run(struct busy_moment *busy)
+{
+    struct cluster *cluster = busy->cluster;
+    for (uint32_t i = 0; i < 4; i++) {
+        cluster_submit(cluster, i, 1, 120);
+    }
+    cluster_send_chunk_request(cluster, 3, 1, busy->first, NULL);
+    for (uint32_t step = 0; step < 30; step++) {
+        cluster_run(cluster, 2);
+        if (cluster->nodes[1].node == NULL) {
+            cluster_start(cluster, 1);
+            cluster_submit(cluster, 1, 1, 120);
+            cluster_send_chunk_request(cluster, 3, 1, busy->second, NULL);
+        }
+        if (step == 15) {
+            cluster_send_chunk_request(cluster, 3, 1, busy->second, NULL);
+            cluster_submit(cluster, 1, 1, 120);
+        }
+    }
+}
+
+/* 50: killed after each single effect of a busy moment, before the writes on their way or after
+ * them, and started again. What was promised is not promised otherwise, what was journalled is
  * never signed otherwise (the disk asserts), nothing runs twice (the application asserts), roots
  * are equal (both), and the network goes on. */
 static void test_crash_at_every_effect(void **state)
 {
     (void)state;
-    for (uint64_t at = 1; at <= 200; at += 5) {
-        struct cluster_config config = {.nodes = 4, .seed = 51};
-        struct cluster *cluster = cluster_new(&config);
-        cluster->nodes[1].crash_after_effects = at;
-        load(cluster, 10);
-        if (cluster->nodes[1].node == NULL) {
-            cluster_start(cluster, 1);
+    struct busy_moment busy;
+    busy_start(&busy);
+    uint64_t begin = busy.cluster->nodes[1].effects_total;
+    busy_run(&busy);
+    uint64_t end = busy.cluster->nodes[1].effects_total;
+    assert_true(busy.cluster->nodes[1].disk.gc_writes > 0);
+    assert_int_equal(busy.cluster->nodes[1].disk.evidence_count, 1);
+    assert_true(end - begin > 80);
+    busy_end(&busy);
+    for (uint64_t at = begin + 1; at <= end; at++) {
+        for (uint32_t variant = 0; variant < 2; variant++) {
+            busy_start(&busy);
+            struct cluster *cluster = busy.cluster;
+            cluster->nodes[1].keeps_writes = variant == 1;
+            cluster->nodes[1].crash_after_effects = at;
+            busy_run(&busy);
+            assert_non_null(cluster->nodes[1].node);
+            assert_int_equal(cluster->nodes[1].crash_after_effects, 0); /* it did die */
+            cluster_run(cluster, 2000);
+            load(cluster, 1);
+            cluster_run(cluster, 3000);
+            assert_true(cluster_is_level(cluster));
+            /* What the others were given is executed; node 1 may have lost its mempool. */
+            assert_true(cluster_executed_txs(cluster, 1) >= 3 + 4);
+            busy_end(&busy);
         }
-        cluster->nodes[1].crash_after_effects = 0;
-        cluster_run(cluster, 3000);
-        load(cluster, 2);
-        cluster_run(cluster, 5000);
-        assert_true(cluster_is_level(cluster));
-        assert_true(cluster->nodes[1].disk.executed_height == cluster->chain_height);
-        /* What the others were given is executed; node 1 may have lost its mempool. */
-        assert_true(cluster_executed_txs(cluster, 1) >= 3 * 12);
-        cluster_free(cluster);
     }
 }
 
@@ -96,8 +204,9 @@ static void tune_retention(struct dsmr_node_config *config, uint32_t number)
     config->params.retention_ms = retention_ms[number % 4];
 }
 
-/* 48 and 49: included chunks leave at different times on different nodes; an accepted chunk is
- * never deleted before it is executed; a restart finds the same roots. */
+/* 49: included chunks leave at different times on different nodes; a restart, and a replay of the
+ * whole chain from whoever still has the chunks, find the same roots: the application compares them
+ * block by block. */
 static void test_gc_divergence(void **state)
 {
     (void)state;
@@ -118,9 +227,21 @@ static void test_gc_divergence(void **state)
     assert_true(cluster->nodes[0].disk.chunks_count < cluster->nodes[2].disk.chunks_count);
     assert_true(cluster->nodes[2].disk.chunks_count < cluster->nodes[3].disk.chunks_count);
     assert_true(cluster->nodes[0].disk.journals_count < 4 * 80 * 2);
+    uint64_t executed = cluster_executed_txs(cluster, 0);
+    cluster_crash(cluster, 0);
+    cluster_wipe(cluster, 0);
+    cluster_start(cluster, 0);
+    /* Blocks are accepted faster than their chunks come: what is known of later times is no input.
+     */
+    cluster_run(cluster, 60000);
+    assert_true(cluster_is_level(cluster));
+    assert_int_equal(cluster_executed_txs(cluster, 0), executed);
+    assert_true(cluster->nodes[0].metrics.values[DSMR_METRIC_FETCH_FAILURES] > 0); /* nodes 1, 2 */
     cluster_free(cluster);
 }
 
+/* 48: garbage is collected in the same moment in which blocks are accepted. What they name stays:
+ * while execution lags, and afterwards, as long as retention says. */
 static void test_gc_vs_accept_race(void **state)
 {
     (void)state;
@@ -156,12 +277,41 @@ static void test_gc_vs_accept_race(void **state)
     cluster->nodes[0].is_exec_held = false;
     cluster_run(cluster, 100);
     assert_int_equal(cluster_executed_txs(cluster, 0), 2);
+    struct dsmr_chunk *last = cluster_forge_chunk(cluster, 2, cluster_slot(cluster), 0, 1);
+    struct dsmr_cert last_cert = cluster_forge_cert(cluster, &last->ref, quorum, 3);
+    struct dsmr_block *third = cluster_forge_block(cluster, second, 0, 0, &last_cert, 1);
+    assert_int_equal(cluster_verify(cluster, 0, third, 0), DSMR_OK);
+    assert_int_equal(cluster_accept(cluster, 0, third), DSMR_OK); /* GC again */
+    cluster_run(cluster, 5000);
+    assert_non_null(cluster_disk_find(&cluster->nodes[0].disk, &kept->ref.chunk_id));
+    assert_int_equal(cluster->nodes[0].metrics.values[DSMR_METRIC_CHUNKS_EXPIRED], 1);
+    dsmr_chunk_unref(last);
+    dsmr_block_unref(third);
     dsmr_chunk_unref(kept);
     dsmr_chunk_unref(lost);
     dsmr_chunk_unref(late);
     dsmr_block_unref(first);
     dsmr_block_unref(second);
     cluster_free(cluster);
+}
+
+/* A chunk of another producer than node 0 that the chain took in a block from height on; *number is
+ * its producer's. */
+static const struct dsmr_reference *find_taken(const struct cluster *cluster, uint64_t height,
+                                               uint32_t *number)
+{
+    for (; height <= cluster->chain_height; height++) {
+        for (uint32_t i = 0; i < cluster->chain[height]->certs_count; i++) {
+            const struct dsmr_reference *ref = &cluster->chain[height]->certs[i].ref;
+            for (*number = 1; *number < 4; (*number)++) {
+                if (dsmr_node_id_equal(&cluster->nodes[*number].id, &ref->producer)) {
+                    return ref;
+                }
+            }
+        }
+    }
+    fail();
+    return NULL;
 }
 
 /* 80: the engine restarts node 0 several blocks back. */
@@ -179,7 +329,21 @@ static void test_rewind_then_verify(void **state)
     assert_true(height > 6);
     cluster_crash(cluster, 0);
     node->disk.accepted_height = height - 4; /* the engine's pointer; executed stays */
+    cluster->is_engine_stopped = true;
     cluster_start(cluster, 0);
+    cluster_run(cluster, 100);
+    /* Nothing is signed twice, though the chain as it is now does not hold that slot. */
+    uint32_t producer;
+    const struct dsmr_reference *old = find_taken(cluster, height - 3, &producer);
+    struct dsmr_chunk *again = cluster_forge_chunk(cluster, producer, old->slot, 0, 1);
+    uint32_t signs = node->signs;
+    cluster_send_chunk_request(cluster, producer, 0, again, NULL);
+    cluster_run(cluster, 100);
+    assert_int_equal(node->signs, signs);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_CONFLICT), 1);
+    dsmr_chunk_unref(again);
+    cluster->is_engine_stopped = false;
+    cluster_wake_engine(cluster, 0);
     cluster_run(cluster, 2000); /* the same blocks are verified and accepted again */
     assert_false(node->is_halted);
     assert_int_equal(node->disk.accepted_height, cluster->chain_height);
@@ -244,43 +408,67 @@ static void test_clock_jump_forward(void **state)
     cluster_free(cluster);
 }
 
-/* 88: the old key, an empty disk: nothing is signed until past promises have expired. */
-static void test_wiped_validator(void **state)
+/* ---- 88 ---- */
+
+struct wiped { /* node 0 gave its share of a, and is about to lose its disk */
+    struct cluster *cluster;
+    struct dsmr_chunk *a, *b; /* of one slot, as far ahead as a signer goes */
+    uint32_t signs;
+};
+
+static void wipe_node_0(struct wiped *wiped)
 {
-    (void)state;
     struct cluster_config config = {.nodes = 4, .seed = 57};
-    struct cluster *cluster = cluster_new(&config);
+    struct cluster *cluster = wiped->cluster = cluster_new(&config);
     cluster_run(cluster, 1000);
     load(cluster, 3);
     cluster_run(cluster, 2000);
     cluster->is_engine_stopped = true;
-    uint64_t slot = cluster_slot(cluster) + 9; /* as far ahead as a signer goes */
-    struct dsmr_chunk *a = cluster_forge_chunk(cluster, 3, slot, 0, 1);
-    struct dsmr_chunk *b = cluster_forge_chunk(cluster, 3, slot, 0, 1);
-    cluster_send_chunk_request(cluster, 3, 0, a, NULL);
+    uint64_t slot = cluster_slot(cluster) + 9;
+    wiped->a = cluster_forge_chunk(cluster, 3, slot, 0, 1);
+    wiped->b = cluster_forge_chunk(cluster, 3, slot, 0, 1);
+    cluster_send_chunk_request(cluster, 3, 0, wiped->a, NULL);
     cluster_run(cluster, 100);
-    uint32_t signs = cluster->nodes[0].signs;
+    wiped->signs = cluster->nodes[0].signs;
     cluster_crash(cluster, 0);
     cluster_wipe(cluster, 0);
-    cluster_start(cluster, 0);
     cluster->is_engine_stopped = false;
-    cluster_wake_engine(cluster, 0);
+}
+
+static void wiped_end(struct wiped *wiped)
+{
+    dsmr_chunk_unref(wiped->a);
+    dsmr_chunk_unref(wiped->b);
+    cluster_free(wiped->cluster);
+}
+
+/* 88: the old key, an empty disk: nothing is signed until past promises have expired. */
+static void test_wiped_validator(void **state)
+{
+    (void)state;
+    struct wiped wiped;
+    wipe_node_0(&wiped);
+    struct cluster *cluster = wiped.cluster;
+    struct cluster_node *node = &cluster->nodes[0];
+    cluster_start(cluster, 0);
     cluster_run(cluster, 500); /* it catches up */
-    assert_int_equal(cluster->nodes[0].disk.accepted_height, cluster->chain_height);
-    assert_true(cluster->nodes[0].disk.floor_ms >= cluster_wall_ms(cluster) + 30000); /* durable */
-    cluster_send_chunk_request(cluster, 3, 0, b, NULL);
+    assert_int_equal(node->disk.accepted_height, cluster->chain_height);
+    assert_true(node->disk.floor_ms >= cluster_wall_ms(cluster) + 30000); /* durable */
+    uint32_t built = node->traces[DSMR_TRACE_CHUNK_BUILT];
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_send_chunk_request(cluster, 3, 0, wiped.b, NULL);
     cluster_run(cluster, 100);
-    assert_int_equal(cluster->nodes[0].signs, signs); /* no second share for the slot */
+    assert_int_equal(node->signs,
+                     wiped.signs); /* no second share for the slot, nor one of its own */
+    assert_int_equal(node->traces[DSMR_TRACE_CHUNK_BUILT], built);
     assert_true(cluster_metric_errors(cluster, 0, DSMR_ERR_EXPIRED) > 0);
     cluster_run(cluster, 2000); /* slots that it cannot have signed before are fine */
     cluster_submit(cluster, 1, 1, 100);
-    cluster_submit(cluster, 0, 1, 100);
     cluster_run(cluster, 500);
-    assert_true(cluster->nodes[0].signs > signs);
+    assert_true(node->signs > wiped.signs);
+    assert_int_equal(node->traces[DSMR_TRACE_CHUNK_BUILT], built + 1);
     assert_true(cluster_is_level(cluster));
-    dsmr_chunk_unref(a);
-    dsmr_chunk_unref(b);
-    cluster_free(cluster);
+    wiped_end(&wiped);
 }
 
 /* 77 on a small scale: consensus stands still while all produce; memory and disk are bounded, and
