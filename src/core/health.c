@@ -40,7 +40,6 @@ static void set_wiped_floor(struct dsmr_node *node)
 {
     const struct dsmr_params *params = &node->config.params;
     uint64_t past_ms = (uint64_t)params->clock_skew_ms + params->chunk_lifetime_ms;
-    node->is_fresh = false;
     dsmr_expiry_set_floor(node, dsmr_node_common_add(node->wall_ms, past_ms));
 }
 
@@ -56,7 +55,7 @@ void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *fr
     peer->accepted_height = msg->u.status.accepted_height;
     peer->executed_height = msg->u.status.executed_height;
     /* A fresh journal decides at its first own accept whether the chain is older than it
-     * (dsmr_health_on_accept): before that the epoch is NONE and nothing is signed anyway. */
+     * (dsmr_health_before_accept): before that the epoch is NONE and nothing is signed anyway. */
     update_behind(node);
 }
 
@@ -99,15 +98,17 @@ static void tell(struct dsmr_node *node)
     node->status_mono_ms = node->mono_ms;
 }
 
+void dsmr_health_before_accept(struct dsmr_node *node, const struct dsmr_block *block)
+{
+    /* Our first block: was it made before we started? */
+    if (node->is_fresh && block->time_ms < node->start_wall_ms) {
+        set_wiped_floor(node);
+    }
+    node->is_fresh = false;
+}
+
 void dsmr_health_on_accept(struct dsmr_node *node)
 {
-    if (node->is_fresh) {
-        /* Our first block: was it made before we started? */
-        if (node->accepted->time_ms < node->start_wall_ms) {
-            set_wiped_floor(node);
-        }
-        node->is_fresh = false;
-    }
     update_behind(node);
     dsmr_node_common_arm(node, DSMR_TIMER_STATUS,
                          dsmr_node_common_add(node->status_mono_ms, STATUS_GAP_MS));

@@ -14,6 +14,9 @@
 void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *from,
                            const struct dsmr_msg *msg);
 void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer, bool is_up);
+/* Before block is accepted. Ours may be a new journal of an old key (12.4): then its floor is
+ * written now, before the accept, so that no crash leaves the accept without it. */
+void dsmr_health_before_accept(struct dsmr_node *node, const struct dsmr_block *block);
 void dsmr_health_on_accept(struct dsmr_node *node);
 void dsmr_health_on_executed(struct dsmr_node *node);
 void dsmr_health_on_flag(struct dsmr_node *node, bool *flag, bool value);

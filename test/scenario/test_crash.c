@@ -471,6 +471,36 @@ static void test_wiped_validator(void **state)
     wiped_end(&wiped);
 }
 
+/* 88 and 50: killed after each effect of its catching up, before or after the writes on their way:
+ * what is on the disk by then never makes it forget that it was wiped. */
+static void test_wiped_validator_crashes(void **state)
+{
+    (void)state;
+    bool is_over = false;
+    for (uint32_t k = 0; !is_over; k++) {
+        struct wiped wiped;
+        wipe_node_0(&wiped);
+        struct cluster *cluster = wiped.cluster;
+        struct cluster_node *node = &cluster->nodes[0];
+        node->keeps_writes = k % 2 == 1;
+        node->crash_after_effects = node->effects_total + 1 + k / 2;
+        cluster_start(cluster, 0);
+        cluster_run(cluster, 20);
+        is_over = node->node != NULL;
+        node->crash_after_effects = 0;
+        if (!is_over) {
+            cluster_start(cluster, 0);
+        }
+        cluster_run(cluster, 300);
+        assert_int_equal(node->disk.accepted_height, cluster->chain_height);
+        cluster_send_chunk_request(cluster, 3, 0, wiped.b, NULL);
+        cluster_run(cluster, 100);
+        assert_int_equal(node->signs, wiped.signs);
+        assert_true(k < 500 && (k > 20 || !is_over));
+        wiped_end(&wiped);
+    }
+}
+
 /* 77 on a small scale: consensus stands still while all produce; memory and disk are bounded, and
  * then it goes on. */
 static void test_consensus_stands_still(void **state)
@@ -510,10 +540,15 @@ static void test_consensus_stands_still(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crash_at_every_effect), cmocka_unit_test(test_restart_of_all),
-        cmocka_unit_test(test_gc_divergence),         cmocka_unit_test(test_gc_vs_accept_race),
-        cmocka_unit_test(test_rewind_then_verify),    cmocka_unit_test(test_clock_jump_forward),
-        cmocka_unit_test(test_wiped_validator),       cmocka_unit_test(test_consensus_stands_still),
+        cmocka_unit_test(test_crash_at_every_effect),
+        cmocka_unit_test(test_restart_of_all),
+        cmocka_unit_test(test_gc_divergence),
+        cmocka_unit_test(test_gc_vs_accept_race),
+        cmocka_unit_test(test_rewind_then_verify),
+        cmocka_unit_test(test_clock_jump_forward),
+        cmocka_unit_test(test_wiped_validator),
+        cmocka_unit_test(test_wiped_validator_crashes),
+        cmocka_unit_test(test_consensus_stands_still),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
