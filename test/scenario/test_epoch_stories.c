@@ -108,6 +108,7 @@ static void test_epoch_boundary_cert(void **state)
     dsmr_block_unref(block);
     block = cluster_forge_block(cluster, tip, 2, last_ms + 1, &old, 1);
     assert_int_equal(judge(cluster, block), DSMR_ERR_EPOCH_NOT_ALLOWED);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_EPOCH_NOT_ALLOWED), 2);
     dsmr_block_unref(block);
     dsmr_block_unref(tip);
     cluster_free(cluster);
@@ -263,9 +264,12 @@ static void check_heal(bool is_engine_cut)
     is_cut = false;
     cluster->is_engine_stopped = false;
     cluster_wake_engine(cluster, 0);
-    cluster_run(cluster, 15000); /* the backoff of resends; a connection that comes up resets it */
+    /* No connection came up, so the backoff of resends is at its longest. */
+    cluster_run(cluster, 10000);
     assert_true(cluster_is_level(cluster));
     assert_int_equal(cluster_executed_txs(cluster, 1), 4);
+    assert_int_equal(cluster->nodes[0].faults + cluster->nodes[3].faults, 0);
+    assert_true(cluster->nodes[0].metrics.values[DSMR_METRIC_CHUNKS_EXPIRED] > 0);
     cluster_free(cluster);
 }
 
@@ -293,10 +297,16 @@ static void test_third_of_the_old_epoch_left_while_idle(void **state)
     assert_int_equal(cluster->chain_height, 1);
     cluster->chain_epoch = 8;
     cluster_submit(cluster, 2, 1, 100);
-    cluster_run(cluster, 40000);
+    cluster_run(cluster, 5000);
+    assert_int_equal(cluster->chain_height, 2);
     assert_int_equal(cluster->chain[2]->epoch, 8);
+    cluster_submit(cluster, 3, 1, 100);
+    cluster_run(cluster, 1000);
+    assert_int_equal(cluster_executed_txs(cluster, 4), 1);
+    /* The chunk of the old epoch expires; its transaction comes back. */
+    cluster_run(cluster, 30000);
     for (uint32_t i = 2; i < 6; i++) {
-        assert_int_equal(cluster_executed_txs(cluster, i), 1);
+        assert_int_equal(cluster_executed_txs(cluster, i), 2);
     }
     cluster_free(cluster);
 }

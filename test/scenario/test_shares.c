@@ -416,6 +416,7 @@ static void test_equivocation_in_one_fsync(void **state)
     assert_int_equal(cluster->nodes[0].signs, 1);
     assert_int_equal(seen.last_refusal, DSMR_ERR_CONFLICT);
     assert_int_equal(cluster->nodes[0].disk.evidence_count, 1);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_CONFLICT), 2);
     dsmr_chunk_unref(a);
     dsmr_chunk_unref(b);
     cluster_free(cluster);
@@ -454,7 +455,7 @@ static void test_evidence_flood(void **state)
     (void)state;
     struct seen seen;
     struct cluster *cluster = start(&seen);
-    for (uint32_t i = 0; i < 300; i++) {
+    for (uint32_t i = 0; i < 3000; i++) {
         uint64_t slot = cluster_slot(cluster) - i % 20;
         struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot, 0, 1);
         cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
@@ -463,8 +464,11 @@ static void test_evidence_flood(void **state)
     }
     cluster_run(cluster, 100);
     assert_int_equal(cluster->nodes[0].disk.evidence_count, 1);
-    assert_in_range(seen.shares, 20, 60); /* the slots that passed, one each */
+    assert_in_range(seen.shares, 20, 100); /* the slots that passed, one each */
     assert_int_equal(cluster->nodes[0].signs, seen.shares);
+    assert_int_equal(cluster->nodes[0].disk.chunks_count, seen.shares); /* no trace of the others */
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_CONFLICT), 3000 - seen.shares);
+    assert_int_equal(cluster->nodes[0].metrics.values[DSMR_METRIC_EVIDENCE], 1);
     cluster_free(cluster);
 }
 
