@@ -143,8 +143,8 @@ static void run(struct dsmr_task *task)
 
 static void submit_batch(struct dsmr_driver *driver);
 
-static void count_results(struct dsmr_driver *driver, const struct dsmr_plan *plan,
-                          const struct dsmr_executed *executed)
+/* What was dropped before it could run, the core has counted. */
+static void count_results(struct dsmr_driver *driver, const struct dsmr_executed *executed)
 {
     struct dsmr_metrics *metrics = driver->config.metrics;
     uint64_t failed = 0;
@@ -152,8 +152,6 @@ static void count_results(struct dsmr_driver *driver, const struct dsmr_plan *pl
         failed += executed->results[i].code != 0;
     dsmr_metrics_add(metrics, DSMR_METRIC_TXS_EXECUTED, executed->count);
     dsmr_metrics_add(metrics, DSMR_METRIC_TXS_FAILED, failed);
-    dsmr_metrics_add(metrics, DSMR_METRIC_TXS_DUPLICATE, plan->dropped_duplicates);
-    dsmr_metrics_add(metrics, DSMR_METRIC_TXS_EXPIRED, plan->dropped_expired);
 }
 
 static void done(struct dsmr_task *task, void *owner)
@@ -167,7 +165,7 @@ static void done(struct dsmr_task *task, void *owner)
                          "a block could not be executed or its state not be committed");
     for (uint32_t i = 0; i < t->count; i++) {
         if (t->err == DSMR_OK && driver->halt == DSMR_OK) {
-            count_results(driver, t->plans[i], t->executed[i]);
+            count_results(driver, t->executed[i]);
             struct dsmr_event event = {.kind = DSMR_EV_EXECUTED, .request_id = t->requests[i]};
             event.u.executed.height = t->executed[i]->height;
             event.u.executed.state_root = t->executed[i]->state_root;

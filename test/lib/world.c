@@ -37,11 +37,12 @@ struct node {
     uint32_t number;
     struct dsmr_driver *driver; /* NULL: down */
     uint32_t life;
-    uint64_t events, crash_at;
+    uint64_t events, crash_at, drops, log_lines;
     int64_t skew_ms;
     struct dsmr_mem_store *store;
     struct dsmr_kv_mem *kv;
     struct dsmr_app app;
+    struct dsmr_app_ops app_ops; /* the opaque application's, but for check */
     struct dsmr_metrics metrics;
     uint64_t work_due_ms[DSMR_WORK_LANES], store_due_ms;
 };
@@ -194,7 +195,14 @@ static void net_set_peers(void *self, const struct dsmr_node_id *peers, uint32_t
 
 static void net_drop(void *self, const struct dsmr_node_id *peer, enum dsmr_err why)
 {
-    (void)self, (void)peer, (void)why;
+    (void)peer, (void)why;
+    ((struct node *)self)->drops++;
+}
+
+static void log_line(void *self, enum dsmr_log_level level, const char *module, const char *text)
+{
+    (void)module, (void)text;
+    ((struct node *)self)->log_lines += level < DSMR_LOG_DEBUG;
 }
 
 static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out, uint64_t epoch)
@@ -251,6 +259,7 @@ static const struct dsmr_net_ops net_ops = {
     .send = net_send, .set_peers = net_set_peers, .drop = net_drop};
 static const struct dsmr_validators_ops validators_ops = {.get = validators_get};
 static const struct dsmr_feed_ops feed_ops = {.publish = feed_publish};
+static const struct dsmr_log_ops log_ops = {.line = log_line};
 
 /* ---- life of a node ---- */
 
@@ -262,6 +271,19 @@ static void set_peer(struct dsmr_world *world, uint32_t node, uint32_t from, boo
                                .life = world->nodes[node].life,
                                .from = from,
                                .is_up = is_up});
+}
+
+/* The opaque application takes everything; this one takes version 1. */
+static uint32_t app_check(const void *self, enum dsmr_err *errs, const struct dsmr_tx_view *txs,
+                          uint32_t count)
+{
+    uint32_t bad = 0;
+    (void)self;
+    for (uint32_t i = 0; i < count; i++) {
+        errs[i] = txs[i].bytes[0] == 1 ? DSMR_OK : DSMR_ERR_BAD_TX;
+        bad += errs[i] != DSMR_OK;
+    }
+    return bad;
 }
 
 static void configure(struct dsmr_world *world, struct node *node,
@@ -301,6 +323,7 @@ static void configure(struct dsmr_world *world, struct node *node,
     config->signer = dsmr_hash_bls_signer(&node->number);
     config->app = node->app;
     config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
+    config->log = (struct dsmr_log){.self = node, .ops = &log_ops};
     config->bls = &dsmr_hash_bls;
     config->metrics = &node->metrics;
 }
@@ -314,6 +337,9 @@ static void start(struct dsmr_world *world, struct node *node)
         world->config.tune(&config);
     enum dsmr_err err = dsmr_opaque_new(&node->app);
     DSMR_ASSERT(err == DSMR_OK);
+    node->app_ops = *node->app.ops;
+    node->app_ops.check = app_check;
+    node->app.ops = &node->app_ops;
     config.app = node->app;
     node->life++;
     err = dsmr_driver_new(&node->driver, &config);
@@ -656,4 +682,32 @@ void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number)
         dsmr_buf_unref(batch->bytes);
         free(batch);
     }
+}
+
+const struct dsmr_params *dsmr_world_params(const struct dsmr_world *world)
+{
+    return &world->params;
+}
+
+void dsmr_world_say(struct dsmr_world *world, uint32_t from, uint32_t to, const void *bytes,
+                    size_t len)
+{
+    struct dsmr_buf *copy = dsmr_buf_copy(bytes, len);
+    DSMR_ASSERT(copy != NULL);
+    push(world, (struct event){.due_ms = world->now_ms,
+                               .kind = EVENT_MESSAGE,
+                               .node = to,
+                               .life = world->nodes[to].life,
+                               .from = from,
+                               .bytes = copy});
+}
+
+uint64_t dsmr_world_drops(const struct dsmr_world *world, uint32_t node)
+{
+    return world->nodes[node].drops;
+}
+
+uint64_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node)
+{
+    return world->nodes[node].log_lines;
 }

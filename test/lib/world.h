@@ -6,6 +6,7 @@
  * Checks:     after every event the driver's own invariants; after every executed block, by code
  *             that shares nothing with what it checks: equal block id and state root at equal
  *             height on all nodes, heights without gaps, no transaction executed twice.
+ * Application: opaque, but transactions of another version than 1 are refused.
  * Threads:    one. */
 #ifndef DSMR_TEST_WORLD_H
 #define DSMR_TEST_WORLD_H
@@ -60,5 +61,14 @@ bool dsmr_world_is_level(struct dsmr_world *world);
 struct dsmr_metrics *dsmr_world_metrics(struct dsmr_world *world, uint32_t node);
 struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node);
 uint64_t dsmr_world_messages(const struct dsmr_world *world); /* sent so far */
+
+/* ---- a Byzantine validator: the test speaks for number from, which had better be down ---- */
+const struct dsmr_params *dsmr_world_params(const struct dsmr_world *world);
+/* Any bytes, as one message. */
+void dsmr_world_say(struct dsmr_world *world, uint32_t from, uint32_t to, const void *bytes,
+                    size_t len);
+/* How often node asked its transport to drop a peer; lines it logged, all levels but DEBUG. */
+uint64_t dsmr_world_drops(const struct dsmr_world *world, uint32_t node);
+uint64_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node);
 
 #endif

@@ -40,6 +40,24 @@ static void test_transactions_are_executed_on_all_nodes(void **state)
     dsmr_world_free(world);
 }
 
+/* dup-tx-everywhere: one transaction given to every node runs once; the others are counted once. */
+static void test_dup_tx_everywhere(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 12};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 1);
+    uint64_t before = dsmr_world_executed(world);
+    for (uint32_t i = 0; i < 4; i++)
+        dsmr_world_submit(world, i, 77);
+    dsmr_world_pass(world, 5000);
+    assert_int_equal(dsmr_world_executed(world), before + 1);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(dsmr_metrics_get(dsmr_world_metrics(world, i), DSMR_METRIC_TXS_DUPLICATE),
+                         3);
+    dsmr_world_free(world);
+}
+
 static void test_one_validator_alone(void **state)
 {
     (void)state;
@@ -267,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_transactions_are_executed_on_all_nodes),
+        cmocka_unit_test(test_dup_tx_everywhere),
         cmocka_unit_test(test_one_validator_alone),
         cmocka_unit_test(test_lost_messages_heal),
         cmocka_unit_test(test_f_nodes_down),
