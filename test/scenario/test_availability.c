@@ -251,6 +251,20 @@ static void test_fetch_most_are_silent(void **state)
     finish(&story, cluster);
 }
 
+/* 10.2: when no signer has it any more, whoever else has it is asked in the same round. */
+static void test_fetch_from_anyone(void **state)
+{
+    (void)state;
+    struct story story = {.without = 1u << 6, .liars = 0x3e, .lie = UNKNOWN_IT}; /* 1 to 5 signed */
+    struct cluster *cluster = start(&story, 7, 41);
+    cluster_submit(cluster, 1, 1, 100);
+    cluster_run(cluster, 1000);
+    assert_int_equal(cluster_executed_txs(cluster, 6), 1); /* node 6 fetched it from them in time */
+    assert_int_equal(cluster_executed_txs(cluster, 0), 1);
+    assert_int_equal(story.asked[6], 1);
+    finish(&story, cluster);
+}
+
 /* Nobody answers at first: bounded requests, and consensus goes on. */
 static void test_fetch_is_bounded(void **state)
 {
@@ -444,12 +458,13 @@ static void test_away_for_300_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fetch_wrong_chunk),     cmocka_unit_test(test_fetch_too_slow),
-        cmocka_unit_test(test_fetch_crossed_answers), cmocka_unit_test(test_fake_body),
-        cmocka_unit_test(test_fetch_all_random_fail), cmocka_unit_test(test_fetch_most_are_silent),
-        cmocka_unit_test(test_fetch_is_bounded),      cmocka_unit_test(test_unexpected_chunk),
-        cmocka_unit_test(test_digest_without_bytes),  cmocka_unit_test(test_accepted_without_bytes),
-        cmocka_unit_test(test_fetch_amplification),   cmocka_unit_test(test_away_for_300_chunks),
+        cmocka_unit_test(test_fetch_wrong_chunk),      cmocka_unit_test(test_fetch_too_slow),
+        cmocka_unit_test(test_fetch_crossed_answers),  cmocka_unit_test(test_fake_body),
+        cmocka_unit_test(test_fetch_all_random_fail),  cmocka_unit_test(test_fetch_most_are_silent),
+        cmocka_unit_test(test_fetch_from_anyone),      cmocka_unit_test(test_fetch_is_bounded),
+        cmocka_unit_test(test_unexpected_chunk),       cmocka_unit_test(test_digest_without_bytes),
+        cmocka_unit_test(test_accepted_without_bytes), cmocka_unit_test(test_fetch_amplification),
+        cmocka_unit_test(test_away_for_300_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

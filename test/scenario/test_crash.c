@@ -374,6 +374,46 @@ static void test_rewind_then_verify(void **state)
     cluster_free(cluster);
 }
 
+/* 12.1: the floor of garbage collection holds though the engine went back behind it: the disk no
+ * longer knows what was promised up to there. */
+static void test_floor_outlives_a_rewind(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 59};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 1000);
+    struct cluster_node *node = &cluster->nodes[0];
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, 3, cluster_slot(cluster), 0, 1);
+    cluster_send_chunk_request(cluster, 3, 0, chunk, NULL);
+    cluster_run(cluster, 50);
+    assert_int_equal(node->signs, 1);
+    cluster_submit(cluster, 1, 1, 100);
+    cluster_run(cluster, 31000);
+    for (uint32_t i = 0; i < 4; i++) { /* chain time passes the expiry; garbage is collected */
+        cluster_submit(cluster, 1, 1, 100);
+        cluster_run(cluster, 12000);
+    }
+    assert_true(node->disk.floor_ms > chunk->ref.expiry_ms);
+    assert_null(cluster_disk_find(&node->disk, &chunk->ref.chunk_id));
+    cluster_crash(cluster, 0);
+    node->disk.accepted_height = 2;
+    cluster->is_engine_stopped = true;
+    uint32_t signs = node->signs;
+    cluster_start(cluster, 0);
+    cluster_run(cluster, 100);
+    /* Valid for the chain as it is now, and not in the journal. */
+    assert_true(node->disk.blocks[2]->time_ms < chunk->ref.expiry_ms);
+    struct dsmr_chunk *other = cluster_forge_chunk(cluster, 3, chunk->ref.slot, 0, 1);
+    uint64_t expired = cluster_metric_errors(cluster, 0, DSMR_ERR_EXPIRED);
+    cluster_send_chunk_request(cluster, 3, 0, other, NULL);
+    cluster_run(cluster, 100);
+    assert_int_equal(node->signs, signs);
+    assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_EXPIRED), expired + 1);
+    dsmr_chunk_unref(chunk);
+    dsmr_chunk_unref(other);
+    cluster_free(cluster);
+}
+
 /* 83: a clock a day ahead for a minute; afterwards the node produces at once, and its transactions
  * are not locked. */
 static void test_clock_jump_forward(void **state)
@@ -545,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_gc_divergence),
         cmocka_unit_test(test_gc_vs_accept_race),
         cmocka_unit_test(test_rewind_then_verify),
+        cmocka_unit_test(test_floor_outlives_a_rewind),
         cmocka_unit_test(test_clock_jump_forward),
         cmocka_unit_test(test_wiped_validator),
         cmocka_unit_test(test_wiped_validator_crashes),
