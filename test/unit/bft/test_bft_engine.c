@@ -675,6 +675,26 @@ static void test_leader_builds_and_proposes(void **state)
     solo_free(s);
 }
 
+/* Rule 3.6: a proposal is as good as the leader's vote. */
+static void test_proposal_waits_for_its_record(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    (void)solo_go_to_view(s, true);
+    s->holds_store = true;
+    s->to_build = world_block(s->genesis, 0, 2000);
+    uint32_t stores = s->stores;
+    solo_wanted(s, true);
+    assert_int_equal(s->stores, stores + 1);
+    assert_null(solo_said(s, DSMR_MSG_BFT_PROPOSAL));
+    struct dsmr_bft_event stored = {.kind = DSMR_BFT_EV_STORED, .request_id = s->held_request};
+    solo_step(s, &stored);
+    assert_non_null(solo_said(s, DSMR_MSG_BFT_PROPOSAL));
+    dsmr_block_unref(s->to_build);
+    solo_free(s);
+}
+
 /* After a view whose block is notarized but not final, a leader without demand proposes it again:
  * at once if a nullified view lies between, else only when finality is late. */
 static void test_leader_proposes_the_parent_again(void **state)
@@ -1072,6 +1092,7 @@ int main(void)
         cmocka_unit_test(test_not_yet_is_asked_again),
         cmocka_unit_test(test_invalid_block_gets_no_vote),
         cmocka_unit_test(test_leader_builds_and_proposes),
+        cmocka_unit_test(test_proposal_waits_for_its_record),
         cmocka_unit_test(test_leader_proposes_the_parent_again),
         cmocka_unit_test(test_checkpoint_after_many_failed_views),
         cmocka_unit_test(test_timeouts_double_up_to_the_maximum),
