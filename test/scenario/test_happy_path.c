@@ -86,12 +86,52 @@ static void test_load_from_all(void **state)
     cluster_free(cluster);
 }
 
+static void tune_gap(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.min_block_gap_ms = 300;
+}
+
+/* 35, min-gap: builders keep the distance and lose nothing by it; verifiers insist on it. */
+static void test_blocks_keep_their_distance(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 4, .tune = tune_gap};
+    struct cluster *cluster = cluster_new(&config);
+    for (uint32_t round = 0; round < 20; round++) {
+        cluster_submit(cluster, round % 4, 1, 200);
+        cluster_run(cluster, 100);
+    }
+    cluster_run(cluster, 2000);
+    assert_in_range(cluster->chain_height, 5, 9);
+    for (uint64_t height = 1; height <= cluster->chain_height; height++) {
+        uint64_t before_ms = cluster->chain[height - 1]->time_ms;
+        assert_true(cluster->chain[height]->time_ms >= before_ms + 300);
+    }
+    assert_int_equal(cluster_executed_txs(cluster, 0), 20);
+    const uint32_t quorum[3] = {0, 1, 2};
+    const struct dsmr_block *tip = cluster->chain[cluster->chain_height];
+    struct dsmr_chunk *chunk =
+        cluster_forge_chunk(cluster, 3, tip->time_ms / cluster->params.slot_ms - 20, 0, 1);
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, quorum, 3);
+    for (uint64_t gap_ms = 299; gap_ms <= 300; gap_ms++) {
+        struct dsmr_block *block =
+            cluster_forge_block(cluster, tip, 0, tip->time_ms + gap_ms, &cert, 1);
+        assert_int_equal(cluster_verify(cluster, 0, block, 0),
+                         gap_ms < 300 ? DSMR_ERR_BLOCK_TIME : DSMR_OK);
+        dsmr_block_unref(block);
+    }
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lonely_transaction),
         cmocka_unit_test(test_idle_network_is_silent),
         cmocka_unit_test(test_load_from_all),
+        cmocka_unit_test(test_blocks_keep_their_distance),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

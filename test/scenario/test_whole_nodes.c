@@ -281,6 +281,24 @@ static void test_clock_skew(void **state)
     dsmr_world_free(world);
 }
 
+/* clock-skew: half a minute behind. The others go on; it follows half a minute later. */
+static void test_clock_far_behind(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 13};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    execute_some(world, 0, 1, 5);
+    dsmr_world_set_skew(world, 1, -30000);
+    uint64_t before = dsmr_world_executed(world);
+    for (uint32_t i = 0; i < 20; i++)
+        dsmr_world_submit(world, i % 2 == 0 ? 0 : 2, 100 + i);
+    dsmr_world_pass(world, 5000);
+    assert_int_equal(dsmr_world_executed(world), before + 20);
+    dsmr_world_pass(world, 35000);
+    assert_true(dsmr_world_is_level(world));
+    dsmr_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_away_node_catches_up),
         cmocka_unit_test(test_clock_jump_forward),
         cmocka_unit_test(test_clock_skew),
+        cmocka_unit_test(test_clock_far_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
