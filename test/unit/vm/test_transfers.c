@@ -120,7 +120,7 @@ struct plan { /* one transaction, in words */
     uint64_t amount;
     uint64_t fee_limit;
     uint8_t memo_len;
-    uint8_t damage; /* 0 none, 1 cut, 2 other network, 3 version, 4 other chain */
+    uint8_t damage; /* 0 none, 1 cut, 2 other network, 3 version, 4 other chain, 5 signature */
 };
 
 #define PLANS_MAX 64u
@@ -147,6 +147,7 @@ static void encode(struct chain *chain, struct block *block, const struct plan *
         block->bytes[i][12] ^= plan->damage == 2;
         block->bytes[i][0] = plan->damage == 3 ? 9 : 1;
         block->bytes[i][30] ^= plan->damage == 4;
+        block->bytes[i][len - 1] ^= plan->damage == 5;
         struct dsmr_app_tx *app_tx = &block->txs[i];
         app_tx->tx = (struct dsmr_tx_view){.bytes = block->bytes[i], .len = (uint32_t)len};
         dsmr_hash(&app_tx->id, block->bytes[i], len);
@@ -169,7 +170,7 @@ static struct dsmr_app_result model_run(struct chain *chain, const struct plan *
 {
     uint64_t fee = BASE + PER_BYTE * (190u + plan->memo_len) + PER_SIGNATURE;
     uint64_t *from = &chain->accounts[plan->from].balance;
-    if (plan->damage) {
+    if (plan->damage > 0 && plan->damage < 5) {
         return (struct dsmr_app_result){.code = plan->damage % 2 ? 1 : 2};
     }
     if (fee > plan->fee_limit) {
@@ -296,6 +297,18 @@ static void test_self_and_fee_recipient(void **state)
 }
 
 /* What does not parse is a result, never a stop; nothing is charged. */
+/* What a quorum has signed is authentic: to judge it again could only tell nodes apart. */
+static void test_signatures_are_not_judged_again(void **state)
+{
+    (void)state;
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    struct plan plan = {
+        .from = 0, .to = 1, .fee_recipient = 12, .amount = 7, .fee_limit = FEE, .damage = 5};
+    run(&chain, &plan, 1);
+    chain_close(&chain);
+}
+
 static void test_unparsable_is_a_result(void **state)
 {
     (void)state;
@@ -618,6 +631,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules_at_limits),
         cmocka_unit_test(test_self_and_fee_recipient),
+        cmocka_unit_test(test_signatures_are_not_judged_again),
         cmocka_unit_test(test_unparsable_is_a_result),
         cmocka_unit_test(test_random_blocks),
         cmocka_unit_test(test_store_failures),
