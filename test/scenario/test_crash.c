@@ -231,8 +231,7 @@ static void test_gc_divergence(void **state)
     cluster_crash(cluster, 0);
     cluster_wipe(cluster, 0);
     cluster_start(cluster, 0);
-    /* Blocks are accepted faster than their chunks come: what is known of later times is no input.
-     */
+    /* Blocks are accepted faster than their chunks come: later times are no input. */
     cluster_run(cluster, 60000);
     assert_true(cluster_is_level(cluster));
     assert_int_equal(cluster_executed_txs(cluster, 0), executed);
