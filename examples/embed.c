@@ -5,10 +5,10 @@
  *
  * Build: cc embed.c $(pkg-config --cflags --libs dsmr) */
 #include <dsmr/dsmr.h>
+#include <dsmr/wire/codec.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <dsmr/wire/codec.h>
 
 /* Steps the node with one event and returns how many effects it asks for. */
 static uint32_t step(struct dsmr_node *node, struct dsmr_effects *effects, enum dsmr_ev_kind kind)

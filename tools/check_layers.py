@@ -41,6 +41,7 @@ MAY = {
     "sim": {"base", "crypto", "wire", "core", "bft", "vm", "driver", "ports", "store/kv_mem.h"},
 }
 ANY = {"app", "test", "bench", "examples"}
+# dsmr-sim itself forks, reads options and measures real time; the rest of sim is deterministic.
 PURE = {"base", "crypto", "wire", "core", "bft", "vm", "ports", "driver"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
@@ -61,6 +62,8 @@ def target_of(path, include):
         if not os.path.exists("include/" + include):
             return None
         return "base" if include in DSMR_BASE else "core"
+    if include.startswith("sim/") and os.path.exists(include):
+        return "sim"
     if os.path.exists("src/" + include):
         return include.split("/")[0]
     for top in ("test/", "bench/", "sim/"):

@@ -1,0 +1,11 @@
+# sim/: the simulator as a library, and dsmr-sim.
+file(GLOB SIM_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/sim/*.c)
+list(REMOVE_ITEM SIM_SOURCES ${CMAKE_SOURCE_DIR}/sim/sim_main.c)
+add_library(dsmr_sim STATIC ${SIM_SOURCES})
+target_include_directories(dsmr_sim PUBLIC ${CMAKE_SOURCE_DIR})
+target_link_libraries(dsmr_sim PUBLIC dsmr_driver dsmr_vm dsmr_core dsmr_bft dsmr_kv_mem)
+if(EXISTS ${CMAKE_SOURCE_DIR}/sim/sim_main.c)
+  add_executable(dsmr-sim sim/sim_main.c)
+  target_link_libraries(dsmr-sim PRIVATE dsmr_sim m)
+  add_dependencies(programs dsmr-sim)
+endif()

@@ -1,0 +1,147 @@
+#include "sim/byz.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "sim/sim_accounts.h"
+#include "sim/sim_bls.h"
+#include "sim/sim_state.h"
+#include "wire/codec.h"
+
+const struct dsmr_sim_byz_ops *dsmr_sim_byz_find(const char *name)
+{
+    for (uint32_t i = 0; dsmr_sim_byz_kinds[i] != NULL; i++) {
+        if (strcmp(dsmr_sim_byz_kinds[i]->name, name) == 0) {
+            return dsmr_sim_byz_kinds[i];
+        }
+    }
+    return NULL;
+}
+
+void dsmr_sim_byz_next_tick(struct dsmr_sim *sim, uint32_t number)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    if (node->byz != NULL && node->byz->tick != NULL && node->driver != NULL) {
+        dsmr_sim_queue_push(&sim->queue,
+                            (struct dsmr_sim_event){.due_us = sim->now_us + node->byz->tick_us,
+                                                    .kind = DSMR_SIM_BYZ,
+                                                    .node = number,
+                                                    .life = node->life});
+    }
+}
+
+void dsmr_sim_byz_set(struct dsmr_sim *sim, uint32_t number, const struct dsmr_sim_byz_ops *ops)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    DSMR_ASSERT(node->byz == NULL);
+    node->byz = ops;
+    node->byz_self = ops->make == NULL ? NULL : ops->make(sim, number);
+    dsmr_sim_byz_next_tick(sim, number);
+}
+
+bool dsmr_sim_byz_is(const struct dsmr_sim *sim, uint32_t node)
+{
+    return sim->nodes[node].byz != NULL;
+}
+
+void dsmr_sim_byz_send_bytes(struct dsmr_sim *sim, uint32_t from, uint32_t to, const void *bytes,
+                             size_t len)
+{
+    struct dsmr_buf *copy = dsmr_buf_copy(bytes, len);
+    DSMR_ASSERT(copy != NULL);
+    dsmr_sim_net_send(sim, from, to, copy);
+    dsmr_buf_unref(copy);
+}
+
+void dsmr_sim_byz_send(struct dsmr_sim *sim, uint32_t from, uint32_t to, const struct dsmr_msg *msg)
+{
+    struct dsmr_buf *bytes = dsmr_msg_encode(msg, true);
+    DSMR_ASSERT(bytes != NULL);
+    dsmr_sim_net_send(sim, from, to, bytes);
+    dsmr_buf_unref(bytes);
+}
+
+struct dsmr_chunk *dsmr_sim_byz_chunk(struct dsmr_sim *sim, uint32_t node, uint64_t epoch,
+                                      uint64_t slot, uint32_t count)
+{
+    struct dsmr_chunk_header header = {.domain = sim->params.domain,
+                                       .epoch = epoch,
+                                       .producer = dsmr_sim_bls_node_id(node),
+                                       .slot = slot};
+    uint64_t start_ms = 0;
+    uint8_t bytes[16][DSMR_SIM_TX_BYTES_MAX];
+    struct dsmr_chunk_tx txs[16];
+    struct dsmr_chunk *chunk = NULL;
+    DSMR_ASSERT(count >= 1 && count <= 16);
+    if (!dsmr_chunk_header_times(&start_ms, &header.expiry_ms, slot, &sim->params)) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t number = dsmr_prng_next(&sim->work_prng) | UINT64_C(1) << 63;
+        uint64_t expiry_ms = start_ms + sim->params.validity_window_ms / 2;
+        txs[i].len =
+            sim->config.app == DSMR_SIM_TRANSFERS
+                ? dsmr_sim_accounts_transfer(bytes[i], &sim->params.domain, number, 1, expiry_ms)
+                : dsmr_sim_accounts_opaque(bytes[i], 100, number, expiry_ms);
+        txs[i].bytes = bytes[i];
+        dsmr_hash(&txs[i].id, bytes[i], txs[i].len);
+    }
+    enum dsmr_err err = dsmr_chunk_build(&chunk, &sim->params, &header, txs, count);
+    return err == DSMR_OK ? chunk : NULL;
+}
+
+struct dsmr_bls_sig dsmr_sim_byz_share(struct dsmr_sim *sim, uint32_t node,
+                                       const struct dsmr_reference *ref)
+{
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES];
+    struct dsmr_bls_sig sig;
+    dsmr_share_signing_bytes(message, &sim->params.domain, ref);
+    dsmr_sim_bls_sign(&sig, node, message, sizeof(message));
+    return sig;
+}
+
+struct dsmr_bls_sig dsmr_sim_byz_vote(struct dsmr_sim *sim, uint32_t node,
+                                      const struct dsmr_vote_subject *subject)
+{
+    uint8_t message[DSMR_VOTE_SIGNING_BYTES];
+    struct dsmr_bls_sig sig;
+    dsmr_vote_signing_bytes(message, &sim->params.domain, subject);
+    dsmr_sim_bls_sign(&sig, node, message, sizeof(message));
+    return sig;
+}
+
+uint64_t dsmr_sim_byz_epoch(struct dsmr_sim *sim, uint32_t node)
+{
+    struct dsmr_query_status status;
+    if (sim->nodes[node].driver == NULL) {
+        return DSMR_EPOCH_NONE;
+    }
+    dsmr_sim_status(sim, node, &status);
+    return status.epoch;
+}
+
+const struct dsmr_params *dsmr_sim_byz_params(const struct dsmr_sim *sim)
+{
+    return &sim->params;
+}
+
+struct dsmr_validator_set *dsmr_sim_byz_set_of(const struct dsmr_sim *sim, uint64_t epoch)
+{
+    for (uint32_t i = 0; i < sim->schedule_count; i++) {
+        if (sim->schedule[i].from_height == epoch) {
+            return sim->schedule[i].set;
+        }
+    }
+    return NULL;
+}
+
+uint32_t dsmr_sim_byz_nodes(const struct dsmr_sim *sim)
+{
+    return sim->config.nodes;
+}
+
+uint64_t dsmr_sim_byz_random(struct dsmr_sim *sim, uint64_t below)
+{
+    return dsmr_prng_below(&sim->work_prng, below);
+}

@@ -1,0 +1,152 @@
+#include "sim/sim_bls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bitset.h"
+#include "base/bytes.h"
+#include "crypto/hash.h"
+#include "wire/codec.h"
+#include "wire/message.h"
+
+static void make_key(struct dsmr_bls_public_key_raw *out, uint32_t number)
+{
+    memset(out, 0, sizeof *out);
+    dsmr_store_be32(out->bytes, number + 1);
+}
+
+static void sign_with(struct dsmr_bls_sig *out, const struct dsmr_bls_public_key_raw *key,
+                      const void *message, size_t len)
+{
+    uint8_t bytes[96 + 512];
+    DSMR_ASSERT(len <= 512);
+    memcpy(bytes, key->bytes, 96);
+    memcpy(bytes + 96, message, len);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct dsmr_id part;
+        bytes[95] = (uint8_t)i;
+        dsmr_hash(&part, bytes, 96 + len);
+        memcpy(out->bytes + (size_t)i * 32u, part.bytes, 32);
+    }
+}
+
+static void add(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
+{
+    for (size_t i = 0; i < sizeof sum->bytes; i++)
+        sum->bytes[i] ^= sig->bytes[i];
+}
+
+void dsmr_sim_bls_sign(struct dsmr_bls_sig *out, uint32_t number, const void *message, size_t len)
+{
+    struct dsmr_bls_public_key_raw key;
+    make_key(&key, number);
+    sign_with(out, &key, message, len);
+}
+
+static enum dsmr_err verify(const struct dsmr_validator_set *set, uint32_t signer,
+                            const struct dsmr_bls_sig *sig, const void *message, size_t len)
+{
+    struct dsmr_bls_sig want;
+    if (signer >= set->count)
+        return DSMR_ERR_BAD_SIGNATURE;
+    sign_with(&want, &set->validators[signer].public_key, message, len);
+    return memcmp(&want, sig, sizeof want) == 0 ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
+}
+
+static enum dsmr_err aggregate(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
+                               struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
+                               const struct dsmr_share *shares, size_t count, const void *message,
+                               size_t len)
+{
+    memset(out, 0, sizeof *out);
+    memset(signers, 0, sizeof *signers);
+    memset(bad, 0, sizeof *bad);
+    for (size_t i = 0; i < count; i++) {
+        if (verify(set, shares[i].signer, &shares[i].sig, message, len) == DSMR_OK) {
+            add(out, &shares[i].sig);
+            dsmr_bitset_add(signers, shares[i].signer);
+        } else {
+            dsmr_bitset_add(bad, shares[i].signer);
+        }
+    }
+    return dsmr_bitset_is_empty(signers) ? DSMR_ERR_BAD_SHARE : DSMR_OK;
+}
+
+static enum dsmr_err verify_batch(enum dsmr_err *errs, const struct dsmr_bls_batch_entry *entries,
+                                  size_t count, const uint8_t *random)
+{
+    (void)random;
+    for (size_t k = 0; k < count; k++) {
+        struct dsmr_bls_sig want, one;
+        memset(&want, 0, sizeof want);
+        for (uint32_t i = 0; i < entries[k].set->count; i++) {
+            if (!dsmr_bitset_has(entries[k].signers, i))
+                continue;
+            sign_with(&one, &entries[k].set->validators[i].public_key, entries[k].message,
+                      entries[k].len);
+            add(&want, &one);
+        }
+        errs[k] =
+            memcmp(&want, entries[k].sig, sizeof want) == 0 ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
+    }
+    return DSMR_OK;
+}
+
+const struct dsmr_bls_ops dsmr_sim_bls_ops = {
+    .verify = verify, .aggregate = aggregate, .verify_batch = verify_batch};
+
+struct dsmr_node_id dsmr_sim_bls_node_id(uint32_t number)
+{
+    struct dsmr_node_id id;
+    memset(&id, 0, sizeof id);
+    id.bytes[0] = 'n';
+    dsmr_store_be32(id.bytes + 16, number);
+    return id;
+}
+
+struct dsmr_validator_set *dsmr_sim_bls_set(uint64_t epoch, uint32_t first, uint32_t count,
+                                            const uint64_t *weights, uint32_t weights_count)
+{
+    struct dsmr_validator_set *set =
+        calloc(1, sizeof *set + (size_t)count * sizeof set->validators[0]);
+    DSMR_ASSERT(set != NULL);
+    set->refs = 1;
+    set->epoch = epoch;
+    set->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        struct dsmr_validator *validator = &set->validators[i];
+        make_key(&validator->public_key, first + i);
+        validator->weight = i < weights_count && weights[i] > 0 ? weights[i] : 1;
+        validator->node_ids_count = 1;
+        validator->node_ids[0] = dsmr_sim_bls_node_id(first + i);
+        set->total_weight += validator->weight;
+    }
+    return set;
+}
+
+static enum dsmr_err sign_share(void *self, struct dsmr_bls_sig *out,
+                                const struct dsmr_domain *domain, const struct dsmr_reference *ref)
+{
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES];
+    dsmr_share_signing_bytes(message, domain, ref);
+    dsmr_sim_bls_sign(out, *(uint32_t *)self, message, sizeof message);
+    return DSMR_OK;
+}
+
+static enum dsmr_err sign_vote(void *self, struct dsmr_bls_sig *out,
+                               const struct dsmr_domain *domain,
+                               const struct dsmr_vote_subject *subject)
+{
+    uint8_t message[DSMR_VOTE_SIGNING_BYTES];
+    dsmr_vote_signing_bytes(message, domain, subject);
+    dsmr_sim_bls_sign(out, *(uint32_t *)self, message, sizeof message);
+    return DSMR_OK;
+}
+
+static const struct dsmr_signer_ops signer_ops = {.sign_share = sign_share, .sign_vote = sign_vote};
+
+struct dsmr_signer dsmr_sim_bls_signer(uint32_t *number)
+{
+    return (struct dsmr_signer){.self = number, .ops = &signer_ops};
+}

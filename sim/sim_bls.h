@@ -1,0 +1,22 @@
+/* sim_bls.h - the BLS work answered by a keyed hash: as strict about who signed what, and a
+ * thousand times faster. The public key of validator i holds i; everything else follows from it.
+ *
+ * Threads: any; pure. */
+#ifndef DSMR_SIM_SIM_BLS_H
+#define DSMR_SIM_SIM_BLS_H
+
+#include "ports/bls_ops.h"
+#include "ports/signer.h"
+
+extern const struct dsmr_bls_ops dsmr_sim_bls_ops;
+
+/* Validators first .. first + count - 1; weights of the first weights_count, 1 otherwise. */
+struct dsmr_validator_set *dsmr_sim_bls_set(uint64_t epoch, uint32_t first, uint32_t count,
+                                            const uint64_t *weights, uint32_t weights_count);
+struct dsmr_node_id dsmr_sim_bls_node_id(uint32_t number);
+/* What validator number signs over message. */
+void dsmr_sim_bls_sign(struct dsmr_bls_sig *out, uint32_t number, const void *message, size_t len);
+/* The signer port of validator *number, which must stay valid. */
+struct dsmr_signer dsmr_sim_bls_signer(uint32_t *number);
+
+#endif

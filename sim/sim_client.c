@@ -1,0 +1,266 @@
+#include "sim/sim_client.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "crypto/hash.h"
+#include "sim/sim_accounts.h"
+#include "sim/sim_state.h"
+
+#define TXS_MAX (1u << 20)
+
+struct tx {
+    struct dsmr_id id;
+    uint64_t number;
+    uint64_t expiry_ms;
+    uint64_t chunk_expiry_ms; /* of the latest certificate; 0: none */
+    uint32_t node;            /* where it was sent last */
+    bool is_admitted, is_executed;
+    uint64_t retry_us;
+};
+
+struct dsmr_sim_clients {
+    struct dsmr_sim *sim;
+    struct dsmr_sim_client_config config;
+    struct dsmr_prng prng;
+    struct tx *txs;
+    uint32_t count, capacity;
+    uint32_t first_open; /* all before are executed or expired */
+    struct dsmr_map *places;
+    bool is_stopped;
+    struct dsmr_sim_client_counts counts;
+};
+
+/* ---- sending ---- */
+
+static uint32_t make_bytes(const struct dsmr_sim_clients *clients, const struct tx *tx,
+                           uint8_t out[DSMR_SIM_TX_BYTES_MAX])
+{
+    const struct dsmr_sim *sim = clients->sim;
+    return sim->config.app == DSMR_SIM_TRANSFERS
+               ? dsmr_sim_accounts_transfer(out, &sim->params.domain, tx->number, tx->number % 1000,
+                                            tx->expiry_ms)
+               : dsmr_sim_accounts_opaque(out, clients->config.tx_bytes, tx->number, tx->expiry_ms);
+}
+
+static void send_to(struct dsmr_sim_clients *clients, const struct tx *tx, uint32_t number)
+{
+    struct dsmr_sim_node *node = &clients->sim->nodes[number];
+    uint8_t bytes[DSMR_SIM_TX_BYTES_MAX];
+    if (node->driver == NULL || node->is_paused) {
+        return; /* it is not there */
+    }
+    uint32_t len = make_bytes(clients, tx, bytes);
+    struct dsmr_submit_batch *batch = calloc(1, sizeof(*batch) + sizeof(batch->txs[0]));
+    DSMR_ASSERT(batch != NULL);
+    batch->bytes = dsmr_buf_copy(bytes, len);
+    batch->count = 1;
+    batch->txs[0].len = len;
+    struct dsmr_submit submit = dsmr_driver_submit_port(node->driver);
+    if (!submit.ops->submit(submit.self, batch)) {
+        dsmr_buf_unref(batch->bytes);
+        free(batch);
+    }
+}
+
+static struct tx *add(struct dsmr_sim_clients *clients, uint64_t lifetime_ms)
+{
+    uint8_t bytes[DSMR_SIM_TX_BYTES_MAX];
+    if (clients->count == clients->capacity) {
+        clients->capacity = clients->capacity == 0 ? 1024 : clients->capacity * 2;
+        clients->txs = realloc(clients->txs, clients->capacity * sizeof(*clients->txs));
+        DSMR_ASSERT(clients->txs != NULL && clients->capacity <= TXS_MAX);
+    }
+    struct tx *tx = &clients->txs[clients->count];
+    *tx = (struct tx){.number = clients->count + 1,
+                      .expiry_ms = dsmr_sim_wall_ms(clients->sim) + lifetime_ms,
+                      .retry_us = UINT64_MAX};
+    uint32_t len = make_bytes(clients, tx, bytes);
+    dsmr_hash(&tx->id, bytes, len);
+    bool is_new = false;
+    uint64_t *place = dsmr_map_add(clients->places, &tx->id, &is_new);
+    DSMR_ASSERT(place != NULL && is_new);
+    *place = clients->count++;
+    clients->counts.made++;
+    if (clients->config.retry_ms > 0) {
+        tx->retry_us = clients->sim->now_us + clients->config.retry_ms * UINT64_C(1000);
+    }
+    return tx;
+}
+
+void dsmr_sim_client_submit(struct dsmr_sim_clients *clients, uint32_t node, uint64_t lifetime_ms)
+{
+    struct tx *tx = add(clients, lifetime_ms);
+    tx->node = node;
+    send_to(clients, tx, node);
+}
+
+static void make_one(struct dsmr_sim_clients *clients)
+{
+    const struct dsmr_sim_client_config *config = &clients->config;
+    uint64_t range_ms = config->lifetime_ms_max - config->lifetime_ms_min + 1;
+    struct tx *tx =
+        add(clients, config->lifetime_ms_min + dsmr_prng_below(&clients->prng, range_ms));
+    uint32_t nodes = clients->sim->config.nodes;
+    tx->node = (uint32_t)dsmr_prng_below(&clients->prng, nodes);
+    if (dsmr_prng_below(&clients->prng, 1000) < config->everywhere_per_mille) {
+        for (uint32_t i = 0; i < nodes; i++) {
+            send_to(clients, tx, i);
+        }
+    } else {
+        send_to(clients, tx, tx->node);
+    }
+}
+
+static void on_arrival(struct dsmr_sim *sim, void *ctx)
+{
+    struct dsmr_sim_clients *clients = ctx;
+    if (clients->is_stopped) {
+        return;
+    }
+    make_one(clients);
+    uint64_t mean_us = DSMR_SIM_SECOND_US / clients->config.txs_per_s;
+    dsmr_sim_at(sim, sim->now_us + 1 + dsmr_prng_below(&clients->prng, 2 * mean_us), on_arrival,
+                clients);
+}
+
+static bool is_over(const struct dsmr_sim_clients *clients, const struct tx *tx)
+{
+    return tx->is_executed || tx->expiry_ms < dsmr_sim_wall_ms(clients->sim);
+}
+
+static void on_retry(struct dsmr_sim *sim, void *ctx)
+{
+    struct dsmr_sim_clients *clients = ctx;
+    for (uint32_t i = clients->first_open; i < clients->count; i++) {
+        struct tx *tx = &clients->txs[i];
+        if (i == clients->first_open && is_over(clients, tx)) {
+            clients->first_open++;
+        }
+        if (is_over(clients, tx) || sim->now_us < tx->retry_us) {
+            continue;
+        }
+        tx->retry_us = sim->now_us + clients->config.retry_ms * UINT64_C(1000);
+        tx->node = (tx->node + 1) % sim->config.nodes;
+        send_to(clients, tx, tx->node);
+    }
+    dsmr_sim_at(sim, sim->now_us + 250000, on_retry, clients);
+}
+
+/* ---- being told ---- */
+
+static struct tx *find(struct dsmr_sim_clients *clients, const struct dsmr_id *id)
+{
+    const uint64_t *place = dsmr_map_find(clients->places, id);
+    return place == NULL ? NULL : &clients->txs[*place];
+}
+
+static void on_certified(struct dsmr_sim_clients *clients, const struct dsmr_chunk *chunk)
+{
+    for (uint32_t i = 0; i < chunk->ref.tx_count; i++) {
+        struct tx *tx = find(clients, &chunk->tx_ids[i]);
+        if (tx != NULL) {
+            clients->counts.certified += tx->chunk_expiry_ms == 0;
+            tx->chunk_expiry_ms = chunk->ref.expiry_ms;
+        }
+    }
+}
+
+static void on_executed(struct dsmr_sim_clients *clients, const struct dsmr_executed *executed)
+{
+    for (uint32_t i = 0; i < executed->count; i++) {
+        struct tx *tx = find(clients, &executed->ids[i]);
+        if (tx == NULL) {
+            continue;
+        }
+        if (executed->time_ms > tx->expiry_ms) {
+            dsmr_sim_fail(clients->sim, "expiry", "transaction %llu ran in block %llu after expiry",
+                          (unsigned long long)tx->number, (unsigned long long)executed->height);
+        }
+        clients->counts.executed += !tx->is_executed;
+        tx->is_executed = true;
+    }
+}
+
+static void on_notice(void *ctx, uint32_t node, const struct dsmr_notice *notice)
+{
+    struct dsmr_sim_clients *clients = ctx;
+    if (clients->sim->nodes[node].byz != NULL) {
+        return; /* a liar's word is worth nothing */
+    }
+    if (notice->kind == DSMR_NOTICE_EXECUTED) {
+        on_executed(clients, notice->u.executed);
+    } else if (notice->kind == DSMR_NOTICE_CERTIFIED && !clients->sim->nodes[node].is_dying) {
+        on_certified(clients, notice->u.chunk);
+    } else if (notice->kind == DSMR_NOTICE_SUBMITTED) {
+        for (uint32_t i = 0; i < notice->u.batch->count; i++) {
+            struct tx *tx = find(clients, &notice->u.batch->txs[i].id);
+            if (tx != NULL && notice->u.batch->txs[i].err == DSMR_OK) {
+                clients->counts.admitted += !tx->is_admitted;
+                tx->is_admitted = true;
+            }
+        }
+    }
+}
+
+/* ---- making and asking ---- */
+
+struct dsmr_sim_clients *dsmr_sim_client_new(struct dsmr_sim *sim,
+                                             const struct dsmr_sim_client_config *config)
+{
+    struct dsmr_sim_clients *clients = calloc(1, sizeof(*clients));
+    DSMR_ASSERT(clients != NULL && sim->on_notice == NULL);
+    clients->sim = sim;
+    clients->config = *config;
+    dsmr_prng_init(&clients->prng, config->seed);
+    clients->places = dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint64_t), TXS_MAX, 1);
+    DSMR_ASSERT(clients->places != NULL);
+    sim->on_notice = on_notice;
+    sim->notice_ctx = clients;
+    if (config->txs_per_s > 0) {
+        dsmr_sim_at(sim, sim->now_us + 1, on_arrival, clients);
+    }
+    if (config->retry_ms > 0) {
+        dsmr_sim_at(sim, sim->now_us + 250000, on_retry, clients);
+    }
+    return clients;
+}
+
+void dsmr_sim_client_free(struct dsmr_sim_clients *clients)
+{
+    clients->sim->on_notice = NULL;
+    dsmr_map_free(clients->places);
+    free(clients->txs);
+    free(clients);
+}
+
+void dsmr_sim_client_stop(struct dsmr_sim_clients *clients)
+{
+    clients->is_stopped = true;
+}
+
+void dsmr_sim_client_counts(struct dsmr_sim_clients *clients, struct dsmr_sim_client_counts *out)
+{
+    clients->counts.open = clients->counts.expired = 0;
+    for (uint32_t i = 0; i < clients->count; i++) {
+        const struct tx *tx = &clients->txs[i];
+        bool is_open = !is_over(clients, tx);
+        clients->counts.open += is_open;
+        clients->counts.expired += !is_open && !tx->is_executed;
+    }
+    *out = clients->counts;
+}
+
+void dsmr_sim_client_check(struct dsmr_sim_clients *clients)
+{
+    uint64_t now_ms = dsmr_sim_wall_ms(clients->sim);
+    for (uint32_t i = 0; i < clients->count; i++) {
+        const struct tx *tx = &clients->txs[i];
+        if (!tx->is_executed && tx->chunk_expiry_ms > now_ms && tx->expiry_ms > now_ms) {
+            dsmr_sim_fail(clients->sim, "certified",
+                          "transaction %llu was certified and is not executed",
+                          (unsigned long long)tx->number);
+        }
+    }
+}

@@ -1,0 +1,341 @@
+/* dsmr-sim: runs seeds, prints a line each, shrinks what fails. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim/byz.h"
+#include "sim/sim_run.h"
+
+#define EXIT_USAGE 64
+
+struct options {
+    uint64_t first, last;
+    uint32_t validators, jobs;
+    double minutes;
+    const struct dsmr_sim_profile *profile;
+    bool is_traced, has_to_minimize, has_to_repeat;
+};
+
+static void print_help(void)
+{
+    printf("usage: dsmr-sim [options]\n\n"
+           "Runs whole networks in virtual time, from a seed each: faults and liars first, then\n"
+           "progress on what has healed. The same seed gives the same run.\n\n"
+           "  --seed N           the run of one seed (default 1)\n"
+           "  --seeds A..B       one run for each; prints a line each, exits 1 if one fails\n"
+           "  --validators N     4 to 100 (default: 4 to 7, by the seed)\n"
+           "  --minutes M        how long faults last, in virtual time (default 1)\n"
+           "  --profile NAME     what goes wrong:\n");
+    for (const struct dsmr_sim_profile *p = dsmr_sim_profiles; p->name != NULL; p++) {
+        printf("                       %-9s %s\n", p->name, p->text);
+    }
+    printf("  --jobs N           runs at a time, with --seeds (default 1)\n"
+           "  --trace            what happens, on standard error\n"
+           "  --repeat           runs twice and compares the hashes of the runs\n"
+           "  --minimize         leaves out faults of a failing seed while it fails\n"
+           "  --help\n\nliars:");
+    for (uint32_t i = 0; dsmr_sim_byz_kinds[i] != NULL; i++) {
+        printf(" %s", dsmr_sim_byz_kinds[i]->name);
+    }
+    printf("\n");
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static struct dsmr_sim_run_config config_of(const struct options *options, uint64_t seed)
+{
+    return (struct dsmr_sim_run_config){.seed = seed,
+                                        .validators = options->validators,
+                                        .fault_us = (uint64_t)(options->minutes * 60e6),
+                                        .profile = options->profile,
+                                        .is_traced = options->is_traced};
+}
+
+static void print_reproduce(const struct options *options, uint64_t seed)
+{
+    printf("  dsmr-sim --seed %llu --profile %s --minutes %g", (unsigned long long)seed,
+           options->profile->name, options->minutes);
+    if (options->validators != 0) {
+        printf(" --validators %u", options->validators);
+    }
+    printf("\n");
+}
+
+static void print_result(const struct options *options, uint64_t seed,
+                         const struct dsmr_sim_run_result *r, double real_s)
+{
+    printf("seed %llu %s hash %016llx validators %u blocks %llu txs %llu executed %llu expired "
+           "%llu messages %llu faults",
+           (unsigned long long)seed, r->failure[0] == '\0' ? "ok" : "FAILED",
+           (unsigned long long)r->hash, r->validators, (unsigned long long)r->blocks,
+           (unsigned long long)r->txs.made, (unsigned long long)r->txs.executed,
+           (unsigned long long)r->txs.expired, (unsigned long long)r->messages);
+    const char *separator = " ";
+    for (int i = 0; i < DSMR_SIM_FAULT_KINDS; i++) {
+        if (r->faults[i] > 0) {
+            printf("%s%s:%u", separator, dsmr_sim_fault_names[i], r->faults[i]);
+            separator = ",";
+        }
+    }
+    printf("%s liars %s virtual %.1f s real %.1f s\n", separator[0] == ' ' ? " none" : "",
+           r->liars > 0 ? r->liar_names : "none", (double)r->virtual_us / 1e6, real_s);
+    if (r->failure[0] != '\0') {
+        printf("  %s\n", r->failure);
+        print_reproduce(options, seed);
+    }
+    fflush(stdout);
+}
+
+static bool run_seed(const struct options *options, uint64_t seed)
+{
+    struct dsmr_sim_run_config config = config_of(options, seed);
+    struct dsmr_sim_run_result result, again;
+    double begin_s = now_s();
+    dsmr_sim_run_one(&config, &result);
+    print_result(options, seed, &result, now_s() - begin_s);
+    if (options->has_to_repeat) {
+        dsmr_sim_run_one(&config, &again);
+        if (again.hash != result.hash) {
+            printf("  the same seed gave another run: hash %016llx\n",
+                   (unsigned long long)again.hash);
+            return false;
+        }
+    }
+    return result.failure[0] == '\0';
+}
+
+/* ---- many seeds: a process each, so that an assertion ends one run only ---- */
+
+static bool wait_for_one(const struct options *options, pid_t *pids, uint64_t *seeds)
+{
+    int status = 0;
+    pid_t pid = wait(&status);
+    for (uint32_t i = 0; i < options->jobs; i++) {
+        if (pids[i] == pid) {
+            pids[i] = 0;
+            if (WIFSIGNALED(status)) {
+                printf("seed %llu FAILED by signal %d\n", (unsigned long long)seeds[i],
+                       WTERMSIG(status));
+                print_reproduce(options, seeds[i]);
+            }
+        }
+    }
+    return status == 0;
+}
+
+static uint32_t free_place(const struct options *options, const pid_t *pids)
+{
+    uint32_t place = 0;
+    while (place < options->jobs && pids[place] != 0) {
+        place++;
+    }
+    return place;
+}
+
+static uint64_t run_seeds(const struct options *options)
+{
+    pid_t pids[64] = {0};
+    uint64_t seeds[64] = {0}, failed = 0, running = 0;
+    for (uint64_t seed = options->first; seed <= options->last; seed++) {
+        uint32_t place = free_place(options, pids);
+        if (place == options->jobs) {
+            failed += !wait_for_one(options, pids, seeds);
+            running--;
+            place = free_place(options, pids);
+        }
+        fflush(stdout);
+        pid_t pid = fork();
+        if (pid < 0) {
+            perror("dsmr-sim: fork");
+            exit(70);
+        }
+        if (pid == 0) {
+            _exit(run_seed(options, seed) ? 0 : 1);
+        }
+        pids[place] = pid;
+        seeds[place] = seed;
+        running++;
+    }
+    for (; running > 0; running--) {
+        failed += !wait_for_one(options, pids, seeds);
+    }
+    return failed;
+}
+
+/* ---- shrinking ---- */
+
+/* In a process of its own: a run that aborts fails, too. */
+static bool fails(const struct dsmr_sim_run_config *config)
+{
+    fflush(stdout);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct dsmr_sim_run_result result;
+        if (freopen("/dev/null", "w", stderr) == NULL) {
+            _exit(1);
+        }
+        dsmr_sim_run_one(config, &result);
+        _exit(result.failure[0] == '\0' ? 0 : 1);
+    }
+    int status = 0;
+    (void)waitpid(pid, &status, 0);
+    return status != 0;
+}
+
+/* Leaves out ever smaller runs of faults (Zeller and Hildebrandt, "Simplifying and isolating
+ * failure-inducing input", 2002: the complement half of ddmin). */
+static int minimize(const struct options *options)
+{
+    static bool is_left_out[DSMR_SIM_FAULTS_MAX], tried[DSMR_SIM_FAULTS_MAX];
+    struct dsmr_sim_run_config config = config_of(options, options->first);
+    config.is_left_out = tried;
+    config.is_traced = false;
+    if (!fails(&config)) {
+        printf("seed %llu does not fail\n", (unsigned long long)options->first);
+        return 1;
+    }
+    for (uint32_t size = DSMR_SIM_FAULTS_MAX / 2; size >= 1; size /= 2) {
+        for (uint32_t from = 0; from < DSMR_SIM_FAULTS_MAX; from += size) {
+            memcpy(tried, is_left_out, sizeof(tried));
+            memset(tried + from, 1, size * sizeof(tried[0]));
+            if (memcmp(tried, is_left_out, sizeof(tried)) != 0 && fails(&config)) {
+                memcpy(is_left_out, tried, sizeof(tried));
+            }
+        }
+    }
+    config.is_left_out = is_left_out;
+    printf("seed %llu still fails with these faults only:\n", (unsigned long long)options->first);
+    dsmr_sim_run_print_plan(&config);
+    return 0;
+}
+
+/* ---- options ---- */
+
+static int wrong(const char *option, const char *value)
+{
+    fprintf(stderr, "dsmr-sim: --%s: '%s' is not a value for it; see --help\n", option, value);
+    return EXIT_USAGE;
+}
+
+static bool read_number(const char *text, uint64_t low, uint64_t high, uint64_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low ||
+        value > high) {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static bool read_range(const char *text, struct options *options)
+{
+    char first[32];
+    const char *dots = strstr(text, "..");
+    if (dots == NULL || (size_t)(dots - text) >= sizeof(first)) {
+        return false;
+    }
+    memcpy(first, text, (size_t)(dots - text));
+    first[dots - text] = '\0';
+    return read_number(first, 0, UINT64_MAX, &options->first) &&
+           read_number(dots + 2, options->first, UINT64_MAX - 1, &options->last);
+}
+
+static int read_option(struct options *options, int what, const char *value)
+{
+    uint64_t number = 0;
+    char *end = NULL;
+    switch (what) {
+    case 's':
+        if (!read_number(value, 0, UINT64_MAX - 1, &options->first)) {
+            return wrong("seed", value);
+        }
+        options->last = options->first;
+        return 0;
+    case 'S':
+        return read_range(value, options) ? 0 : wrong("seeds", value);
+    case 'v':
+        if (!read_number(value, 4, 100, &number)) {
+            return wrong("validators", value);
+        }
+        options->validators = (uint32_t)number;
+        return 0;
+    case 'm':
+        options->minutes = strtod(value, &end);
+        return end == value || *end != '\0' || !(options->minutes > 0 && options->minutes <= 600)
+                   ? wrong("minutes", value)
+                   : 0;
+    case 'p':
+        options->profile = dsmr_sim_profile_find(value);
+        return options->profile == NULL ? wrong("profile", value) : 0;
+    case 'j':
+        if (!read_number(value, 1, 64, &number)) {
+            return wrong("jobs", value);
+        }
+        options->jobs = (uint32_t)number;
+        return 0;
+    default:
+        return EXIT_USAGE; /* getopt has said what is wrong */
+    }
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option names[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seeds", required_argument, NULL, 'S'},
+                                          {"validators", required_argument, NULL, 'v'},
+                                          {"minutes", required_argument, NULL, 'm'},
+                                          {"profile", required_argument, NULL, 'p'},
+                                          {"jobs", required_argument, NULL, 'j'},
+                                          {"trace", no_argument, NULL, 't'},
+                                          {"repeat", no_argument, NULL, 'r'},
+                                          {"minimize", no_argument, NULL, 'z'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
+    struct options options = {
+        .first = 1, .last = 1, .jobs = 1, .minutes = 1, .profile = &dsmr_sim_profiles[0]};
+    int what;
+    while ((what = getopt_long(argc, argv, "", names, NULL)) != -1) {
+        if (what == 'h') {
+            print_help();
+            return 0;
+        }
+        options.is_traced |= what == 't';
+        options.has_to_repeat |= what == 'r';
+        options.has_to_minimize |= what == 'z';
+        if (what != 't' && what != 'r' && what != 'z') {
+            int code = read_option(&options, what, optarg);
+            if (code != 0) {
+                return code;
+            }
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "dsmr-sim: '%s' is no option; see --help\n", argv[optind]);
+        return EXIT_USAGE;
+    }
+    if (options.has_to_minimize) {
+        return minimize(&options);
+    }
+    if (options.first == options.last) {
+        return run_seed(&options, options.first) ? 0 : 1;
+    }
+    uint64_t failed = run_seeds(&options);
+    printf("%llu passed, %llu failed\n",
+           (unsigned long long)(options.last - options.first + 1 - failed),
+           (unsigned long long)failed);
+    return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,281 @@
+/* sim_net.c - the network: paths with latency, loss, cuts; uplinks with a bandwidth. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "sim/sim_bls.h"
+#include "sim/sim_state.h"
+
+static const uint64_t queue_bytes_max[DSMR_MSG_CLASS_COUNT] = {
+    [DSMR_MSG_CLASS_VOTE] = 4u << 20,
+    [DSMR_MSG_CLASS_CERT] = 16u << 20,
+    [DSMR_MSG_CLASS_CHUNK] = 64u << 20,
+    [DSMR_MSG_CLASS_TX] = 4u << 20,
+};
+
+uint32_t dsmr_sim_net_number(const struct dsmr_node_id *id)
+{
+    return dsmr_load_be32(id->bytes + 16);
+}
+
+struct dsmr_sim_path *dsmr_sim_net_path(const struct dsmr_sim *sim, uint32_t from, uint32_t to)
+{
+    return &sim->paths[(size_t)from * sim->config.nodes + to];
+}
+
+/* ---- travelling ---- */
+
+static bool is_one_of_a_million(struct dsmr_sim *sim, uint32_t ppm)
+{
+    return ppm > 0 && dsmr_prng_below(&sim->net_prng, 1000000) < ppm;
+}
+
+static void arrive(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes)
+{
+    struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
+    struct dsmr_sim_item *item = calloc(1, sizeof(*item));
+    DSMR_ASSERT(item != NULL);
+    item->from = from;
+    item->bytes = dsmr_buf_ref(bytes);
+    uint64_t due_us = sim->now_us + path->link.latency_us +
+                      dsmr_prng_below(&sim->net_prng, path->link.jitter_us + 1);
+    if (!is_one_of_a_million(sim, path->link.reorder_ppm)) {
+        due_us = due_us < path->last_us ? path->last_us : due_us;
+        path->last_us = due_us;
+    }
+    dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = due_us,
+                                                             .kind = DSMR_SIM_ARRIVAL,
+                                                             .node = to,
+                                                             .life = sim->nodes[to].life,
+                                                             .item = item});
+}
+
+static void travel(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes)
+{
+    const struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
+    sim->messages++;
+    sim->nodes[from].usage.bytes_sent += bytes->len;
+    if (path->is_cut || sim->nodes[to].driver == NULL ||
+        is_one_of_a_million(sim, path->link.loss_ppm)) {
+        return;
+    }
+    arrive(sim, from, to, bytes);
+    if (is_one_of_a_million(sim, path->link.duplicate_ppm)) {
+        arrive(sim, from, to, bytes);
+    }
+}
+
+/* ---- the uplink ---- */
+
+static void start_sending(struct dsmr_sim_node *node)
+{
+    struct dsmr_sim *sim = node->sim;
+    for (int cls = 0; cls < DSMR_MSG_CLASS_COUNT; cls++) {
+        struct dsmr_sim_out *out = node->out[cls];
+        if (out == NULL) {
+            continue;
+        }
+        node->out[cls] = out->next;
+        node->out_end[cls] = out->next == NULL ? &node->out[cls] : node->out_end[cls];
+        node->out_bytes[cls] -= out->bytes->len;
+        node->is_sending = true;
+        uint64_t takes_us =
+            out->bytes->len * DSMR_SIM_SECOND_US / (node->uplink_bytes_per_s + 1) + 1;
+        dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,
+                                                                 .kind = DSMR_SIM_UPLINK,
+                                                                 .node = node->number,
+                                                                 .life = node->life});
+        travel(sim, node->number, out->to, out->bytes);
+        dsmr_buf_unref(out->bytes);
+        free(out);
+        return;
+    }
+}
+
+void dsmr_sim_net_uplink_free(struct dsmr_sim_node *node)
+{
+    node->is_sending = false;
+    start_sending(node);
+}
+
+static enum dsmr_err queue(struct dsmr_sim_node *node, uint32_t to, enum dsmr_msg_class cls,
+                           struct dsmr_buf *bytes)
+{
+    if (node->out_bytes[cls] + bytes->len > queue_bytes_max[cls]) {
+        return DSMR_ERR_FULL;
+    }
+    struct dsmr_sim_out *out = calloc(1, sizeof(*out));
+    DSMR_ASSERT(out != NULL);
+    out->to = to;
+    out->bytes = dsmr_buf_ref(bytes);
+    *node->out_end[cls] = out;
+    node->out_end[cls] = &out->next;
+    node->out_bytes[cls] += bytes->len;
+    if (!node->is_sending) {
+        start_sending(node);
+    }
+    return DSMR_OK;
+}
+
+void dsmr_sim_net_send(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes)
+{
+    struct dsmr_sim_node *node = &sim->nodes[from];
+    int cls = bytes->len == 0 ? -1 : dsmr_msg_class_of(bytes->bytes[0]);
+    if (node->uplink_bytes_per_s == 0) {
+        travel(sim, from, to, bytes);
+    } else {
+        (void)queue(node, to, cls < 0 ? DSMR_MSG_CLASS_TX : (enum dsmr_msg_class)cls, bytes);
+    }
+}
+
+/* ---- the port ---- */
+
+static struct dsmr_buf *join(struct dsmr_buf *head, const uint8_t *body, uint32_t body_len)
+{
+    if (body_len == 0) {
+        return dsmr_buf_ref(head);
+    }
+    struct dsmr_buf *bytes = dsmr_buf_new((size_t)head->len + body_len);
+    DSMR_ASSERT(bytes != NULL);
+    memcpy(bytes->bytes, head->bytes, head->len);
+    memcpy(bytes->bytes + head->len, body, body_len);
+    return bytes;
+}
+
+/* What checkers and the liar behind this node make of it. False: it is held back. */
+static bool may_leave(struct dsmr_sim_node *node, uint32_t to, struct dsmr_buf *bytes)
+{
+    struct dsmr_sim *sim = node->sim;
+    struct dsmr_msg msg;
+    if (dsmr_msg_decode(&msg, bytes->bytes, bytes->len) != DSMR_OK) {
+        dsmr_sim_fail(sim, "decodes", "node %u sends a message that does not decode", node->number);
+        return false;
+    }
+    if (node->byz != NULL) {
+        return node->byz->sends == NULL ||
+               node->byz->sends(node->byz_self, sim, node->number, to, &msg, bytes);
+    }
+    for (uint32_t i = 0; i < sim->checkers_count; i++) {
+        const struct dsmr_sim_checker *checker = &sim->checkers[i];
+        if (checker->ops->sent != NULL) {
+            checker->ops->sent(checker->self, sim, node->number, to, &msg);
+        }
+    }
+    return true;
+}
+
+static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
+                          struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
+                          uint32_t body_len)
+{
+    struct dsmr_sim_node *node = self;
+    struct dsmr_sim *sim = node->sim;
+    uint32_t target = dsmr_sim_net_number(to);
+    (void)owner;
+    if (!dsmr_sim_node_port_call(node)) {
+        return DSMR_OK;
+    }
+    DSMR_ASSERT(target < sim->config.nodes);
+    DSMR_ASSERT(target != node->number);
+    if (!dsmr_sim_net_path(sim, target, node->number)->is_known) {
+        return DSMR_ERR_UNKNOWN;
+    }
+    struct dsmr_buf *bytes = join(head, body, body_len);
+    enum dsmr_err err = DSMR_OK;
+    if (may_leave(node, target, bytes)) {
+        if (node->uplink_bytes_per_s == 0) {
+            travel(sim, node->number, target, bytes);
+        } else {
+            err = queue(node, target, cls, bytes);
+        }
+    }
+    dsmr_buf_unref(bytes);
+    return err;
+}
+
+static void set_peers(void *self, const struct dsmr_node_id *peers, uint32_t count)
+{
+    (void)self, (void)peers, (void)count; /* all are connected; who gets service is the core's */
+}
+
+static void drop(void *self, const struct dsmr_node_id *peer, enum dsmr_err why)
+{
+    (void)self, (void)peer, (void)why; /* it would be back after a pause */
+}
+
+struct dsmr_net dsmr_sim_net_port(struct dsmr_sim_node *node)
+{
+    static const struct dsmr_net_ops ops = {.send = send, .set_peers = set_peers, .drop = drop};
+    return (struct dsmr_net){.self = node, .ops = &ops};
+}
+
+/* ---- who sees whom ---- */
+
+static void tell(struct dsmr_sim *sim, uint32_t node, uint32_t from, bool is_up)
+{
+    struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, node);
+    if (sim->nodes[node].driver == NULL || path->is_known == is_up) {
+        return;
+    }
+    struct dsmr_sim_item *item = calloc(1, sizeof(*item));
+    DSMR_ASSERT(item != NULL);
+    path->is_known = is_up;
+    item->from = from;
+    item->is_up = is_up;
+    dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + 1000,
+                                                             .kind = DSMR_SIM_ARRIVAL,
+                                                             .node = node,
+                                                             .life = sim->nodes[node].life,
+                                                             .item = item});
+}
+
+static bool can_connect(const struct dsmr_sim *sim, uint32_t a, uint32_t b)
+{
+    return sim->nodes[a].driver != NULL && sim->nodes[b].driver != NULL &&
+           !dsmr_sim_net_path(sim, a, b)->is_cut && !dsmr_sim_net_path(sim, b, a)->is_cut;
+}
+
+void dsmr_sim_net_started(struct dsmr_sim *sim, uint32_t node)
+{
+    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+        if (i != node) {
+            dsmr_sim_net_path(sim, i, node)->is_known = false; /* it has just begun */
+            if (can_connect(sim, i, node)) {
+                tell(sim, node, i, true);
+                tell(sim, i, node, true);
+            }
+        }
+    }
+}
+
+void dsmr_sim_net_stopped(struct dsmr_sim *sim, uint32_t node)
+{
+    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+        if (i != node) {
+            tell(sim, i, node, false);
+        }
+    }
+}
+
+void dsmr_sim_cut(struct dsmr_sim *sim, uint32_t from, uint32_t to, bool is_cut, bool is_seen)
+{
+    dsmr_sim_net_path(sim, from, to)->is_cut = is_cut;
+    if (is_cut && is_seen) {
+        tell(sim, to, from, false);
+        tell(sim, from, to, false);
+    } else if (!is_cut && can_connect(sim, from, to)) {
+        tell(sim, to, from, true);
+        tell(sim, from, to, true);
+    }
+}
+
+void dsmr_sim_set_link(struct dsmr_sim *sim, uint32_t from, uint32_t to,
+                       const struct dsmr_sim_link *link)
+{
+    dsmr_sim_net_path(sim, from, to)->link = *link;
+}
+
+void dsmr_sim_set_uplink(struct dsmr_sim *sim, uint32_t node, uint64_t bytes_per_s)
+{
+    sim->nodes[node].uplink_bytes_per_s = bytes_per_s; /* what waits already leaves as it did */
+}

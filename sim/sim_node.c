@@ -1,0 +1,514 @@
+/* sim_node.c - one node: its ports, its logic thread, its lives. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "sim/sim_bls.h"
+#include "sim/sim_state.h"
+#include "vm/opaque.h"
+#include "vm/transfers.h"
+
+/* ---- clock ---- */
+
+uint64_t dsmr_sim_node_mono_us(const struct dsmr_sim_node *node)
+{
+    int64_t drift_us = (int64_t)(node->sim->now_us / 1000) * node->drift_ppm / 1000;
+    return node->sim->now_us + (uint64_t)drift_us + 1000;
+}
+
+static uint64_t mono_ms(void *self)
+{
+    return dsmr_sim_node_mono_us(self) / 1000;
+}
+
+static uint64_t wall_ms(void *self)
+{
+    const struct dsmr_sim_node *node = self;
+    return (uint64_t)((int64_t)(DSMR_SIM_START_MS + dsmr_sim_node_mono_us(node) / 1000 - 1) +
+                      node->skew_ms);
+}
+
+void dsmr_sim_set_clock(struct dsmr_sim *sim, uint32_t number, int64_t skew_ms, int32_t drift_ppm)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    uint64_t before_us = dsmr_sim_node_mono_us(node);
+    node->drift_ppm = drift_ppm;
+    node->skew_ms = skew_ms;
+    if (dsmr_sim_node_mono_us(node) < before_us) { /* the monotonic one never goes back */
+        node->drift_ppm = 0;
+        node->drift_ppm = dsmr_sim_node_mono_us(node) < before_us ? drift_ppm : 0;
+    }
+}
+
+/* ---- the logic thread ---- */
+
+bool dsmr_sim_node_port_call(struct dsmr_sim_node *node)
+{
+    node->port_calls++;
+    if (node->port_calls >= node->crash_at) {
+        node->is_dying = true;
+    }
+    return !node->is_dying;
+}
+
+static void start_logic(struct dsmr_sim_node *node, uint64_t in_us)
+{
+    node->is_logic_busy = true;
+    dsmr_sim_queue_push(&node->sim->queue,
+                        (struct dsmr_sim_event){.due_us = node->sim->now_us + in_us,
+                                                .kind = DSMR_SIM_LOGIC,
+                                                .node = node->number,
+                                                .life = node->life});
+}
+
+void dsmr_sim_node_push(struct dsmr_sim_node *node, struct dsmr_sim_item *item)
+{
+    item->next = NULL;
+    *node->inbox_end = item;
+    node->inbox_end = &item->next;
+    if (!node->is_logic_busy && !node->is_paused) {
+        start_logic(node, 0);
+    }
+}
+
+void dsmr_sim_node_push_task(struct dsmr_sim_node *node, struct dsmr_task *task)
+{
+    struct dsmr_sim_item *item = calloc(1, sizeof(*item));
+    DSMR_ASSERT(item != NULL);
+    item->task = task;
+    dsmr_sim_node_push(node, item);
+}
+
+struct call { /* what the net adapter would bring through the inbox */
+    struct dsmr_task task;
+    struct dsmr_buf *bytes;
+    uint32_t from;
+    bool is_up;
+};
+
+static void call_done(struct dsmr_task *task, void *owner)
+{
+    struct call *call = (struct call *)task;
+    struct dsmr_node_id from = dsmr_sim_bls_node_id(call->from);
+    if (call->bytes != NULL) {
+        dsmr_driver_net_handler()->message(owner, &from, call->bytes);
+    } else {
+        dsmr_driver_net_handler()->peer(owner, &from, call->is_up);
+    }
+    dsmr_buf_unref(call->bytes);
+    free(call);
+}
+
+/* Whether the liar behind this node lets its honest code see the message. */
+static bool may_enter(struct dsmr_sim_node *node, const struct dsmr_sim_item *item)
+{
+    struct dsmr_msg msg;
+    if (item->bytes == NULL || node->byz == NULL || node->byz->receives == NULL) {
+        return true;
+    }
+    return dsmr_msg_decode(&msg, item->bytes->bytes, item->bytes->len) != DSMR_OK ||
+           node->byz->receives(node->byz_self, node->sim, node->number, item->from, &msg,
+                               item->bytes);
+}
+
+/* Looks at a node after each event: invariants, halts, a crash that was asked for, its next tick.
+ */
+static void after_event(struct dsmr_sim_node *node)
+{
+    struct dsmr_sim *sim = node->sim;
+    const char *reason = "";
+    if (node->is_dying) {
+        dsmr_sim_crash(sim, node->number);
+        return;
+    }
+    enum dsmr_err halted = dsmr_driver_halted(node->driver, &reason);
+    if (halted != DSMR_OK) {
+        if (!node->has_bad_disk) { /* fail-stop is right then; nothing else is */
+            dsmr_sim_fail(sim, "runs", "node %u has halted: %s", node->number, reason);
+        }
+        dsmr_sim_trace(sim, "n%u halts: %s", node->number, reason);
+        dsmr_sim_crash(sim, node->number);
+        return;
+    }
+    if ((sim->events & 15u) == 0) {
+        dsmr_driver_check(node->driver);
+    }
+    uint64_t deadline_ms = dsmr_driver_deadline_ms(node->driver);
+    if (deadline_ms == UINT64_MAX) {
+        return;
+    }
+    uint64_t mono_us = dsmr_sim_node_mono_us(node);
+    uint64_t wait_us = deadline_ms > mono_us / 1000 ? deadline_ms * 1000 - mono_us : 0;
+    wait_us += wait_us * 200 / 1000000 + (wait_us > 0); /* a slow clock needs a little longer */
+    uint64_t at_us = sim->now_us + wait_us;
+    if (at_us < node->tick_us) {
+        node->tick_us = at_us;
+        dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = at_us,
+                                                                 .kind = DSMR_SIM_TICK,
+                                                                 .node = node->number,
+                                                                 .life = node->life});
+    }
+}
+
+/* What handling of item took. */
+static uint64_t logic_us(struct dsmr_sim_node *node, bool is_message, size_t len)
+{
+    const struct dsmr_sim_costs *costs = &node->sim->config.costs;
+    uint64_t ns = costs->logic_event + (is_message ? costs->logic_message : 0) +
+                  len * costs->message_byte / 1000u;
+    node->usage.logic_ns += ns;
+    return ns / 1000;
+}
+
+void dsmr_sim_node_logic(struct dsmr_sim_node *node)
+{
+    struct dsmr_sim_item *item = node->inbox;
+    node->is_logic_busy = false;
+    if (item == NULL || node->is_paused) {
+        return;
+    }
+    node->inbox = item->next;
+    node->inbox_end = node->inbox == NULL ? &node->inbox : node->inbox_end;
+    bool is_message = item->bytes != NULL;
+    uint64_t took_us = logic_us(node, is_message, is_message ? item->bytes->len : 0);
+    if (is_message) {
+        node->usage.bytes_received += item->bytes->len;
+    }
+    if (item->task != NULL) {
+        dsmr_driver_task(node->driver, item->task);
+    } else if (may_enter(node, item)) {
+        struct call *call = calloc(1, sizeof(*call));
+        DSMR_ASSERT(call != NULL);
+        *call = (struct call){.task.done = call_done,
+                              .bytes = dsmr_buf_ref(item->bytes),
+                              .from = item->from,
+                              .is_up = item->is_up};
+        dsmr_driver_task(node->driver, &call->task);
+    }
+    dsmr_buf_unref(item->bytes);
+    free(item);
+    uint32_t life = node->life;
+    after_event(node);
+    if (node->driver != NULL && node->life == life && node->inbox != NULL && !node->is_logic_busy) {
+        start_logic(node, took_us);
+    }
+}
+
+void dsmr_sim_node_tick(struct dsmr_sim_node *node)
+{
+    node->tick_us = UINT64_MAX;
+    if (!node->is_paused) {
+        dsmr_driver_tick(node->driver);
+        after_event(node);
+    }
+}
+
+void dsmr_sim_pause(struct dsmr_sim *sim, uint32_t number, bool is_paused)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    if (node->driver == NULL || node->is_paused == is_paused) {
+        return;
+    }
+    node->is_paused = is_paused;
+    if (!is_paused) {
+        dsmr_sim_work_start(node);
+        if (!node->is_logic_busy && node->inbox != NULL) {
+            start_logic(node, 0);
+        }
+        dsmr_sim_node_tick(node);
+    }
+}
+
+/* ---- other ports ---- */
+
+static bool store_queued(void *ctx)
+{
+    struct dsmr_sim_node *node = ctx;
+    struct dsmr_sim *sim = node->sim;
+    if (!dsmr_sim_node_port_call(node)) {
+        return false;
+    }
+    uint64_t bytes = dsmr_sim_store_begin_sync(node->store);
+    uint64_t min_us = sim->config.sync_us_min, max_us = sim->config.sync_us_max;
+    max_us = max_us == 0 ? 3000 : max_us;
+    uint64_t takes_us = min_us + dsmr_prng_below(&sim->disk_prng, max_us - min_us + 1) +
+                        bytes / 1000u; /* a gigabyte a second */
+    dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,
+                                                             .kind = DSMR_SIM_SYNC,
+                                                             .node = node->number,
+                                                             .life = node->life});
+    return true;
+}
+
+static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out, uint64_t epoch)
+{
+    const struct dsmr_sim *sim = ((const struct dsmr_sim_node *)self)->sim;
+    struct dsmr_validator_set *set = dsmr_sim_byz_set_of(sim, epoch);
+    if (set == NULL) {
+        return DSMR_ERR_EPOCH_UNKNOWN;
+    }
+    *out = dsmr_validator_set_ref(set);
+    return DSMR_OK;
+}
+
+static void feed_publish(void *self, const struct dsmr_notice *notice)
+{
+    struct dsmr_sim_node *node = self;
+    dsmr_sim_notice(node->sim, node->number, notice);
+}
+
+static const struct dsmr_clock_ops clock_ops = {.wall_ms = wall_ms, .mono_ms = mono_ms};
+static const struct dsmr_validators_ops validators_ops = {.get = validators_get};
+static const struct dsmr_feed_ops feed_ops = {.publish = feed_publish};
+
+/* ---- lives ---- */
+
+static void configure_core(const struct dsmr_sim *sim, const struct dsmr_sim_node *node,
+                           struct dsmr_driver_config *config)
+{
+    config->node.params = sim->params;
+    config->node.node_id = dsmr_sim_bls_node_id(node->number);
+    config->node.validators_max = sim->config.nodes;
+    config->node.mempool_bytes_max = 1u << 20;
+    config->node.mempool_txs_max = 4096;
+    config->node.chunk_cache_bytes_max = 8u << 20;
+    config->node.retry_ms = 200;
+    config->node.fetch_timeout_ms = 200;
+    config->node.fetches_max = 8;
+    config->node.can_produce = true;
+    config->bft.params = sim->params;
+    config->bft.node_id = config->node.node_id;
+    config->bft.schedule = sim->schedule;
+    config->bft.schedule_count = sim->schedule_count;
+    config->bft.view_timeout_ms = 500;
+    config->bft.view_timeout_max_ms = 8000;
+    config->bft.retry_ms = 200;
+}
+
+static void configure(struct dsmr_sim *sim, struct dsmr_sim_node *node,
+                      struct dsmr_driver_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    configure_core(sim, node, config);
+    config->node.seed = dsmr_prng_next(&sim->seed_prng);
+    config->bft.seed = dsmr_prng_next(&sim->seed_prng);
+    config->genesis = sim->genesis;
+    config->app_genesis = sim->app_genesis;
+    config->app_genesis_len = strlen(sim->app_genesis);
+    config->disk_low_bytes = 1;
+    config->submits_max = 4096;
+    config->submit_bytes_max = 1u << 20;
+    config->store = dsmr_sim_store_port(node->store);
+    config->kv = dsmr_kv_mem_port(node->kv);
+    config->net = dsmr_sim_net_port(node);
+    config->work = dsmr_sim_work_port(node);
+    config->clock = (struct dsmr_clock){.self = node, .ops = &clock_ops};
+    config->validators = (struct dsmr_validators){.self = node, .ops = &validators_ops};
+    config->signer = dsmr_sim_bls_signer(&node->number);
+    config->app = node->app_wrapped;
+    config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
+    config->bls = &dsmr_sim_work_bls;
+    config->metrics = &node->metrics;
+    if (sim->config.tune != NULL) {
+        sim->config.tune(config);
+    }
+}
+
+static void tell_started(struct dsmr_sim_node *node)
+{
+    struct dsmr_sim *sim = node->sim;
+    struct dsmr_query_status status;
+    dsmr_sim_status(sim, node->number, &status);
+    for (uint32_t i = 0; node->byz == NULL && i < sim->checkers_count; i++) {
+        if (sim->checkers[i].ops->started != NULL) {
+            sim->checkers[i].ops->started(sim->checkers[i].self, sim, node->number,
+                                          status.executed_height);
+        }
+    }
+}
+
+static void start(struct dsmr_sim_node *node)
+{
+    struct dsmr_sim *sim = node->sim;
+    struct dsmr_driver_config config;
+    struct dsmr_transfers_config transfers = {.domain = sim->params.domain};
+    DSMR_ASSERT(node->driver == NULL);
+    enum dsmr_err err = sim->config.app == DSMR_SIM_OPAQUE
+                            ? dsmr_opaque_new(&node->app)
+                            : dsmr_transfers_new(&node->app, &transfers);
+    DSMR_ASSERT(err == DSMR_OK);
+    dsmr_sim_work_wrap_app(node);
+    configure(sim, node, &config);
+    node->life++;
+    err = dsmr_driver_new(&node->driver, &config);
+    DSMR_ASSERT(err == DSMR_OK);
+    err = dsmr_driver_recover(node->driver);
+    if (err != DSMR_OK) {
+        dsmr_sim_fail(sim, "recovers", "node %u does not come back: %s", node->number,
+                      dsmr_err_text(err));
+        return;
+    }
+    node->has_bad_disk = node->store_state != DSMR_SIM_DISK_OK;
+    tell_started(node);
+    dsmr_sim_net_started(sim, node->number);
+    after_event(node);
+}
+
+static void on_durable(void *ctx, const struct dsmr_store_write *write)
+{
+    struct dsmr_sim_node *node = ctx;
+    struct dsmr_sim *sim = node->sim;
+    for (uint32_t i = 0; node->byz == NULL && i < sim->checkers_count; i++) {
+        const struct dsmr_sim_checker *checker = &sim->checkers[i];
+        if (checker->ops->stored != NULL) {
+            checker->ops->stored(checker->self, sim, node->number, write);
+        }
+    }
+}
+
+void dsmr_sim_node_synced(struct dsmr_sim_node *node)
+{
+    bool has_more = false;
+    struct dsmr_task *task =
+        dsmr_sim_store_end_sync(node->store, &node->sim->disk_prng, on_durable, node, &has_more);
+    while (task != NULL) {
+        struct dsmr_task *next = task->next;
+        dsmr_sim_node_push_task(node, task);
+        task = next;
+    }
+    if (has_more) {
+        (void)store_queued(node);
+    }
+}
+
+static void drop_inbox(struct dsmr_sim_node *node)
+{
+    while (node->inbox != NULL) {
+        struct dsmr_sim_item *item = node->inbox;
+        node->inbox = item->next;
+        if (item->task != NULL) {
+            item->task->done(item->task, node->driver);
+        }
+        dsmr_buf_unref(item->bytes);
+        free(item);
+    }
+    node->inbox_end = &node->inbox;
+}
+
+static void drop_outbox(struct dsmr_sim_node *node)
+{
+    for (int cls = 0; cls < DSMR_MSG_CLASS_COUNT; cls++) {
+        while (node->out[cls] != NULL) {
+            struct dsmr_sim_out *out = node->out[cls];
+            node->out[cls] = out->next;
+            dsmr_buf_unref(out->bytes);
+            free(out);
+        }
+        node->out_end[cls] = &node->out[cls];
+        node->out_bytes[cls] = 0;
+    }
+    node->is_sending = false;
+}
+
+void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    DSMR_ASSERT(node->driver != NULL);
+    dsmr_sim_trace(sim, "n%u is down", number);
+    node->is_dying = true;
+    dsmr_driver_close(node->driver);
+    dsmr_sim_work_drop_all(node);
+    drop_inbox(node);
+    struct dsmr_task *task = dsmr_sim_store_crash(node->store, &sim->disk_prng, on_durable, node);
+    while (task != NULL) {
+        struct dsmr_task *next = task->next;
+        task->done(task, node->driver);
+        task = next;
+    }
+    drop_outbox(node);
+    dsmr_driver_free(node->driver);
+    node->driver = NULL;
+    node->app.ops->free(node->app.self);
+    node->is_dying = false;
+    node->is_paused = false;
+    node->is_logic_busy = false;
+    node->crash_at = UINT64_MAX;
+    node->tick_us = UINT64_MAX;
+    node->life++;
+    dsmr_sim_net_stopped(sim, number);
+}
+
+void dsmr_sim_restart(struct dsmr_sim *sim, uint32_t node)
+{
+    dsmr_sim_trace(sim, "n%u starts", node);
+    start(&sim->nodes[node]);
+}
+
+void dsmr_sim_wipe(struct dsmr_sim *sim, uint32_t number)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    DSMR_ASSERT(node->driver == NULL);
+    dsmr_sim_store_free(node->store);
+    dsmr_kv_mem_free(node->kv);
+    node->store = dsmr_sim_store_new();
+    node->kv = dsmr_kv_mem_new();
+    dsmr_sim_store_on_queued(node->store, store_queued, node);
+    for (uint32_t i = 0; i < sim->checkers_count; i++) {
+        if (sim->checkers[i].ops->wiped != NULL) {
+            sim->checkers[i].ops->wiped(sim->checkers[i].self, sim, number);
+        }
+    }
+}
+
+void dsmr_sim_set_disk(struct dsmr_sim *sim, uint32_t number, enum dsmr_sim_disk state)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    node->store_state = state;
+    node->has_bad_disk = node->has_bad_disk || state != DSMR_SIM_DISK_OK;
+    dsmr_sim_store_set_state(node->store, state);
+}
+
+void dsmr_sim_crash_after(struct dsmr_sim *sim, uint32_t node, uint64_t port_calls)
+{
+    sim->nodes[node].crash_at = sim->nodes[node].port_calls + port_calls;
+}
+
+void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    node->sim = sim;
+    node->number = number;
+    node->crash_at = UINT64_MAX;
+    node->tick_us = UINT64_MAX;
+    node->inbox_end = &node->inbox;
+    for (int lane = 0; lane < DSMR_WORK_LANES; lane++) {
+        node->work_end[lane] = &node->work[lane];
+    }
+    for (int cls = 0; cls < DSMR_MSG_CLASS_COUNT; cls++) {
+        node->out_end[cls] = &node->out[cls];
+    }
+    node->uplink_bytes_per_s = sim->config.uplink_bytes_per_s;
+    node->store = dsmr_sim_store_new();
+    node->kv = dsmr_kv_mem_new();
+    dsmr_sim_store_on_queued(node->store, store_queued, node);
+    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+        struct dsmr_sim_path *path = dsmr_sim_net_path(sim, i, number);
+        path->link = sim->config.link;
+        if (sim->config.latency_us != NULL) {
+            path->link.latency_us = sim->config.latency_us(i, number);
+        }
+    }
+}
+
+void dsmr_sim_node_close(struct dsmr_sim *sim, uint32_t number)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    if (node->driver != NULL) {
+        dsmr_sim_crash(sim, number);
+    }
+    if (node->byz != NULL && node->byz->free != NULL) {
+        node->byz->free(node->byz_self);
+    }
+    dsmr_sim_store_free(node->store);
+    dsmr_kv_mem_free(node->kv);
+}

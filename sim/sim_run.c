@@ -1,0 +1,370 @@
+#include "sim/sim_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "sim/byz.h"
+#include "sim/check.h"
+
+#define HEAL_US (240 * DSMR_SIM_SECOND_US) /* the bound of progress after the last fault */
+#define HEAL_TXS 20u
+#define SPARES 2u /* nodes that are no validators at first, with epochs */
+
+#define MIX(crash, mid, all, pause, part, cut, slow, lossy, narrow, clock, eio, full, wipe, rate)  \
+    {                                                                                              \
+        .weights =                                                                                 \
+            {crash, mid, all, pause, part, cut, slow, lossy, narrow, clock, eio, full, wipe},      \
+        .faults_per_minute = rate                                                                  \
+    }
+
+const struct dsmr_sim_profile dsmr_sim_profiles[] = {
+    {"default", "everything, moderately", MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30), true,
+     true, true},
+    {"calm", "nothing goes wrong", MIX(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false,
+     false},
+    {"crash", "nodes die and come back", MIX(8, 20, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60), false,
+     false, false},
+    {"net", "a bad network", MIX(0, 0, 0, 2, 8, 10, 8, 10, 4, 0, 0, 0, 0, 60), false, false, false},
+    {"disk", "bad disks", MIX(4, 8, 1, 0, 0, 0, 0, 0, 0, 0, 10, 8, 0, 40), false, false, false},
+    {"byz", "up to f liars on a good network", MIX(1, 0, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 10), true,
+     false, true},
+    {"epochs", "validators join and leave while nodes die",
+     MIX(8, 8, 1, 2, 4, 4, 2, 2, 0, 0, 0, 0, 0, 30), false, true, true},
+    {"clock", "clocks that are wrong", MIX(2, 2, 0, 4, 0, 2, 2, 2, 0, 20, 0, 0, 0, 40), false,
+     false, false},
+    {"storm", "everything at once", MIX(10, 20, 2, 8, 10, 10, 8, 10, 4, 8, 6, 4, 2, 120), true,
+     true, true},
+    {NULL, NULL, MIX(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false, false},
+};
+
+const struct dsmr_sim_profile *dsmr_sim_profile_find(const char *name)
+{
+    for (const struct dsmr_sim_profile *profile = dsmr_sim_profiles; profile->name != NULL;
+         profile++) {
+        if (strcmp(profile->name, name) == 0) {
+            return profile;
+        }
+    }
+    return NULL;
+}
+
+struct run { /* what the seed has chosen */
+    struct dsmr_sim_config sim;
+    struct dsmr_sim_client_config clients;
+    struct dsmr_sim_plan plan;
+    uint32_t validators;
+    uint32_t wipeable;
+    const struct dsmr_sim_byz_ops *byz[DSMR_SIM_NODES_MAX];
+    bool has_retention;
+};
+
+static bool has_retention; /* of the run that is being made: tune() has no context */
+
+static void tune(struct dsmr_driver_config *config)
+{
+    config->node.params.slot_ms = 100;
+    config->node.params.pending_bytes_max = 256u << 10;
+    config->node.params.chunk_bytes_max = 64u << 10;
+    config->node.params.chunk_txs_max = 1024;
+    config->node.params.block_txs_max = 16384;
+    if (has_retention) {
+        config->node.params.retention_ms = 120000;
+    }
+}
+
+/* ---- choosing ---- */
+
+static void choose_sets(struct run *run, struct dsmr_prng *prng,
+                        const struct dsmr_sim_profile *profile)
+{
+    struct dsmr_sim_set *sets = run->sim.sets;
+    run->sim.sets_count = 1;
+    sets[0] = (struct dsmr_sim_set){.count = run->validators};
+    if (profile->has_epochs && dsmr_prng_below(prng, 2) == 0) {
+        run->sim.nodes += SPARES;
+        uint32_t more = 1 + (uint32_t)dsmr_prng_below(prng, 3);
+        uint64_t height = 0;
+        for (uint32_t i = 1; i <= more; i++) {
+            height += 5 + dsmr_prng_below(prng, 60);
+            sets[i] = (struct dsmr_sim_set){.from_height = height,
+                                            .first = (uint32_t)dsmr_prng_below(prng, SPARES + 1),
+                                            .count = run->validators};
+            run->sim.sets_count++;
+        }
+    }
+    for (uint32_t i = 0; profile->has_weights && i < run->sim.sets_count; i++) {
+        bool is_unequal = dsmr_prng_below(prng, 3) == 0;
+        for (uint32_t k = 0; k < 16; k++) {
+            sets[i].weights[k] = is_unequal ? 1 + dsmr_prng_below(prng, 4) : 1;
+        }
+    }
+}
+
+/* Whether in every set these nodes weigh less than a third. */
+static bool is_tolerable(const struct run *run, const bool *is_bad)
+{
+    for (uint32_t i = 0; i < run->sim.sets_count; i++) {
+        const struct dsmr_sim_set *set = &run->sim.sets[i];
+        uint64_t total = 0, bad = 0;
+        for (uint32_t k = 0; k < set->count; k++) {
+            uint64_t weight = k < 16 && set->weights[k] > 0 ? set->weights[k] : 1;
+            total += weight;
+            bad += is_bad[set->first + k] ? weight : 0;
+        }
+        if (3 * bad >= total) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void choose_liars(struct run *run, struct dsmr_prng *prng,
+                         const struct dsmr_sim_profile *profile)
+{
+    bool is_bad[DSMR_SIM_NODES_MAX] = {false};
+    uint32_t kinds = 0;
+    run->wipeable = UINT32_MAX;
+    while (dsmr_sim_byz_kinds[kinds] != NULL) {
+        kinds++;
+    }
+    for (uint32_t i = 0; i < run->sim.nodes; i++) {
+        uint32_t node = (uint32_t)dsmr_prng_below(prng, run->sim.nodes);
+        bool is_wanted = dsmr_prng_below(prng, 3) != 0;
+        const struct dsmr_sim_byz_ops *kind = dsmr_sim_byz_kinds[dsmr_prng_below(prng, kinds)];
+        bool was_bad = is_bad[node];
+        is_bad[node] = true;
+        if (was_bad || !is_wanted || !is_tolerable(run, is_bad)) {
+            is_bad[node] = was_bad;
+        } else if (run->wipeable == UINT32_MAX && profile->mix.weights[DSMR_SIM_FAULT_WIPE] > 0) {
+            run->wipeable = node; /* an honest node that may lose its memory counts as one */
+        } else if (profile->has_byz) {
+            run->byz[node] = kind;
+        } else {
+            is_bad[node] = false;
+        }
+    }
+}
+
+static void choose(struct run *run, const struct dsmr_sim_run_config *config)
+{
+    struct dsmr_prng prng;
+    memset(run, 0, sizeof(*run));
+    dsmr_prng_init(&prng, config->seed);
+    run->validators =
+        config->validators != 0 ? config->validators : 4 + (uint32_t)dsmr_prng_below(&prng, 4);
+    run->sim.nodes = run->validators;
+    run->sim.seed = dsmr_prng_next(&prng);
+    run->sim.app = dsmr_prng_below(&prng, 2) == 0 ? DSMR_SIM_OPAQUE : DSMR_SIM_TRANSFERS;
+    run->sim.is_traced = config->is_traced;
+    run->sim.tune = tune;
+    run->sim.link.latency_us = dsmr_prng_below(&prng, 20000);
+    run->sim.link.jitter_us = 1 + dsmr_prng_below(&prng, 30000);
+    run->sim.sync_us_max = 500 + dsmr_prng_below(&prng, 20000);
+    run->has_retention = dsmr_prng_below(&prng, 3) == 0;
+    choose_sets(run, &prng, config->profile);
+    choose_liars(run, &prng, config->profile);
+    run->clients = (struct dsmr_sim_client_config){
+        .seed = dsmr_prng_next(&prng),
+        .txs_per_s = 1 + (uint32_t)dsmr_prng_below(&prng, 40),
+        .tx_bytes = 64 + (uint32_t)dsmr_prng_below(&prng, 1000),
+        .lifetime_ms_min = 5000,
+        .lifetime_ms_max = 58000,
+        .everywhere_per_mille = dsmr_prng_below(&prng, 4) == 0 ? 300 : 20,
+        .retry_ms = dsmr_prng_below(&prng, 2) == 0 ? 0 : 3000};
+    dsmr_sim_plan_make(&run->plan, &prng, &config->profile->mix, run->sim.nodes, run->wipeable,
+                       DSMR_SIM_SECOND_US / 10, config->fault_us);
+    if (config->is_left_out != NULL) {
+        memcpy(run->plan.is_left_out, config->is_left_out, sizeof(run->plan.is_left_out));
+    }
+}
+
+void dsmr_sim_run_print_plan(const struct dsmr_sim_run_config *config)
+{
+    struct run *run = malloc(sizeof(*run));
+    DSMR_ASSERT(run != NULL);
+    choose(run, config);
+    for (uint32_t i = 0; i < run->plan.count; i++) {
+        if (!run->plan.is_left_out[i]) {
+            dsmr_sim_plan_print(&run->plan.faults[i]);
+        }
+    }
+    free(run);
+}
+
+/* ---- the second phase ---- */
+
+/* The set of the highest block that an honest node has accepted. Others need not follow. */
+static const struct dsmr_validator_set *current_set(struct dsmr_sim *sim, uint64_t *height)
+{
+    uint64_t epoch = 0;
+    *height = 0;
+    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
+        struct dsmr_query_status status;
+        if (!dsmr_sim_check_is_honest(sim, i) || !dsmr_sim_is_up(sim, i)) {
+            continue;
+        }
+        dsmr_sim_status(sim, i, &status);
+        if (status.height >= *height && status.epoch != DSMR_EPOCH_NONE) {
+            *height = status.height;
+            epoch = status.epoch;
+        }
+    }
+    return dsmr_sim_check_set(sim, epoch);
+}
+
+/* The honest validators have accepted and executed all there is. */
+static bool is_level(struct dsmr_sim *sim)
+{
+    uint64_t height;
+    const struct dsmr_validator_set *set = current_set(sim, &height);
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct dsmr_query_status status;
+        uint32_t node = dsmr_sim_check_number(&set->validators[i].node_ids[0]);
+        if (!dsmr_sim_check_is_honest(sim, node)) {
+            continue;
+        }
+        if (!dsmr_sim_is_up(sim, node)) {
+            return false;
+        }
+        dsmr_sim_status(sim, node, &status);
+        if (status.height != height || status.executed_height != height) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_validator(struct dsmr_sim *sim, uint32_t node)
+{
+    struct dsmr_query_status status;
+    dsmr_sim_status(sim, node, &status);
+    return status.is_validator;
+}
+
+static bool is_drained(struct dsmr_sim *sim, void *ctx)
+{
+    struct dsmr_sim_client_counts counts;
+    dsmr_sim_client_counts(ctx, &counts);
+    return counts.open == 0 && is_level(sim);
+}
+
+/* Says who stands where. */
+static void fail_level(struct dsmr_sim *sim)
+{
+    char text[256];
+    size_t used = 0;
+    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim) && used < sizeof(text) - 48; i++) {
+        struct dsmr_query_status status;
+        if (dsmr_sim_is_up(sim, i)) {
+            dsmr_sim_status(sim, i, &status);
+            used += (size_t)snprintf(text + used, sizeof(text) - used, " n%u %llu/%llu", i,
+                                     (unsigned long long)status.executed_height,
+                                     (unsigned long long)status.height);
+        }
+    }
+    dsmr_sim_fail(sim, "level", "executed/accepted %llu s after the healing:%s",
+                  (unsigned long long)(2 * HEAL_US / DSMR_SIM_SECOND_US), text);
+}
+
+/* What is sent now, to honest validators on a healed network, has to be executed: it lives longer
+ * than the bound. */
+static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clients)
+{
+    struct dsmr_sim_client_counts before, after;
+    uint64_t window_ms = dsmr_sim_check_params(sim)->validity_window_ms;
+    dsmr_sim_client_stop(clients);
+    dsmr_sim_plan_heal(sim);
+    /* First whatever was going on comes to its end: what lives only a while expires. */
+    (void)dsmr_sim_run(sim, is_drained, clients, HEAL_US);
+    if (dsmr_sim_has_failed(sim)) {
+        return;
+    }
+    dsmr_sim_client_counts(clients, &before);
+    for (uint32_t i = 0, sent = 0; sent < HEAL_TXS; i++) {
+        uint32_t node = i % dsmr_sim_check_nodes(sim);
+        if (dsmr_sim_check_is_honest(sim, node) && is_validator(sim, node)) {
+            dsmr_sim_client_submit(clients, node, window_ms - 2000);
+            sent++;
+        }
+    }
+    bool is_done = dsmr_sim_run(sim, is_drained, clients, HEAL_US);
+    if (dsmr_sim_has_failed(sim)) {
+        return;
+    }
+    dsmr_sim_client_counts(clients, &after);
+    if (after.executed - before.executed < HEAL_TXS) {
+        dsmr_sim_fail(sim, "progress", "%llu of %u transactions were executed after the healing",
+                      (unsigned long long)(after.executed - before.executed), HEAL_TXS);
+    } else if (!is_done) {
+        fail_level(sim);
+    }
+}
+
+/* ---- a whole run ---- */
+
+static void fill_result(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
+                        struct dsmr_sim_run_result *result)
+{
+    snprintf(result->failure, sizeof(result->failure), "%s", dsmr_sim_failure(sim));
+    result->hash = dsmr_sim_hash(sim);
+    result->events = dsmr_sim_events(sim);
+    result->messages = dsmr_sim_messages(sim);
+    result->virtual_us = dsmr_sim_now_us(sim);
+    dsmr_sim_client_counts(clients, &result->txs);
+    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
+        struct dsmr_query_status status;
+        if (dsmr_sim_is_up(sim, i) && dsmr_sim_check_is_honest(sim, i)) {
+            dsmr_sim_status(sim, i, &status);
+            result->blocks = status.height > result->blocks ? status.height : result->blocks;
+        }
+    }
+}
+
+static void name_liars(const struct run *run, struct dsmr_sim_run_result *result)
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < run->sim.nodes; i++) {
+        if (run->byz[i] != NULL && used < sizeof(result->liar_names) - 32) {
+            used += (size_t)snprintf(result->liar_names + used, sizeof(result->liar_names) - used,
+                                     "%sn%u:%s", used == 0 ? "" : ",", i, run->byz[i]->name);
+            result->liars++;
+        }
+    }
+}
+
+void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_run_result *result)
+{
+    struct run *run = malloc(sizeof(*run));
+    DSMR_ASSERT(run != NULL);
+    memset(result, 0, sizeof(*result));
+    choose(run, config);
+    has_retention = run->has_retention;
+    struct dsmr_sim *sim = dsmr_sim_new(&run->sim);
+    for (uint32_t i = 0; dsmr_sim_check_all[i] != NULL; i++) {
+        dsmr_sim_check_add(sim, dsmr_sim_check_all[i]);
+    }
+    for (uint32_t i = 0; i < run->sim.nodes; i++) {
+        if (run->byz[i] != NULL) {
+            dsmr_sim_byz_set(sim, i, run->byz[i]);
+        }
+    }
+    name_liars(run, result);
+    result->validators = run->validators;
+    result->plan_count = run->plan.count;
+    struct dsmr_sim_clients *clients = dsmr_sim_client_new(sim, &run->clients);
+    dsmr_sim_plan_start(&run->plan, sim, result->faults);
+    dsmr_sim_pass(sim, config->fault_us);
+    if (!dsmr_sim_has_failed(sim)) {
+        demand_progress(sim, clients);
+    }
+    if (!dsmr_sim_has_failed(sim)) {
+        dsmr_sim_client_check(clients);
+        dsmr_sim_check_end(sim);
+    }
+    fill_result(sim, clients, result);
+    dsmr_sim_client_free(clients);
+    dsmr_sim_free(sim);
+    free(run);
+}

@@ -1,0 +1,226 @@
+/* sim_work.c - the workers: cores that take a task's time, and what each piece of work costs.
+ *
+ * A task runs when a core takes it, at once; what it costs is added up while it runs, and it comes
+ * home when that time has passed. */
+#include <stdlib.h>
+
+#include "sim/sim_bls.h"
+#include "sim/sim_state.h"
+
+/* The node whose task runs; the ports below know no other way to tell. One thread. */
+static struct dsmr_sim_node *running;
+
+static void spend(uint64_t ns)
+{
+    if (running != NULL) {
+        running->cost_ns += ns;
+    }
+}
+
+static bool has_costs(const struct dsmr_sim *sim)
+{
+    return sim->config.costs.bls_verify > 0;
+}
+
+static struct dsmr_task *take(struct dsmr_sim_node *node, enum dsmr_work_lane lane)
+{
+    struct dsmr_task *task = node->work[lane];
+    if (task != NULL) {
+        node->work[lane] = task->next;
+        node->work_end[lane] = task->next == NULL ? &node->work[lane] : node->work_end[lane];
+        task->next = NULL;
+    }
+    return task;
+}
+
+static void run(struct dsmr_sim_node *node, struct dsmr_task *task, uint32_t core)
+{
+    struct dsmr_sim *sim = node->sim;
+    node->cost_ns = 0;
+    running = node;
+    task->run(task);
+    running = NULL;
+    uint64_t takes_us =
+        has_costs(sim) ? node->cost_ns / 1000 + 1 : dsmr_prng_below(&sim->work_prng, 2001);
+    node->usage.busy_ns += node->cost_ns;
+    node->running[core] = task;
+    dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,
+                                                             .kind = DSMR_SIM_WORK,
+                                                             .node = node->number,
+                                                             .life = node->life,
+                                                             .a = core});
+}
+
+static uint32_t cores_of(const struct dsmr_sim_node *node)
+{
+    uint32_t cores = node->sim->config.cores;
+    return cores == 0 || cores > DSMR_SIM_CORES_MAX ? DSMR_SIM_CORES_MAX : cores;
+}
+
+/* The execution lane has the slot behind the cores. */
+void dsmr_sim_work_start(struct dsmr_sim_node *node)
+{
+    for (uint32_t core = 0; core < cores_of(node) && !node->is_paused; core++) {
+        if (node->running[core] != NULL) {
+            continue;
+        }
+        struct dsmr_task *task = take(node, DSMR_WORK_URGENT);
+        task = task != NULL ? task : take(node, DSMR_WORK_BULK);
+        if (task == NULL) {
+            break;
+        }
+        run(node, task, core);
+    }
+    if (node->running[DSMR_SIM_CORES_MAX] == NULL && !node->is_paused) {
+        struct dsmr_task *task = take(node, DSMR_WORK_EXECUTE);
+        if (task != NULL) {
+            run(node, task, DSMR_SIM_CORES_MAX);
+        }
+    }
+}
+
+void dsmr_sim_work_done(struct dsmr_sim_node *node, uint32_t core)
+{
+    struct dsmr_task *task = node->running[core];
+    DSMR_ASSERT(task != NULL);
+    node->running[core] = NULL;
+    dsmr_sim_node_push_task(node, task);
+    dsmr_sim_work_start(node);
+}
+
+static void submit(void *self, enum dsmr_work_lane lane, struct dsmr_task *task)
+{
+    struct dsmr_sim_node *node = self;
+    (void)dsmr_sim_node_port_call(node);
+    task->next = NULL;
+    *node->work_end[lane] = task;
+    node->work_end[lane] = &task->next;
+    if (!node->is_dying) { /* else the crash gives it back */
+        dsmr_sim_work_start(node);
+    }
+}
+
+static void random_bytes(void *self, uint8_t *out, size_t len)
+{
+    struct dsmr_sim_node *node = self;
+    for (size_t i = 0; i < len; i++) {
+        out[i] = (uint8_t)dsmr_prng_next(&node->sim->work_prng);
+    }
+}
+
+struct dsmr_work dsmr_sim_work_port(struct dsmr_sim_node *node)
+{
+    static const struct dsmr_work_ops ops = {.submit = submit, .random = random_bytes};
+    return (struct dsmr_work){.self = node, .ops = &ops};
+}
+
+void dsmr_sim_work_drop_all(struct dsmr_sim_node *node)
+{
+    for (uint32_t core = 0; core <= DSMR_SIM_CORES_MAX; core++) {
+        if (node->running[core] != NULL) {
+            node->running[core]->done(node->running[core], node->driver);
+            node->running[core] = NULL;
+        }
+    }
+    for (int lane = 0; lane < DSMR_WORK_LANES; lane++) {
+        struct dsmr_task *task;
+        while ((task = take(node, (enum dsmr_work_lane)lane)) != NULL) {
+            task->done(task, node->driver);
+        }
+    }
+}
+
+/* ---- what things cost ---- */
+
+static const struct dsmr_sim_costs *costs(void)
+{
+    static const struct dsmr_sim_costs none;
+    return running == NULL ? &none : &running->sim->config.costs;
+}
+
+static enum dsmr_err bls_verify(const struct dsmr_validator_set *set, uint32_t signer,
+                                const struct dsmr_bls_sig *sig, const void *message, size_t len)
+{
+    spend(costs()->bls_verify);
+    return dsmr_sim_bls_ops.verify(set, signer, sig, message, len);
+}
+
+static enum dsmr_err bls_aggregate(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
+                                   struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
+                                   const struct dsmr_share *shares, size_t count,
+                                   const void *message, size_t len)
+{
+    spend(costs()->bls_verify + count * costs()->bls_add);
+    return dsmr_sim_bls_ops.aggregate(out, signers, bad, set, shares, count, message, len);
+}
+
+static enum dsmr_err bls_verify_batch(enum dsmr_err *errs,
+                                      const struct dsmr_bls_batch_entry *entries, size_t count,
+                                      const uint8_t *random)
+{
+    spend(count * costs()->bls_batch_each);
+    return dsmr_sim_bls_ops.verify_batch(errs, entries, count, random);
+}
+
+const struct dsmr_bls_ops dsmr_sim_work_bls = {
+    .verify = bls_verify, .aggregate = bls_aggregate, .verify_batch = bls_verify_batch};
+
+static uint32_t app_check(const void *self, enum dsmr_err *errs, const struct dsmr_tx_view *txs,
+                          uint32_t count)
+{
+    const struct dsmr_sim_node *node = self;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += txs[i].len;
+    }
+    spend(count * costs()->check_tx + bytes * costs()->check_byte);
+    return node->app.ops->check(node->app.self, errs, txs, count);
+}
+
+static enum dsmr_err app_genesis(void *self, struct dsmr_id *root, const char **reason,
+                                 const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                 const char *genesis, size_t genesis_len)
+{
+    struct dsmr_sim_node *node = self;
+    return node->app.ops->genesis(node->app.self, root, reason, kv, txn, genesis, genesis_len);
+}
+
+static enum dsmr_err app_execute(void *self, struct dsmr_id *root, struct dsmr_app_result *results,
+                                 const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                 const struct dsmr_app_block *block)
+{
+    struct dsmr_sim_node *node = self;
+    spend(block->txs_count * costs()->execute_tx);
+    return node->app.ops->execute(node->app.self, root, results, kv, txn, block);
+}
+
+static enum dsmr_err app_query(const void *self, struct dsmr_app_text *out,
+                               const struct dsmr_kv *kv, struct dsmr_kv_txn *snapshot,
+                               const char *path)
+{
+    const struct dsmr_sim_node *node = self;
+    return node->app.ops->query(node->app.self, out, kv, snapshot, path);
+}
+
+static const char *app_code_text(uint32_t code)
+{
+    (void)code;
+    return "code";
+}
+
+static void app_free(void *self)
+{
+    (void)self; /* the node frees the application itself */
+}
+
+void dsmr_sim_work_wrap_app(struct dsmr_sim_node *node)
+{
+    static const struct dsmr_app_ops ops = {.name = "simulated",
+                                            .check = app_check,
+                                            .genesis = app_genesis,
+                                            .execute = app_execute,
+                                            .query = app_query,
+                                            .code_text = app_code_text,
+                                            .free = app_free};
+    node->app_wrapped = (struct dsmr_app){.self = node, .ops = &ops};
+}
