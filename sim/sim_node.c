@@ -130,7 +130,7 @@ static void after_event(struct dsmr_sim_node *node)
         dsmr_sim_crash(sim, node->number);
         return;
     }
-    if ((sim->events & 15u) == 0) {
+    if ((sim->events & 1023u) == 0) {
         dsmr_driver_check(node->driver);
     }
     uint64_t deadline_ms = dsmr_driver_deadline_ms(node->driver);
