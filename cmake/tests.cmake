@@ -36,6 +36,7 @@ endforeach()
 if(TARGET dsmr_app)
   dsmr_tests("unit;threads" "test/unit/app/test_*.c" dsmr_app jansson)
 endif()
+dsmr_tests("unit" "test/unit/sim/test_*.c" dsmr_sim)
 # Stories on a cluster of pure nodes.
 if(TEST_LIB)
   add_library(dsmr_test_lib STATIC ${TEST_LIB})

@@ -129,6 +129,9 @@ static void choose_liars(struct run *run, struct dsmr_prng *prng,
     while (dsmr_sim_byz_kinds[kinds] != NULL) {
         kinds++;
     }
+    /* Sometimes all are of one kind: they help each other. */
+    const struct dsmr_sim_byz_ops *common = dsmr_sim_byz_kinds[dsmr_prng_below(prng, kinds)];
+    bool has_common = dsmr_prng_below(prng, 3) == 0;
     for (uint32_t i = 0; i < run->sim.nodes; i++) {
         uint32_t node = (uint32_t)dsmr_prng_below(prng, run->sim.nodes);
         bool is_wanted = dsmr_prng_below(prng, 3) != 0;
@@ -140,7 +143,7 @@ static void choose_liars(struct run *run, struct dsmr_prng *prng,
         } else if (run->wipeable == UINT32_MAX && profile->mix.weights[DSMR_SIM_FAULT_WIPE] > 0) {
             run->wipeable = node; /* an honest node that may lose its memory counts as one */
         } else if (profile->has_byz) {
-            run->byz[node] = kind;
+            run->byz[node] = has_common ? common : kind;
         } else {
             is_bad[node] = false;
         }
