@@ -1,6 +1,6 @@
 /* effect.h - what the core wants done. The driver does effects in order.
  *
- * SIGN, VERIFY_*, AGGREGATE, STORE_*, LOAD_CHUNK and EXECUTE are answered by an event with the same
+ * SIGN, VERIFY_*, AGGREGATE, STORE_*, LOAD_* and EXECUTE are answered by an event with the same
  * request_id; the core sends nothing that depends on them before that. References that an effect
  * holds are given back by dsmr_effects_clear: whoever needs them longer takes its own. */
 #ifndef DSMR_EFFECT_H
@@ -22,6 +22,7 @@ enum dsmr_fx_kind {
     DSMR_FX_AGGREGATE,      /* shares to a certificate -> EV_AGGREGATED */
     DSMR_FX_VERIFY_CERTS,   /* batch of certificates -> EV_VERIFIED with a verdict each */
     DSMR_FX_LOAD_CHUNK,     /* from the store -> EV_CHUNK_LOADED */
+    DSMR_FX_LOAD_BLOCK,     /* accepted block of a height, from the store -> EV_BLOCK_LOADED */
     DSMR_FX_SERVE_CHUNK,    /* load from the store and send to peer as message CHUNK; no answer */
     DSMR_FX_EXECUTE,        /* run a block -> EV_EXECUTED */
     DSMR_FX_BLOCK_READY,    /* whether there is something to build on the preference; no answer */
@@ -141,7 +142,8 @@ struct dsmr_effect {
             uint32_t count;
         } verify_certs;
         struct dsmr_id load_chunk;
-        struct { /* SERVE_CHUNK */
+        uint64_t load_block; /* height; its STORE_ACCEPT was answered */
+        struct {             /* SERVE_CHUNK */
             struct dsmr_id chunk_id;
             struct dsmr_node_id to;
         } serve_chunk;

@@ -36,6 +36,7 @@ enum dsmr_ev_kind {
     DSMR_EV_VERIFIED,
     DSMR_EV_AGGREGATED,
     DSMR_EV_CHUNK_LOADED,
+    DSMR_EV_BLOCK_LOADED,
     DSMR_EV_EXECUTED
 };
 
@@ -115,6 +116,7 @@ struct dsmr_event {
         } engine;
         struct dsmr_bls_sig sig;  /* SIGNED */
         struct dsmr_chunk *chunk; /* CHUNK_VERIFIED, CHUNK_LOADED with OK; NULL otherwise */
+        struct dsmr_block *block; /* BLOCK_LOADED with OK; NULL otherwise */
         struct {                  /* VERIFIED: one verdict for each certificate (or one) */
             const enum dsmr_err *errs;
             uint32_t count;

@@ -38,6 +38,8 @@
     X(ACCEPTED_HEIGHT, gauge, "accepted_height", "height of the last accepted block")              \
     X(EXECUTED_HEIGHT, gauge, "executed_height", "height of the last executed block")              \
     X(BACKLOG_BYTES, gauge, "backlog_bytes", "bytes accepted and not executed")                    \
+    X(BACKLOG_BLOCKS, gauge, "backlog_blocks", "blocks accepted and not executed")                 \
+    X(BACKLOG_BLOCKS_HELD, gauge, "backlog_blocks_held", "of them, blocks in memory")              \
     X(TXS_EXECUTED, counter, "txs_executed_total", "transactions executed")                        \
     X(TXS_FAILED, counter, "txs_failed_total", "executed transactions that failed")                \
     X(TXS_DUPLICATE, counter, "txs_duplicate_total", "transactions dropped as duplicates")         \

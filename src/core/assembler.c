@@ -104,7 +104,7 @@ void dsmr_assembler_run(struct dsmr_node *node)
     while (!node->is_halted && queue->executing < queue->window_count &&
            queue->executing < DSMR_NODE_EXECUTING_MAX) {
         struct dsmr_exec_block *item = dsmr_exec_queue_at(queue, queue->executing);
-        if (item->missing > 0 || !item->is_durable || !hand_over(node, item)) {
+        if (item->missing > 0 || item->height > queue->durable_height || !hand_over(node, item)) {
             return;
         }
     }
@@ -139,7 +139,7 @@ void dsmr_assembler_on_executed(struct dsmr_node *node, const struct dsmr_reques
     }
     DSMR_ASSERT(node->queue.executing > 0);
     const struct dsmr_exec_block *item = dsmr_exec_queue_at(&node->queue, 0);
-    DSMR_ASSERT(request->number == item->block->height); /* INV-02: answers come in order */
+    DSMR_ASSERT(request->number == item->height); /* INV-02: answers come in order */
     DSMR_ASSERT(item->block->height == node->executed_height + 1);
     node->executed_height = item->block->height;
     node->executed_time_ms = item->block->time_ms;

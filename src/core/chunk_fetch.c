@@ -2,6 +2,7 @@
 
 #include "base/bitset.h"
 #include "core/assembler.h"
+#include "core/block_load.h"
 #include "core/exec_queue.h"
 #include "core/share_policy.h"
 #include "wire/codec.h"
@@ -71,8 +72,9 @@ void dsmr_chunk_fetch_included(const struct dsmr_node *node, const struct dsmr_i
     if (*height == UINT64_MAX) {
         return;
     }
-    const struct dsmr_exec_block *block = dsmr_exec_queue_find(&node->queue, *height);
-    *time_ms = block != NULL ? block->block->time_ms : node->accepted->time_ms; /* not too early */
+    const struct dsmr_exec_block *item = dsmr_exec_queue_find(&node->queue, *height);
+    bool is_here = item != NULL && item->block != NULL;
+    *time_ms = is_here ? item->block->time_ms : node->accepted->time_ms; /* not too early */
 }
 
 void dsmr_chunk_fetch_push(struct dsmr_node *node, struct dsmr_block *block, bool is_restored)
@@ -81,21 +83,17 @@ void dsmr_chunk_fetch_push(struct dsmr_node *node, struct dsmr_block *block, boo
         return; /* the engine went back: executed once is enough */
     }
     struct dsmr_exec_block *item = dsmr_exec_queue_push(&node->queue, block);
-    if (item == NULL) {
-        dsmr_node_common_halt(node, "out of memory for accepted blocks");
-        return;
+    if (item != NULL) {
+        item->is_maybe_on_disk = is_restored;
+        item->accepted_wall_ms = node->wall_ms;
     }
-    item->is_durable = is_restored;
-    item->is_maybe_on_disk = is_restored;
-    item->accepted_wall_ms = node->wall_ms;
     dsmr_chunk_fetch_run(node);
 }
 
 void dsmr_chunk_fetch_on_durable(struct dsmr_node *node, uint64_t height)
 {
-    struct dsmr_exec_block *item = dsmr_exec_queue_find(&node->queue, height);
-    if (item != NULL) {
-        item->is_durable = true;
+    if (height > node->queue.durable_height) {
+        node->queue.durable_height = height;
     }
     dsmr_chunk_fetch_run(node);
 }
@@ -187,23 +185,34 @@ static bool start_work(struct dsmr_node *node, struct dsmr_exec_block *item)
     return true;
 }
 
+/* Takes blocks into the window as long as their bodies may be in memory. */
+static void open_window(struct dsmr_node *node)
+{
+    struct dsmr_exec_queue *queue = &node->queue;
+    for (struct dsmr_exec_block *item; (item = dsmr_exec_queue_next(queue)) != NULL;) {
+        if (queue->window_count > 0 &&
+            queue->window_bytes + item->payload_bytes > node->config.chunk_cache_bytes_max) {
+            return;
+        }
+        enum dsmr_err err = dsmr_exec_queue_open(queue);
+        if (err == DSMR_ERR_CORRUPT) {
+            dsmr_node_common_halt(node, "a block on disk is not the one that was accepted");
+        }
+        if (err != DSMR_OK) {
+            return; /* no memory now; the next event tries again */
+        }
+        look_around(node, item);
+    }
+}
+
 void dsmr_chunk_fetch_run(struct dsmr_node *node)
 {
     struct dsmr_exec_queue *queue = &node->queue;
     if (!node->is_started || node->is_halted) {
         return;
     }
-    while (queue->window_count < queue->count) {
-        struct dsmr_exec_block *item = dsmr_exec_queue_at(queue, queue->window_count);
-        if (queue->window_count > 0 &&
-            queue->window_bytes + item->payload_bytes > node->config.chunk_cache_bytes_max) {
-            break;
-        }
-        if (!dsmr_exec_queue_open(queue)) {
-            break; /* no memory now; the next event tries again */
-        }
-        look_around(node, item);
-    }
+    dsmr_block_load_run(node);
+    open_window(node);
     for (uint32_t i = queue->executing; i < queue->window_count; i++) {
         if (!start_work(node, dsmr_exec_queue_at(queue, i))) {
             break;
@@ -477,6 +486,7 @@ void dsmr_chunk_fetch_on_loaded(struct dsmr_node *node, const struct dsmr_reques
 
 void dsmr_chunk_fetch_on_timer(struct dsmr_node *node)
 {
+    dsmr_block_load_run(node); /* what could not be read a while ago */
     for (uint32_t i = 0; i < node->config.fetches_max; i++) {
         struct dsmr_fetch *fetch = &node->fetches[i];
         if (fetch->stage != DSMR_FETCH_WAITING && fetch->stage != DSMR_FETCH_ASKED) {

@@ -6,6 +6,7 @@
 #include "core/assembler.h"
 #include "core/block_accept.h"
 #include "core/block_builder.h"
+#include "core/block_load.h"
 #include "core/block_verify.h"
 #include "core/cert_intake.h"
 #include "core/chunk_builder.h"
@@ -102,6 +103,11 @@ static bool new_tables(struct dsmr_node *node)
     node->cert_order = calloc(params->block_certs_max, sizeof(struct dsmr_reference *));
     node->take_txs = calloc(params->chunk_txs_max, sizeof(node->take_txs[0]));
     node->build_txs = calloc(params->chunk_txs_max, sizeof(node->build_txs[0]));
+    uint32_t exec_blocks =
+        node->config.exec_blocks_max > 0 ? node->config.exec_blocks_max : DSMR_NODE_EXEC_BLOCKS;
+    if (!dsmr_exec_queue_init(&node->queue, exec_blocks)) {
+        return false;
+    }
     if (node->share_jobs == NULL || node->own == NULL || node->cert_jobs == NULL ||
         node->cert_queue == NULL || node->verifications == NULL || node->fetches == NULL ||
         node->select_certs == NULL || node->cert_order == NULL || node->take_txs == NULL ||
@@ -352,6 +358,10 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
             dsmr_chunk_fetch_on_loaded(node, &request, event->err, event->u.chunk);
         }
         break;
+    case DSMR_EV_BLOCK_LOADED:
+        DSMR_ASSERT(request.kind == DSMR_REQUEST_BLOCK_LOAD);
+        dsmr_block_load_on_loaded(node, &request, event->err, event->u.block);
+        break;
     case DSMR_EV_EXECUTED:
         DSMR_ASSERT(request.kind == DSMR_REQUEST_EXECUTE);
         dsmr_assembler_on_executed(node, &request, event);
@@ -440,6 +450,8 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_PENDING_BYTES,
                            dsmr_chunk_pool_pending_total(node->chunks));
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BYTES, node->queue.backlog_bytes);
+    dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS, dsmr_exec_queue_length(&node->queue));
+    dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS_HELD, node->queue.count);
     uint64_t uncertified = 0;
     for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;

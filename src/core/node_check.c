@@ -92,8 +92,8 @@ void dsmr_node_check(const struct dsmr_node *node)
     check_chunks(node);
     check_jobs(node);
     if (node->is_started && node->queue.count > 0) { /* INV-02: nothing between, nothing twice */
-        const struct dsmr_exec_block *first = dsmr_exec_queue_at(&node->queue, 0);
-        DSMR_ASSERT(node->is_halted || first->block->height == node->executed_height + 1);
-        DSMR_ASSERT(first->block->height + node->queue.count - 1 == node->accepted->height);
+        uint64_t first = node->queue.first_height;
+        DSMR_ASSERT(node->is_halted || first == node->executed_height + 1);
+        DSMR_ASSERT(first + dsmr_exec_queue_length(&node->queue) - 1 == node->accepted->height);
     }
 }

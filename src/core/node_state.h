@@ -44,6 +44,8 @@
 #define DSMR_NODE_VERIFY_WAITERS_MAX 4u /* calls of the engine that wait for one verification */
 #define DSMR_NODE_BUILDS_MAX 4u         /* builds that wait for their time */
 #define DSMR_NODE_EXECUTING_MAX 8u      /* plans handed over and not answered */
+#define DSMR_NODE_EXEC_BLOCKS 128u      /* accepted blocks in memory that wait for execution */
+#define DSMR_NODE_ACCEPTS_MAX 128u      /* accepts that are not durable */
 #define DSMR_NODE_EVIDENCE_JOBS_MAX 16u
 #define DSMR_NODE_GC_BATCH_MAX 256u /* deletions of one step */
 #define DSMR_NODE_ASKED_MAX 8u      /* peers whose late answer a fetch still takes */
@@ -146,11 +148,14 @@ struct dsmr_pending_build {
     uint64_t due_wall_ms;
 };
 
-/* ---- accepted blocks that are not executed (chunk_fetch.c, assembler.c) ----
+/* ---- accepted blocks that are not executed (exec_queue.c, block_load.c, chunk_fetch.c,
+ * assembler.c) ----
  *
- *   WAITING --> FETCHING --> ASSEMBLED --> gone (executed)        */
+ *   (UNREAD --> LOADING -->) WAITING --> FETCHING --> ASSEMBLED --> gone (executed)        */
 enum dsmr_exec_state {
-    DSMR_EXEC_WAITING,  /* outside the window: nothing is in memory for it */
+    DSMR_EXEC_UNREAD,   /* on disk; to be loaded */
+    DSMR_EXEC_LOADING,  /* on its way from there */
+    DSMR_EXEC_WAITING,  /* outside the window: the block is in memory, its bodies are not */
     DSMR_EXEC_FETCHING, /* slots tells what is there */
     DSMR_EXEC_ASSEMBLED /* handed over for execution */
 };
@@ -166,10 +171,11 @@ struct dsmr_exec_body {
     struct dsmr_chunk *chunk; /* HELD */
 };
 struct dsmr_exec_block {
-    struct dsmr_block *block;
+    uint64_t height;
+    struct dsmr_block *block; /* NULL: UNREAD, LOADING */
     enum dsmr_exec_state state;
-    bool is_durable;       /* the accept is on disk */
-    bool is_maybe_on_disk; /* after recovery: look there before asking others */
+    bool
+        is_maybe_on_disk; /* the pool may not know of its chunks: look there before asking others */
     uint64_t accepted_wall_ms;
     uint64_t payload_bytes;
     uint32_t missing;              /* bodies that are not HELD */
@@ -177,13 +183,19 @@ struct dsmr_exec_block {
     struct dsmr_exec_body *bodies; /* certs_count, from FETCHING on; NULL otherwise */
     struct dsmr_plan *plan;        /* ASSEMBLED */
 };
-struct dsmr_exec_queue { /* heights first.. first+count-1; grows by doubling */
-    struct dsmr_exec_block *items;
-    uint32_t capacity, head, count;
-    uint64_t window_bytes;  /* payload of the blocks inside the window */
-    uint32_t window_count;  /* blocks from the head on that are FETCHING or ASSEMBLED */
-    uint32_t executing;     /* blocks from the head on that are ASSEMBLED */
-    uint64_t backlog_bytes; /* payload of all */
+struct dsmr_exec_queue {
+    struct dsmr_exec_block *items; /* ring: heights first_height .. first_height + count - 1 */
+    uint32_t blocks_max, head, count;
+    uint64_t first_height;
+    uint64_t unread_count;    /* accepted blocks above them: on disk only */
+    uint64_t unread_bytes;    /* payload of all that are not in memory */
+    uint64_t durable_height;  /* accepts up to here are on disk: writes become durable in order */
+    uint64_t window_bytes;    /* payload of the blocks inside the window */
+    uint32_t window_count;    /* blocks from the head on that are FETCHING or ASSEMBLED */
+    uint32_t executing;       /* blocks from the head on that are ASSEMBLED */
+    uint64_t backlog_bytes;   /* payload of all */
+    bool has_opened;          /* a block has entered the window */
+    struct dsmr_id opened_id; /* the last one that did */
 };
 
 enum dsmr_fetch_stage {
@@ -307,6 +319,7 @@ struct dsmr_node {
     struct dsmr_fetch *fetches;
     uint32_t fetches_count;
     uint32_t loads_count;
+    uint32_t block_loads_count;
 
     /* Garbage, gossip */
     bool is_gc_running;

@@ -65,6 +65,8 @@ static void on_block(struct dsmr_node *node, const struct dsmr_event *event)
     }
     dsmr_block_accept_set_tip(node, block);
     dsmr_block_accept_include(node, block);
+    /* No more may be in the index than in the life of a node, however long the way is. */
+    (void)dsmr_accepted_index_prune(node->index, block->time_ms, 2u * block->certs_count + 1u);
     node->preference = block->id;
     if (event->u.restore_block.is_executed) {
         if (block->height > node->executed_height) {
@@ -172,8 +174,7 @@ static void check_heights(struct dsmr_node *node, uint64_t executed_height)
     if (node->executed_height < executed_height) {
         node->executed_height = executed_height;
     }
-    uint64_t next = node->queue.count == 0 ? node->accepted->height + 1
-                                           : dsmr_exec_queue_at(&node->queue, 0)->block->height;
+    uint64_t next = node->queue.count == 0 ? node->accepted->height + 1 : node->queue.first_height;
     if (next > node->executed_height + 1) {
         dsmr_node_common_halt(node, "accepted blocks that are not executed are missing on disk");
     } else if (node->queue.count > 0 && next <= node->executed_height) {
@@ -188,6 +189,7 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     }
     check_heights(node, event->u.start.executed_height);
     node->state_root = event->u.start.state_root;
+    node->queue.durable_height = node->accepted->height; /* it comes from the disk */
     node->is_started = true;
     node->start_wall_ms = node->wall_ms;
     node->is_fresh = node->floor_ms == 0 && node->accepted->height == 0 &&

@@ -144,6 +144,7 @@ bool dsmr_core_bridge_do(struct dsmr_driver *driver, struct dsmr_effect *fx)
         dsmr_crypto_tasks_core(driver, fx);
         return true;
     case DSMR_FX_LOAD_CHUNK:
+    case DSMR_FX_LOAD_BLOCK:
         dsmr_store_tasks_load(driver, fx);
         return true;
     case DSMR_FX_SERVE_CHUNK:

@@ -152,7 +152,7 @@ void dsmr_store_tasks_bft(struct dsmr_driver *driver, struct dsmr_bft_effect *fx
 
 /* ---- reads: on a worker, so that the logic thread never waits for a disk ---- */
 
-enum read_kind { READ_CHUNK, READ_SERVE_CHUNK, READ_SERVE_BLOCKS, READ_SERVE_BLOCK };
+enum read_kind { READ_CHUNK, READ_BLOCK, READ_SERVE_CHUNK, READ_SERVE_BLOCKS, READ_SERVE_BLOCK };
 
 struct read_task {
     struct dsmr_task task;
@@ -161,9 +161,10 @@ struct read_task {
     uint64_t request_id;
     struct dsmr_id id;
     struct dsmr_node_id peer;
-    uint64_t from_height;
+    uint64_t from_height; /* READ_BLOCK: the height */
     enum dsmr_err err;
     struct dsmr_chunk *chunk;
+    struct dsmr_block *block;
     struct dsmr_buf *bytes; /* what is served */
     struct dsmr_quorum_cert finalization;
     uint32_t blocks_count;
@@ -179,6 +180,17 @@ static void read_chunk(struct read_task *t)
 }
 
 static void read_block(struct read_task *t)
+{
+    const struct dsmr_store *store = &t->config->store;
+    bool has_finalization = false;
+    t->err =
+        store->ops->load_block(store->self, &t->bytes, NULL, &has_finalization, t->from_height);
+    if (t->err == DSMR_OK)
+        t->err = dsmr_block_decode(&t->block, &t->config->node.params, t->bytes, t->bytes->bytes,
+                                   t->bytes->len);
+}
+
+static void read_served_block(struct read_task *t)
 {
     const struct dsmr_store *store = &t->config->store;
     uint64_t height = 0;
@@ -236,6 +248,8 @@ static void run_read(struct dsmr_task *task)
     if (t->kind == READ_SERVE_BLOCKS)
         read_blocks(t);
     else if (t->kind == READ_SERVE_BLOCK)
+        read_served_block(t);
+    else if (t->kind == READ_BLOCK)
         read_block(t);
     else
         read_chunk(t);
@@ -284,10 +298,16 @@ static void read_done(struct dsmr_task *task, void *owner)
             .kind = DSMR_EV_CHUNK_LOADED, .request_id = t->request_id, .err = t->err};
         event.u.chunk = t->err == DSMR_OK ? t->chunk : NULL;
         dsmr_driver_core_event(driver, &event);
+    } else if (t->kind == READ_BLOCK) {
+        struct dsmr_event event = {
+            .kind = DSMR_EV_BLOCK_LOADED, .request_id = t->request_id, .err = t->err};
+        event.u.block = t->err == DSMR_OK ? t->block : NULL;
+        dsmr_driver_core_event(driver, &event);
     } else {
         serve(driver, t);
     }
     dsmr_chunk_unref(t->chunk);
+    dsmr_block_unref(t->block);
     dsmr_buf_unref(t->bytes);
     free(t);
 }
@@ -315,11 +335,15 @@ static void read_submit(struct dsmr_driver *driver, struct read_task *t)
 
 void dsmr_store_tasks_load(struct dsmr_driver *driver, struct dsmr_effect *fx)
 {
-    struct read_task *t = read_new(driver, READ_CHUNK);
+    bool is_block = fx->kind == DSMR_FX_LOAD_BLOCK;
+    struct read_task *t = read_new(driver, is_block ? READ_BLOCK : READ_CHUNK);
     if (t == NULL)
         return;
     t->request_id = fx->request_id;
-    t->id = fx->u.load_chunk;
+    if (is_block)
+        t->from_height = fx->u.load_block;
+    else
+        t->id = fx->u.load_chunk;
     read_submit(driver, t);
 }
 

@@ -255,6 +255,7 @@ void world_start(struct world *w)
                                             .retry_ms = 100,
                                             .fetch_timeout_ms = 200,
                                             .fetches_max = 4,
+                                            .exec_blocks_max = 1,
                                             .can_produce = true,
                                             .genesis = w->genesis};
     w->node = dsmr_node_new(&config);

@@ -167,6 +167,7 @@ static void on_effect(struct world *w, struct dsmr_effect *fx)
     case DSMR_FX_AGGREGATE:
     case DSMR_FX_VERIFY_CERTS:
     case DSMR_FX_LOAD_CHUNK:
+    case DSMR_FX_LOAD_BLOCK:
         keep_owed(w, fx);
         break;
     case DSMR_FX_BUILT:
@@ -260,6 +261,12 @@ static void answer(struct world *w, const struct dsmr_effect *fx, uint8_t way)
         chunk = dsmr_chunk_ref(fails ? NULL : world_disk_find(w, &fx->u.load_chunk));
         event.err = chunk != NULL ? DSMR_OK : DSMR_ERR_UNKNOWN;
         event.u.chunk = chunk;
+        break;
+    case DSMR_FX_LOAD_BLOCK:
+        event.kind = DSMR_EV_BLOCK_LOADED;
+        REQUIRE(fx->u.load_block >= 1 && fx->u.load_block <= w->accepted_count); /* durable */
+        event.err = fails ? DSMR_ERR_BUSY : DSMR_OK;
+        event.u.block = fails ? NULL : w->accepted[fx->u.load_block - 1];
         break;
     case DSMR_FX_AGGREGATE:
         answer_aggregate(&event, fx);

@@ -78,6 +78,9 @@ static void drop_item(struct cluster_item *item)
         (item->event.kind == DSMR_EV_CHUNK_VERIFIED || item->event.kind == DSMR_EV_CHUNK_LOADED)) {
         dsmr_chunk_unref(item->event.u.chunk);
     }
+    if (item->kind == CLUSTER_ANSWER && item->event.kind == DSMR_EV_BLOCK_LOADED) {
+        dsmr_block_unref(item->event.u.block);
+    }
     if (item->has_store) {
         struct dsmr_effects one = {.items = &item->store, .count = 1};
         dsmr_effects_clear(&one);

@@ -87,6 +87,7 @@ struct cluster_node {
     bool is_store_slow;           /* STORED answers wait until it is false again */
     bool is_exec_held;            /* EXECUTED answers wait */
     bool keeps_writes;            /* a crash comes after the writes on their way, not before */
+    uint32_t fail_block_loads;    /* so many LOAD_BLOCKs are answered BUSY */
     uint64_t crash_after_effects; /* 0: never; else down when effects_total reaches it */
     /* The sequencer's */
     uint64_t fed_height; /* accepted by this node */

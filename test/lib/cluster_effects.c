@@ -224,6 +224,24 @@ static void on_load(struct cluster *cluster, uint32_t number, const struct dsmr_
     cluster_answer(cluster, number, cluster->work_ms, &event);
 }
 
+static void on_load_block(struct cluster *cluster, uint32_t number, const struct dsmr_effect *fx)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    const struct cluster_disk *disk = &node->disk;
+    uint64_t height = fx->u.load_block;
+    struct dsmr_event event = {.kind = DSMR_EV_BLOCK_LOADED, .request_id = fx->request_id};
+    DSMR_ASSERT(height >= 1 &&
+                height <= disk->accepted_height); /* durable before it is asked for */
+    if (node->fail_block_loads > 0) {
+        node->fail_block_loads--;
+        event.err = DSMR_ERR_BUSY;
+    } else {
+        event.u.block = dsmr_block_ref(disk->blocks[height]);
+        event.err = event.u.block == NULL ? DSMR_ERR_UNKNOWN : DSMR_OK;
+    }
+    cluster_answer(cluster, number, cluster->work_ms, &event);
+}
+
 static void on_serve(struct cluster *cluster, uint32_t number, const struct dsmr_effect *fx)
 {
     uint32_t to = number_of(cluster, &fx->u.serve_chunk.to);
@@ -344,6 +362,9 @@ void cluster_effect(struct cluster *cluster, uint32_t number, struct dsmr_effect
         break;
     case DSMR_FX_LOAD_CHUNK:
         on_load(cluster, number, fx);
+        break;
+    case DSMR_FX_LOAD_BLOCK:
+        on_load_block(cluster, number, fx);
         break;
     case DSMR_FX_SERVE_CHUNK:
         on_serve(cluster, number, fx);

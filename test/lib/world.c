@@ -27,6 +27,7 @@ struct event {
     uint32_t node;
     uint32_t life;          /* of the node: events of an earlier one are not its own */
     struct dsmr_task *task; /* WORK */
+    bool is_execution;      /* WORK */
     uint32_t from;          /* MESSAGE, PEER */
     bool is_up;             /* PEER */
     struct dsmr_buf *bytes; /* MESSAGE */
@@ -45,6 +46,9 @@ struct node {
     struct dsmr_app_ops app_ops; /* the opaque application's, but for check */
     struct dsmr_metrics metrics;
     uint64_t work_due_ms[DSMR_WORK_LANES], store_due_ms;
+    bool is_execution_held, is_store_held;
+    uint32_t held_writes;
+    struct event held; /* task: what waits for execution to go on; the driver gives one at a time */
 };
 
 struct dsmr_world {
@@ -135,7 +139,8 @@ static void work_submit(void *self, enum dsmr_work_lane lane, struct dsmr_task *
                                      .kind = EVENT_WORK,
                                      .node = node->number,
                                      .life = node->life,
-                                     .task = task});
+                                     .task = task,
+                                     .is_execution = lane == DSMR_WORK_EXECUTE});
 }
 
 static void work_random(void *self, uint8_t *out, size_t len)
@@ -383,6 +388,8 @@ void dsmr_world_crash(struct dsmr_world *world, uint32_t number)
     struct dsmr_task *task;
     DSMR_ASSERT(node->driver != NULL);
     dsmr_driver_close(node->driver);
+    dsmr_world_hold_execution(world, number, false);
+    dsmr_world_hold_store(world, number, false);
     drop_events(world, node);
     while ((task = dsmr_mem_store_forget(node->store)) != NULL)
         task->done(task, node->driver);
@@ -395,6 +402,26 @@ void dsmr_world_crash(struct dsmr_world *world, uint32_t number)
     for (uint32_t i = 0; i < world->config.nodes; i++)
         if (i != number && world->nodes[i].driver != NULL)
             set_peer(world, i, number, false);
+}
+
+void dsmr_world_hold_execution(struct dsmr_world *world, uint32_t number, bool is_held)
+{
+    struct node *node = &world->nodes[number];
+    node->is_execution_held = is_held;
+    if (!is_held && node->held.task != NULL) {
+        struct event event = node->held;
+        node->held.task = NULL;
+        event.due_ms = world->now_ms;
+        push(world, event);
+    }
+}
+
+void dsmr_world_hold_store(struct dsmr_world *world, uint32_t number, bool is_held)
+{
+    struct node *node = &world->nodes[number];
+    node->is_store_held = is_held;
+    for (; !is_held && node->held_writes > 0; node->held_writes--)
+        store_queued(node);
 }
 
 void dsmr_world_restart(struct dsmr_world *world, uint32_t node)
@@ -434,6 +461,7 @@ struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config)
     DSMR_ASSERT(world != NULL && config->nodes <= DSMR_WORLD_NODES_MAX);
     world->config = *config;
     world->config.delay_ms_max = config->delay_ms_max == 0 ? 5 : config->delay_ms_max;
+    world->config.check_every = config->check_every == 0 ? 1 : config->check_every;
     dsmr_prng_init(&world->prng, config->seed);
     world->heap = calloc(EVENTS_MAX, sizeof *world->heap);
     world->heights = calloc(HEIGHTS_MAX, sizeof *world->heights);
@@ -522,6 +550,15 @@ static void handle(struct dsmr_world *world, struct event event)
         return;
     }
     struct dsmr_task *task = event.task;
+    if (event.kind == EVENT_STORE && node->is_store_held) {
+        node->held_writes++;
+        return;
+    }
+    if (event.is_execution && node->is_execution_held) {
+        DSMR_ASSERT(node->held.task == NULL);
+        node->held = event;
+        return;
+    }
     if (event.kind == EVENT_WORK) {
         task->run(task);
     } else if (event.kind == EVENT_STORE) {
@@ -544,7 +581,8 @@ static void after_event(struct dsmr_world *world, uint32_t number)
         return;
     enum dsmr_err halted = dsmr_driver_halted(node->driver, &reason);
     DSMR_ASSERT(halted == DSMR_OK);
-    dsmr_driver_check(node->driver);
+    if (node->events % world->config.check_every == 0)
+        dsmr_driver_check(node->driver);
     node->events++;
     if (node->events >= node->crash_at)
         dsmr_world_crash(world, number);

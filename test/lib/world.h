@@ -23,8 +23,9 @@ struct dsmr_world_config {
     } sets[4]; /* schedule; none: one set of all nodes */
     uint32_t sets_count;
     uint64_t seed;
-    uint32_t delay_ms_max;                           /* of a message; 0: 5 */
-    uint32_t loss_per_mille;                         /* of messages */
+    uint32_t delay_ms_max;   /* of a message; 0: 5 */
+    uint32_t loss_per_mille; /* of messages */
+    uint32_t check_every; /* events of a node from one check of its invariants to the next; 0: 1 */
     void (*tune)(struct dsmr_driver_config *config); /* last word on each node's config */
 };
 
@@ -51,6 +52,10 @@ void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t event
 bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node);
 /* Whether messages get from one to the other. */
 void dsmr_world_link(struct dsmr_world *world, uint32_t from, uint32_t to, bool is_up);
+/* Execution stands still, or goes on; a crash lets it go on too. */
+void dsmr_world_hold_execution(struct dsmr_world *world, uint32_t node, bool is_held);
+/* The disk stands still, or goes on: reads are answered, writes are not. */
+void dsmr_world_hold_store(struct dsmr_world *world, uint32_t node, bool is_held);
 void dsmr_world_set_skew(struct dsmr_world *world, uint32_t node, int64_t ms);
 
 void dsmr_world_status(struct dsmr_world *world, uint32_t node, struct dsmr_query_status *out);
