@@ -78,7 +78,8 @@ enum dsmr_trace {                             /* id and a, b as the comment says
                   DSMR_TRACE_BLOCK_EXECUTED,  /* block, height, txs */
                   DSMR_TRACE_CHUNK_EXPIRED,   /* chunk */
                   DSMR_TRACE_EVIDENCE,        /* chunk */
-                  DSMR_TRACE_BEHIND           /* -, 1 or 0 */
+                  DSMR_TRACE_BEHIND,          /* -, 1 or 0 */
+                  DSMR_TRACE_CHUNK_PRUNED     /* chunk, height: those who held it keep it no more */
 };
 
 struct dsmr_effect {
@@ -143,9 +144,12 @@ struct dsmr_effect {
         } verify_certs;
         struct dsmr_id load_chunk;
         uint64_t load_block; /* height; its STORE_ACCEPT was answered */
-        struct {             /* SERVE_CHUNK */
+        struct { /* SERVE_CHUNK: if it is not there, PRUNED if the accepted block of height names
+                    it and has a time below horizon_ms, else UNKNOWN */
             struct dsmr_id chunk_id;
             struct dsmr_node_id to;
+            uint64_t height; /* 0: no block would prove it */
+            uint64_t horizon_ms;
         } serve_chunk;
         struct dsmr_plan *execute;
         bool block_ready;

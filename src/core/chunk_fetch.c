@@ -28,6 +28,7 @@ static void end_fetch(struct dsmr_node *node, struct dsmr_fetch *fetch)
     fetch->stage = DSMR_FETCH_FREE;
     fetch->use++;
     node->fetches_count--;
+    node->fetches_pruned -= fetch->is_pruned ? 1u : 0u;
 }
 
 /* The body of the chunk in the block at height, if execution still needs it; NULL: not. */
@@ -277,22 +278,48 @@ static const struct dsmr_node_id *next_peer(struct dsmr_node *node, struct dsmr_
     return NULL;
 }
 
+/* More than a third of the weight say that they keep it no more, so at least one who is honest, and
+ * nobody has it: this node came back too late (10.2). */
+static void judge_pruned(struct dsmr_node *node, struct dsmr_fetch *fetch)
+{
+    const struct dsmr_validator_set *set = dsmr_node_common_set(node, fetch->ref.epoch);
+    if (fetch->is_pruned || set == NULL ||
+        dsmr_bitset_weight(&fetch->pruned, set) <= set->total_weight / 3u) {
+        return;
+    }
+    fetch->is_pruned = true;
+    node->fetches_pruned++;
+    dsmr_effects_trace(node->fx, DSMR_TRACE_CHUNK_PRUNED, &fetch->ref.chunk_id, fetch->height, 0);
+}
+
+/* Nobody had it: all of them again after a pause. */
+static void end_round(struct dsmr_node *node, struct dsmr_fetch *fetch)
+{
+    fetch->stage = DSMR_FETCH_WAITING;
+    fetch->position = 0;
+    fetch->start = (uint32_t)dsmr_prng_next(&node->prng);
+    if (fetch->rounds.due_mono_ms == UINT64_MAX) {
+        dsmr_retry_start(&fetch->rounds, &node->prng, node->mono_ms);
+    } else {
+        dsmr_retry_again(&fetch->rounds, &node->prng, node->mono_ms);
+    }
+    fetch->due_mono_ms = fetch->rounds.due_mono_ms;
+    judge_pruned(node, fetch);
+    if (fetch->is_pruned) {
+        fetch->due_mono_ms =
+            dsmr_node_common_add(node->mono_ms, node->config.params.chunk_lifetime_ms);
+    }
+}
+
 static void ask(struct dsmr_node *node, struct dsmr_fetch *fetch)
 {
     const struct dsmr_node_id *peer = next_peer(node, fetch);
-    if (peer == NULL) { /* nobody had it: all of them again after a pause */
-        fetch->stage = DSMR_FETCH_WAITING;
-        fetch->position = 0;
-        fetch->start = (uint32_t)dsmr_prng_next(&node->prng);
-        if (fetch->rounds.due_mono_ms == UINT64_MAX) {
-            dsmr_retry_start(&fetch->rounds, &node->prng, node->mono_ms);
-        } else {
-            dsmr_retry_again(&fetch->rounds, &node->prng, node->mono_ms);
-        }
-        fetch->due_mono_ms = fetch->rounds.due_mono_ms;
+    if (peer == NULL) {
+        end_round(node, fetch);
     } else {
         struct dsmr_msg msg = {.type = DSMR_MSG_REQUEST_CHUNK};
         msg.u.request_chunk.chunk_id = fetch->ref.chunk_id;
+        msg.u.request_chunk.height = fetch->height;
         dsmr_effects_send(node->fx, peer, &msg, NULL);
         dsmr_effects_trace(node->fx, DSMR_TRACE_FETCH_SENT, &fetch->ref.chunk_id, fetch->position,
                            0);
@@ -343,6 +370,16 @@ static enum dsmr_err check_header(const struct dsmr_node *node, const struct dsm
     return dsmr_reference_equal(&ref, &fetch->ref) ? DSMR_OK : DSMR_ERR_REFERENCE_MISMATCH;
 }
 
+static void note_pruned(struct dsmr_node *node, struct dsmr_fetch *fetch,
+                        const struct dsmr_node_id *from)
+{
+    const struct dsmr_validator_set *set = dsmr_node_common_set(node, fetch->ref.epoch);
+    int index = set == NULL ? -1 : dsmr_validator_set_find(set, from);
+    if (index >= 0) {
+        dsmr_bitset_add(&fetch->pruned, (uint32_t)index);
+    }
+}
+
 void dsmr_chunk_fetch_on_message(struct dsmr_node *node, const struct dsmr_node_id *from,
                                  const struct dsmr_msg *msg, struct dsmr_buf *bytes)
 {
@@ -357,6 +394,9 @@ void dsmr_chunk_fetch_on_message(struct dsmr_node *node, const struct dsmr_node_
     }
     if (fetch->stage > DSMR_FETCH_ASKED) {
         return;
+    }
+    if (msg->u.chunk.err == DSMR_ERR_PRUNED) {
+        note_pruned(node, fetch, from);
     }
     if (msg->u.chunk.err != 0) {
         if (is_current(fetch, from)) {

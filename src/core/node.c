@@ -452,6 +452,7 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BYTES, node->queue.backlog_bytes);
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS, dsmr_exec_queue_length(&node->queue));
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS_HELD, node->queue.count);
+    dsmr_node_common_gauge(node, DSMR_METRIC_STATE_SYNC_NEEDED, node->fetches_pruned > 0);
     uint64_t uncertified = 0;
     for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
@@ -494,6 +495,7 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
         out->own_uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
     }
     out->is_behind = node->is_behind || node->is_bootstrapping;
+    out->needs_state_sync = node->fetches_pruned > 0;
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

@@ -62,6 +62,7 @@ static void check_jobs(const struct dsmr_node *node)
     size_t shares = 0;
     size_t certs = 0;
     uint32_t fetches = 0;
+    uint32_t pruned = 0;
     for (uint32_t i = 0; i < DSMR_NODE_SHARE_JOBS_MAX; i++) {
         const struct dsmr_share_job *job = &node->share_jobs[i];
         shares += job->stage != DSMR_SHARE_FREE;
@@ -72,10 +73,12 @@ static void check_jobs(const struct dsmr_node *node)
     }
     for (uint32_t i = 0; i < node->config.fetches_max; i++) {
         fetches += node->fetches[i].stage != DSMR_FETCH_FREE;
+        pruned += node->fetches[i].stage != DSMR_FETCH_FREE && node->fetches[i].is_pruned;
     }
     DSMR_ASSERT(shares == dsmr_map_count(node->share_job_of));
     DSMR_ASSERT(certs == dsmr_map_count(node->cert_job_of));
     DSMR_ASSERT(fetches == node->fetches_count);
+    DSMR_ASSERT(pruned == node->fetches_pruned);
 }
 
 void dsmr_node_check(const struct dsmr_node *node)

@@ -220,6 +220,8 @@ struct dsmr_fetch {
         asked[DSMR_NODE_ASKED_MAX]; /* ring: the newest at (asked_count - 1) % max */
     uint32_t asked_count;
     struct dsmr_node_id answered_by; /* VERIFYING */
+    struct dsmr_bitset pruned;       /* validators of the chunk's epoch that said so */
+    bool is_pruned;                  /* enough of them */
     struct dsmr_chunk *chunk;        /* STORING */
 };
 
@@ -318,6 +320,7 @@ struct dsmr_node {
     struct dsmr_id state_root;
     struct dsmr_fetch *fetches;
     uint32_t fetches_count;
+    uint32_t fetches_pruned; /* of them, is_pruned: this node needs a newer state */
     uint32_t loads_count;
     uint32_t block_loads_count;
 

@@ -42,6 +42,9 @@ struct dsmr_driver_published {
     uint64_t last[DSMR_DRIVER_STATUS_WORDS]; /* the writer's copy: publishes only what changed */
 };
 
+/* Conditions that a person must hear of (alarms.c). */
+enum dsmr_alarm { DSMR_ALARM_STATE_SYNC, DSMR_ALARMS };
+
 struct dsmr_driver {
     struct dsmr_driver_config config;
     struct dsmr_node *node;
@@ -68,6 +71,7 @@ struct dsmr_driver {
     uint64_t disk_checked_ms;
     uint64_t disk_free_bytes;
     bool is_disk_low;
+    bool alarms[DSMR_ALARMS];
     bool is_started;
     uint32_t peers_up;
     enum dsmr_err halt;
@@ -117,6 +121,9 @@ void dsmr_store_tasks_serve_block(struct dsmr_driver *driver, const struct dsmr_
 /* execute.c */
 void dsmr_execute_add(struct dsmr_driver *driver, struct dsmr_plan *plan, uint64_t request_id);
 enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver);
+
+/* alarms.c */
+void dsmr_alarms_update(struct dsmr_driver *driver, const struct dsmr_query_status *status);
 
 /* published.c */
 void dsmr_published_update(struct dsmr_driver *driver);

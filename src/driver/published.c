@@ -34,6 +34,7 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->disk_free_bytes = driver->disk_free_bytes;
     out->is_behind = node.is_behind;
     out->is_disk_low = driver->is_disk_low;
+    out->needs_state_sync = node.needs_state_sync;
     out->is_halted = driver->halt != DSMR_OK;
     out->halt_reason = driver->halt;
     /* Ready: more than two thirds of the set (with ourselves) can hear us, and we can sign. */
@@ -49,6 +50,7 @@ void dsmr_published_update(struct dsmr_driver *driver)
     struct dsmr_query_status status;
     memset(&status, 0, sizeof status);
     gather(driver, &status);
+    dsmr_alarms_update(driver, &status);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
     memset(copy, 0, sizeof copy);

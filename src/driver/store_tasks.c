@@ -161,7 +161,8 @@ struct read_task {
     uint64_t request_id;
     struct dsmr_id id;
     struct dsmr_node_id peer;
-    uint64_t from_height; /* READ_BLOCK: the height */
+    uint64_t from_height; /* READ_BLOCK: the height; READ_SERVE_CHUNK: of the block that names it */
+    uint64_t horizon_ms;  /* READ_SERVE_CHUNK */
     enum dsmr_err err;
     struct dsmr_chunk *chunk;
     struct dsmr_block *block;
@@ -177,6 +178,34 @@ static void read_chunk(struct read_task *t)
     if (t->err == DSMR_OK && t->kind == READ_CHUNK)
         t->err = dsmr_chunk_decode(&t->chunk, &t->config->node.params, t->bytes, t->bytes->bytes,
                                    t->bytes->len);
+}
+
+/* Whether the block that the peer named holds the chunk, and retention is over for it. */
+static bool is_pruned(struct read_task *t)
+{
+    const struct dsmr_store *store = &t->config->store;
+    struct dsmr_buf *bytes = NULL;
+    struct dsmr_block *block = NULL;
+    bool has_finalization = false;
+    bool is_named = false;
+    if (t->from_height == 0 || store->ops->load_block(store->self, &bytes, NULL, &has_finalization,
+                                                      t->from_height) != DSMR_OK)
+        return false;
+    if (dsmr_block_decode(&block, &t->config->node.params, bytes, bytes->bytes, bytes->len) ==
+        DSMR_OK) {
+        for (uint32_t i = 0; block->time_ms < t->horizon_ms && i < block->certs_count; i++)
+            is_named = is_named || dsmr_id_equal(&block->certs[i].ref.chunk_id, &t->id);
+        dsmr_block_unref(block);
+    }
+    dsmr_buf_unref(bytes);
+    return is_named;
+}
+
+static void read_served_chunk(struct read_task *t)
+{
+    read_chunk(t);
+    if (t->err != DSMR_OK)
+        t->err = is_pruned(t) ? DSMR_ERR_PRUNED : DSMR_ERR_UNKNOWN;
 }
 
 static void read_block(struct read_task *t)
@@ -251,6 +280,8 @@ static void run_read(struct dsmr_task *task)
         read_served_block(t);
     else if (t->kind == READ_BLOCK)
         read_block(t);
+    else if (t->kind == READ_SERVE_CHUNK)
+        read_served_chunk(t);
     else
         read_chunk(t);
 }
@@ -264,7 +295,9 @@ static void serve(struct dsmr_driver *driver, struct read_task *t)
     if (t->kind == READ_SERVE_CHUNK) {
         msg.type = DSMR_MSG_CHUNK;
         msg.u.chunk.chunk_id = t->id;
-        msg.u.chunk.err = (uint16_t)(t->err == DSMR_OK ? DSMR_OK : DSMR_ERR_UNKNOWN);
+        msg.u.chunk.err = (uint16_t)t->err; /* OK, PRUNED, UNKNOWN */
+        if (t->err != DSMR_OK)
+            dsmr_metrics_count_error(driver->config.metrics, t->err);
         msg.u.chunk.chunk = t->err == DSMR_OK ? t->bytes->bytes : NULL;
         msg.u.chunk.chunk_len = t->err == DSMR_OK ? t->bytes->len : 0;
     } else if (t->err != DSMR_OK) {
@@ -354,6 +387,8 @@ void dsmr_store_tasks_serve_chunk(struct dsmr_driver *driver, const struct dsmr_
         return;
     t->id = fx->u.serve_chunk.chunk_id;
     t->peer = fx->u.serve_chunk.to;
+    t->from_height = fx->u.serve_chunk.height;
+    t->horizon_ms = fx->u.serve_chunk.horizon_ms;
     read_submit(driver, t);
 }
 

@@ -29,6 +29,7 @@ struct dsmr_query_status {
     bool is_halted;
     enum dsmr_err halt_reason;
     bool is_disk_low;
+    bool needs_state_sync; /* a chunk that it has to execute is kept by nobody any more */
 };
 
 enum dsmr_query_tx_state {

@@ -101,6 +101,7 @@ struct dsmr_msg {
         struct dsmr_cert certificate;
         struct {
             struct dsmr_id chunk_id;
+            uint64_t height; /* of the accepted block that names it */
         } request_chunk;
         struct {
             struct dsmr_id chunk_id;

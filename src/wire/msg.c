@@ -105,6 +105,7 @@ static void read_dsmr(struct dsmr_rd *rd, struct dsmr_msg *msg)
         break;
     case DSMR_MSG_REQUEST_CHUNK:
         read_id(rd, &msg->u.request_chunk.chunk_id);
+        msg->u.request_chunk.height = dsmr_rd_u64(rd);
         break;
     case DSMR_MSG_CHUNK:
         read_id(rd, &msg->u.chunk.chunk_id);

@@ -51,6 +51,7 @@ static struct body write_dsmr(struct dsmr_wr *wr, const struct dsmr_msg *msg)
         return none;
     case DSMR_MSG_REQUEST_CHUNK:
         write_id(wr, &msg->u.request_chunk.chunk_id);
+        dsmr_wr_u64(wr, msg->u.request_chunk.height);
         return none;
     case DSMR_MSG_CHUNK:
         write_id(wr, &msg->u.chunk.chunk_id);

@@ -161,11 +161,13 @@ static void send_small(struct world *w)
     case 4:
         msg.type = DSMR_MSG_REQUEST_CHUNK;
         msg.u.request_chunk.chunk_id = chunk->ref.chunk_id;
+        msg.u.request_chunk.height = choice / 6;
         break;
     default:
         msg.type = DSMR_MSG_CHUNK;
         msg.u.chunk.chunk_id = chunk->ref.chunk_id;
-        msg.u.chunk.err = choice & 64 ? DSMR_ERR_UNKNOWN : 0;
+        msg.u.chunk.err = choice & 128 ? DSMR_ERR_PRUNED : DSMR_ERR_UNKNOWN;
+        msg.u.chunk.err = choice & 64 ? msg.u.chunk.err : 0;
         msg.u.chunk.chunk = choice & 64 ? NULL : chunk->bytes;
         msg.u.chunk.chunk_len = choice & 64 ? 0 : chunk->ref.chunk_bytes;
         break;

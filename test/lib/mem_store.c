@@ -163,15 +163,20 @@ static void apply_accept(struct dsmr_mem_store *store, const struct dsmr_store_w
     }
 }
 
+void dsmr_mem_store_lose_chunk(struct dsmr_mem_store *store, const struct dsmr_id *chunk_id)
+{
+    struct chunk *chunk = find_chunk(store, chunk_id);
+    if (chunk != NULL) {
+        dsmr_buf_unref(chunk->bytes);
+        *chunk = store->chunks[--store->chunks_count];
+    }
+}
+
 static void apply_gc(struct dsmr_mem_store *store, const struct dsmr_store_gc *gc)
 {
     store->floor_ms = gc->floor_ms > store->floor_ms ? gc->floor_ms : store->floor_ms;
     for (uint32_t k = 0; k < gc->chunks_count; k++) {
-        struct chunk *chunk = find_chunk(store, &gc->chunks[k]);
-        if (chunk != NULL) {
-            dsmr_buf_unref(chunk->bytes);
-            *chunk = store->chunks[--store->chunks_count];
-        }
+        dsmr_mem_store_lose_chunk(store, &gc->chunks[k]);
         for (uint32_t i = 0; i < store->certs_count; i++) {
             if (dsmr_id_equal(&store->certs[i].ref.chunk_id, &gc->chunks[k])) {
                 store->certs[i] = store->certs[--store->certs_count];

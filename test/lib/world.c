@@ -46,6 +46,8 @@ struct node {
     struct dsmr_app_ops app_ops; /* the opaque application's, but for check */
     struct dsmr_metrics metrics;
     uint64_t work_due_ms[DSMR_WORK_LANES], store_due_ms;
+    uint32_t log_lines[DSMR_LOG_DEBUG + 1];
+    const char *log_last; /* at least a warning */
     bool is_execution_held, is_store_held;
     uint32_t held_writes;
     struct event held; /* task: what waits for execution to go on; the driver gives one at a time */
@@ -258,6 +260,14 @@ static void feed_publish(void *self, const struct dsmr_notice *notice)
     free(notice->u.batch);
 }
 
+static void log_line(void *self, enum dsmr_log_level level, const char *module, const char *text)
+{
+    struct node *node = self;
+    (void)module;
+    node->log_lines[level]++;
+    node->log_last = level <= DSMR_LOG_WARN ? text : node->log_last;
+}
+
 static const struct dsmr_clock_ops clock_ops = {.wall_ms = wall_ms, .mono_ms = mono_ms};
 static const struct dsmr_work_ops work_ops = {.submit = work_submit, .random = work_random};
 static const struct dsmr_net_ops net_ops = {
@@ -434,6 +444,23 @@ void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t event
     world->nodes[node].crash_at = events;
 }
 
+void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,
+                     const struct dsmr_msg *msg)
+{
+    struct dsmr_buf *head = dsmr_msg_encode(msg, true);
+    struct dsmr_node_id id = dsmr_hash_bls_node_id(to);
+    DSMR_ASSERT(head != NULL);
+    enum dsmr_err err =
+        net_send(&world->nodes[from], &id, dsmr_msg_class_of(msg->type), head, NULL, NULL, 0);
+    DSMR_ASSERT(err == DSMR_OK);
+    dsmr_buf_unref(head);
+}
+
+void dsmr_world_lose_chunk(struct dsmr_world *world, uint32_t node, const struct dsmr_id *chunk_id)
+{
+    dsmr_mem_store_lose_chunk(world->nodes[node].store, chunk_id);
+}
+
 bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node)
 {
     return world->nodes[node].driver != NULL;
@@ -493,6 +520,7 @@ struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config)
         struct node *node = &world->nodes[i];
         node->world = world;
         node->number = i;
+        node->log_last = "";
         node->crash_at = UINT64_MAX;
         node->store = dsmr_mem_store_new();
         node->kv = dsmr_kv_mem_new();
@@ -672,6 +700,20 @@ uint64_t dsmr_world_messages(const struct dsmr_world *world)
 struct dsmr_metrics *dsmr_world_metrics(struct dsmr_world *world, uint32_t node)
 {
     return &world->nodes[node].metrics;
+}
+
+uint32_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node,
+                              enum dsmr_log_level level)
+{
+    uint32_t lines = 0;
+    for (uint32_t i = 0; i <= (uint32_t)level; i++)
+        lines += world->nodes[node].log_lines[i];
+    return lines;
+}
+
+const char *dsmr_world_log_last(const struct dsmr_world *world, uint32_t node)
+{
+    return world->nodes[node].log_last;
 }
 
 struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node)

@@ -50,6 +50,11 @@ void dsmr_world_restart(struct dsmr_world *world, uint32_t node); /* asserts tha
 /* Crashes node when it has handled that many events (of all its lives). */
 void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t events);
 bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node);
+/* Bytes as if from another node; they arrive like its other messages. */
+void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,
+                     const struct dsmr_msg *msg);
+/* node's disk loses a chunk. */
+void dsmr_world_lose_chunk(struct dsmr_world *world, uint32_t node, const struct dsmr_id *chunk_id);
 /* Whether messages get from one to the other. */
 void dsmr_world_link(struct dsmr_world *world, uint32_t from, uint32_t to, bool is_up);
 /* Execution stands still, or goes on; a crash lets it go on too. */
@@ -64,6 +69,11 @@ uint64_t dsmr_world_executed(const struct dsmr_world *world);
 /* All running nodes have executed the highest accepted height, and the same one. */
 bool dsmr_world_is_level(struct dsmr_world *world);
 struct dsmr_metrics *dsmr_world_metrics(struct dsmr_world *world, uint32_t node);
+/* Lines of at least this weight that node has logged, of all its lives; the last one (never NULL).
+ */
+uint32_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node,
+                              enum dsmr_log_level level);
+const char *dsmr_world_log_last(const struct dsmr_world *world, uint32_t node);
 struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node);
 uint64_t dsmr_world_messages(const struct dsmr_world *world); /* sent so far */
 

@@ -98,7 +98,7 @@ def message_vectors():
         ("CHUNK_REFUSED", 4, refused),
         ("CERTIFICATE", 5, certificate(5, 100)),
         ("CERTIFICATE_ANSWER", 6, refused),
-        ("REQUEST_CHUNK", 7, fill(32, 6)),
+        ("REQUEST_CHUNK", 7, fill(32, 6) + be("Q", 43)),
         ("CHUNK", 8, fill(32, 8) + be("H", 0) + body),
         ("BFT_PROPOSAL", 16, be("QQQ", 7, 20, 19) + fill(32, 9) + fill(32, 10) + body),
         ("BFT_VOTE", 17, vote(3) + fill(96, 0x83)),

@@ -252,6 +252,9 @@ static void health_gives_reasons(void **state)
     s->is_ready = false;
     expect_reason(w, "/health/ready", 503, "not_ready");
     s->is_ready = true;
+    s->needs_state_sync = true;
+    expect_reason(w, "/health/ready", 503, "needs_state_sync");
+    s->needs_state_sync = false;
     s->clock_offset_ms = 1000;
     expect_reason(w, "/health/ready", 200, NULL);
     s->clock_offset_ms = 1001;

@@ -172,6 +172,7 @@ static inline void samples_small_message(struct dsmr_msg *out, uint8_t type)
         break;
     case DSMR_MSG_REQUEST_CHUNK:
         samples_fill(out->u.request_chunk.chunk_id.bytes, 32, 6);
+        out->u.request_chunk.height = 43;
         break;
     case DSMR_MSG_BFT_VOTE:
         samples_vote(&out->u.vote.subject, DSMR_VOTE_FINALIZE);
