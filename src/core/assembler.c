@@ -116,6 +116,9 @@ static void clean_up(struct dsmr_node *node, const struct dsmr_exec_block *item)
     for (uint32_t i = 0; i < item->block->certs_count; i++) {
         const struct dsmr_chunk *chunk = item->plan->chunks[i];
         dsmr_chunk_pool_drop_body(node->chunks, &chunk->ref.chunk_id);
+        if (dsmr_node_id_equal(&chunk->ref.producer, &node->config.node_id)) {
+            dsmr_own_ids_remove(node->own_ids, chunk);
+        }
         for (uint32_t tx = 0; dsmr_mempool_txs(node->mempool) > 0 && tx < chunk->ref.tx_count;
              tx++) {
             dsmr_mempool_remove(node->mempool, &chunk->tx_ids[tx]);

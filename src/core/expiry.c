@@ -27,8 +27,9 @@ static void expire(struct dsmr_node *node, const struct dsmr_id *chunk_id)
 {
     struct dsmr_own_chunk *own = dsmr_share_collector_find(node, chunk_id);
     if (own != NULL) {
-        if (own->chunk != NULL) {
-            dsmr_chunk_builder_return(node, own->chunk);
+        struct dsmr_chunk *chunk = own->chunk != NULL ? own->chunk : own->kept;
+        if (chunk != NULL) {
+            dsmr_chunk_builder_return(node, chunk);
         }
         dsmr_share_collector_remove(node, own);
     }

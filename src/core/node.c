@@ -28,6 +28,7 @@
 #define CHUNKS_LIMIT                                                                               \
     (1u << 18) /* entries of the chunk pool, the journal ... however long the set */
 #define CERTS_LIMIT (1u << 16)
+#define OWN_IDS_LIMIT (1u << 21)
 #define RETAINED_MAX (1u << 20)
 #define VERDICTS_MAX (1u << 14)
 #define EXECUTED_ABOVE_MAX 4096u
@@ -61,6 +62,8 @@ static bool new_pools(struct dsmr_node *node)
                                             .pending_bytes_max = params->pending_bytes_max,
                                             .seed = seed};
     node->mempool = dsmr_mempool_new(config->mempool_txs_max, config->mempool_bytes_max, seed);
+    node->own_ids = dsmr_own_ids_new(
+        bounded((uint64_t)DSMR_NODE_OWN_MAX * params->chunk_txs_max, OWN_IDS_LIMIT), seed);
     node->chunks = dsmr_chunk_pool_new(&chunks);
     node->certs = dsmr_cert_pool_new(certs_max, certs_each, seed);
     node->journal = dsmr_journal_new(chunks_max, seed);
@@ -81,11 +84,11 @@ static bool new_pools(struct dsmr_node *node)
     if (params->retention_ms != UINT64_MAX) {
         node->retention = dsmr_retention_new(RETAINED_MAX, params->retention_ms);
     }
-    return node->mempool != NULL && node->chunks != NULL && node->certs != NULL &&
-           node->journal != NULL && node->verdicts != NULL && node->evidence != NULL &&
-           node->peers != NULL && node->tree != NULL && node->index != NULL &&
-           node->epochs != NULL && node->executed_ids != NULL && node->requests != NULL &&
-           node->share_job_of != NULL && node->cert_job_of != NULL &&
+    return node->mempool != NULL && node->own_ids != NULL && node->chunks != NULL &&
+           node->certs != NULL && node->journal != NULL && node->verdicts != NULL &&
+           node->evidence != NULL && node->peers != NULL && node->tree != NULL &&
+           node->index != NULL && node->epochs != NULL && node->executed_ids != NULL &&
+           node->requests != NULL && node->share_job_of != NULL && node->cert_job_of != NULL &&
            node->executed_above != NULL &&
            (params->retention_ms == UINT64_MAX || node->retention != NULL);
 }
@@ -173,6 +176,7 @@ static void free_own(struct dsmr_node *node)
 {
     for (uint32_t i = 0; node->own != NULL && i < DSMR_NODE_OWN_MAX; i++) {
         dsmr_chunk_unref(node->own[i].chunk);
+        dsmr_chunk_unref(node->own[i].kept);
         dsmr_validator_set_unref(node->own[i].set);
         free(node->own[i].shares);
     }
@@ -188,6 +192,7 @@ void dsmr_node_free(struct dsmr_node *node)
     dsmr_chunk_fetch_free(node);
     free_own(node);
     dsmr_mempool_free(node->mempool);
+    dsmr_own_ids_free(node->own_ids);
     dsmr_chunk_pool_free(node->chunks);
     dsmr_cert_pool_free(node->certs);
     dsmr_journal_free(node->journal);
@@ -352,7 +357,7 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
         break;
     case DSMR_EV_CHUNK_LOADED:
         if (request.kind == DSMR_REQUEST_OWN_LOAD) {
-            dsmr_share_collector_on_loaded(node, &request, event->err, event->u.chunk);
+            dsmr_chunk_builder_on_loaded(node, &request, event->err, event->u.chunk);
         } else {
             DSMR_ASSERT(request.kind == DSMR_REQUEST_BODY_LOAD);
             dsmr_chunk_fetch_on_loaded(node, &request, event->err, event->u.chunk);

@@ -31,6 +31,9 @@ static void check_own(const struct dsmr_node *node)
         }
     }
     DSMR_ASSERT(count == node->own_count);
+    /* Nothing is remembered of a chunk that has gone its whole way. */
+    DSMR_ASSERT(count > 0 || dsmr_exec_queue_length(&node->queue) > 0 ||
+                dsmr_own_ids_count(node->own_ids) == 0);
     DSMR_ASSERT(uncertified == node->own_uncertified_bytes);
     DSMR_ASSERT(waiting == node->own_waiting_bytes);
 }
@@ -84,6 +87,7 @@ static void check_jobs(const struct dsmr_node *node)
 void dsmr_node_check(const struct dsmr_node *node)
 {
     dsmr_mempool_check(node->mempool);
+    dsmr_own_ids_check(node->own_ids);
     dsmr_chunk_pool_check(node->chunks);
     dsmr_cert_pool_check(node->certs);
     dsmr_journal_check(node->journal);

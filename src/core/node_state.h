@@ -26,6 +26,7 @@
 #include "core/executed_ids.h"
 #include "core/journal.h"
 #include "core/mempool.h"
+#include "core/own_ids.h"
 #include "core/peer_table.h"
 #include "core/requests.h"
 #include "core/retention.h"
@@ -96,7 +97,8 @@ struct dsmr_own_chunk {
     enum dsmr_own_state state;
     uint32_t use;
     struct dsmr_reference ref;
-    struct dsmr_chunk *chunk; /* NULL while LOADING, and after recovery if certified */
+    struct dsmr_chunk *chunk; /* NULL while LOADING, and after recovery if certified; then: */
+    struct dsmr_chunk *kept;  /* the same, for its transactions only: it is not sent again */
     struct dsmr_validator_set *set;
     struct dsmr_bls_sig sig;   /* our share: what makes it the producer's chunk */
     struct dsmr_share *shares; /* validators_max */
@@ -276,6 +278,7 @@ struct dsmr_node {
 
     /* Chunks and certificates */
     struct dsmr_mempool *mempool;
+    struct dsmr_own_ids *own_ids;
     struct dsmr_chunk_pool *chunks;
     struct dsmr_cert_pool *certs;
     struct dsmr_journal *journal;

@@ -153,10 +153,12 @@ static void resume_own(struct dsmr_node *node)
         if (cert != NULL &&
             dsmr_node_common_check_signers(&cert->signers, &weight, set) == DSMR_OK) {
             dsmr_share_collector_restore_cert(node, own, cert, weight);
-            continue;
         }
         uint64_t id = dsmr_node_common_request(node, DSMR_REQUEST_OWN_LOAD,
                                                (uint32_t)(own - node->own), own->use);
+        if (id == 0 && own->has_cert) {
+            continue;
+        }
         if (id == 0) {
             dsmr_share_collector_remove(node, own);
             return;
