@@ -149,6 +149,8 @@ static json_t *ready_reasons(const struct dsmr_query_status *s)
     json_t *reasons = live_reasons(s);
     reason(reasons, s->is_behind, "behind", "this node is behind and neither signs nor builds");
     reason(reasons, s->is_disk_low, "disk_low", "the disk is nearly full");
+    reason(reasons, s->is_final_refused, "final_block_refused",
+           "consensus has made a block final that this node cannot take yet, again and again");
     reason(reasons, s->needs_state_sync, "needs_state_sync",
            "chunks that this node has to execute are kept by nobody any more: it must begin from a "
            "newer state");

@@ -49,6 +49,7 @@
     X(VIEW, gauge, "bft_view", "view of the built-in engine")                                      \
     X(VIEW_CHANGES, counter, "bft_nullified_views_total", "views that ended without a block")      \
     X(FINALIZED, counter, "bft_finalized_total", "finalizations seen")                             \
+    X(FINAL_REFUSED, counter, "bft_final_refused_total", "times a final block was not taken")      \
     X(PEERS, gauge, "peers", "connected validators")                                               \
     X(NET_BYTES_SENT, counter, "net_bytes_sent_total", "bytes sent to peers, frames included")     \
     X(NET_BYTES_RECEIVED, counter, "net_bytes_received_total", "bytes received from peers")        \

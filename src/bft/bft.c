@@ -322,6 +322,17 @@ void dsmr_bft_position(const struct dsmr_bft *bft, uint64_t *epoch, uint64_t *vi
     *view = bft->view;
 }
 
+void dsmr_bft_refused_final(const struct dsmr_bft *bft, struct dsmr_bft_refusal *out)
+{
+    const struct dsmr_bft_candidate *refused = dsmr_finality_refused(bft);
+    *out = (struct dsmr_bft_refusal){.err = DSMR_OK};
+    if (refused != NULL) {
+        out->err = refused->refusal;
+        out->times = refused->attempts;
+        out->height = refused->block->height;
+    }
+}
+
 static void check_round(const struct dsmr_bft *bft, const struct dsmr_bft_round *round)
 {
     const struct dsmr_bft_own_vote *own = round->own;

@@ -194,6 +194,16 @@ void dsmr_bft_step(struct dsmr_bft *bft, struct dsmr_bft_effects *effects,
 uint64_t dsmr_bft_deadline_ms(const struct dsmr_bft *bft);
 /* Current epoch and view, for status. */
 void dsmr_bft_position(const struct dsmr_bft *bft, uint64_t *epoch, uint64_t *view);
+/* A block that is final and that the block layer has refused, the lowest of them: what it said last
+ * and how often it has refused (0 of either: there is none). NOT_YET and its like are asked again
+ * with backoff; an error of class PEER means that the layers' views of the chain have come apart.
+ */
+struct dsmr_bft_refusal {
+    enum dsmr_err err;
+    uint32_t times;
+    uint64_t height;
+};
+void dsmr_bft_refused_final(const struct dsmr_bft *bft, struct dsmr_bft_refusal *out);
 void dsmr_bft_check(const struct dsmr_bft *bft); /* asserts the invariants */
 
 #endif

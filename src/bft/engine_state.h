@@ -115,8 +115,9 @@ struct dsmr_bft_candidate {
     bool is_voted;            /* has our NOTARIZE vote: others may ask for it */
     bool is_dead;             /* marked during the sweep after an accept */
     uint32_t attempts;
-    uint64_t view;     /* in which it was added */
-    uint64_t retry_ms; /* HELD: not before */
+    uint64_t view;         /* in which it was added */
+    uint64_t retry_ms;     /* HELD: not before */
+    enum dsmr_err refusal; /* the last verdict, if it was not OK */
 };
 
 /* ---- effects that wait for their answer ---- */
@@ -425,6 +426,8 @@ bool dsmr_finality_advance(struct dsmr_bft *bft);
 void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,
                           const struct dsmr_quorum_cert *qc);
 void dsmr_finality_prefer(struct dsmr_bft *bft); /* emits PREFER if the best tip changed */
+/* The lowest block that is final, not accepted, and refused by the block layer; NULL: none. */
+const struct dsmr_bft_candidate *dsmr_finality_refused(const struct dsmr_bft *bft);
 
 /* ---- block_fetch.c ---- */
 /* Walks from id down; true if everything above the last accepted block is held. Else, unless the

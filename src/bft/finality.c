@@ -115,6 +115,37 @@ bool dsmr_finality_advance(struct dsmr_bft *bft)
     return true;
 }
 
+/* The lowest refused block between the accepted one and id, which is final. */
+static const struct dsmr_bft_candidate *lowest_refused(const struct dsmr_bft *bft,
+                                                       struct dsmr_id id)
+{
+    const struct dsmr_bft_candidate *refused = NULL;
+    for (uint32_t depth = 0; depth <= DSMR_BFT_DEPTH_MAX + 1u; depth++) {
+        const struct dsmr_bft_candidate *candidate = dsmr_candidate_find(bft, &id);
+        if (candidate == NULL) {
+            break;
+        }
+        refused = candidate->refusal != DSMR_OK ? candidate : refused;
+        id = candidate->block->parent_id;
+    }
+    return refused;
+}
+
+const struct dsmr_bft_candidate *dsmr_finality_refused(const struct dsmr_bft *bft)
+{
+    const struct dsmr_bft_catch_up *catch_up = &bft->catch_up;
+    const struct dsmr_bft_candidate *refused = NULL;
+    if (bft->has_final && bft->final.subject.epoch == bft->set->epoch &&
+        bft->final.subject.height > bft->accepted->height) {
+        refused = lowest_refused(bft, bft->final.subject.block_id);
+    }
+    if (refused == NULL && catch_up->state == DSMR_BFT_CATCH_UP_APPLYING &&
+        catch_up->blocks_at < catch_up->blocks_count) { /* its last block is final */
+        refused = lowest_refused(bft, catch_up->blocks[catch_up->blocks_at]->id);
+    }
+    return refused;
+}
+
 void dsmr_finality_prefer(struct dsmr_bft *bft)
 {
     struct dsmr_id id = bft->accepted->id;

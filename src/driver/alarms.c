@@ -12,6 +12,11 @@ static const struct {
          "a chunk that has to be executed is past its retention and was refused as pruned by more "
          "than a third of the weight: this node must begin from a newer state",
          "the chunks that nobody kept have come after all"},
+    [DSMR_ALARM_FINAL_REFUSED] =
+        {"consensus",
+         "a block is final and this node cannot take it yet, again and again: its clock may be "
+         "behind, or its disk late (dsmr_errors_total has the reason)",
+         "the final block that could not be taken has been taken"},
 };
 
 static void set(struct dsmr_driver *driver, enum dsmr_alarm alarm, bool is_on)
@@ -21,6 +26,20 @@ static void set(struct dsmr_driver *driver, enum dsmr_alarm alarm, bool is_on)
     driver->alarms[alarm] = is_on;
     dsmr_driver_log(driver, is_on ? DSMR_LOG_ERROR : DSMR_LOG_INFO, sentences[alarm].module,
                     is_on ? sentences[alarm].begins : sentences[alarm].ends);
+}
+
+void dsmr_alarms_on_verdict(struct dsmr_driver *driver)
+{
+    struct dsmr_bft_refusal refusal;
+    dsmr_bft_refused_final(driver->bft, &refusal);
+    if (refusal.err != DSMR_OK)
+        dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_FINAL_REFUSED, 1);
+    /* To retry for ever would leave the chain in silence, to accept would leave the rules. */
+    if (dsmr_err_class_of(refusal.err) == DSMR_ERR_CLASS_PEER)
+        dsmr_driver_halt(driver, DSMR_ERR_HALTED,
+                         "a block is final that this node finds invalid: it must not follow that "
+                         "chain (dsmr_errors_total has the reason; is its genesis the others'?)");
+    set(driver, DSMR_ALARM_FINAL_REFUSED, refusal.times >= DSMR_DRIVER_REFUSALS_MAX);
 }
 
 void dsmr_alarms_update(struct dsmr_driver *driver, const struct dsmr_query_status *status)

@@ -18,6 +18,7 @@ static void verdict(void *self, uint64_t request_id, enum dsmr_err err)
     struct dsmr_bft_event event = {
         .kind = DSMR_BFT_EV_VERDICT, .request_id = request_id, .err = err};
     dsmr_driver_bft_event(self, &event);
+    dsmr_alarms_on_verdict(self);
 }
 
 static void accepted(void *self, uint64_t request_id, enum dsmr_err err)

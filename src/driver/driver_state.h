@@ -10,6 +10,7 @@
 #define DSMR_DRIVER_FAULT_WINDOW_MS 60000u
 #define DSMR_DRIVER_EXECUTE_BATCH_MAX 16u /* blocks in one state commit */
 #define DSMR_DRIVER_DISK_CHECK_MS 2000u
+#define DSMR_DRIVER_REFUSALS_MAX 8u /* of a final block: then it is an alarm */
 
 /* One effect of either state machine that waits to be done. */
 struct dsmr_driver_item {
@@ -43,7 +44,7 @@ struct dsmr_driver_published {
 };
 
 /* Conditions that a person must hear of (alarms.c). */
-enum dsmr_alarm { DSMR_ALARM_STATE_SYNC, DSMR_ALARMS };
+enum dsmr_alarm { DSMR_ALARM_STATE_SYNC, DSMR_ALARM_FINAL_REFUSED, DSMR_ALARMS };
 
 struct dsmr_driver {
     struct dsmr_driver_config config;
@@ -124,6 +125,9 @@ enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver);
 
 /* alarms.c */
 void dsmr_alarms_update(struct dsmr_driver *driver, const struct dsmr_query_status *status);
+/* After each verdict: a final block that the core finds invalid halts the node; one that it cannot
+ * take yet, again and again, is an alarm. */
+void dsmr_alarms_on_verdict(struct dsmr_driver *driver);
 
 /* published.c */
 void dsmr_published_update(struct dsmr_driver *driver);

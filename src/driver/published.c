@@ -35,6 +35,7 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->is_behind = node.is_behind;
     out->is_disk_low = driver->is_disk_low;
     out->needs_state_sync = node.needs_state_sync;
+    out->is_final_refused = driver->alarms[DSMR_ALARM_FINAL_REFUSED];
     out->is_halted = driver->halt != DSMR_OK;
     out->halt_reason = driver->halt;
     /* Ready: more than two thirds of the set (with ourselves) can hear us, and we can sign. */

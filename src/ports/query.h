@@ -29,6 +29,7 @@ struct dsmr_query_status {
     bool is_halted;
     enum dsmr_err halt_reason;
     bool is_disk_low;
+    bool is_final_refused; /* a final block cannot be taken, again and again */
     bool needs_state_sync; /* a chunk that it has to execute is kept by nobody any more */
 };
 

@@ -41,6 +41,9 @@ void dsmr_world_pass(struct dsmr_world *world, uint64_t ms); /* runs that long *
 uint64_t dsmr_world_now_ms(const struct dsmr_world *world);  /* wall clock without skew */
 uint64_t dsmr_world_events(const struct dsmr_world *world, uint32_t node); /* handled so far */
 
+/* From now on the node may halt; a halted one does nothing more. Else a halt fails the test. */
+void dsmr_world_may_halt(struct dsmr_world *world, uint32_t node);
+
 /* Hands a transaction of the opaque application to node: payload is made unique by number. */
 void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number);
 uint64_t dsmr_world_admitted(const struct dsmr_world *world);

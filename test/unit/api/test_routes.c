@@ -255,6 +255,9 @@ static void health_gives_reasons(void **state)
     s->needs_state_sync = true;
     expect_reason(w, "/health/ready", 503, "needs_state_sync");
     s->needs_state_sync = false;
+    s->is_final_refused = true;
+    expect_reason(w, "/health/ready", 503, "final_block_refused");
+    s->is_final_refused = false;
     s->clock_offset_ms = 1000;
     expect_reason(w, "/health/ready", 200, NULL);
     s->clock_offset_ms = 1001;
