@@ -51,7 +51,9 @@ struct dsmr_node_status {
     uint64_t mempool_txs, mempool_bytes, backlog_bytes, pending_bytes;
     uint32_t certs_waiting, own_uncertified;
     bool is_behind;
-    bool needs_state_sync; /* a chunk that it has to execute is kept by nobody any more */
+    bool is_backlog_full;    /* too much is accepted and not executed: it does not sign */
+    int64_t clock_offset_ms; /* the others' clocks less ours: a median; 0 if unknown */
+    bool needs_state_sync;   /* a chunk that it has to execute is kept by nobody any more */
 };
 void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out);
 /* Whether tx waits in the mempool. */

@@ -140,7 +140,8 @@ static void reason(json_t *reasons, bool is_so, const char *code, const char *me
 static json_t *live_reasons(const struct dsmr_query_status *s)
 {
     json_t *reasons = json_array();
-    reason(reasons, s->is_halted, "halted", dsmr_err_text(s->halt_reason));
+    reason(reasons, s->is_halted, "halted",
+           s->halt_text != NULL ? s->halt_text : dsmr_err_text(s->halt_reason));
     return reasons;
 }
 
@@ -154,12 +155,16 @@ static json_t *ready_reasons(const struct dsmr_query_status *s)
     reason(reasons, s->needs_state_sync, "needs_state_sync",
            "chunks that this node has to execute are kept by nobody any more: it must begin from a "
            "newer state");
-    reason(reasons, !s->is_ready, "not_ready",
-           "the replay window is incomplete or too few peers are connected");
+    reason(reasons, s->is_backlog_full, "backlog_full",
+           "too much is accepted and not executed: this node does not sign");
+    reason(reasons, !s->is_started, "window_incomplete",
+           "recovery is not over: the replay window is incomplete");
+    reason(reasons, s->is_started && !s->has_peers, "few_peers",
+           "not more than two thirds of the validators are connected, with this node");
     reason(reasons,
            s->clock_offset_ms > DSMR_ROUTES_CLOCK_OFFSET_MS_MAX ||
                s->clock_offset_ms < -DSMR_ROUTES_CLOCK_OFFSET_MS_MAX,
-           "clock_skew", "the clock differs from the peers' by more than a second");
+           "clock_skew", "this clock differs from the other validators' by more than a second");
     return reasons;
 }
 

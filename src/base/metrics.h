@@ -58,6 +58,7 @@
     X(DISK_SYNCS, counter, "disk_syncs_total", "fsync calls")                                      \
     X(INDEX_BLOCKS, gauge, "index_blocks", "blocks in the duplicate index")                        \
     X(BEHIND, gauge, "behind", "1 while this node is behind")                                      \
+    X(CLOCK_SKEW_MS, gauge, "clock_skew_ms", "distance of this clock from the validators' median") \
     X(STATE_SYNC_NEEDED, gauge, "state_sync_needed", "1 while nobody keeps a chunk it must run")   \
     X(HTTP_REQUESTS, counter, "http_requests_total", "HTTP requests answered")                     \
     X(SUBMIT_TXS, counter, "submit_txs_total", "transactions offered by clients")

@@ -106,6 +106,7 @@ static bool new_tables(struct dsmr_node *node)
     node->cert_order = calloc(params->block_certs_max, sizeof(struct dsmr_reference *));
     node->take_txs = calloc(params->chunk_txs_max, sizeof(node->take_txs[0]));
     node->build_txs = calloc(params->chunk_txs_max, sizeof(node->build_txs[0]));
+    node->clock_samples = calloc(node->config.validators_max, sizeof(node->clock_samples[0]));
     uint32_t exec_blocks =
         node->config.exec_blocks_max > 0 ? node->config.exec_blocks_max : DSMR_NODE_EXEC_BLOCKS;
     if (!dsmr_exec_queue_init(&node->queue, exec_blocks)) {
@@ -114,7 +115,7 @@ static bool new_tables(struct dsmr_node *node)
     if (node->share_jobs == NULL || node->own == NULL || node->cert_jobs == NULL ||
         node->cert_queue == NULL || node->verifications == NULL || node->fetches == NULL ||
         node->select_certs == NULL || node->cert_order == NULL || node->take_txs == NULL ||
-        node->build_txs == NULL) {
+        node->build_txs == NULL || node->clock_samples == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
@@ -218,6 +219,7 @@ void dsmr_node_free(struct dsmr_node *node)
     free(node->cert_order);
     free(node->take_txs);
     free(node->build_txs);
+    free(node->clock_samples);
     dsmr_block_unref(node->accepted);
     dsmr_block_unref(node->config.genesis);
     free(node);
@@ -476,6 +478,7 @@ void dsmr_node_step(struct dsmr_node *node, struct dsmr_effects *effects,
     if (node->is_started && !node->is_halted) {
         run_timers(node);
         dsmr_block_builder_on_step(node);
+        dsmr_health_on_step(node);
     }
     set_gauges(node);
     node->fx = NULL;
@@ -501,6 +504,8 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     }
     out->is_behind = node->is_behind || node->is_bootstrapping;
     out->needs_state_sync = node->fetches_pruned > 0;
+    out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
+    out->clock_offset_ms = node->clock_offset_ms;
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

@@ -20,6 +20,7 @@
 #include "core/block_tree.h"
 #include "core/cert_pool.h"
 #include "core/chunk_pool.h"
+#include "core/clock_offset.h"
 #include "core/effects.h"
 #include "core/epochs.h"
 #include "core/evidence_log.h"
@@ -335,6 +336,9 @@ struct dsmr_node {
     uint64_t gc_journal_floor_ms;              /* chain time of the last drop of journal entries */
     uint64_t status_accepted, status_executed; /* what was last told to all */
     uint64_t status_mono_ms;
+    struct dsmr_clock_sample *clock_samples; /* scratch: validators_max */
+    int64_t clock_offset_ms;                 /* 0 if unknown */
+    uint64_t clock_due_mono_ms;
 };
 
 /* ---- small things that every flow needs (node_common.c) ---- */

@@ -3,20 +3,25 @@
 #include "driver/driver_state.h"
 
 static const struct {
+    enum dsmr_log_level level;
     const char *module;
     const char *begins;
     const char *ends;
 } sentences[DSMR_ALARMS] = {
     [DSMR_ALARM_STATE_SYNC] =
-        {"exec",
+        {DSMR_LOG_ERROR, "exec",
          "a chunk that has to be executed is past its retention and was refused as pruned by more "
          "than a third of the weight: this node must begin from a newer state",
          "the chunks that nobody kept have come after all"},
     [DSMR_ALARM_FINAL_REFUSED] =
-        {"consensus",
+        {DSMR_LOG_ERROR, "consensus",
          "a block is final and this node cannot take it yet, again and again: its clock may be "
          "behind, or its disk late (dsmr_errors_total has the reason)",
          "the final block that could not be taken has been taken"},
+    [DSMR_ALARM_CLOCK] = {DSMR_LOG_WARN, "main",
+                          "this node's clock is further from the other validators' than the chain "
+                          "allows: its chunks or their blocks will be refused",
+                          "this node's clock agrees with the other validators'"},
 };
 
 static void set(struct dsmr_driver *driver, enum dsmr_alarm alarm, bool is_on)
@@ -24,7 +29,7 @@ static void set(struct dsmr_driver *driver, enum dsmr_alarm alarm, bool is_on)
     if (driver->alarms[alarm] == is_on)
         return;
     driver->alarms[alarm] = is_on;
-    dsmr_driver_log(driver, is_on ? DSMR_LOG_ERROR : DSMR_LOG_INFO, sentences[alarm].module,
+    dsmr_driver_log(driver, is_on ? sentences[alarm].level : DSMR_LOG_INFO, sentences[alarm].module,
                     is_on ? sentences[alarm].begins : sentences[alarm].ends);
 }
 
@@ -45,4 +50,9 @@ void dsmr_alarms_on_verdict(struct dsmr_driver *driver)
 void dsmr_alarms_update(struct dsmr_driver *driver, const struct dsmr_query_status *status)
 {
     set(driver, DSMR_ALARM_STATE_SYNC, status->needs_state_sync);
+    /* It ends at half of what began it: a clock at the border is not worth a line each second. */
+    int64_t skew_ms = driver->config.node.params.clock_skew_ms;
+    skew_ms = driver->alarms[DSMR_ALARM_CLOCK] ? skew_ms / 2 : skew_ms;
+    set(driver, DSMR_ALARM_CLOCK,
+        status->clock_offset_ms > skew_ms || status->clock_offset_ms < -skew_ms);
 }

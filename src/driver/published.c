@@ -38,11 +38,16 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->is_final_refused = driver->alarms[DSMR_ALARM_FINAL_REFUSED];
     out->is_halted = driver->halt != DSMR_OK;
     out->halt_reason = driver->halt;
+    out->halt_text = driver->halt_reason;
+    out->clock_offset_ms = node.clock_offset_ms;
+    out->is_backlog_full = node.is_backlog_full;
+    out->is_started = driver->is_started;
     /* Ready: more than two thirds of the set (with ourselves) can hear us, and we can sign. */
     uint32_t present = driver->peers_up + (out->is_validator ? 1u : 0u);
-    bool has_peers = out->validators == 0 || 3u * present > 2u * out->validators;
-    out->is_ready =
-        driver->is_started && !out->is_halted && !out->is_behind && !out->is_disk_low && has_peers;
+    out->has_peers = out->validators == 0 || 3u * present > 2u * out->validators;
+    out->is_ready = out->is_started && out->has_peers && !out->is_halted && !out->is_behind &&
+                    !out->is_disk_low && !out->is_backlog_full && !out->is_final_refused &&
+                    !out->needs_state_sync;
 }
 
 void dsmr_published_update(struct dsmr_driver *driver)

@@ -84,6 +84,7 @@ struct dsmr_msg {
         struct {
             uint64_t accepted_height;
             uint64_t executed_height;
+            uint64_t wall_ms; /* the sender's clock */
         } status;
         struct {
             struct dsmr_bls_sig sig; /* the producer's share */

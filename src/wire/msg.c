@@ -86,6 +86,7 @@ static void read_dsmr(struct dsmr_rd *rd, struct dsmr_msg *msg)
     case DSMR_MSG_STATUS:
         msg->u.status.accepted_height = dsmr_rd_u64(rd);
         msg->u.status.executed_height = dsmr_rd_u64(rd);
+        msg->u.status.wall_ms = dsmr_rd_u64(rd);
         break;
     case DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE:
         read_sig(rd, &msg->u.request_share.sig);

@@ -33,6 +33,7 @@ static struct body write_dsmr(struct dsmr_wr *wr, const struct dsmr_msg *msg)
     case DSMR_MSG_STATUS:
         dsmr_wr_u64(wr, msg->u.status.accepted_height);
         dsmr_wr_u64(wr, msg->u.status.executed_height);
+        dsmr_wr_u64(wr, msg->u.status.wall_ms);
         return none;
     case DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE:
         write_sig(wr, &msg->u.request_share.sig);

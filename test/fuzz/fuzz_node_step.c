@@ -146,6 +146,7 @@ static void send_small(struct world *w)
     case 0:
         msg.type = DSMR_MSG_STATUS;
         msg.u.status.accepted_height = w->tip->height + (choice & 64 ? 20 : 0);
+        msg.u.status.wall_ms = choice & 128 ? UINT64_MAX : w->wall_ms + choice;
         break;
     case 1:
         msg.type = DSMR_MSG_CHUNK_SIGNATURE;

@@ -92,7 +92,7 @@ def message_vectors():
     body = be("I", len(blocks)) + blocks
     refused = fill(32, 4) + be("H", 70)
     return {"message." + name: bytes([number]) + fields for name, number, fields in (
-        ("STATUS", 1, be("QQ", 1000, 990)),
+        ("STATUS", 1, be("QQQ", 1000, 990, 1700000000123)),
         ("REQUEST_CHUNK_SIGNATURE_SHARE", 2, fill(96, 0x84) + body),
         ("CHUNK_SIGNATURE", 3, reference(3) + fill(96, 0x82)),
         ("CHUNK_REFUSED", 4, refused),

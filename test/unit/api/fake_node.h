@@ -311,7 +311,7 @@ FAKE_UNUSED static void fake_init(struct fake_node *node)
     node->mono_ms = 5000;
     node->tx_err = DSMR_ERR_UNKNOWN;
     node->app_err = DSMR_ERR_UNKNOWN;
-    node->status.is_ready = true;
+    node->status.is_ready = node->status.is_started = node->status.has_peers = true;
 }
 
 FAKE_UNUSED static void fake_close(struct fake_node *node)

@@ -249,9 +249,14 @@ static void health_gives_reasons(void **state)
     s->is_disk_low = true;
     expect_reason(w, "/health/ready", 503, "disk_low");
     s->is_disk_low = false;
-    s->is_ready = false;
-    expect_reason(w, "/health/ready", 503, "not_ready");
-    s->is_ready = true;
+    s->has_peers = false;
+    expect_reason(w, "/health/ready", 503, "few_peers");
+    s->is_started = false;
+    expect_reason(w, "/health/ready", 503, "window_incomplete");
+    s->is_started = s->has_peers = true;
+    s->is_backlog_full = true;
+    expect_reason(w, "/health/ready", 503, "backlog_full");
+    s->is_backlog_full = false;
     s->needs_state_sync = true;
     expect_reason(w, "/health/ready", 503, "needs_state_sync");
     s->needs_state_sync = false;
@@ -268,6 +273,9 @@ static void health_gives_reasons(void **state)
     s->is_halted = true;
     s->halt_reason = DSMR_ERR_HALTED;
     expect_reason(w, "/health/live", 503, "halted");
+    s->halt_text = "the sentence that was logged";
+    const json_t *reasons = json_object_get(get(w, "/health/live", 503), "reasons");
+    assert_string_equal(text(json_array_get(reasons, 0), "message"), s->halt_text);
 }
 
 /* ---- POST ---- */

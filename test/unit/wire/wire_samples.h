@@ -157,6 +157,7 @@ static inline void samples_small_message(struct dsmr_msg *out, uint8_t type)
     case DSMR_MSG_STATUS:
         out->u.status.accepted_height = 1000;
         out->u.status.executed_height = 990;
+        out->u.status.wall_ms = UINT64_C(1700000000123);
         break;
     case DSMR_MSG_CHUNK_SIGNATURE:
         samples_reference(&out->u.chunk_signature.ref, 3);
