@@ -162,6 +162,14 @@ static void read_bft(struct dsmr_rd *rd, struct dsmr_msg *msg)
     case DSMR_MSG_BFT_BLOCK:
         read_body_not_empty(rd, &msg->u.block.block, &msg->u.block.block_len);
         break;
+    case DSMR_MSG_BFT_POSITION:
+        msg->u.position.epoch = dsmr_rd_u64(rd);
+        msg->u.position.view = dsmr_rd_u64(rd);
+        msg->u.position.height = dsmr_rd_u64(rd);
+        msg->u.position.votes_from = dsmr_rd_u64(rd);
+        msg->u.position.heard_view = dsmr_rd_u64(rd);
+        msg->u.position.question = dsmr_rd_u64(rd);
+        break;
     default:
         dsmr_rd_fail(rd, DSMR_ERR_MALFORMED);
         break;

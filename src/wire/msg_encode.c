@@ -98,6 +98,14 @@ static struct body write_bft(struct dsmr_wr *wr, const struct dsmr_msg *msg)
         return none;
     case DSMR_MSG_BFT_BLOCK:
         return write_length(wr, msg->u.block.block, msg->u.block.block_len);
+    case DSMR_MSG_BFT_POSITION:
+        dsmr_wr_u64(wr, msg->u.position.epoch);
+        dsmr_wr_u64(wr, msg->u.position.view);
+        dsmr_wr_u64(wr, msg->u.position.height);
+        dsmr_wr_u64(wr, msg->u.position.votes_from);
+        dsmr_wr_u64(wr, msg->u.position.heard_view);
+        dsmr_wr_u64(wr, msg->u.position.question);
+        return none;
     default:
         DSMR_UNREACHABLE();
     }

@@ -108,6 +108,7 @@ def message_vectors():
         ("BFT_REQUEST_VIEW", 21, be("QQQ", 7, 18, 20)),
         ("BFT_REQUEST_BLOCK", 22, fill(32, 7)),
         ("BFT_BLOCK", 23, body),
+        ("BFT_POSITION", 24, be("QQQQQQ", 7, 20, 43, 22, 19, 4711)),
     )}
 
 

@@ -193,6 +193,14 @@ static inline void samples_small_message(struct dsmr_msg *out, uint8_t type)
     case DSMR_MSG_BFT_REQUEST_BLOCK:
         samples_fill(out->u.request_block.block_id.bytes, 32, 7);
         break;
+    case DSMR_MSG_BFT_POSITION:
+        out->u.position.epoch = 7;
+        out->u.position.view = 20;
+        out->u.position.height = 43;
+        out->u.position.votes_from = 22;
+        out->u.position.heard_view = 19;
+        out->u.position.question = 4711;
+        break;
     default:
         break;
     }
