@@ -158,7 +158,7 @@ static enum dsmr_err check_batch(const struct dsmr_bft *bft, const struct dsmr_q
         return DSMR_ERR_BAD_VOTE;
     }
     if (first->height > bft->accepted->height + 1) {
-        return DSMR_ERR_BAD_HEIGHT;
+        return DSMR_ERR_NOT_YET; /* answers what was asked before a restart */
     }
     if (last->height <= bft->accepted->height) {
         return DSMR_ERR_DUPLICATE;
