@@ -178,6 +178,10 @@ void dsmr_block_fetch_serve_views(struct dsmr_bft *bft, uint32_t peer, const str
     if (!dsmr_bft_peer_may_ask(bft, peer)) {
         return;
     }
+    if (to == 0) {
+        dsmr_bft_peer_answer_position(bft, peer, from);
+        return;
+    }
     if (msg->u.request_view.epoch != bft->set->epoch || to < from) {
         dsmr_bft_peer_answer_stale(bft, peer);
         return;

@@ -8,6 +8,8 @@
  *             INV-BFT-4 accepted heights have no gap; each accepted block's parent is the one
  *             accepted before it.
  *             INV-BFT-5 view > final_view, and it only grows within an instance.
+ *             INV-BFT-6 no vote is cast and nothing proposed in a view in which an earlier life of
+ *             this key, whose journal is lost, may have voted.
  * Limits:     the constants below. Nothing is allocated from a peer's number.
  * Threads:    one owner. */
 #ifndef DSMR_BFT_ENGINE_STATE_H
@@ -124,6 +126,7 @@ struct dsmr_bft_candidate {
 enum dsmr_bft_op_kind {
     DSMR_BFT_OP_FREE,
     DSMR_BFT_OP_STORE_VOTE,
+    DSMR_BFT_OP_STORE_VOTES_FROM,
     DSMR_BFT_OP_SIGN,
     DSMR_BFT_OP_AGGREGATE,
     DSMR_BFT_OP_CHECK,
@@ -143,14 +146,36 @@ struct dsmr_bft_op {
 };
 
 /* ---- peers: every node id of the schedule but our own ---- */
+struct dsmr_bft_told { /* BFT_POSITION */
+    bool is_set;
+    uint64_t epoch, view;
+    uint64_t height;     /* highest that it knows notarized or final */
+    uint64_t votes_from; /* first view of its votes; 0: all; UINT64_MAX: it does not know */
+    uint64_t heard_view; /* highest of which it holds a vote of ours */
+};
+
 struct dsmr_bft_peer {
     struct dsmr_node_id node_id;
     bool is_up;
     uint32_t checks; /* CHECK_QC outstanding */
     uint32_t serves; /* requests served since serve_from_ms */
     uint64_t serve_from_ms;
-    uint64_t answer_after_ms; /* our position is not sent before */
-    uint64_t hint_after_ms;   /* it is not asked for its position before */
+    uint64_t answer_after_ms;  /* our position is not sent before */
+    uint64_t hint_after_ms;    /* it is not asked for its position before */
+    struct dsmr_bft_told told; /* in this life, while our journal was in doubt */
+};
+
+/* ---- a journal that may not know all that our key has signed: docs/bft.md, rule 17 ---- */
+/* In doubt -> is_storing -> is_over: the record "votes from" is durable. */
+struct dsmr_bft_doubt {
+    bool is_over;
+    bool is_storing;
+    bool is_voter;        /* this instance or a later one names us */
+    uint64_t epoch, view; /* is_over: no vote in this view, nor in any before it */
+    uint64_t ask_ms;      /* the peers are asked again */
+    uint64_t store_ms;    /* the record is not written before: the disk refused it */
+    uint32_t asks;
+    uint64_t question; /* tells answers to this life from late ones to the life before; not 0 */
 };
 
 /* ---- fetching ---- */
@@ -252,6 +277,8 @@ struct dsmr_bft {
     uint64_t final_view;           /* its view if it is of this instance, else 0 */
     struct dsmr_id preferred_id;
     uint64_t prune_epoch, prune_view;
+    uint64_t noted_height; /* highest that was notarized or final in this instance */
+    struct dsmr_bft_doubt doubt;
 
     /* timers; UINT64_MAX: off */
     uint64_t view_deadline_ms;
@@ -315,11 +342,29 @@ uint32_t dsmr_bft_peer_next(struct dsmr_bft *bft, uint32_t hint);
 void dsmr_bft_peer_send_position(struct dsmr_bft *bft, uint32_t peer, bool with_votes);
 /* The same without votes, at most once in half a retry_ms: it seems to lag. */
 void dsmr_bft_peer_answer_stale(struct dsmr_bft *bft, uint32_t peer);
+/* It asked for our position: the same, and BFT_POSITION. */
+void dsmr_bft_peer_answer_position(struct dsmr_bft *bft, uint32_t peer, uint64_t question);
 /* It spoke of views far ahead of ours: ask for its position, at most once in a retry_ms. */
 void dsmr_bft_peer_ask_position(struct dsmr_bft *bft, uint32_t peer);
 /* False, with a FAULT, if it asks more than it may. */
 bool dsmr_bft_peer_may_ask(struct dsmr_bft *bft, uint32_t peer);
 void dsmr_bft_peer_on_change(struct dsmr_bft *bft, const struct dsmr_node_id *node_id, bool is_up);
+
+/* ---- doubt.c ---- */
+void dsmr_doubt_begin(struct dsmr_bft *bft); /* an instance begins */
+/* False: our key may have voted in that view of the instance before its journal was lost. */
+bool dsmr_doubt_may_vote(const struct dsmr_bft *bft, uint64_t view);
+/* What BFT_POSITION says: 0, the first view of our votes, or UINT64_MAX. */
+uint64_t dsmr_doubt_votes_from(const struct dsmr_bft *bft);
+/* Our BFT_POSITION to peer, or to all for NO_PEER. question: what peer asked with, or 0. */
+void dsmr_doubt_tell(struct dsmr_bft *bft, uint32_t peer, uint64_t question);
+void dsmr_doubt_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg);
+void dsmr_doubt_on_peer_up(struct dsmr_bft *bft, uint32_t peer);
+void dsmr_doubt_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
+/* The journal holds the record: no vote up to that view. */
+void dsmr_doubt_on_restored(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
+void dsmr_doubt_run(struct dsmr_bft *bft); /* asks, and decides */
+uint64_t dsmr_doubt_deadline(const struct dsmr_bft *bft);
 
 /* ---- leader.c ---- */
 void dsmr_leader_begin(struct dsmr_bft *bft);
@@ -466,6 +511,8 @@ void dsmr_pacemaker_update(struct dsmr_bft *bft); /* starts and stops the timers
 /* STORE of an own vote, answered to op; proposal: NOTARIZE only. False: out of memory. */
 bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal);
+/* STORE of "votes from": no vote up to the op's epoch and view. False: out of memory. */
+bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op);
 void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
 /* dsmr_bft_restore. */

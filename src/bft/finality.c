@@ -19,6 +19,9 @@ bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
     bft->final = *qc;
     DSMR_ASSERT(qc->subject.view > bft->final_view); /* INV-BFT-5 */
     bft->final_view = qc->subject.view;
+    if (qc->subject.height > bft->noted_height) {
+        bft->noted_height = qc->subject.height;
+    }
     bft->failed_views = 0;
     if (bft->tip_view <= bft->final_view) {
         bft->tip_view = 0;

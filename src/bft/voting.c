@@ -19,8 +19,9 @@ static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
                  const struct dsmr_vote_subject *subject)
 {
     struct dsmr_bft_own_vote *own = &round->own[subject->kind - 1];
-    DSMR_ASSERT(own->state == DSMR_BFT_OWN_NONE);      /* INV-BFT-1 */
-    DSMR_ASSERT(subject->kind == DSMR_VOTE_NOTARIZE || /* INV-BFT-2 */
+    DSMR_ASSERT(dsmr_doubt_may_vote(bft, subject->view)); /* INV-BFT-6 */
+    DSMR_ASSERT(own->state == DSMR_BFT_OWN_NONE);         /* INV-BFT-1 */
+    DSMR_ASSERT(subject->kind == DSMR_VOTE_NOTARIZE ||    /* INV-BFT-2 */
                 round->own[subject->kind == DSMR_VOTE_NULLIFY ? DSMR_VOTE_FINALIZE - 1
                                                               : DSMR_VOTE_NULLIFY - 1]
                         .state == DSMR_BFT_OWN_NONE);
@@ -184,7 +185,8 @@ void dsmr_voting_try(struct dsmr_bft *bft)
     struct dsmr_bft_round *round = dsmr_round_find(bft, bft->view);
     uint64_t height;
     if (bft->self < 0 || round == NULL || !round->proposal.is_set ||
-        round->own[DSMR_VOTE_NOTARIZE - 1].state != DSMR_BFT_OWN_NONE) {
+        round->own[DSMR_VOTE_NOTARIZE - 1].state != DSMR_BFT_OWN_NONE ||
+        !dsmr_doubt_may_vote(bft, bft->view)) {
         return;
     }
     if (!is_well_placed(bft, round, &height) || !is_found_valid(bft, &round->proposal)) {
@@ -208,7 +210,8 @@ void dsmr_voting_nullify(struct dsmr_bft *bft)
 {
     struct dsmr_bft_round *round = dsmr_round_open(bft, bft->view);
     if (bft->self < 0 || round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE ||
-        round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE) {
+        round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE ||
+        !dsmr_doubt_may_vote(bft, bft->view)) {
         return;
     }
     struct dsmr_vote_subject subject = {
@@ -224,7 +227,8 @@ void dsmr_voting_finalize(struct dsmr_bft *bft, const struct dsmr_quorum_cert *n
     struct dsmr_bft_round *round = dsmr_round_open(bft, notarization->subject.view);
     if (bft->self < 0 || round == NULL ||
         round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE ||
-        round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE) {
+        round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE ||
+        !dsmr_doubt_may_vote(bft, notarization->subject.view)) {
         return;
     }
     struct dsmr_vote_subject subject = notarization->subject;
