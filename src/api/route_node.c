@@ -161,6 +161,12 @@ static json_t *ready_reasons(const struct dsmr_query_status *s)
            "recovery is not over: the replay window is incomplete");
     reason(reasons, s->is_started && !s->has_peers, "few_peers",
            "not more than two thirds of the validators are connected, with this node");
+    reason(reasons, s->votes_from == UINT64_MAX, "votes_unknown",
+           "this validator has no journal of its votes: it votes when a quorum of the others has "
+           "told in which views it may have voted, or that the network is new");
+    reason(reasons, s->votes_from != 0 && s->votes_from != UINT64_MAX, "abstaining",
+           "the journal of this validator's votes was lost: it votes again when the views are over "
+           "in which it may have voted");
     reason(reasons,
            s->clock_offset_ms > DSMR_ROUTES_CLOCK_OFFSET_MS_MAX ||
                s->clock_offset_ms < -DSMR_ROUTES_CLOCK_OFFSET_MS_MAX,

@@ -111,6 +111,10 @@ bool dsmr_bft_bridge_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx)
             dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_VIEW_CHANGES, 1);
         else if (fx->u.trace.what == DSMR_BFT_TRACE_FINALIZED)
             dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_FINALIZED, 1);
+        else if (fx->u.trace.what == DSMR_BFT_TRACE_VOTES_FROM && fx->u.trace.b > 1)
+            dsmr_driver_log(driver, DSMR_LOG_WARN, "bft",
+                            "the chain is older than this node's journal of votes: it votes again "
+                            "when the views are over in which it may have voted");
         return false;
     }
     DSMR_UNREACHABLE();

@@ -18,8 +18,10 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->executed_height = node.executed_height;
     out->state_root = node.state_root;
     uint64_t bft_epoch;
-    if (driver->bft != NULL)
+    if (driver->bft != NULL) {
         dsmr_bft_position(driver->bft, &bft_epoch, &out->view);
+        out->votes_from = dsmr_bft_votes_from(driver->bft);
+    }
     out->peers_connected = driver->peers_up;
     struct dsmr_validator_set *set = NULL;
     if (node.epoch != DSMR_EPOCH_NONE &&
@@ -59,6 +61,7 @@ void dsmr_published_update(struct dsmr_driver *driver)
     dsmr_alarms_update(driver, &status);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_ABSTAINS, status.votes_from != 0);
     memset(copy, 0, sizeof copy);
     memcpy(copy, &status, sizeof status);
     if (memcmp(copy, driver->published.last, sizeof copy) == 0)

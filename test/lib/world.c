@@ -10,6 +10,7 @@
 #include "crypto/hash.h"
 #include "lib/hash_bls.h"
 #include "lib/mem_store.h"
+#include "lib/vote_log.h"
 #include "store/kv_mem.h"
 #include "vm/opaque.h"
 #include "wire/codec.h"
@@ -38,7 +39,7 @@ struct node {
     uint32_t number;
     struct dsmr_driver *driver; /* NULL: down */
     uint32_t life;
-    uint64_t events, crash_at, drops, log_lines;
+    uint64_t events, crash_at, drops;
     int64_t skew_ms;
     struct dsmr_mem_store *store;
     struct dsmr_kv_mem *kv;
@@ -67,6 +68,7 @@ struct dsmr_world {
     struct dsmr_bft_schedule_entry schedule[4];
     uint32_t schedule_count;
     struct dsmr_map *executed; /* tx id -> height */
+    struct dsmr_vote_log *votes;
     struct height {
         struct dsmr_id block_id, root;
         bool is_known;
@@ -175,6 +177,7 @@ static enum dsmr_err net_send(void *self, const struct dsmr_node_id *to, enum ds
     uint32_t target = number_of(to);
     (void)cls, (void)owner;
     DSMR_ASSERT(target < world->config.nodes && target != node->number);
+    dsmr_vote_log_add(world->votes, node->number, head);
     if (!world->links[node->number][target] || world->nodes[target].driver == NULL)
         return DSMR_ERR_UNKNOWN;
     world->messages++;
@@ -204,12 +207,6 @@ static void net_drop(void *self, const struct dsmr_node_id *peer, enum dsmr_err 
 {
     (void)peer, (void)why;
     ((struct node *)self)->drops++;
-}
-
-static void log_line(void *self, enum dsmr_log_level level, const char *module, const char *text)
-{
-    (void)module, (void)text;
-    ((struct node *)self)->log_lines += level < DSMR_LOG_DEBUG;
 }
 
 static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out, uint64_t epoch)
@@ -439,6 +436,22 @@ void dsmr_world_restart(struct dsmr_world *world, uint32_t node)
     start(world, &world->nodes[node]);
 }
 
+static void make_disk(struct node *node)
+{
+    node->store = dsmr_mem_store_new();
+    node->kv = dsmr_kv_mem_new();
+    dsmr_mem_store_on_queued(node->store, store_queued, node);
+}
+
+void dsmr_world_wipe(struct dsmr_world *world, uint32_t number)
+{
+    struct node *node = &world->nodes[number];
+    DSMR_ASSERT(node->driver == NULL);
+    dsmr_mem_store_free(node->store);
+    dsmr_kv_mem_free(node->kv);
+    make_disk(node);
+}
+
 void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t events)
 {
     world->nodes[node].crash_at = events;
@@ -498,6 +511,7 @@ struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config)
     world->heap = calloc(EVENTS_MAX, sizeof *world->heap);
     world->heights = calloc(HEIGHTS_MAX, sizeof *world->heights);
     world->executed = dsmr_map_new(32, 8, EXECUTED_MAX, config->seed);
+    world->votes = dsmr_vote_log_new();
     DSMR_ASSERT(world->heap != NULL && world->heights != NULL && world->executed != NULL);
     dsmr_params_default(&world->params);
     world->params.domain.network_id = 7;
@@ -527,9 +541,7 @@ struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config)
         node->number = i;
         node->log_last = "";
         node->crash_at = UINT64_MAX;
-        node->store = dsmr_mem_store_new();
-        node->kv = dsmr_kv_mem_new();
-        dsmr_mem_store_on_queued(node->store, store_queued, node);
+        make_disk(node);
     }
     for (uint32_t i = 0; i < config->nodes; i++)
         start(world, &world->nodes[i]);
@@ -551,6 +563,7 @@ void dsmr_world_free(struct dsmr_world *world)
         dsmr_validator_set_unref(world->schedule[i].set);
     dsmr_block_unref(world->genesis);
     dsmr_map_free(world->executed);
+    dsmr_vote_log_free(world->votes);
     free(world->heights);
     free(world->heap);
     free(world);
@@ -689,6 +702,11 @@ uint64_t dsmr_world_events(const struct dsmr_world *world, uint32_t node)
     return world->nodes[node].events;
 }
 
+uint64_t dsmr_world_votes(const struct dsmr_world *world, uint32_t node)
+{
+    return dsmr_vote_log_count(world->votes, node);
+}
+
 uint64_t dsmr_world_admitted(const struct dsmr_world *world)
 {
     return world->admitted;
@@ -792,9 +810,4 @@ void dsmr_world_say(struct dsmr_world *world, uint32_t from, uint32_t to, const 
 uint64_t dsmr_world_drops(const struct dsmr_world *world, uint32_t node)
 {
     return world->nodes[node].drops;
-}
-
-uint64_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node)
-{
-    return world->nodes[node].log_lines;
 }

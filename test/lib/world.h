@@ -5,7 +5,8 @@
  *             sum. The same seed gives the same run.
  * Checks:     after every event the driver's own invariants; after every executed block, by code
  *             that shares nothing with what it checks: equal block id and state root at equal
- *             height on all nodes, heights without gaps, no transaction executed twice.
+ *             height on all nodes, heights without gaps, no transaction executed twice; and no node
+ *             ever sends votes that contradict each other (vote_log.h).
  * Application: opaque, but transactions of another version than 1 are refused.
  * Threads:    one. */
 #ifndef DSMR_TEST_WORLD_H
@@ -50,6 +51,8 @@ uint64_t dsmr_world_admitted(const struct dsmr_world *world);
 
 void dsmr_world_crash(struct dsmr_world *world, uint32_t node);
 void dsmr_world_restart(struct dsmr_world *world, uint32_t node); /* asserts that it recovers */
+/* A node that is down loses its disk; its key is elsewhere. */
+void dsmr_world_wipe(struct dsmr_world *world, uint32_t node);
 /* Crashes node when it has handled that many events (of all its lives). */
 void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t events);
 bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node);
@@ -78,15 +81,15 @@ uint32_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node,
                               enum dsmr_log_level level);
 const char *dsmr_world_log_last(const struct dsmr_world *world, uint32_t node);
 struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node);
-uint64_t dsmr_world_messages(const struct dsmr_world *world); /* sent so far */
+uint64_t dsmr_world_votes(const struct dsmr_world *world, uint32_t node); /* views it voted in */
+uint64_t dsmr_world_messages(const struct dsmr_world *world);             /* sent so far */
 
 /* ---- a Byzantine validator: the test speaks for number from, which had better be down ---- */
 const struct dsmr_params *dsmr_world_params(const struct dsmr_world *world);
 /* Any bytes, as one message. */
 void dsmr_world_say(struct dsmr_world *world, uint32_t from, uint32_t to, const void *bytes,
                     size_t len);
-/* How often node asked its transport to drop a peer; lines it logged, all levels but DEBUG. */
+/* How often node asked its transport to drop a peer. */
 uint64_t dsmr_world_drops(const struct dsmr_world *world, uint32_t node);
-uint64_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node);
 
 #endif

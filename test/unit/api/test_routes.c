@@ -263,6 +263,12 @@ static void health_gives_reasons(void **state)
     s->is_final_refused = true;
     expect_reason(w, "/health/ready", 503, "final_block_refused");
     s->is_final_refused = false;
+    s->votes_from = UINT64_MAX;
+    expect_reason(w, "/health/ready", 503, "votes_unknown");
+    s->votes_from = 12;
+    expect_reason(w, "/health", 503, "abstaining");
+    expect_reason(w, "/health/live", 200, NULL);
+    s->votes_from = 0;
     s->clock_offset_ms = 1000;
     expect_reason(w, "/health/ready", 200, NULL);
     s->clock_offset_ms = 1001;
