@@ -75,7 +75,8 @@ bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op 
     return true;
 }
 
-void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
+bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
+                                  const struct dsmr_quorum_cert *qc)
 {
     uint8_t bytes[1u + DSMR_QUORUM_CERT_BYTES_MAX];
     struct dsmr_wr wr;
@@ -84,10 +85,11 @@ void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum
     dsmr_quorum_cert_encode(&wr, qc);
     DSMR_ASSERT(wr.err == DSMR_OK);
     struct dsmr_buf *value = dsmr_buf_copy(bytes, wr.at);
-    if (value != NULL) { /* without the record a restart only begins further back */
-        push_store(bft, ++bft->request_id, value, &qc->subject,
-                   (uint8_t)(KIND_CERT + qc->subject.kind));
+    if (value == NULL) {
+        return false;
     }
+    push_store(bft, request_id, value, &qc->subject, (uint8_t)(KIND_CERT + qc->subject.kind));
+    return true;
 }
 
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view)

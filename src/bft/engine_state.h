@@ -127,6 +127,7 @@ enum dsmr_bft_op_kind {
     DSMR_BFT_OP_FREE,
     DSMR_BFT_OP_STORE_VOTE,
     DSMR_BFT_OP_STORE_VOTES_FROM,
+    DSMR_BFT_OP_STORE_FINAL,
     DSMR_BFT_OP_SIGN,
     DSMR_BFT_OP_AGGREGATE,
     DSMR_BFT_OP_CHECK,
@@ -276,8 +277,8 @@ struct dsmr_bft {
     struct dsmr_quorum_cert final; /* highest that we know, of this instance or the one before */
     uint64_t final_view;           /* its view if it is of this instance, else 0 */
     struct dsmr_id preferred_id;
-    uint64_t prune_epoch, prune_view;
-    uint64_t noted_height; /* highest that was notarized or final in this instance */
+    uint64_t prune_epoch, prune_view; /* the latest final view whose record is durable */
+    uint64_t noted_height;            /* highest that was notarized or final in this instance */
     struct dsmr_bft_doubt doubt;
 
     /* timers; UINT64_MAX: off */
@@ -438,6 +439,8 @@ void dsmr_voting_on_signed(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_
 void dsmr_voting_resume(struct dsmr_bft *bft, struct dsmr_bft_own_vote *own);
 /* Own votes of the view and FINALIZE votes that still matter: to peer, or to all for NO_PEER. */
 void dsmr_voting_resend(struct dsmr_bft *bft, uint32_t peer);
+/* Those whose record or signature failed once more: the same votes, never others. */
+void dsmr_voting_again(struct dsmr_bft *bft);
 
 /* ---- tally.c ---- */
 void dsmr_tally_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg);
@@ -464,6 +467,7 @@ void dsmr_bft_qc_send(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, u
 /* ---- finality.c ---- */
 /* A verified finalization of this instance. False: nothing new. */
 bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
+void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
 /* Accepts the final block and its ancestors if all are held and valid; else sees to it that they
  * will be. True if something was accepted. */
 bool dsmr_finality_advance(struct dsmr_bft *bft);
@@ -513,7 +517,9 @@ bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal);
 /* STORE of "votes from": no vote up to the op's epoch and view. False: out of memory. */
 bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op);
-void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
+/* STORE of a certificate. False: out of memory. */
+bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
+                                  const struct dsmr_quorum_cert *qc);
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
 /* dsmr_bft_restore. */
 DSMR_MUST_USE enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,

@@ -9,12 +9,6 @@ bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
     if (qc->subject.view <= bft->final_view) {
         return false;
     }
-    /* Records below the final view before this one go: should the accept of the block that makes
-     * them useless not have become durable yet, the last two still allow to go on. */
-    uint64_t prune_epoch = bft->prune_epoch;
-    uint64_t prune_view = bft->prune_view;
-    bft->prune_epoch = qc->subject.epoch;
-    bft->prune_view = qc->subject.view;
     bft->has_final = true;
     bft->final = *qc;
     DSMR_ASSERT(qc->subject.view > bft->final_view); /* INV-BFT-5 */
@@ -27,12 +21,37 @@ bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
         bft->tip_view = 0;
     }
     dsmr_candidate_want(bft, &qc->subject.block_id);
-    dsmr_bft_journal_quorum_cert(bft, qc);
-    if (prune_view != 0) {
-        dsmr_bft_journal_prune(bft, prune_epoch, prune_view);
+    struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_FINAL);
+    if (op != NULL) { /* else it is not stored, and nothing is pruned for it */
+        op->qc.subject = qc->subject;
+        if (!dsmr_bft_journal_quorum_cert(bft, op->request_id, qc)) {
+            dsmr_bft_op_end(bft, op);
+        }
     }
     dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_FINALIZED, qc->subject.view, qc->subject.height);
     return true;
+}
+
+/* Records below the final view before this one go: should the accept of the block that makes them
+ * useless not have become durable yet, the last two still allow to go on. */
+void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err)
+{
+    struct dsmr_bft_op *op = dsmr_bft_op_find(bft, DSMR_BFT_OP_STORE_FINAL, request_id);
+    if (op == NULL) {
+        return;
+    }
+    uint64_t epoch = op->qc.subject.epoch;
+    uint64_t view = op->qc.subject.view;
+    dsmr_bft_op_end(bft, op);
+    if (err != DSMR_OK || epoch < bft->prune_epoch ||
+        (epoch == bft->prune_epoch && view <= bft->prune_view)) {
+        return;
+    }
+    if (bft->prune_view != 0) {
+        dsmr_bft_journal_prune(bft, bft->prune_epoch, bft->prune_view);
+    }
+    bft->prune_epoch = epoch;
+    bft->prune_view = view;
 }
 
 void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,

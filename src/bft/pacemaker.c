@@ -42,6 +42,7 @@ static void resend(struct dsmr_bft *bft)
         dsmr_proposal_send(bft, round, DSMR_BFT_NO_PEER);
     }
     dsmr_voting_resend(bft, DSMR_BFT_NO_PEER);
+    dsmr_voting_again(bft);
     dsmr_tally_again(bft);
     if (!dsmr_doubt_may_vote(bft, bft->view)) {
         dsmr_doubt_tell(bft, DSMR_BFT_NO_PEER, 0); /* the others are to end these views */
