@@ -25,14 +25,15 @@
 #define DSMR_BFT_VIEW_LOG 4096u   /* views whose quorum certificates are kept */
 #define DSMR_BFT_DEPTH_MAX 16u    /* heights above the last accepted that are voted for */
 #define DSMR_BFT_CANDIDATES_MAX 192u
-#define DSMR_BFT_OPS_MAX 512u            /* effects that wait for an answer */
-#define DSMR_BFT_CHECKS_MAX 64u          /* CHECK_QC outstanding */
-#define DSMR_BFT_CHECKS_PER_PEER_MAX 8u  /* CHECK_QC outstanding for one peer */
-#define DSMR_BFT_CHECKS_PER_SUBJECT 2u   /* for one subject: one liar must not block it */
-#define DSMR_BFT_VERIFIES_MAX 16u        /* VERIFY outstanding */
-#define DSMR_BFT_FETCHES_MAX 4u          /* blocks asked for by id at one time */
-#define DSMR_BFT_VIEW_ANSWER_MAX 64u     /* certificates sent for one BFT_REQUEST_VIEW */
-#define DSMR_BFT_SERVES_PER_RETRY 64u    /* requests of one peer served within retry_ms */
+#define DSMR_BFT_OPS_MAX 512u           /* effects that wait for an answer */
+#define DSMR_BFT_CHECKS_MAX 64u         /* CHECK_QC outstanding */
+#define DSMR_BFT_CHECKS_PER_PEER_MAX 8u /* CHECK_QC outstanding for one peer */
+#define DSMR_BFT_CHECKS_PER_SUBJECT 2u  /* for one subject: one liar must not block it */
+#define DSMR_BFT_VERIFIES_MAX 16u       /* VERIFY outstanding */
+#define DSMR_BFT_FETCHES_MAX 4u         /* blocks asked for by id at one time */
+#define DSMR_BFT_VIEWS_ASKED_MAX 8u     /* in one BFT_REQUEST_VIEW: as many checks as a peer gets */
+#define DSMR_BFT_VIEW_ANSWER_MAX 64u    /* certificates sent for one BFT_REQUEST_VIEW */
+#define DSMR_BFT_SERVES_PER_RETRY 64u   /* requests of one peer served within retry_ms */
 #define DSMR_BFT_FOLLOWERS_TOLD_MAX 256u /* peers outside the set told of a finalization */
 #define DSMR_BFT_CHECKPOINT_VIEWS 64u    /* re-propose a final tip after that many views */
 #define DSMR_BFT_SLOWER_AFTER_VIEWS 256u /* the longest timeout doubles again after these */

@@ -194,7 +194,7 @@ void dsmr_proposal_try(struct dsmr_bft *bft)
     }
     if (!dsmr_view_log_parent_of(bft, bft->view, &parent_view, &missing)) {
         uint64_t low =
-            missing > DSMR_BFT_VIEW_ANSWER_MAX / 2u ? missing - DSMR_BFT_VIEW_ANSWER_MAX / 2u : 1u;
+            missing > DSMR_BFT_VIEWS_ASKED_MAX ? missing - DSMR_BFT_VIEWS_ASKED_MAX + 1u : 1u;
         low = low > bft->final_view ? low : bft->final_view + 1;
         dsmr_block_fetch_views(bft, low, missing, DSMR_BFT_NO_PEER);
         return;

@@ -87,11 +87,74 @@ static void test_nothing_is_pruned_for_what_is_not_durable(void **state)
     solo_free(s);
 }
 
+/* Rule 11: certificates that were asked for come one by one: they are not asked for again with
+ * each of them. */
+static void test_certificates_trickle_in(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = 40;
+    while (solo_leader(0, view, 4) == 0) {
+        view++;
+    }
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    solo_nullify(s, view - 1);
+    solo_forget(s);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    uint32_t asked = 0;
+    for (uint64_t at = 1; at < view - 1; at++) {
+        solo_nullify(s, at);
+    }
+    for (uint32_t i = 0; i < s->sent_count; i++) {
+        asked += s->sent[i].msg.type == DSMR_MSG_BFT_REQUEST_VIEW ? 1 : 0;
+    }
+    assert_non_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
+    assert_in_range(asked, 1, 6);
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
+/* Rule 3.1: a leader that jumped over many views gets to know them all, down to the parent. */
+static void test_leader_asks_for_what_it_misses(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = 60;
+    while (solo_leader(0, view, 4) != 0) {
+        view++;
+    }
+    s->to_build = world_block(s->genesis, 0, 2000);
+    solo_nullify(s, view - 1);
+    solo_forget(s);
+    solo_wanted(s, true);
+    for (uint32_t asks = 0; asks < 20 && solo_said(s, DSMR_MSG_BFT_PROPOSAL) == NULL; asks++) {
+        for (uint32_t i = 0; i < 20 && solo_said(s, DSMR_MSG_BFT_REQUEST_VIEW) == NULL; i++) {
+            solo_tick(s);
+        }
+        const struct solo_sent *sent = solo_said(s, DSMR_MSG_BFT_REQUEST_VIEW);
+        assert_non_null(sent);
+        uint64_t from = sent->msg.u.request_view.from_view;
+        uint64_t to = sent->msg.u.request_view.to_view;
+        solo_forget(s);
+        for (uint64_t at = from; at <= to; at++) {
+            solo_nullify(s, at);
+        }
+    }
+    assert_int_equal(solo_view(s), view);
+    assert_non_null(solo_said(s, DSMR_MSG_BFT_PROPOSAL));
+    dsmr_block_unref(s->to_build);
+    solo_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_votes_after_a_full_disk),
         cmocka_unit_test(test_nothing_is_pruned_for_what_is_not_durable),
+        cmocka_unit_test(test_certificates_trickle_in),
+        cmocka_unit_test(test_leader_asks_for_what_it_misses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
