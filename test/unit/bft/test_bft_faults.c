@@ -148,6 +148,134 @@ static void test_leader_asks_for_what_it_misses(void **state)
     solo_free(s);
 }
 
+/* ---- catch-up ---- */
+
+#define CHAIN 140u
+
+static void serve(struct solo *s, uint32_t peer, struct dsmr_block *const *chain, uint64_t from,
+                  uint32_t count)
+{
+    static uint8_t buffer[CHAIN * 512];
+    struct dsmr_msg msg = {.type = DSMR_MSG_BFT_BLOCKS};
+    const struct dsmr_block *last = chain[from + count - 1];
+    struct dsmr_vote_subject subject = solo_subject(last->height, DSMR_VOTE_FINALIZE, last);
+    uint32_t at = 0;
+    for (uint64_t i = from; i < from + count; i++) {
+        dsmr_store_be32(buffer + at, chain[i]->bytes->len);
+        memcpy(buffer + at + 4, chain[i]->bytes->bytes, chain[i]->bytes->len);
+        at += 4 + chain[i]->bytes->len;
+    }
+    msg.u.blocks.count = count;
+    msg.u.blocks.blocks = buffer;
+    msg.u.blocks.blocks_len = at;
+    msg.u.blocks.finalization = world_cert(&subject, 3);
+    solo_hear(s, peer, &msg);
+}
+
+static uint32_t asked_for_blocks(struct solo *s)
+{
+    for (uint32_t i = 0; i < 50 && solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS) == NULL; i++) {
+        solo_tick(s);
+    }
+    assert_non_null(solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS));
+    return solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS)->to;
+}
+
+/* A peer that gives one block at a time, each as late as it may, is not asked for ever: the next
+ * one is asked, unless a batch was full. */
+static void test_catch_up_leaves_who_gives_little(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    struct dsmr_block *chain[CHAIN] = {s->genesis};
+    for (uint32_t i = 1; i < CHAIN; i++) {
+        chain[i] = world_block(chain[i - 1], 0, 1000 + 10 * i);
+    }
+    solo_start(s);
+    solo_finalize(s, CHAIN - 1, chain[CHAIN - 1]);
+    uint32_t asked = 0;
+    for (uint32_t i = 1; i <= 6; i++) {
+        uint32_t peer = asked_for_blocks(s);
+        asked |= 1u << peer;
+        solo_forget(s);
+        serve(s, peer, chain, i, 1);
+        assert_int_equal(s->accepted_height, i);
+    }
+    assert_int_equal(asked, 0xe);
+    uint32_t peer = asked_for_blocks(s);
+    solo_forget(s);
+    serve(s, peer, chain, 7, 127);
+    assert_int_equal(s->accepted_height, 133);
+    assert_int_equal(asked_for_blocks(s), peer);
+    for (uint32_t i = 1; i < CHAIN; i++) {
+        dsmr_block_unref(chain[i]);
+    }
+    solo_free(s);
+}
+
+/* Rule 1: what a set signs for heights beyond its own is worth nothing: no vote, no certificate,
+ * no batch of blocks. */
+static void test_old_set_decides_nothing_beyond_its_end(void **state)
+{
+    (void)state;
+    static const uint32_t nodes[] = {0, 1, 2, 3};
+    struct solo *s = solo_new(NULL);
+    struct dsmr_block *chain[4] = {s->genesis};
+    for (uint32_t i = 1; i < 4; i++) {
+        chain[i] = world_block(chain[i - 1], 0, 1000 + 1000 * i);
+    }
+    dsmr_bft_free(s->bft);
+    s->schedule[1].from_height = 2;
+    s->schedule[1].set = world_set(2, nodes, NULL, 4);
+    s->schedule_count = 2;
+    solo_open(s);
+    solo_start(s);
+    struct dsmr_vote_subject beyond = solo_subject(5, DSMR_VOTE_FINALIZE, chain[2]);
+    solo_vote(s, 1, &beyond);
+    assert_int_equal(s->faults, 1);
+    solo_finalize(s, 5, chain[2]);
+    assert_int_equal(s->faults, 2);
+    assert_int_equal(s->checks, 0);
+    assert_int_equal(solo_view(s), 1);
+    solo_finalize(s, 4, chain[1]); /* its last one */
+    assert_int_equal(s->checks, 1);
+    uint32_t peer = asked_for_blocks(s);
+    solo_forget(s);
+    serve(s, peer, chain, 1, 3); /* all of them, final by the old set */
+    assert_int_equal(s->faults, 1);
+    assert_int_equal(s->accepts, 0);
+    peer = asked_for_blocks(s);
+    solo_forget(s);
+    serve(s, peer, chain, 1, 1);
+    assert_int_equal(s->accepted_height, 1);
+    for (uint32_t i = 1; i < 4; i++) {
+        dsmr_block_unref(chain[i]);
+    }
+    solo_free(s);
+}
+
+/* Rule 8: what one vote costs an idle network. */
+static void test_a_vote_ahead_costs_33_timeouts(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    struct dsmr_vote_subject vote = solo_subject(33, DSMR_VOTE_NULLIFY, NULL);
+    solo_vote(s, 1, &vote);
+    uint32_t timeouts = 0;
+    while (dsmr_bft_deadline_ms(s->bft) != UINT64_MAX && timeouts < 100) {
+        uint64_t view = solo_view(s);
+        while (solo_voted(s, DSMR_VOTE_NULLIFY) == NULL) {
+            solo_tick(s);
+        }
+        timeouts++;
+        solo_nullify(s, view);
+        solo_forget(s);
+    }
+    assert_int_equal(timeouts, 33);
+    solo_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +283,9 @@ int main(void)
         cmocka_unit_test(test_nothing_is_pruned_for_what_is_not_durable),
         cmocka_unit_test(test_certificates_trickle_in),
         cmocka_unit_test(test_leader_asks_for_what_it_misses),
+        cmocka_unit_test(test_catch_up_leaves_who_gives_little),
+        cmocka_unit_test(test_old_set_decides_nothing_beyond_its_end),
+        cmocka_unit_test(test_a_vote_ahead_costs_33_timeouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
