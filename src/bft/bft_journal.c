@@ -231,6 +231,7 @@ enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,
         return err;
     }
     bft->records[bft->records_count++] = record;
+    bft->doubt.has_votes = bft->doubt.has_votes || record.kind <= KIND_CERT;
     return DSMR_OK;
 }
 

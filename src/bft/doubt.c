@@ -188,7 +188,7 @@ static bool is_everyone_needed(const struct dsmr_validator_set *set)
 static bool find_last_view(const struct dsmr_bft *bft, uint64_t *last_view)
 {
     const struct dsmr_validator_set *set = bft->set;
-    if (is_new(bft)) {
+    if (bft->doubt.has_votes || is_new(bft)) { /* 17.2 */
         *last_view = 0;
         return true;
     }

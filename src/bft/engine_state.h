@@ -173,6 +173,7 @@ struct dsmr_bft_doubt {
     bool is_over;
     bool is_storing;
     bool is_voter;        /* this instance or a later one names us */
+    bool has_votes;       /* in the journal: it was begun before there was such a record */
     uint64_t epoch, view; /* is_over: no vote in this view, nor in any before it */
     uint64_t ask_ms;      /* the peers are asked again */
     uint64_t store_ms;    /* the record is not written before: the disk refused it */

@@ -1,8 +1,15 @@
-/* A validator that comes back with its key and without its journal: docs/bft.md, rule 17. */
+/* A validator that comes back with its key and without its journal: docs/bft.md, rule 17.
+ * DSMR_BFT_SEEDS=n multiplies the number of seeds. */
 #include "bft_cluster.h"
 #include "bft_solo.h"
 
 #define PATIENCE_MS 600000u
+
+static uint64_t seeds(uint64_t count)
+{
+    const char *factor = getenv("DSMR_BFT_SEEDS");
+    return factor != NULL && atoi(factor) > 0 ? count * (uint64_t)atoi(factor) : count;
+}
 
 static struct cluster_config calm(uint64_t seed, uint32_t nodes_count)
 {
@@ -290,6 +297,27 @@ static void test_answers_that_do_not_count(void **state)
     }
 }
 
+/* A journal with votes was never lost: it is from before there was this record. */
+static void test_journal_from_before_the_record(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = solo_go_to_view(s, false);
+    s->to_build = world_block(s->genesis, 0, 2000);
+    solo_propose(s, view, 0, &s->genesis->id, s->to_build);
+    s->is_wiped = true;
+    solo_restart(s);
+    assert_int_equal(s->keys[s->records - 1][16], 7);
+    assert_int_equal(dsmr_bft_votes_from(s->bft), 0);
+    assert_int_equal(solo_voted(s, DSMR_VOTE_NOTARIZE)->view, view);
+    solo_restart(s); /* now it is there */
+    tempt(s);
+    assert_int_equal(solo_voted(s, DSMR_VOTE_NULLIFY)->view, view);
+    dsmr_block_unref(s->to_build);
+    solo_free(s);
+}
+
 /* Whoever asks is told all of it, at most twice in a retry_ms. */
 static void test_position_is_told(void **state)
 {
@@ -369,7 +397,7 @@ static void recover(struct cluster *c, uint32_t n)
 static void test_wiped_one_after_another(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(60); seed++) {
         enum cluster_actor actors[7] = {CLUSTER_HONEST};
         struct cluster_config config = calm(seed, seed % 2 == 0 ? 4 : 7);
         config.delay_ms = 10 + (uint32_t)(seed % 5) * 40;
@@ -404,7 +432,7 @@ static void test_wiped_at_the_edge_of_an_epoch(void **state)
     (void)state;
     static const uint32_t second[] = {1, 2, 3, 4};
     static const uint32_t third[] = {0, 2, 3, 4};
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(60); seed++) {
         struct cluster_config config = calm(seed, 4);
         config.delay_ms = 10 + (uint32_t)(seed % 5) * 40;
         struct cluster *c = cluster_new(&config);
@@ -457,7 +485,7 @@ static void test_crash_while_in_doubt(void **state)
 static void test_wiped_in_an_idle_network(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(20); seed++) {
         struct cluster_config config = calm(seed, 4);
         struct cluster *c = cluster_new(&config);
         cluster_start_all(c, NULL);
@@ -483,7 +511,7 @@ static void test_wiped_in_an_idle_network(void **state)
 static void test_two_wiped_of_four_wait(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(20); seed++) {
         struct cluster_config config = calm(seed, 4);
         struct cluster *c = cluster_new(&config);
         cluster_start_all(c, NULL);
@@ -519,7 +547,7 @@ static void add_all(struct cluster *c)
 static void test_new_network_starts_one_by_one(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 70; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(70); seed++) {
         struct cluster_config config = calm(seed, 1 + (uint32_t)(seed % 7));
         config.loss_permille = (uint32_t)(seed % 3) * 100;
         struct cluster *c = cluster_new(&config);
@@ -556,7 +584,7 @@ static void test_new_validators_of_a_later_set(void **state)
 {
     (void)state;
     static const uint32_t sets[][4] = {{4, 5, 6, 7}, {2, 3, 4, 5}, {0, 4, 5, 6}};
-    for (uint64_t seed = 1; seed <= 36; seed++) {
+    for (uint64_t seed = 1; seed <= seeds(36); seed++) {
         struct cluster_config config = calm(seed, 4);
         struct cluster *c = cluster_new(&config);
         cluster_schedule(c, 6, sets[seed % 3], 4);
@@ -612,6 +640,7 @@ int main(void)
         cmocka_unit_test(test_record_is_durable_before_the_first_vote),
         cmocka_unit_test(test_new_network_or_not),
         cmocka_unit_test(test_answers_that_do_not_count),
+        cmocka_unit_test(test_journal_from_before_the_record),
         cmocka_unit_test(test_position_is_told),
         cmocka_unit_test(test_views_that_somebody_waits_for_are_ended),
         cmocka_unit_test(test_wiped_one_after_another),
