@@ -11,7 +11,8 @@
 #define DSMR_CHUNK_BYTES_LIMIT (8u << 20) /* chunk_bytes_max may not exceed it */
 #define DSMR_CHUNK_TXS_LIMIT (1u << 16)   /* chunk_txs_max may not exceed it */
 #define DSMR_TX_BYTES_MAX (64u << 10)     /* one encoded transaction */
-#define DSMR_TX_BYTES_MIN 9u              /* version u8, expiry u64 */
+#define DSMR_TX_HEAD_BYTES 9u             /* version u8, expiry u64 */
+#define DSMR_TX_BYTES_MIN 16u             /* decisions/008-shortest-transaction.md */
 #define DSMR_MESSAGE_OVERHEAD_MAX 512u    /* frame and fields around the largest payload */
 #define DSMR_QUOTA_CHUNK_BYTES_MIN 4096u  /* a pending chunk counts as at least this */
 #define DSMR_BEHIND_BLOCKS 16u            /* more than this above ours: we may be behind */

@@ -183,7 +183,7 @@ static struct dsmr_buf *read_tx(const struct dsmr_route_call *call)
         hex_len -= 2;
     }
     if (hex_len / 2 < DSMR_TX_BYTES_MIN || hex_len % 2 != 0) {
-        wrong = "a transaction has at least 9 bytes, two hexadecimal digits each";
+        wrong = "a transaction has at least 16 bytes, two hexadecimal digits each";
         goto out;
     }
     bytes = dsmr_buf_new(hex_len / 2);

@@ -39,7 +39,7 @@ struct dsmr_cli_load_config {
     uint32_t nodes_count;
     enum dsmr_cli_load_kind kind;
     uint32_t rate;            /* transactions a second over all nodes; 0: no load, only watch */
-    uint32_t tx_bytes;        /* opaque: whole transaction, at least DSMR_TX_BYTES_MIN + 16 */
+    uint32_t tx_bytes;        /* opaque: whole transaction, at least 25 bytes */
     uint32_t duration_ms;     /* 0: until stopped */
     uint32_t warmup_ms;       /* at the start, not counted in rates and latencies */
     uint32_t drain_ms;        /* at most this long for the last notices; 0: 60 000 */

@@ -130,8 +130,8 @@ static void make_opaque(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t i
     uint32_t at = DSMR_CLI_LOAD_TX_OPAQUE_MIN;
     out[0] = 1;
     dsmr_store_be64(out + 1, expiry_ms);
-    dsmr_store_be64(out + DSMR_TX_BYTES_MIN, maker->seed);
-    dsmr_store_be64(out + DSMR_TX_BYTES_MIN + 8, index);
+    dsmr_store_be64(out + DSMR_TX_HEAD_BYTES, maker->seed);
+    dsmr_store_be64(out + DSMR_TX_HEAD_BYTES + 8, index);
     for (; at + 8 <= maker->tx_bytes; at += 8) {
         uint64_t word = dsmr_prng_next(&maker->prng);
         memcpy(out + at, &word, 8);

@@ -11,7 +11,7 @@
 #include "dsmr/types.h"
 
 #define DSMR_CLI_LOAD_TX_ACCOUNTS_MAX 100000u
-#define DSMR_CLI_LOAD_TX_OPAQUE_MIN (DSMR_TX_BYTES_MIN + 16u)
+#define DSMR_CLI_LOAD_TX_OPAQUE_MIN (DSMR_TX_HEAD_BYTES + 16u)
 
 struct dsmr_cli_load_tx {
     enum dsmr_cli_load_kind kind;

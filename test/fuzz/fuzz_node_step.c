@@ -43,23 +43,23 @@ static void send_message(struct world *w, const struct dsmr_msg *msg, uint32_t f
     dsmr_buf_unref(bytes);
 }
 
-/* A transaction: version, expiry, two bytes that tell it from others. Most expiries are round, so
+/* A transaction: version, expiry, a byte that tells it from others. Most expiries are round, so
  * that the same transaction comes again in other chunks. */
-static uint32_t make_tx(struct world *w, uint8_t out[11], uint64_t from_ms)
+static uint32_t make_tx(struct world *w, uint8_t out[DSMR_TX_BYTES_MIN], uint64_t from_ms)
 {
     uint8_t choice = world_take_u8(w);
     uint64_t expiry_ms = choice < 192 ? (from_ms / 10000 + 1 + choice % 4) * 10000
                                       : from_ms + (choice - 192) * UINT64_C(1200);
+    memset(out, 0, DSMR_TX_BYTES_MIN);
     out[0] = 1;
     dsmr_store_be64(out + 1, expiry_ms);
     out[9] = world_take_u8(w) % 8;
-    out[10] = 0;
-    return 11;
+    return DSMR_TX_BYTES_MIN;
 }
 
 static struct dsmr_chunk *make_chunk(struct world *w, uint32_t producer)
 {
-    uint8_t bytes[4][11];
+    uint8_t bytes[4][DSMR_TX_BYTES_MIN];
     struct dsmr_chunk_tx txs[4];
     uint8_t shape = world_take_u8(w);
     struct dsmr_chunk_header header = {
@@ -181,11 +181,11 @@ static void send_small(struct world *w)
 static void submit(struct world *w)
 {
     struct dsmr_submit_item items[4];
-    struct dsmr_buf *owner = dsmr_buf_new(44);
+    struct dsmr_buf *owner = dsmr_buf_new(4 * DSMR_TX_BYTES_MIN);
     REQUIRE(owner != NULL);
     uint32_t count = 1 + world_take_u8(w) % 4;
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t *bytes = owner->bytes + 11 * (size_t)i;
+        uint8_t *bytes = owner->bytes + DSMR_TX_BYTES_MIN * (size_t)i;
         items[i].len = make_tx(w, bytes, w->wall_ms);
         items[i].bytes = bytes;
         items[i].err = DSMR_OK;

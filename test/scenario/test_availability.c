@@ -302,7 +302,7 @@ static void test_pruned_by_too_many(void **state)
 {
     (void)state;
     struct story story = {.liars = 1u << 3, .silent = 1u << 1 | 1u << 2, .lie = PRUNED_IT};
-    struct cluster *cluster = start(&story, 4);
+    struct cluster *cluster = start(&story, 4, 53);
     cluster_submit(cluster, 1, 1, 100);
     cluster_run(cluster, 10000);
     assert_true(story.asked[3] > 2);

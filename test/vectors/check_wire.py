@@ -68,7 +68,7 @@ def quorum_certificate(kind):
 
 
 def chunk_vectors():
-    txs = [b"\1" + be("Q", SLOT * 100 + 1000 * i) + fill(10 * i, i) for i in range(3)]
+    txs = [b"\1" + be("Q", SLOT * 100 + 1000 * i) + fill(7 + 10 * i, i) for i in range(3)]
     ids = [sha256(tx) for tx in txs]
     body = b"".join(be("I", len(tx)) + tx for tx in txs)
     header = (b"\1" + DOMAIN + be("Q", 7) + fill(20, 0x30) + be("QQ", SLOT, SLOT * 100 + 30000) +

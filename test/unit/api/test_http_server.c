@@ -367,8 +367,9 @@ static void a_client_that_gives_up_waiting_is_forgotten(void **state)
 static void stop_answers_who_waits(void **state)
 {
     struct world *w = *state;
-    static const char request[] = "POST /v1/tx?mode=certified HTTP/1.1\r\n" HOST
-                                  "Content-Length: 31\r\n\r\n{\"tx\":\"010000000000100000aabb\"}";
+    static const char request[] =
+        "POST /v1/tx?mode=certified HTTP/1.1\r\n" HOST
+        "Content-Length: 41\r\n\r\n{\"tx\":\"010000000000100000aabbccddeeff00\"}";
     int fd = raw_connect(w->port);
     assert_true(raw_send(fd, request, sizeof(request) - 1));
     struct dsmr_submit_batch *batch = fake_take(&w->node);

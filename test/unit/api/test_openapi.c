@@ -249,7 +249,7 @@ static void answers_conform(void **state)
 static void submissions_conform(void **state)
 {
     struct world *w = *state;
-    static const char body[] = "{\"tx\":\"010000000000100000aabb\"}";
+    static const char body[] = "{\"tx\":\"010000000000100000aabbccddeeff00\"}";
     ask(w, "POST", "/v1/tx?mode=async", body, strlen(body));
     assert_int_equal(w->reply.status, 202);
     conforms(w->reply.json, "TxHandedOver");

@@ -1,7 +1,7 @@
 /* Every route with its answers and refusals, over fake ports. */
 #include "unit/api/fake_routes.h"
 
-#define BODY "{\"tx\":\"010000000000100000aabb\"}"
+#define BODY "{\"tx\":\"010000000000100000aabbccddeeff00\"}"
 
 static void unknown_paths_and_methods(void **state)
 {
@@ -306,12 +306,12 @@ static void bodies_that_make_no_sense(void **state)
         "{\"tx\":null}",
         "{\"tx\":\"\"}",
         "{\"tx\":\"0x\"}",
-        "{\"tx\":\"0100000000001000\"}",   /* 8 bytes */
-        "{\"tx\":\"01000000000010000\"}",  /* odd */
-        "{\"tx\":\"01000000000010000g\"}", /* not hex */
-        "{\"tx\":\"010000000000100000\",\"tx\":\"010000000000100000\"}",
-        "{\"tx\":\"010000000000100000\",\"more\":1}",
-        "{\"tx\":\"010000000000100000\"} trailing",
+        "{\"tx\":\"010000000000100000aabbccddeeff\"}",    /* 15 bytes */
+        "{\"tx\":\"010000000000100000aabbccddeeff000\"}", /* odd */
+        "{\"tx\":\"010000000000100000aabbccddeeff0g\"}",  /* not hex */
+        "{\"tx\":\"010000000000100000aabbccddeeff00\",\"tx\":\"010000000000100000aabbccddeeff00\"}",
+        "{\"tx\":\"010000000000100000aabbccddeeff00\",\"more\":1}",
+        "{\"tx\":\"010000000000100000aabbccddeeff00\"} trailing",
         "[[[[[[[[[1]]]]]]]]]", /* 9 deep */
         "{\"tx\":\"\xff\"}",
     };

@@ -47,13 +47,13 @@ static inline void samples_header(struct dsmr_chunk_header *out)
     samples_fill(out->fee_recipient.bytes, 32, 0x50);
 }
 
-/* Transaction i: version 1, an expiry within the window, a body of 10 * i bytes. */
+/* Transaction i: version 1, an expiry within the window, a body of 7 + 10 * i bytes. */
 static inline uint32_t samples_tx(uint8_t out[256], uint32_t i)
 {
     out[0] = 1;
     dsmr_store_be64(out + 1, WIRE_SAMPLES_SLOT * 100 + 1000 * i);
-    samples_fill(out + 9, 10u * i, (uint8_t)i);
-    return 9 + 10 * i;
+    samples_fill(out + DSMR_TX_HEAD_BYTES, 7 + 10u * i, (uint8_t)i);
+    return DSMR_TX_BYTES_MIN + 10 * i;
 }
 
 static inline struct dsmr_chunk *samples_chunk(void)
