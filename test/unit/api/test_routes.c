@@ -351,6 +351,54 @@ static void deep_and_large_bodies_are_refused_before_they_are_parsed(void **stat
     free(bomb);
 }
 
+static size_t json_bytes;
+
+static void *counted_malloc(size_t size)
+{
+    json_bytes += size;
+    return malloc(size);
+}
+
+/* All that the parser asks for, given back or not, beside the answer, which is small. */
+static void bodies_cost_little_memory(void **state)
+{
+    struct world *w = *state;
+    static const struct {
+        const char *head, *filler, *tail;
+    } shapes[] = {
+        {"{\"tx\":\"", "00", "\"}"},
+        {"{\"tx\":\"", "00", ""},
+        {"{\"tx\":\"", "\\n", "\"}"},
+        {"{\"", "a", "\":1}"},
+        {"[", "0,", "0]"},
+        {"[", "{},", "{}]"},
+        {"[", "[],", "[]]"},
+        {"[", "\"\",", "\"\"]"},
+        {"{\"a\":0", ",\"b\":0", "}"},
+        {"{\"a\":0", ",\"\\u00e9\":{}", "}"},
+        {"", "{}", ""},
+        {"", "1", ""},
+        {"", " ", "{}"},
+    };
+    char *body = malloc(65536);
+    assert_non_null(body);
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        size_t len = strlen(shapes[i].head), tail = strlen(shapes[i].tail);
+        size_t filler = strlen(shapes[i].filler);
+        memcpy(body, shapes[i].head, len);
+        for (; len + filler + tail <= 65536; len += filler) {
+            memcpy(body + len, shapes[i].filler, filler);
+        }
+        memcpy(body + len, shapes[i].tail, tail);
+        json_bytes = 0;
+        json_set_alloc_funcs(counted_malloc, free);
+        ask(w, "POST", "/v1/tx?mode=async", body, len + tail);
+        json_set_alloc_funcs(malloc, free);
+        assert_true(json_bytes <= 4 * (len + tail) + 4096);
+    }
+    free(body);
+}
+
 static void modes_and_timeouts_are_checked(void **state)
 {
     struct world *w = *state;
@@ -511,6 +559,7 @@ int main(void)
         TEST(metrics_have_every_name),
         TEST(health_gives_reasons),
         TEST(bodies_that_make_no_sense),
+        TEST(bodies_cost_little_memory),
         TEST(deep_and_large_bodies_are_refused_before_they_are_parsed),
         TEST(modes_and_timeouts_are_checked),
         TEST(async_answers_at_once),
