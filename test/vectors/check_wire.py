@@ -126,7 +126,7 @@ def submit_vectors():
 def transport_vectors():
     """Frames, hello, and the node id of an Ed25519 key: its SubjectPublicKeyInfo is RFC 8410's."""
     chunk = chunk_vectors()["chunk"]
-    status = b"\1" + be("QQ", 1000, 990)
+    status = b"\1" + be("QQQ", 1000, 990, 1700000000123)
     carried = b"\x08" + fill(32, 8) + be("H", 0) + be("I", len(chunk)) + chunk
     secret = fill(32, 0x60)
     public = ed25519_public(secret)
