@@ -91,6 +91,27 @@ static void __attribute__((format(printf, 2, 3))) add(struct page *page, const c
     }
 }
 
+/* Prometheus wants cumulative buckets and a count that is the last of them. */
+static void add_histogram(struct page *page, const struct dsmr_metrics *metrics,
+                          enum dsmr_metric_histogram id, const char *name, const char *help)
+{
+    uint64_t count = 0;
+    add(page, "# HELP dsmr_%s %s\n# TYPE dsmr_%s histogram\n", name, help, name);
+    for (unsigned i = 0; i < DSMR_METRIC_BUCKETS; i++) {
+        uint64_t bound_ms = dsmr_metrics_bucket_ms(i);
+        count += atomic_load_explicit(&metrics->histograms[id].counts[i], memory_order_relaxed);
+        if (bound_ms == UINT64_MAX) {
+            add(page, "dsmr_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
+        } else {
+            add(page, "dsmr_%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bound_ms / 1000.0,
+                count);
+        }
+    }
+    uint64_t sum_ms = atomic_load_explicit(&metrics->histograms[id].sum_ms, memory_order_relaxed);
+    add(page, "dsmr_%s_sum %" PRIu64 ".%03u\ndsmr_%s_count %" PRIu64 "\n", name, sum_ms / 1000u,
+        (unsigned)(sum_ms % 1000u), name, count);
+}
+
 void dsmr_route_node_metrics(const struct dsmr_route_call *call)
 {
     static const struct {
@@ -116,6 +137,10 @@ void dsmr_route_node_metrics(const struct dsmr_route_call *call)
             table[i].help, table[i].name, table[i].type, table[i].name,
             dsmr_metrics_get(metrics, (enum dsmr_metric)i));
     }
+#define ROUTE_NODE_X(id, name, help)                                                               \
+    add_histogram(&page, metrics, DSMR_METRIC_HISTOGRAM_##id, name, help);
+    DSMR_METRIC_HISTOGRAM_MAP(ROUTE_NODE_X)
+#undef ROUTE_NODE_X
     add(&page, "# HELP dsmr_errors_total errors by name\n# TYPE dsmr_errors_total counter\n");
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         if (errors[i] != DSMR_OK) {

@@ -64,6 +64,13 @@
     X(HTTP_REQUESTS, counter, "http_requests_total", "HTTP requests answered")                     \
     X(SUBMIT_TXS, counter, "submit_txs_total", "transactions offered by clients")
 
+/* X(id, name, help): times in seconds */
+#define DSMR_METRIC_HISTOGRAM_MAP(X)                                                               \
+    X(TX_CERTIFIED, "tx_certified_seconds",                                                        \
+      "time from a transaction's admission at this node to its chunk's certificate")               \
+    X(TX_EXECUTED, "tx_executed_seconds",                                                          \
+      "time from a transaction's admission at this node to its durable result")
+
 enum dsmr_metric {
 #define DSMR_METRIC_X(id, type, name, help) DSMR_METRIC_##id,
     DSMR_METRIC_MAP(DSMR_METRIC_X)
@@ -71,8 +78,20 @@ enum dsmr_metric {
         DSMR_METRIC_COUNT
 };
 
+enum dsmr_metric_histogram {
+#define DSMR_METRIC_X(id, name, help) DSMR_METRIC_HISTOGRAM_##id,
+    DSMR_METRIC_HISTOGRAM_MAP(DSMR_METRIC_X)
+#undef DSMR_METRIC_X
+        DSMR_METRIC_HISTOGRAM_COUNT
+};
+#define DSMR_METRIC_BUCKETS 16 /* with the last one, which has no upper bound */
+
 struct dsmr_metrics {
     _Atomic uint64_t values[DSMR_METRIC_COUNT];
+    struct {
+        _Atomic uint64_t counts[DSMR_METRIC_BUCKETS]; /* of each bucket alone */
+        _Atomic uint64_t sum_ms;
+    } histograms[DSMR_METRIC_HISTOGRAM_COUNT];
     _Atomic uint64_t errors[DSMR_ERR_NUMBER_MAX]; /* by enum dsmr_err: PEER and STATE classes */
 };
 
@@ -80,5 +99,8 @@ void dsmr_metrics_add(struct dsmr_metrics *metrics, enum dsmr_metric id, uint64_
 void dsmr_metrics_set(struct dsmr_metrics *metrics, enum dsmr_metric id, uint64_t value);
 uint64_t dsmr_metrics_get(const struct dsmr_metrics *metrics, enum dsmr_metric id);
 void dsmr_metrics_count_error(struct dsmr_metrics *metrics, enum dsmr_err err);
+void dsmr_metrics_observe(struct dsmr_metrics *metrics, enum dsmr_metric_histogram id, uint64_t ms);
+/* Upper bound of a bucket, included in it; UINT64_MAX for the last. */
+uint64_t dsmr_metrics_bucket_ms(unsigned bucket);
 
 #endif

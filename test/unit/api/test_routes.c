@@ -225,6 +225,33 @@ static void metrics_have_every_name(void **state)
 #undef NAMED
 }
 
+static void histograms_are_cumulative_and_in_seconds(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_metrics *metrics = &w->node.metrics;
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 25);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 26);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 70001);
+    ask(w, "GET", "/metrics", NULL, 0);
+    const char *at = strstr(w->reply.body, "# TYPE dsmr_tx_certified_seconds histogram\n");
+    assert_non_null(at);
+    static const char *const lines[] = {"\ndsmr_tx_certified_seconds_bucket{le=\"0.005\"} 0\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"0.025\"} 1\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"0.05\"} 2\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"60\"} 2\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"+Inf\"} 3\n",
+                                        "\ndsmr_tx_certified_seconds_sum 70.052\n",
+                                        "\ndsmr_tx_certified_seconds_count 3\n"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) { /* in this order */
+        at = strstr(at, lines[i]);
+        if (at == NULL) {
+            fail_msg("not there, or not in order: %s", lines[i]);
+        }
+    }
+    assert_non_null(strstr(w->reply.body, "\ndsmr_tx_executed_seconds_bucket{le=\"+Inf\"} 0\n"));
+    assert_non_null(strstr(w->reply.body, "\ndsmr_tx_executed_seconds_sum 0.000\n"));
+}
+
 static void expect_reason(struct world *w, const char *path, int status, const char *code)
 {
     const json_t *health = get(w, path, status);
@@ -557,6 +584,7 @@ int main(void)
         TEST(evidence_in_pages),
         TEST(accounts_are_the_applications),
         TEST(metrics_have_every_name),
+        TEST(histograms_are_cumulative_and_in_seconds),
         TEST(health_gives_reasons),
         TEST(bodies_that_make_no_sense),
         TEST(bodies_cost_little_memory),
