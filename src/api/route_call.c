@@ -90,6 +90,16 @@ void dsmr_route_call_err(const struct dsmr_route_call *call, enum dsmr_err err)
                           dsmr_err_name(err), dsmr_err_text(err));
 }
 
+void dsmr_route_call_absent(const struct dsmr_route_call *call, enum dsmr_err err,
+                            const char *sentence)
+{
+    if (err == DSMR_ERR_UNKNOWN) {
+        dsmr_route_call_error(call->answer, call->ctx, 404, dsmr_err_name(err), sentence);
+    } else {
+        dsmr_route_call_err(call, err);
+    }
+}
+
 void dsmr_route_call_bad(const struct dsmr_route_call *call, const char *message)
 {
     dsmr_route_call_error(call->answer, call->ctx, 400, "bad_request", message);

@@ -43,7 +43,7 @@ static bool read_height(const struct dsmr_route_call *call, uint64_t *height)
     if (dsmr_route_call_id(call->param, &id)) {
         enum dsmr_err err = query->ops->find_block(query->self, height, &id);
         if (err != DSMR_OK) {
-            dsmr_route_call_err(call, err);
+            dsmr_route_call_absent(call, err, "this node has no such block");
         }
         return err == DSMR_OK;
     }
@@ -102,7 +102,7 @@ void dsmr_route_chain_block(const struct dsmr_route_call *call)
     const struct dsmr_query *query = &call->config->query;
     enum dsmr_err err = query->ops->block(query->self, &block, height);
     if (err != DSMR_OK) {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "this node has no such block");
         return;
     }
     json_t *body = block_json(block);
@@ -125,7 +125,7 @@ void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
     const struct dsmr_query *query = &call->config->query;
     enum dsmr_err err = query->ops->executed(query->self, &executed, height);
     if (err != DSMR_OK) {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "this node has not executed such a block");
         return;
     }
     json_t *txs = json_array();
@@ -181,7 +181,7 @@ void dsmr_route_chain_chunk(const struct dsmr_route_call *call)
     const struct dsmr_query *query = &call->config->query;
     enum dsmr_err err = query->ops->chunk(query->self, &chunk, &cert, &has_cert, &id);
     if (err != DSMR_OK) {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "this node holds no such chunk");
         return;
     }
     json_t *body = chunk_json(chunk, has_cert ? &cert : NULL, cursor, limit);

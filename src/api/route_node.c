@@ -67,8 +67,10 @@ void dsmr_route_node_account(const struct dsmr_route_call *call)
     enum dsmr_err err = query->ops->app(query->self, &text, path);
     if (err == DSMR_OK) {
         dsmr_route_call_text(call, 200, "application/json", text.bytes, text.len);
+    } else if (err == DSMR_ERR_MALFORMED) {
+        dsmr_route_call_bad(call, "this is not an address");
     } else {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "the application of this chain has no accounts");
     }
     free(text.bytes);
 }

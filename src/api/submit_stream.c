@@ -20,6 +20,7 @@
 #define HELLO_MS 10000u
 #define FRAME_MS 30000u
 #define CLOSING_MS 2000u
+#define OTHERS_MAX 65536u /* transactions that are followed for nobody: about 6 MB when full */
 #define TOKEN_LISTEN UINT64_MAX
 #define TOKEN_WAKE (UINT64_MAX - 1)
 
@@ -276,8 +277,11 @@ struct dsmr_submit_stream *dsmr_submit_stream_new(const struct dsmr_submit_strea
     s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s->conns = calloc(config->connections_max, sizeof(*s->conns));
     const struct dsmr_tracker_config tracker = {.flights_max = config->in_flight_max,
+                                                .others_max = OTHERS_MAX,
                                                 .seed = config->seed,
                                                 .waits = config->waits,
+                                                .clock = config->clock,
+                                                .metrics = config->metrics,
                                                 .wake = wake,
                                                 .wake_ctx = s};
     s->tracker = dsmr_tracker_new(&tracker);

@@ -180,6 +180,7 @@ static void resubmitted(struct dsmr_waits *waits, struct wait *wait,
         finish(waits, wait, DSMR_ERR_EXPIRED, state);
     } else if (wait->news.mode == DSMR_WAITS_CERTIFIED &&
                (state == DSMR_TX_CERTIFIED || state == DSMR_TX_IN_BLOCK)) {
+        wait->news.height = known->height;
         finish(waits, wait, DSMR_OK, state);
     } else {
         wait->news.state = state;

@@ -186,8 +186,10 @@ static void accounts_are_the_applications(void **state)
 {
     struct world *w = *state;
     (void)get(w, "/v1/accounts/abc", 404);
+    expect_error(w, 404, "unknown");
     w->node.app_err = DSMR_ERR_MALFORMED;
     (void)get(w, "/v1/accounts/abc", 400);
+    expect_error(w, 400, "bad_request");
     w->node.app_err = DSMR_OK;
     assert_string_equal(text(get(w, "/v1/accounts/dsmr1x", 200), "path"), "accounts/dsmr1x");
     (void)get(w, "/v1/accounts/..%2f", 400);
@@ -318,6 +320,17 @@ static void post(struct world *w, const char *query, const char *body)
     char target[128];
     (void)snprintf(target, sizeof(target), "/v1/tx%s", query);
     ask(w, "POST", target, body, strlen(body));
+}
+
+/* The body with transaction number of make_tx, which is valid for another 50 s. */
+static void post_tx(struct world *w, const char *query, uint64_t number)
+{
+    uint8_t tx[32];
+    char body[96] = "{\"tx\":\"";
+    make_tx(tx, number, 1050000);
+    dsmr_hex_encode(body + 7, tx, 32);
+    memcpy(body + 7 + 64, "\"}", 3);
+    post(w, query, body);
 }
 
 static void bodies_that_make_no_sense(void **state)
@@ -482,14 +495,14 @@ static void sync_answers_when_admitted_or_says_why_not(void **state)
     assert_string_equal(text(w->reply.json, "state"), "pending");
     assert_string_equal(text(w->reply.json, "mode"), "sync");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        post(w, "?mode=sync", BODY);
+        post_tx(w, "?mode=sync", i);
         publish_batch(&w->feed, fake_take(&w->node), cases[i].err);
         dsmr_tracker_drain(w->tracker);
         expect_error(w, cases[i].status, dsmr_err_name(cases[i].err));
         assert_int_equal(strlen(text(w->reply.json, "tx")), 64);
     }
     w->node.is_full = true;
-    post(w, "?mode=sync", BODY);
+    post_tx(w, "?mode=sync", 99);
     expect_error(w, 503, "mempool_full");
     assert_int_equal(dsmr_waits_count(w->waits), 0);
 }
@@ -498,12 +511,7 @@ static void certified_and_executed_wait_for_their_notice(void **state)
 {
     struct world *w = *state;
     struct dsmr_chunk *chunk = make_chunk(1, 1, 1050000);
-    uint8_t tx[32];
-    char body[96] = "{\"tx\":\"";
-    make_tx(tx, 1, 1050000);
-    dsmr_hex_encode(body + 7, tx, 32);
-    memcpy(body + 7 + 64, "\"}", 3);
-    post(w, "?mode=certified", body);
+    post_tx(w, "?mode=certified", 1);
     publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
     dsmr_tracker_drain(w->tracker);
     assert_int_equal(w->reply.times, 0);
@@ -512,12 +520,13 @@ static void certified_and_executed_wait_for_their_notice(void **state)
     assert_int_equal(w->reply.status, 200);
     assert_string_equal(text(w->reply.json, "state"), "certified");
 
-    post(w, "?mode=executed", body);
-    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    post_tx(w, "?mode=executed", 1); /* is on its way: not handed over again */
+    assert_int_equal(w->node.batches_count, 1);
     publish_certified(&w->feed, chunk);
     dsmr_tracker_drain(w->tracker);
     assert_int_equal(w->reply.times, 0);
     w->node.tx_err = DSMR_OK;
+    w->node.tx.state = DSMR_TX_EXECUTED;
     w->node.tx.code_text = "done";
     publish_executed(&w->feed, 12, 1000, chunk->tx_ids, 1);
     dsmr_tracker_drain(w->tracker);
@@ -525,6 +534,96 @@ static void certified_and_executed_wait_for_their_notice(void **state)
     assert_string_equal(text(w->reply.json, "state"), "executed");
     assert_string_equal(text(w->reply.json, "reason"), "done");
     assert_int_equal(number(w->reply.json, "height"), 12);
+    dsmr_chunk_unref(chunk);
+}
+
+static const json_t *where(struct world *w, const struct dsmr_id *id, const char *state)
+{
+    char path[160];
+    dsmr_tracker_drain(w->tracker);
+    hex_path(path, "/v1/tx/", id, "");
+    const json_t *tx = get(w, path, 200);
+    assert_string_equal(text(tx, "state"), state);
+    return tx;
+}
+
+static void a_transaction_is_followed_from_mempool_to_result(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_chunk *chunk = make_chunk(1, 1, 1050000);
+    const struct dsmr_id id = chunk->tx_ids[0];
+    char hex[65], path[160];
+    dsmr_hex_encode(hex, chunk->ref.chunk_id.bytes, 32);
+    hex_path(path, "/v1/tx/", &id, "");
+    (void)get(w, path, 404);
+    post_tx(w, "?mode=async", 1);
+    assert_string_equal(text(w->reply.json, "state"), "unknown");
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    const json_t *tx = where(w, &id, "pending");
+    assert_true(is_null(tx, "chunk") && is_null(tx, "height") && is_null(tx, "code"));
+    publish_chunk(&w->feed, DSMR_NOTICE_BUILT, chunk);
+    tx = where(w, &id, "in_chunk");
+    assert_string_equal(text(tx, "chunk"), hex);
+    assert_true(is_null(tx, "height"));
+    publish_chunk(&w->feed, DSMR_NOTICE_RETURNED, chunk);
+    assert_true(is_null(where(w, &id, "pending"), "chunk"));
+    publish_chunk(&w->feed, DSMR_NOTICE_BUILT, chunk);
+    publish_certified(&w->feed, chunk);
+    assert_string_equal(text(where(w, &id, "certified"), "chunk"), hex);
+    publish_accepted(&w->feed, 9, &chunk, 1);
+    tx = where(w, &id, "in_block");
+    assert_int_equal(number(tx, "height"), 9);
+    assert_string_equal(text(tx, "chunk"), hex);
+    assert_true(is_null(tx, "code") && is_null(tx, "reason") && is_null(tx, "fee"));
+    publish_certified(&w->feed, chunk); /* a heavier certificate does not lead back */
+    (void)where(w, &id, "in_block");
+    w->node.tx_err = DSMR_OK; /* the result is in the store before its notice comes */
+    w->node.tx = (struct dsmr_query_tx){.state = DSMR_TX_EXECUTED, .height = 9};
+    assert_string_equal(text(where(w, &id, "executed"), "chunk"), hex);
+    publish_executed(&w->feed, 9, 1000, &id, 1);
+    (void)where(w, &id, "executed");
+    w->node.tx_err = DSMR_ERR_UNKNOWN; /* pruned: nothing of it is left here */
+    (void)get(w, path, 404);
+    dsmr_chunk_unref(chunk);
+}
+
+static void one_that_came_before_is_not_handed_over_again(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_chunk *chunk = make_chunk(1, 1, 1050000);
+    post_tx(w, "", 1);
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    publish_chunk(&w->feed, DSMR_NOTICE_BUILT, chunk); /* no mempool knows it any more */
+    dsmr_tracker_drain(w->tracker);
+    post_tx(w, "", 1);
+    expect_error(w, 409, "duplicate");
+    assert_string_equal(text(w->reply.json, "state"), "in_chunk");
+    post_tx(w, "?mode=async", 1);
+    assert_string_equal(text(w->reply.json, "state"), "in_chunk");
+    post_tx(w, "?mode=certified", 1);
+    assert_int_equal(w->reply.times, 0);
+    publish_certified(&w->feed, chunk);
+    dsmr_tracker_drain(w->tracker);
+    assert_string_equal(text(w->reply.json, "state"), "certified");
+    publish_accepted(&w->feed, 9, &chunk, 1);
+    dsmr_tracker_drain(w->tracker);
+    post_tx(w, "?mode=certified", 1);
+    assert_string_equal(text(w->reply.json, "state"), "in_block");
+    assert_int_equal(number(w->reply.json, "height"), 9);
+    post_tx(w, "?mode=executed&timeout_ms=10", 1);
+    dsmr_waits_tick(w->waits, 5010);
+    expect_error(w, 504, "timeout");
+    assert_string_equal(text(w->reply.json, "state"), "in_block");
+    w->node.tx_err = DSMR_OK;
+    w->node.tx = (struct dsmr_query_tx){
+        .state = DSMR_TX_FAILED, .height = 9, .result = {.code = 5}, .code_text = "too poor"};
+    post_tx(w, "?mode=executed", 1);
+    assert_int_equal(w->reply.status, 200);
+    assert_string_equal(text(w->reply.json, "state"), "failed");
+    assert_string_equal(text(w->reply.json, "reason"), "too poor");
+    assert_int_equal(w->node.batches_count, 1);
+    assert_int_equal(w->node.metrics.errors[DSMR_ERR_DUPLICATE], 6);
+    assert_int_equal(dsmr_metrics_get(&w->node.metrics, DSMR_METRIC_SUBMIT_TXS), 7);
     dsmr_chunk_unref(chunk);
 }
 
@@ -593,6 +692,8 @@ int main(void)
         TEST(async_answers_at_once),
         TEST(sync_answers_when_admitted_or_says_why_not),
         TEST(certified_and_executed_wait_for_their_notice),
+        TEST(a_transaction_is_followed_from_mempool_to_result),
+        TEST(one_that_came_before_is_not_handed_over_again),
         TEST(waiting_ends_by_timeout_expiry_and_close),
         TEST(too_many_waits_are_busy),
     };
