@@ -350,7 +350,7 @@ static int answer(struct dsmr_cli_values *values, int argc, char **argv)
         return DSMR_EXIT_OK;
     }
     if (strcmp(first, "--man") == 0) {
-        dsmr_cli_help_man(stdout, program);
+        dsmr_cli_man(stdout, program);
         return DSMR_EXIT_OK;
     }
     if (strcmp(first, "--version") == 0) {
@@ -358,7 +358,7 @@ static int answer(struct dsmr_cli_values *values, int argc, char **argv)
         return DSMR_EXIT_OK;
     }
     if (strcmp(first, "completion") == 0) {
-        if (argc == 3 && dsmr_cli_help_completion(stdout, program, argv[2])) {
+        if (argc == 3 && dsmr_cli_complete(stdout, program, argv[2])) {
             return DSMR_EXIT_OK;
         }
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "completion is for bash, zsh or fish");

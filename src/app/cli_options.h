@@ -6,7 +6,7 @@
  * Errors:     a wrong verb, option or value is one sentence on stderr and DSMR_EXIT_USAGE.
  * Limits:     DSMR_CLI_OPTIONS_MAX options a verb, DSMR_CLI_ARGS_MAX positional arguments.
  * Threads:    one owner; reads the environment.
- * Files:      cli.c parses, cli_help.c prints. */
+ * Files:      cli.c parses; cli_help.c, cli_man.c and cli_complete.c print. */
 #ifndef DSMR_APP_CLI_OPTIONS_H
 #define DSMR_APP_CLI_OPTIONS_H
 
@@ -57,6 +57,11 @@ struct dsmr_cli_program {
     size_t verbs_count;
     const struct dsmr_cli_option *common; /* options that every verb has */
     size_t common_count;
+    const struct dsmr_cli_file { /* for the man page */
+        const char *path, *meaning;
+    } * files;
+    size_t files_count;
+    const char *see_also; /* another program's man page, or NULL */
 };
 
 enum dsmr_cli_source {
@@ -107,12 +112,16 @@ const char *dsmr_cli_text(const struct dsmr_cli_values *values, const char *name
 int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint64_t *number,
                    char *message, size_t message_size);
 
-/* ---- cli_help.c ---- */
+/* ---- what is printed from the table ---- */
+/* The next option of verb, its own before the common ones; NULL at the end. Start with *at 0. A
+ * common one that the verb has too is left out. */
+const struct dsmr_cli_option *dsmr_cli_next_option(const struct dsmr_cli_program *program,
+                                                   const struct dsmr_cli_verb *verb, size_t *at);
 void dsmr_cli_help_print(FILE *out, const struct dsmr_cli_program *program,
-                         const struct dsmr_cli_verb *verb); /* verb NULL: the overview */
-void dsmr_cli_help_man(FILE *out, const struct dsmr_cli_program *program); /* roff, section 1 */
+                         const struct dsmr_cli_verb *verb);           /* verb NULL: the overview */
+void dsmr_cli_man(FILE *out, const struct dsmr_cli_program *program); /* roff, section 1 */
 /* shell: bash, zsh, fish. false if it is another. */
-bool dsmr_cli_help_completion(FILE *out, const struct dsmr_cli_program *program, const char *shell);
+bool dsmr_cli_complete(FILE *out, const struct dsmr_cli_program *program, const char *shell);
 
 /* One sentence to stderr, "PROGRAM: ...", and the code back: return dsmr_cli_fail(...). */
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)

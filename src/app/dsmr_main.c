@@ -80,6 +80,13 @@ int main(int argc, char **argv)
          dsmr_cli_bench_run},
         {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
     };
+    static const struct dsmr_cli_file files[] = {
+        {"~/.dsmr/accounts/NAME.json", "an account key, readable by its owner only"},
+        {"DIR/nodeN",
+         "of localnet --home DIR: the homes of its nodes, with their logs in node.log"},
+        {"DIR/accounts/account-N.json",
+         "of localnet and of dsmrd testnet: keys of funded accounts"},
+    };
     const struct dsmr_cli_program program = {
         .name = "dsmr",
         .summary = "client of a DSMR network",
@@ -89,6 +96,9 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .verbs_count = COUNT(verbs),
         .common = common_options,
-        .common_count = COUNT(common_options)};
+        .common_count = COUNT(common_options),
+        .files = files,
+        .files_count = COUNT(files),
+        .see_also = "dsmrd"};
     return dsmr_cli_main(&program, argc, argv);
 }

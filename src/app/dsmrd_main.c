@@ -236,6 +236,17 @@ int main(int argc, char **argv)
          dsmr_node_config_options, dsmr_node_config_options_count, run_config_check},
         {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
     };
+    static const struct dsmr_cli_file files[] = {
+        {"~/.dsmr", "the node's folder, if neither --home nor DSMR_HOME names another; below it:"},
+        {"config/config.yaml",
+         "settings, one NAME: VALUE a line, with the names of start's options"},
+        {"config/genesis.json", "the chain: the same file on all its nodes"},
+        {"keys/bls.key", "signs shares and votes; readable by its owner only"},
+        {"keys/tls.key, keys/tls.crt", "the node's identity towards peers"},
+        {"data/", "blocks, chunks, state, and what this node has signed: never to be copied to "
+                  "a second running node, and not to be deleted from a validator"},
+        {"lock", "held while the node runs"},
+    };
     const struct dsmr_cli_program program = {
         .name = "dsmrd",
         .summary = "a DSMR node with a built-in BFT engine",
@@ -246,6 +257,9 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .verbs_count = sizeof verbs / sizeof verbs[0],
         .common = common_options,
-        .common_count = sizeof common_options / sizeof common_options[0]};
+        .common_count = sizeof common_options / sizeof common_options[0],
+        .files = files,
+        .files_count = sizeof files / sizeof files[0],
+        .see_also = "dsmr"};
     return dsmr_cli_main(&program, argc, argv);
 }
