@@ -233,6 +233,7 @@ FAKE_UNUSED static void fill(struct world *w)
     node->evidence_count = 3;
     node->evidence.refs[0] = node->evidence.refs[1] = node->chunk->ref;
     node->status.height = 7;
+    node->status.executed_height = 7;
     node->status.epoch = 4;
     node->tx_err = DSMR_OK;
     node->tx = (struct dsmr_query_tx){.state = DSMR_TX_FAILED,
