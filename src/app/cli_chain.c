@@ -7,32 +7,39 @@
 #include "app/exit_codes.h"
 
 #define PATH_BYTES 256
+#define ARG_CHARS_MAX 128u
 
 /* The argument goes into a path: only what an id, a height or an address is made of. -1, or an exit
  * code after a sentence. */
-static int make_path(const struct dsmr_cli_values *values, char path[PATH_BYTES],
-                     const char *prefix, const char *suffix)
+static int check_arg(const struct dsmr_cli_values *values, const char *arg)
 {
-    const char *arg = values->args_count > 0 ? values->args[0] : "";
+    if (*arg == '\0') {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s needs: %s", values->verb->name,
+                             values->verb->args);
+    }
     for (const char *c = arg; *c != '\0'; c++) {
         if (!isalnum((unsigned char)*c)) {
             return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s does not take \"%s\"",
                                  values->verb->name, arg);
         }
     }
-    if (strlen(arg) > 128) {
+    if (strlen(arg) > ARG_CHARS_MAX) {
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s: the argument is too long",
                              values->verb->name);
     }
-    (void)snprintf(path, PATH_BYTES, "%s%s%s", prefix, arg, suffix);
     return -1;
 }
 
-static int show(const struct dsmr_cli_values *values, const char *prefix, const char *suffix)
+/* A list, or what has one in it: a page of it, by --cursor and --limit. */
+static int show_page(const struct dsmr_cli_values *values, const char *path)
 {
-    char path[PATH_BYTES];
-    int code = make_path(values, path, prefix, suffix);
-    return code >= 0 ? code : dsmr_cli_common_show(values, path);
+    char target[PATH_BYTES];
+    int len = snprintf(target, sizeof(target), "%s?limit=%s", path, dsmr_cli_text(values, "limit"));
+    if (dsmr_cli_has(values, "cursor")) {
+        (void)snprintf(target + len, sizeof(target) - (size_t)len, "&cursor=%llu",
+                       (unsigned long long)dsmr_cli_number(values, "cursor"));
+    }
+    return dsmr_cli_common_show(values, target);
 }
 
 /* For people: the state with its meaning behind it. Borrowed text of a JSON object in, the caller
@@ -70,10 +77,11 @@ int dsmr_cli_chain_tx(const struct dsmr_cli_values *values)
     char path[PATH_BYTES];
     struct dsmr_http_client client = {.fd = -1};
     struct dsmr_http_reply reply;
-    int code = make_path(values, path, "/v1/tx/", "");
+    int code = check_arg(values, values->args[0]);
     if (code >= 0) {
         return code;
     }
+    (void)snprintf(path, sizeof(path), "/v1/tx/%s", values->args[0]);
     code = dsmr_cli_common_ask(values, &client, &reply, "GET", path, NULL);
     if (code == 0) {
         bool is_json = dsmr_cli_flag(values, "json");
@@ -88,15 +96,23 @@ int dsmr_cli_chain_tx(const struct dsmr_cli_values *values)
 
 int dsmr_cli_chain_block(const struct dsmr_cli_values *values)
 {
-    if (values->args_count == 0) {
-        return dsmr_cli_common_show(values, "/v1/block/latest");
+    char path[PATH_BYTES];
+    const char *name = values->args_count > 0 ? values->args[0] : "latest";
+    int code = check_arg(values, name);
+    if (code >= 0) {
+        return code;
     }
-    return show(values, "/v1/block/", dsmr_cli_flag(values, "txs") ? "/txs" : "");
+    bool is_txs = dsmr_cli_flag(values, "txs");
+    (void)snprintf(path, sizeof(path), "/v1/block/%s%s", name, is_txs ? "/txs" : "");
+    return is_txs ? show_page(values, path) : dsmr_cli_common_show(values, path);
 }
 
 int dsmr_cli_chain_chunk(const struct dsmr_cli_values *values)
 {
-    return show(values, "/v1/chunk/", "");
+    char path[PATH_BYTES];
+    int code = check_arg(values, values->args[0]);
+    (void)snprintf(path, sizeof(path), "/v1/chunk/%.128s", values->args[0]);
+    return code >= 0 ? code : show_page(values, path);
 }
 
 int dsmr_cli_chain_validators(const struct dsmr_cli_values *values)
@@ -111,5 +127,5 @@ int dsmr_cli_chain_status(const struct dsmr_cli_values *values)
 
 int dsmr_cli_chain_evidence(const struct dsmr_cli_values *values)
 {
-    return dsmr_cli_common_show(values, "/v1/evidence");
+    return show_page(values, "/v1/evidence");
 }

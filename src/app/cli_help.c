@@ -52,6 +52,24 @@ static void print_options(FILE *out, const struct dsmr_cli_program *program,
     fprintf(out, "%*sthis text\n", COLUMN - 8, "");
 }
 
+bool dsmr_cli_help_group(FILE *out, const struct dsmr_cli_program *program, const char *word)
+{
+    size_t len = strlen(word);
+    bool has_any = false;
+    for (size_t i = 0; i < program->verbs_count; i++) {
+        const struct dsmr_cli_verb *verb = &program->verbs[i];
+        if (strncmp(verb->name, word, len) == 0 && verb->name[len] == ' ') {
+            has_any = true;
+            if (out != NULL) {
+                fprintf(out, "%s %s%s%s\n    %c%s.\n", program->name, verb->name,
+                        verb->args != NULL ? " " : "", verb->args != NULL ? verb->args : "",
+                        toupper((unsigned char)verb->summary[0]), verb->summary + 1);
+            }
+        }
+    }
+    return has_any;
+}
+
 void dsmr_cli_help_print(FILE *out, const struct dsmr_cli_program *program,
                          const struct dsmr_cli_verb *verb)
 {
@@ -68,7 +86,7 @@ void dsmr_cli_help_print(FILE *out, const struct dsmr_cli_program *program,
         fprintf(out, "  %-20s %s\n", program->verbs[i].name, program->verbs[i].summary);
     }
     fprintf(out,
-            "\n%s VERB --help shows the options of a verb. Each option is also read from the\n"
+            "\n%s help VERB shows the options of a verb. Each option is also read from the\n"
             "environment: --some-option from DSMR_SOME_OPTION. %s --man prints the manual,\n"
             "%s completion bash|zsh|fish the shell's completion, %s --version the version.\n",
             program->name, program->name, program->name, program->name);

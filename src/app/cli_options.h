@@ -86,12 +86,12 @@ struct dsmr_cli_values {
     uint32_t args_count;
 };
 
-/* Parses argv[1..] into values: verb, options, arguments. --help, --man, --version and
+/* Parses argv[1..] into values: verb, options, arguments. --help, help, --man, --version and
  * "completion bash|zsh|fish" are answered here on stdout. Returns -1 to go on, otherwise the exit
  * code to end with. Strings stay borrowed from argv and the environment. */
 int dsmr_cli_parse(struct dsmr_cli_values *values, const struct dsmr_cli_program *program, int argc,
                    char **argv);
-/* The same, then runs the verb. */
+/* The same, then runs the verb; IO if what it printed could not be written. */
 int dsmr_cli_main(const struct dsmr_cli_program *program, int argc, char **argv);
 
 /* Fills what is absent or from the default with the file's values: lookup returns the text of
@@ -118,7 +118,9 @@ int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint6
 const struct dsmr_cli_option *dsmr_cli_next_option(const struct dsmr_cli_program *program,
                                                    const struct dsmr_cli_verb *verb, size_t *at);
 void dsmr_cli_help_print(FILE *out, const struct dsmr_cli_program *program,
-                         const struct dsmr_cli_verb *verb);           /* verb NULL: the overview */
+                         const struct dsmr_cli_verb *verb); /* verb NULL: the overview */
+/* The verbs of two words that begin with this one; false if there is none. out may be NULL. */
+bool dsmr_cli_help_group(FILE *out, const struct dsmr_cli_program *program, const char *word);
 void dsmr_cli_man(FILE *out, const struct dsmr_cli_program *program); /* roff, section 1 */
 /* shell: bash, zsh, fish. false if it is another. */
 bool dsmr_cli_complete(FILE *out, const struct dsmr_cli_program *program, const char *shell);

@@ -40,7 +40,14 @@ def command_lines():
             ("status", "--node"): ["--node", "HOST:PORT"],
             ("status", "--node", "x"): ["--node", "x"],
             ("status", "more"): ["more"],
+            ("status", "--node", "http://127.0.0.1:1:2:3"): ["--node"],
+            ("status", "--node", "https://127.0.0.1:1"): ["--node"],
+            ("--json", "status"): ["verb comes first"],
             ("tx",): ["ID"],
+            ("tx", ""): ["ID"],
+            ("tx", "../status"): ["../status"],
+            ("chunk", "a" * 129): ["too long"],
+            ("evidence", "--limit", "1001"): ["--limit", "1000"],
             ("keys", "frob"): ["keys"],
             ("keys", "new", "../x"): ["../x"],
             ("send", "nobody", "1", "--from", "x"): ["nobody"],
@@ -52,7 +59,9 @@ def command_lines():
             ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
         expect(64, *texts, command=[DSMR, *words])
     expect(64, "DSMR_RATE", "many", command=[DSMR, "bench"], env={"DSMR_RATE": "many"})
-    expect(69, "127.0.0.1", "port 1", command=[DSMR, "status", "--node", "127.0.0.1:1"])
+    full = subprocess.run([DSMR, "version"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE)
+    check(full.returncode == 74 and b"standard output" in full.stderr, "a full disk is not noticed")
+    expect(69, "127.0.0.1", "port 1", "no connection", command=[DSMR, "status", "--node", "127.0.0.1:1"])
     for words, texts in {
             ("start", "--workers", "0"): ["--workers", "0"],
             ("start", "--frob"): ["--frob"],

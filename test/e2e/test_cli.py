@@ -88,6 +88,11 @@ def chain(net, node, sent):
     check("id " in text(DSMR, "block", *ask), "block")
     txs = parsed(DSMR, "block", str(sent["height"]), "--txs", *ask, "--json")
     check(sent["tx"] in [tx["tx"] for tx in txs["txs"]], "the transaction is not in its block")
+    check("tx_count" in parsed(DSMR, "block", "--txs", *ask, "--json"), "--txs of the last block")
+    pages = [parsed(DSMR, "chunk", block["certs"][0]["chunk"], "--limit", "1", "--cursor", cursor,
+                    *ask, "--json") for cursor in ("0", "1")]
+    check([len(page["txs"]) for page in pages] == [1, pages[0]["tx_count"] > 1], "pages of a chunk")
+    check(pages[0]["next_cursor"] == ("1" if pages[0]["tx_count"] > 1 else None), "cursor")
     check(txs["state_root"] == block["executed"]["state_root"], "two roots")
     inside = []
     for cert in block["certs"]:
@@ -106,6 +111,8 @@ def chain(net, node, sent):
     status = parsed(DSMR, "status", *ask, "--json")
     check(status["height"] >= sent["height"] and status["peers_connected"] == 3, "%s" % status)
     text(DSMR, "status", *ask)
+    check(parsed(DSMR, "status", "--node", "http://%s/" % node, "--json")["node_id"] ==
+          status["node_id"], "--node http://HOST:PORT/")
     for words in (("block", "999999"), ("block", "xyz"), ("tx", "0" * 64), ("chunk", "0" * 64)):
         code, out, err = run(DSMR, *words, *ask, "--json")
         check(code == 1 and out == "" and len(err.splitlines()) == 1, "%s: %d %r" % (words, code, err))
