@@ -48,6 +48,7 @@ struct dsmr_cli_load_config {
     const char *accounts_dir; /* TRANSFERS: *.json as testnet writes them */
     uint64_t amount;          /* TRANSFERS: 0: 1 */
     uint64_t seed;            /* 0: from the clock */
+    uint32_t roots_wait_ms;   /* at most this long until all nodes tell one root; 0: 20 000 */
     bool verify;              /* keep ids, and find every executed one on every node at the end */
     void (*progress)(void *ctx, const struct dsmr_cli_load_snapshot *snapshot); /* may be NULL */
     void *ctx;
@@ -74,7 +75,7 @@ struct dsmr_cli_load_result {
     uint64_t executed_height_max; /* highest block that a notice named */
     uint64_t notices_twice;       /* with verify: transactions reported executed twice: a fault */
     uint64_t height;              /* at which state_root was compared */
-    bool state_roots_equal;       /* on all nodes at height */
+    bool state_roots_equal;       /* on all nodes at height; a root that could not be read is not */
     struct dsmr_id state_root;
     bool is_drained;          /* every admitted transaction was executed or expired */
     bool is_verified;         /* with verify: see missing_txs */

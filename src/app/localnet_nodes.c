@@ -217,6 +217,8 @@ uint32_t dsmr_localnet_nodes_stop(struct dsmr_localnet_nodes *nodes)
     uint32_t failed = 0, left = 0;
     uint64_t until_ms = now_ms() + STOP_TIMEOUT_MS;
     for (uint32_t i = 0; i < nodes->count; i++) {
+        if (nodes->nodes[i].pid > 0 && waitpid(nodes->nodes[i].pid, NULL, WNOHANG) != 0)
+            nodes->nodes[i].pid = 0;
         if (nodes->nodes[i].pid > 0) {
             kill(nodes->nodes[i].pid, SIGTERM);
             left++;
