@@ -145,6 +145,21 @@ int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *fo
     return code;
 }
 
+void dsmr_cli_print_json(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            fprintf(out, "\\%c", *text);
+        } else if ((unsigned char)*text < 0x20) {
+            fprintf(out, "\\u%04x", (unsigned)*text);
+        } else {
+            fputc(*text, out);
+        }
+    }
+    fputc('"', out);
+}
+
 /* ---- looking up ---- */
 
 static struct dsmr_cli_value *find(struct dsmr_cli_values *values, const char *name, size_t len)

@@ -125,6 +125,8 @@ void dsmr_cli_man(FILE *out, const struct dsmr_cli_program *program); /* roff, s
 /* shell: bash, zsh, fish. false if it is another. */
 bool dsmr_cli_complete(FILE *out, const struct dsmr_cli_program *program, const char *shell);
 
+/* Prints text as a JSON string, quotes included. */
+void dsmr_cli_print_json(FILE *out, const char *text);
 /* One sentence to stderr, "PROGRAM: ...", and the code back: return dsmr_cli_fail(...). */
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

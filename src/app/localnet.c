@@ -173,28 +173,38 @@ static int start(struct localnet *net)
     return -1;
 }
 
-static void announce(const struct localnet *net)
+static void announce_json(const struct localnet *net)
 {
-    bool is_json = dsmr_cli_flag(net->values, "json");
-    if (is_json)
-        printf("{\"event\":\"started\",\"directory\":\"%s\",\"accounts\":\"%s/accounts\","
-               "\"nodes\":[",
-               net->directory, net->directory);
-    else
-        printf("%u validators in %s\n", net->nodes.count, net->directory);
+    char accounts[PATH_MAX];
+    snprintf(accounts, sizeof accounts, "%.*s/accounts", PATH_MAX - 64, net->directory);
+    printf("{\"event\":\"started\",\"directory\":");
+    dsmr_cli_print_json(stdout, net->directory);
+    printf(",\"accounts\":");
+    dsmr_cli_print_json(stdout, accounts);
+    printf(",\"nodes\":[");
     for (uint32_t i = 0; i < net->nodes.count; i++) {
         const struct dsmr_localnet_node *node = &net->nodes.nodes[i];
-        if (is_json)
-            printf("%s{\"home\":\"%s\",\"pid\":%d,\"node_id\":\"%s\",\"p2p_port\":%u,"
-                   "\"http_port\":%u,\"submit_port\":%u}",
-                   i == 0 ? "" : ",", node->home, (int)node->pid, node->node_id, node->p2p_port,
-                   node->http_port, node->submit_port);
-        else
+        printf("%s{\"home\":", i == 0 ? "" : ",");
+        dsmr_cli_print_json(stdout, node->home);
+        printf(",\"pid\":%d,\"node_id\":\"%s\",\"p2p_port\":%u,\"http_port\":%u,"
+               "\"submit_port\":%u}",
+               (int)node->pid, node->node_id, node->p2p_port, node->http_port, node->submit_port);
+    }
+    printf("]}\n");
+}
+
+static void announce(const struct localnet *net)
+{
+    if (dsmr_cli_flag(net->values, "json")) {
+        announce_json(net);
+    } else {
+        printf("%u validators in %s\n", net->nodes.count, net->directory);
+        for (uint32_t i = 0; i < net->nodes.count; i++) {
+            const struct dsmr_localnet_node *node = &net->nodes.nodes[i];
             printf("  node%u  http://127.0.0.1:%u  submit stream 127.0.0.1:%u  pid %d\n", i,
                    node->http_port, node->submit_port, (int)node->pid);
+        }
     }
-    if (is_json)
-        printf("]}\n");
     fflush(stdout);
 }
 

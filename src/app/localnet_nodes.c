@@ -151,7 +151,8 @@ static enum dsmr_err start_one(struct dsmr_localnet_node *node, const char *prog
 
 static enum dsmr_err await_start(struct dsmr_localnet_node *node, int fd, char *reason)
 {
-    char line[2048], log[512];
+    static char line[8 * PATH_MAX]; /* the home is in it, with escapes */
+    char log[512];
     bool has_line = read_line(fd, line, sizeof line, now_ms() + START_TIMEOUT_MS);
     if (has_line && strstr(line, "\"event\":\"started\"") != NULL) {
         const char *id = strstr(line, "\"node_id\":\"");

@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 
-from net import DSMR, DSMRD, Testnet, check, main, run, until
+from net import DSMR, DSMRD, Node, Testnet, check, main, run, until
 
 DISK_BYTES = 64 << 20
 
@@ -113,6 +113,7 @@ def genesis_files():
         broken(lambda g: g.update(frob=1), "frob")
         broken(lambda g: g.update(format=2), "format 2")
         broken(lambda g: g["app"].update(name="frob"), "app.name", "frob")
+        broken(lambda g: g["app"].update(frob=1), "app")
         os.remove(path)
         expect(65, path, command=start(node))
         # Another chain than the one whose data is here.
@@ -136,6 +137,7 @@ def config_files():
         with open(path) as file:
             text = file.read()
         line = text.count("\n") + 1
+        check_too = [DSMRD, "config", "check", "--home", node.home]
         for wrong, texts in {
                 "frob: 1": ["%s:%d" % (path, line), "frob"],
                 "workers: many": ["%s:%d" % (path, line), "workers", "many"],
@@ -150,11 +152,17 @@ def config_files():
                 with open(path, "w") as file:
                     file.write(re.sub("(?m)^p2p-address:.*$", wrong, text))
             expect(78, *texts, command=start(node))
+            expect(78, *texts, command=check_too)
         with open(path, "w") as file:
             file.write(text)
         expect(64, "--log-level", command=start(node, "--log-level", "zzz"))
         expect(64, "--p2p-address", command=start(node, "--p2p-address", "here"))
         expect(64, "--peers", command=start(node, "--peers", "zz@127.0.0.1:1"))
+        expect(64, "--fee-recipient", command=start(node, "--fee-recipient", "00"))
+        names = ",".join("host%d" % i for i in range(17))
+        expect(64, "--http-hosts", "16", command=start(node, "--http-hosts", names))
+        expect(64, "--http-hosts", "511", command=start(node, "--http-hosts", "h" * 512))
+        expect(64, "--http-hosts", "16", command=[*check_too, "--http-hosts", names])
         for key in ("bls.key", "tls.key"):
             file = os.path.join(node.home, "keys", key)
             os.chmod(file, 0o644)
@@ -174,6 +182,47 @@ def config_files():
         expect(78, node.home, "process %d" % node.pid,
                command=[DSMRD, "inspect", "--home", node.home])
         check(node.stop() == 0, "it does not stop well")
+
+
+def networks():
+    """testnet and localnet write into a folder of their own, with settings that hold."""
+    with Testnet(2, app="transfers") as net:
+        path = os.path.join(net.nodes[0].home, "config/genesis.json")
+        with open(path) as file:
+            genesis = json.load(file)
+        genesis["app"]["accounts"][3]["balance"] = 0
+        with open(path, "w") as file:
+            json.dump(genesis, file)
+        wanted = [path, "app.accounts[3].balance", "above zero"]
+        expect(65, *wanted, command=start(net.nodes[0]))
+        expect(65, *wanted, command=[DSMRD, "config", "check", "--home", net.nodes[0].home])
+        folder = os.path.join(net.directory, "again")
+        make = [DSMRD, "testnet", "-v", "2", "-o"]
+        expect(78, "genesis.json", "exists already", command=[*make, net.home])
+        expect(78, net.nodes[0].home, "own home", command=[*make, net.nodes[0].home])
+        expect(78, net.nodes[0].home, "own home", command=[DSMR, "localnet"],
+               env={"DSMR_HOME": net.nodes[0].home})
+        expect(64, "--starting-ip-address", "300.1.1.1",
+               command=[*make, folder, "--starting-ip-address", "300.1.1.1"])
+        settings = os.path.join(net.directory, "settings.yaml")
+        for text, words in {"workers: 3\nfrob: 1": ["%s:2" % settings, "frob"],
+                            "workers: 300": ["%s:1" % settings, "workers", "300"]}.items():
+            with open(settings, "w") as file:
+                file.write(text + "\n")
+            expect(78, *words, command=[*make, folder, "--config", settings])
+        expect(78, "nowhere.yaml", command=[*make, folder, "--config", "nowhere.yaml"])
+        check(not os.path.exists(folder), "something was made")
+        with open(settings, "w") as file:
+            file.write("workers: 3\np2p-address: 1.2.3.4:5\n")
+        quoted = os.path.join(net.directory, 'a "quoted" \\ name')
+        code, out, err = run(*make, quoted, "--config", settings, "--json")
+        check(code == 0 and json.loads(out)["directory"] == quoted, "%d %s %s" % (code, out, err))
+        with open(os.path.join(quoted, "node1/config/config.yaml")) as file:
+            text = file.read()
+        check('workers: "3"' in text and "1.2.3.4" not in text, "settings: %s" % text)
+        node = Node({"home": os.path.join(quoted, "node0")})
+        node.start()
+        node.stop()
 
 
 def ports_in_use():
@@ -304,4 +353,4 @@ def disk_full():
 
 
 if __name__ == "__main__":
-    main(command_lines, genesis_files, config_files, ports_in_use, newer_home, disk_full)
+    main(command_lines, genesis_files, config_files, networks, ports_in_use, newer_home, disk_full)
