@@ -21,6 +21,8 @@ int dsmr_route_call_status_of(enum dsmr_err err)
     case DSMR_ERR_RATE_LIMITED:
         return 429;
     case DSMR_ERR_DUPLICATE:
+    case DSMR_ERR_INSUFFICIENT:
+    case DSMR_ERR_FEE_LIMIT:
         return 409;
     case DSMR_ERR_UNKNOWN:
         return 404;

@@ -174,7 +174,8 @@ static void sync_answers_when_admitted_or_says_why_not(void **state)
         {DSMR_ERR_DUPLICATE, 409},     {DSMR_ERR_MEMPOOL_FULL, 503}, {DSMR_ERR_BAD_TX, 400},
         {DSMR_ERR_BAD_SIGNATURE, 400}, {DSMR_ERR_EXPIRED, 410},      {DSMR_ERR_TX_EXPIRY, 400},
         {DSMR_ERR_WRONG_CHAIN, 400},   {DSMR_ERR_TOO_LARGE, 413},    {DSMR_ERR_NO_MEMORY, 500},
-        {DSMR_ERR_BEHIND, 503},        {DSMR_ERR_RATE_LIMITED, 429}};
+        {DSMR_ERR_INSUFFICIENT, 409},  {DSMR_ERR_FEE_LIMIT, 409},    {DSMR_ERR_BEHIND, 503},
+        {DSMR_ERR_RATE_LIMITED, 429}};
     post(w, "", BODY);
     assert_int_equal(w->reply.times, 0);
     publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
