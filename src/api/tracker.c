@@ -487,6 +487,11 @@ uint32_t dsmr_tracker_flights(const struct dsmr_tracker *tracker)
     return dsmr_places_flights(tracker->places);
 }
 
+bool dsmr_tracker_is_idle(const struct dsmr_tracker *tracker)
+{
+    return dsmr_places_is_empty(tracker->places);
+}
+
 uint64_t dsmr_tracker_dropped(const struct dsmr_tracker *tracker)
 {
     return atomic_load_explicit(&tracker->dropped, memory_order_relaxed);

@@ -80,6 +80,7 @@ void dsmr_tracker_drain(struct dsmr_tracker *tracker);
 /* Looks at up to DSMR_TRACKER_SWEEP_MAX flights and ends those that can never run. */
 void dsmr_tracker_sweep(struct dsmr_tracker *tracker);
 uint32_t dsmr_tracker_flights(const struct dsmr_tracker *tracker);
+bool dsmr_tracker_is_idle(const struct dsmr_tracker *tracker);     /* there is nothing to sweep */
 uint64_t dsmr_tracker_dropped(const struct dsmr_tracker *tracker); /* notices; any thread */
 /* Where a transaction is: what the store knows of its result, else what was seen here. UNKNOWN;
  * errors of the store. Any thread. */

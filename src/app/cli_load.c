@@ -161,6 +161,9 @@ static void watch(struct monitor *monitor)
 {
     const struct dsmr_cli_load_config *config = monitor->config;
     uint64_t step_ms = config->progress_ms != 0 ? config->progress_ms : PROGRESS_MS;
+    if (monitor->sender == NULL && config->progress == NULL) {
+        step_ms = SCRAPE_MS; /* nobody looks: an idle network should be left alone */
+    }
     struct timespec begin;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &begin);
