@@ -112,6 +112,12 @@ struct dsmr_effect {
             uint32_t chunks_count;
             bool drop_journals;           /* entries with expiry < floor_ms */
             uint64_t index_before_height; /* 0: none */
+            struct { /* accepted blocks that may let their chunks go: within all three */
+                bool is_wanted;
+                uint64_t height_max;
+                uint64_t time_max_ms; /* the block's own time */
+                uint64_t wall_max_ms; /* local time of its accept */
+            } retained;
         } store_gc;
         struct dsmr_reference sign;
         struct { /* VERIFY_CHUNK: dsmr_chunk_decode, then the producer's share

@@ -123,12 +123,6 @@ static void clean_up(struct dsmr_node *node, const struct dsmr_exec_block *item)
              tx++) {
             dsmr_mempool_remove(node->mempool, &chunk->tx_ids[tx]);
         }
-        if (node->retention != NULL) {
-            struct dsmr_retention_entry entry = {.chunk_id = chunk->ref.chunk_id,
-                                                 .block_time_ms = item->block->time_ms,
-                                                 .accepted_wall_ms = item->accepted_wall_ms};
-            dsmr_node_common_error(node, dsmr_retention_add(node->retention, &entry));
-        }
     }
 }
 

@@ -61,7 +61,6 @@ void dsmr_block_load_on_loaded(struct dsmr_node *node, const struct dsmr_request
         return;
     }
     /* Later than it was: it is kept longer, which nobody minds. */
-    item->accepted_wall_ms = node->wall_ms;
     item->is_maybe_on_disk = true;
     dsmr_chunk_fetch_run(node);
 }

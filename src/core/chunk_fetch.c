@@ -86,7 +86,6 @@ void dsmr_chunk_fetch_push(struct dsmr_node *node, struct dsmr_block *block, boo
     struct dsmr_exec_block *item = dsmr_exec_queue_push(&node->queue, block);
     if (item != NULL) {
         item->is_maybe_on_disk = is_restored;
-        item->accepted_wall_ms = node->wall_ms;
     }
     dsmr_chunk_fetch_run(node);
 }

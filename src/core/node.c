@@ -29,7 +29,6 @@
     (1u << 18) /* entries of the chunk pool, the journal ... however long the set */
 #define CERTS_LIMIT (1u << 16)
 #define OWN_IDS_LIMIT (1u << 21)
-#define RETAINED_MAX (1u << 20)
 #define VERDICTS_MAX (1u << 14)
 #define EXECUTED_ABOVE_MAX 4096u
 
@@ -81,16 +80,12 @@ static bool new_pools(struct dsmr_node *node)
         dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint32_t), DSMR_NODE_CERT_JOBS_MAX, seed);
     node->executed_above = dsmr_map_new(sizeof(uint64_t), sizeof(struct dsmr_executed_above),
                                         EXECUTED_ABOVE_MAX, seed);
-    if (params->retention_ms != UINT64_MAX) {
-        node->retention = dsmr_retention_new(RETAINED_MAX, params->retention_ms);
-    }
     return node->mempool != NULL && node->own_ids != NULL && node->chunks != NULL &&
            node->certs != NULL && node->journal != NULL && node->verdicts != NULL &&
            node->evidence != NULL && node->peers != NULL && node->tree != NULL &&
            node->index != NULL && node->epochs != NULL && node->executed_ids != NULL &&
            node->requests != NULL && node->share_job_of != NULL && node->cert_job_of != NULL &&
-           node->executed_above != NULL &&
-           (params->retention_ms == UINT64_MAX || node->retention != NULL);
+           node->executed_above != NULL;
 }
 
 static bool new_tables(struct dsmr_node *node)
@@ -199,7 +194,6 @@ void dsmr_node_free(struct dsmr_node *node)
     dsmr_journal_free(node->journal);
     dsmr_verdict_cache_free(node->verdicts);
     dsmr_evidence_log_free(node->evidence);
-    dsmr_retention_free(node->retention);
     dsmr_peer_table_free(node->peers);
     dsmr_block_tree_free(node->tree);
     dsmr_accepted_index_free(node->index);
@@ -272,8 +266,10 @@ static void on_set(struct dsmr_node *node, struct dsmr_validator_set *set)
     dsmr_block_builder_update(node);
 }
 
-static void on_stored(struct dsmr_node *node, const struct dsmr_request *request, enum dsmr_err err)
+static void on_stored(struct dsmr_node *node, const struct dsmr_request *request,
+                      const struct dsmr_event *event)
 {
+    enum dsmr_err err = event->err;
     switch (request->kind) {
     case DSMR_REQUEST_SHARE_STORE:
         dsmr_share_policy_on_stored(node, request, err);
@@ -294,7 +290,7 @@ static void on_stored(struct dsmr_node *node, const struct dsmr_request *request
         dsmr_conflict_on_stored(node, request, err);
         break;
     case DSMR_REQUEST_GC:
-        dsmr_expiry_on_gc(node, err);
+        dsmr_expiry_on_gc(node, event);
         break;
     default:
         DSMR_UNREACHABLE();
@@ -332,7 +328,7 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
     }
     switch (event->kind) {
     case DSMR_EV_STORED:
-        on_stored(node, &request, event->err);
+        on_stored(node, &request, event);
         break;
     case DSMR_EV_SIGNED:
         if (request.kind == DSMR_REQUEST_OWN_SIGN) {

@@ -30,7 +30,6 @@
 #include "core/own_ids.h"
 #include "core/peer_table.h"
 #include "core/requests.h"
-#include "core/retention.h"
 #include "core/retry.h"
 #include "core/verdict_cache.h"
 #include "dsmr/node.h"
@@ -179,7 +178,6 @@ struct dsmr_exec_block {
     enum dsmr_exec_state state;
     bool
         is_maybe_on_disk; /* the pool may not know of its chunks: look there before asking others */
-    uint64_t accepted_wall_ms;
     uint64_t payload_bytes;
     uint32_t missing;              /* bodies that are not HELD */
     uint32_t todo;                 /* of them, bodies for which nothing is under way */
@@ -285,7 +283,6 @@ struct dsmr_node {
     struct dsmr_journal *journal;
     struct dsmr_verdict_cache *verdicts;
     struct dsmr_evidence_log *evidence;
-    struct dsmr_retention *retention; /* NULL: for ever */
     struct dsmr_peer_table *peers;
     struct dsmr_backpressure backpressure;
     struct dsmr_requests *requests;
@@ -330,8 +327,15 @@ struct dsmr_node {
 
     /* Garbage, gossip */
     bool is_gc_running;
+    bool is_floor_due;  /* to be written */
+    bool has_gc_failed; /* the last one: the next waits its time */
     struct dsmr_id gc_ids[DSMR_NODE_GC_BATCH_MAX];
     uint32_t gc_count;
+    struct dsmr_id
+        gc_asked[DSMR_NODE_GC_BATCH_MAX]; /* the store has not confirmed: kept until then */
+    uint32_t gc_asked_count;
+    /* Of the oldest block that keeps its chunks on disk, or earlier: 0 until the store has said. */
+    uint64_t retained_time_ms, retained_wall_ms;
     uint64_t gc_last_mono_ms;
     uint64_t gc_journal_floor_ms;              /* chain time of the last drop of journal entries */
     uint64_t status_accepted, status_executed; /* what was last told to all */

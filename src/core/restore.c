@@ -29,16 +29,6 @@ static void on_journal(struct dsmr_node *node, const struct dsmr_event *event)
 /* Chunks of accepted blocks are found through their blocks; here are those that wait for one. */
 static void on_chunk(struct dsmr_node *node, const struct dsmr_event *event)
 {
-    if (event->u.restore_chunk.included_height != UINT64_MAX) {
-        struct dsmr_retention_entry entry = {
-            .chunk_id = event->u.restore_chunk.ref.chunk_id,
-            .block_time_ms = event->u.restore_chunk.included_time_ms,
-            .accepted_wall_ms = event->u.restore_chunk.accepted_wall_ms};
-        if (node->retention != NULL) {
-            dsmr_node_common_error(node, dsmr_retention_add(node->retention, &entry));
-        }
-        return;
-    }
     struct dsmr_chunk_entry fields = {.ref = event->u.restore_chunk.ref,
                                       .producer_sig = event->u.restore_chunk.producer_sig,
                                       .included_height = UINT64_MAX,
@@ -199,9 +189,6 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     node->gc_journal_floor_ms = dsmr_node_common_floor(node);
     if (node->executed_time_ms > 0) {
         dsmr_executed_ids_advance(node->executed_ids, node->executed_time_ms);
-    }
-    if (node->retention != NULL) {
-        dsmr_retention_sort(node->retention);
     }
     dsmr_node_common_gauge(node, DSMR_METRIC_EXECUTED_HEIGHT, node->executed_height);
     resume_own(node);

@@ -26,6 +26,10 @@ static void core_write_done(struct dsmr_task *task, void *owner)
         dsmr_driver_halt(driver, DSMR_ERR_IO, "the disk reported an error: see the log above");
     struct dsmr_event event = {
         .kind = DSMR_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
+    if (w->write.kind == DSMR_STORE_GC) {
+        event.u.stored_gc.oldest_time_ms = w->write.u.gc.oldest_time_ms;
+        event.u.stored_gc.oldest_wall_ms = w->write.u.gc.oldest_wall_ms;
+    }
     dsmr_driver_core_event(driver, &event);
     struct dsmr_effects one = {.items = &w->fx, .count = 1};
     dsmr_effects_clear(&one);
@@ -100,6 +104,10 @@ void dsmr_store_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
         w->write.u.gc.chunks_count = fx->u.store_gc.chunks_count;
         w->write.u.gc.drop_journals = fx->u.store_gc.drop_journals;
         w->write.u.gc.index_before_height = fx->u.store_gc.index_before_height;
+        w->write.u.gc.retained.is_wanted = fx->u.store_gc.retained.is_wanted;
+        w->write.u.gc.retained.height_max = fx->u.store_gc.retained.height_max;
+        w->write.u.gc.retained.time_max_ms = fx->u.store_gc.retained.time_max_ms;
+        w->write.u.gc.retained.wall_max_ms = fx->u.store_gc.retained.wall_max_ms;
         break;
     }
     driver->outstanding++;

@@ -260,9 +260,9 @@ def newer_home():
         path = os.path.join(node.home, "data/consensus/data.mdb")
         with open(path, "rb") as file:
             good = file.read()
-        check(record(1) in good, "the format's record is not where it was")
+        check(record(2) in good, "the format's record is not where it was")
         with open(path, "wb") as file:
-            file.write(good.replace(record(1), record(2)))
+            file.write(good.replace(record(2), record(3)))
         expect(65, node.home, "newer", command=start(node))
         expect(65, node.home, command=[DSMRD, "inspect", "--home", node.home])
         with open(path, "wb") as file:

@@ -297,7 +297,7 @@ static void answer(struct world *w, const struct dsmr_effect *fx, uint8_t way)
         if (fails && fx->kind != DSMR_FX_STORE_ACCEPT) {
             event.err = DSMR_ERR_DISK_FULL; /* an unknown outcome stops a node: see crash */
         } else {
-            world_disk_write(w, fx);
+            world_disk_write(w, fx, &event);
         }
         break;
     }

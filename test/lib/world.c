@@ -741,6 +741,16 @@ const char *dsmr_world_log_last(const struct dsmr_world *world, uint32_t node)
     return world->nodes[node].log_last;
 }
 
+uint64_t dsmr_world_records(const struct dsmr_world *world, uint32_t node)
+{
+    return dsmr_mem_store_count(world->nodes[node].store);
+}
+
+uint64_t dsmr_world_keys(const struct dsmr_world *world, uint32_t node)
+{
+    return dsmr_kv_mem_count(world->nodes[node].kv);
+}
+
 struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node)
 {
     return world->nodes[node].driver;
@@ -768,8 +778,9 @@ bool dsmr_world_is_level(struct dsmr_world *world)
     return true;
 }
 
-void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number)
+struct dsmr_id dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number)
 {
+    struct dsmr_id id;
     uint8_t tx[64];
     struct dsmr_wr wr;
     memset(tx, 0, sizeof tx);
@@ -787,6 +798,8 @@ void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number)
         dsmr_buf_unref(batch->bytes);
         free(batch);
     }
+    dsmr_hash(&id, tx, sizeof tx);
+    return id;
 }
 
 const struct dsmr_params *dsmr_world_params(const struct dsmr_world *world)

@@ -46,7 +46,7 @@ uint64_t dsmr_world_events(const struct dsmr_world *world, uint32_t node); /* ha
 void dsmr_world_may_halt(struct dsmr_world *world, uint32_t node);
 
 /* Hands a transaction of the opaque application to node: payload is made unique by number. */
-void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number);
+struct dsmr_id dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number);
 uint64_t dsmr_world_admitted(const struct dsmr_world *world);
 
 void dsmr_world_crash(struct dsmr_world *world, uint32_t node);
@@ -80,6 +80,9 @@ struct dsmr_metrics *dsmr_world_metrics(struct dsmr_world *world, uint32_t node)
 uint32_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node,
                               enum dsmr_log_level level);
 const char *dsmr_world_log_last(const struct dsmr_world *world, uint32_t node);
+/* How much is on the node's disk: records of the store, keys of the state. */
+uint64_t dsmr_world_records(const struct dsmr_world *world, uint32_t node);
+uint64_t dsmr_world_keys(const struct dsmr_world *world, uint32_t node);
 struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node);
 uint64_t dsmr_world_votes(const struct dsmr_world *world, uint32_t node); /* views it voted in */
 uint64_t dsmr_world_messages(const struct dsmr_world *world);             /* sent so far */
