@@ -142,6 +142,9 @@ static int open_genesis(struct daemon *d)
     if (err != DSMR_OK)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s", reason);
     d->has_genesis = true;
+    int code = dsmr_node_config_fits(d->values, &d->genesis.params);
+    if (code >= 0)
+        return code;
     if (dsmr_application_new(&d->app, d->genesis.app_name, &d->genesis.params.domain) != DSMR_OK)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s: app.name \"%s\" is not known: %s",
                              path, d->genesis.app_name, dsmr_application_names());

@@ -165,6 +165,11 @@ static int run_config_check(const struct dsmr_cli_values *values)
         dsmr_genesis_close(&genesis);
         return code;
     }
+    code = dsmr_node_config_fits(&merged, &genesis.params);
+    if (code >= 0) {
+        dsmr_genesis_close(&genesis);
+        return code;
+    }
     char chain_id[65];
     dsmr_hex_encode(chain_id, genesis.params.domain.chain_id.bytes, 32);
     if (dsmr_cli_flag(values, "json"))

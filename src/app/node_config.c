@@ -1,6 +1,7 @@
 #include "app/node_config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "app/exit_codes.h"
 #include "app/files.h"
 #include "base/bytes.h"
+#include "driver/driver.h"
+#include "store/lmdb_store.h"
 
 const struct dsmr_cli_option dsmr_node_config_options[] = {
     {"p2p-address", "HOST:PORT", DSMR_CLI_TEXT, 0, 0, NULL, "127.0.0.1:26656",
@@ -37,8 +40,8 @@ const struct dsmr_cli_option dsmr_node_config_options[] = {
      "chunk bodies kept in memory"},
     {"disk-low-bytes", "BYTES", DSMR_CLI_NUMBER, 0, UINT64_C(1) << 50, NULL, "268435456",
      "below this much free disk the node neither signs nor builds"},
-    {"store-map-bytes", "BYTES", DSMR_CLI_NUMBER, 16777216, UINT64_C(1) << 44, NULL, "274877906944",
-     "address space of each database: the most it can grow to"},
+    {"store-map-bytes", "BYTES", DSMR_CLI_NUMBER, DSMR_LMDB_STORE_MAP_BYTES_MIN, UINT64_C(1) << 44,
+     NULL, "274877906944", "address space of each database: the most it can grow to"},
     {"view-timeout", "TIME", DSMR_CLI_DURATION, 50, 600000, NULL, "1s",
      "how long the leader of a view has before it is passed over"},
     {"retry", "TIME", DSMR_CLI_DURATION, 10, 60000, NULL, "250ms",
@@ -243,4 +246,21 @@ enum dsmr_err dsmr_node_config_write(const struct dsmr_home *home,
     enum dsmr_err err = failed ? DSMR_ERR_NO_MEMORY : dsmr_files_write(path, text, len, 0644);
     free(text);
     return err;
+}
+
+int dsmr_node_config_fits(const struct dsmr_cli_values *values, const struct dsmr_params *params)
+{
+    enum dsmr_cli_source source = dsmr_cli_source(values, "store-map-bytes");
+    uint64_t have = dsmr_cli_number(values, "store-map-bytes");
+    uint64_t need = dsmr_driver_state_bytes_min(params);
+    if (have >= need)
+        return -1;
+    return dsmr_cli_fail(values,
+                         source == DSMR_CLI_FROM_FLAG || source == DSMR_CLI_FROM_ENV
+                             ? DSMR_EXIT_USAGE
+                             : DSMR_EXIT_CONFIG,
+                         "store-map-bytes: %" PRIu64
+                         " cannot hold the results of blocks of block_txs_max %u transactions: at "
+                         "least %" PRIu64,
+                         have, params->block_txs_max, need);
 }

@@ -13,6 +13,9 @@ extern const size_t dsmr_node_config_options_count;
  * or an exit code after one sentence with file and line. The texts stay valid until the process
  * ends. */
 int dsmr_node_config_merge(struct dsmr_cli_values *values, const struct dsmr_home *home);
+/* What is chosen here fits the chain's parameters. Returns -1 or an exit code after one sentence.
+ */
+int dsmr_node_config_fits(const struct dsmr_cli_values *values, const struct dsmr_params *params);
 /* Writes a commented config.yaml: every option with its help, set where overrides has its name. */
 struct dsmr_node_config_override {
     const char *name, *value;

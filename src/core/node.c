@@ -29,6 +29,12 @@
     (1u << 18) /* entries of the chunk pool, the journal ... however long the set */
 #define CERTS_LIMIT (1u << 16)
 #define OWN_IDS_LIMIT (1u << 21)
+/* On disk the floor trails by up to a lifetime and a quarter: so many lifetimes of entries may be
+ * read at a start. */
+#define JOURNAL_LIFETIMES 3u
+/* A block's epoch and the listed ones may have as many different validators. */
+_Static_assert(INDEX_MAX / DSMR_PAST_EPOCHS_MAX >= DSMR_LIFETIME_CHUNKS_LIMIT,
+               "the index holds what a lifetime can bring");
 #define VERDICTS_MAX (1u << 14)
 #define EXECUTED_ABOVE_MAX 4096u
 
@@ -55,6 +61,9 @@ static bool new_pools(struct dsmr_node *node)
     uint32_t chunks_max = bounded(each * config->validators_max * 2u + 1024u, CHUNKS_LIMIT);
     uint32_t certs_max = bounded(each * config->validators_max, CERTS_LIMIT);
     uint32_t certs_each = bounded(each, certs_max);
+    uint32_t journal_max =
+        bounded(JOURNAL_LIFETIMES * dsmr_params_lifetime_chunks(params, config->validators_max),
+                JOURNAL_LIFETIMES * DSMR_LIFETIME_CHUNKS_LIMIT);
     struct dsmr_chunk_pool_config chunks = {.chunks_max = chunks_max,
                                             .producers_max = config->validators_max * 4u,
                                             .body_bytes_max = config->chunk_cache_bytes_max,
@@ -65,7 +74,7 @@ static bool new_pools(struct dsmr_node *node)
         bounded((uint64_t)DSMR_NODE_OWN_MAX * params->chunk_txs_max, OWN_IDS_LIMIT), seed);
     node->chunks = dsmr_chunk_pool_new(&chunks);
     node->certs = dsmr_cert_pool_new(certs_max, certs_each, seed);
-    node->journal = dsmr_journal_new(chunks_max, seed);
+    node->journal = dsmr_journal_new(chunks_max > journal_max ? chunks_max : journal_max, seed);
     node->verdicts = dsmr_verdict_cache_new(VERDICTS_MAX, seed);
     node->evidence = dsmr_evidence_log_new(EVIDENCE_MAX, seed);
     node->peers = dsmr_peer_table_new(config->validators_max * 4u + 64u, seed);

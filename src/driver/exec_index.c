@@ -12,7 +12,7 @@
 #define LEVELS_MAX 10u /* 16^10 blocks */
 #define HEIGHT_BITS 40u
 #define INDEX_BITS 24u
-#define BLOCK_ENTRY_BYTES 12u
+#define BLOCK_ENTRY_BYTES DSMR_EXEC_INDEX_TX_BYTES
 #define ENTRY_BYTES 16u
 #define PART_ENTRIES 2047u /* and LMDB's header: eight whole pages */
 #define STEP_ENTRIES (8u * PART_ENTRIES)
@@ -21,6 +21,10 @@
 #define DROPS_MAX 64u
 #define RUN_KEY_BYTES (2u + 1u + 8u + 8u)
 #define STATE_BYTES_MAX (1u + 2u + 1u + LEVELS_MAX * 8u)
+
+_Static_assert(DSMR_BLOCK_TXS_LIMIT <= 1u << INDEX_BITS, "a place names any transaction");
+_Static_assert((uint64_t)DSMR_BLOCK_TXS_LIMIT *BLOCK_ENTRY_BYTES <= DSMR_KV_VALUE_BYTES_MAX,
+               "the table of a block fits into one value");
 
 struct entry {
     uint64_t prefix;

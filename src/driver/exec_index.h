@@ -22,6 +22,9 @@
 #include "ports/kv.h"
 #include "ports/submit.h"
 
+/* Most bytes that a transaction of a block takes when the block is added. */
+#define DSMR_EXEC_INDEX_TX_BYTES 12u
+
 /* Adds the block's ids and merges as much as the block is large. Heights come without a gap. LIMIT:
  * height or count; CORRUPT, NO_MEMORY, what kv says. */
 DSMR_MUST_USE enum dsmr_err dsmr_exec_index_add(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,

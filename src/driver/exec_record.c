@@ -11,6 +11,9 @@
 #define HEAD_BYTES (1u + 8u + 32u + 32u + 8u)
 #define RECORD_HEAD_BYTES (1u + 8u + 32u + 32u + 4u)
 #define RECORD_TX_BYTES (32u + 8u + 12u)
+_Static_assert(RECORD_HEAD_BYTES + (uint64_t)DSMR_BLOCK_TXS_LIMIT * RECORD_TX_BYTES <=
+                   DSMR_KV_VALUE_BYTES_MAX,
+               "the results of a block fit into one value");
 #define DROPS_MAX 64u /* records that one call removes */
 
 static size_t make_key(uint8_t key[10], char kind, uint64_t height)
@@ -19,6 +22,12 @@ static size_t make_key(uint8_t key[10], char kind, uint64_t height)
     key[1] = (uint8_t)kind;
     dsmr_store_be64(key + 2, height);
     return kind == 'h' ? 2 : 10;
+}
+
+uint64_t dsmr_exec_record_bytes_max(uint32_t txs)
+{
+    return RECORD_HEAD_BYTES + HEAD_BYTES +
+           (uint64_t)txs * (RECORD_TX_BYTES + DSMR_EXEC_INDEX_TX_BYTES);
 }
 
 struct dsmr_executed *dsmr_exec_record_new(uint32_t count)

@@ -41,6 +41,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_exec_record_find(uint64_t *height, struct dsmr_
  * need of the index. */
 DSMR_MUST_USE enum dsmr_err dsmr_exec_record_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                                   uint64_t before_ms);
+/* Most bytes that a block of txs transactions puts, index included. */
+uint64_t dsmr_exec_record_bytes_max(uint32_t txs);
 /* One allocation's worth of room for count ids and results; NULL if out of memory. */
 struct dsmr_executed *dsmr_exec_record_new(uint32_t count);
 

@@ -120,6 +120,11 @@ static void run(struct dsmr_task *task)
         kv->ops->abort(kv->self, txn);
 }
 
+uint64_t dsmr_driver_state_bytes_min(const struct dsmr_params *params)
+{
+    return DSMR_DRIVER_EXECUTE_BATCH_MAX * dsmr_exec_record_bytes_max(params->block_txs_max);
+}
+
 /* ---- on the logic thread ---- */
 
 static void submit_batch(struct dsmr_driver *driver);

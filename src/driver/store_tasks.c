@@ -237,12 +237,16 @@ static void read_served_block(struct read_task *t)
         t->err = store->ops->load_block(store->self, &t->bytes, NULL, &has_finalization, height);
 }
 
+#define BATCH_FIELDS_BYTES 64u
+_Static_assert(4u + DSMR_QUORUM_CERT_BYTES_MAX + BATCH_FIELDS_BYTES <= DSMR_MESSAGE_OVERHEAD_MAX,
+               "a batch holds the largest block");
+
 /* As many consecutive blocks as fit in a message, cut at the last one that has a finalization. */
 static void read_blocks(struct read_task *t)
 {
     const struct dsmr_store *store = &t->config->store;
-    uint32_t capacity =
-        dsmr_params_message_bytes_max(&t->config->node.params) - DSMR_QUORUM_CERT_BYTES_MAX - 64u;
+    uint32_t capacity = dsmr_params_message_bytes_max(&t->config->node.params) -
+                        DSMR_QUORUM_CERT_BYTES_MAX - BATCH_FIELDS_BYTES;
     struct dsmr_buf *out = dsmr_buf_new(capacity);
     uint32_t len = 0, good_len = 0, count = 0;
     t->err = out == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;

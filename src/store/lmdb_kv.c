@@ -119,7 +119,7 @@ static enum dsmr_err kv_put(void *self, struct dsmr_kv_txn *txn, const void *key
     MDB_val v = val_of(value, value_len);
 
     DSMR_ASSERT(txn->is_write);
-    if (!is_key(key_len) || value_len > DSMR_LMDB_KV_VALUE_BYTES_MAX) {
+    if (!is_key(key_len) || value_len > DSMR_KV_VALUE_BYTES_MAX) {
         return DSMR_ERR_TOO_LARGE;
     }
     if (txn->failed == DSMR_OK) {

@@ -108,6 +108,9 @@ def genesis_files():
                "validators[0].set[1].node_id")
         broken(lambda g: g["validators"][0].update(set=[]), "validators[0].set")
         broken(lambda g: g["params"].update(chunk_lifetime_ms=1), "chunk_lifetime_ms", "slot_ms")
+        broken(lambda g: g["params"].update(block_txs_max=2000000), "block_txs_max", "limit")
+        broken(lambda g: g["params"].update(slot_ms=1, chunk_lifetime_ms=3600000),
+               "slot_ms", "chunk_lifetime_ms")
         broken(lambda g: g["params"].update(slot_ms="fast"), "params.slot_ms")
         broken(lambda g: g["params"].update(frob=1), "params.frob")
         broken(lambda g: g.update(frob=1), "frob")
@@ -145,6 +148,8 @@ def config_files():
                 "log-format: [a, b]": ["%s:%d" % (path, line)],
                 "p2p-address: here": ["p2p-address"],
                 "retry: 1s\nretry: 2s": ["%s:%d" % (path, line + 1), "retry"],
+                "store-map-bytes: 16777216": ["%s:%d" % (path, line), "store-map-bytes"],
+                "store-map-bytes: 268435456": ["store-map-bytes", "block_txs_max"],
                 "\"": [path]}.items():
             with open(path, "w") as file:
                 file.write(text + wrong + "\n")
