@@ -27,9 +27,7 @@ static void accepted(void *self, uint64_t request_id, enum dsmr_err err)
     /* The engine accepts only what the core has verified, on what it has accepted: a refusal means
      * that their views of the chain have come apart, and going on would only hide it. */
     if (err != DSMR_OK && err != DSMR_ERR_DUPLICATE)
-        dsmr_driver_halt(self,
-                         err == DSMR_ERR_IO || err == DSMR_ERR_DISK_FULL ? err : DSMR_ERR_HALTED,
-                         "an accepted block could not be recorded");
+        dsmr_driver_halt_store(self, err, "an accepted block could not be recorded");
 }
 
 static void ready(void *self, bool is_ready)

@@ -11,6 +11,7 @@
 #define DSMR_DRIVER_EXECUTE_BATCH_MAX 16u /* blocks in one state commit */
 #define DSMR_DRIVER_DISK_CHECK_MS 2000u
 #define DSMR_DRIVER_REFUSALS_MAX 8u /* of a final block: then it is an alarm */
+#define DSMR_DRIVER_HALT_BYTES 640u
 
 /* One effect of either state machine that waits to be done. */
 struct dsmr_driver_item {
@@ -77,6 +78,7 @@ struct dsmr_driver {
     uint32_t peers_up;
     enum dsmr_err halt;
     const char *halt_reason;
+    char halt_text[DSMR_DRIVER_HALT_BYTES]; /* what halt_reason points to if the disk said more */
     struct dsmr_driver_published published;
 };
 
@@ -85,6 +87,10 @@ void dsmr_driver_core_event(struct dsmr_driver *driver, struct dsmr_event *event
 void dsmr_driver_bft_event(struct dsmr_driver *driver, struct dsmr_bft_event *event);
 void dsmr_driver_pump(struct dsmr_driver *driver);
 void dsmr_driver_halt(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
+/* The same for what the store or the state's database could not do: with DISK_FULL and IO the
+ * sentence says which file and why, any other error is HALTED. */
+void dsmr_driver_halt_store(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
+void dsmr_driver_halt_state(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
 void dsmr_driver_log(struct dsmr_driver *driver, enum dsmr_log_level level, const char *module,
                      const char *text);
 /* A peer did what no honest one does: drop it if it goes on. The error is counted where it was

@@ -147,8 +147,8 @@ static void done(struct dsmr_task *task, void *owner)
     driver->outstanding--;
     driver->is_executing = false;
     if (t->err != DSMR_OK)
-        dsmr_driver_halt(driver, t->err == DSMR_ERR_DISK_FULL ? t->err : DSMR_ERR_HALTED,
-                         "a block could not be executed or its state not be committed");
+        dsmr_driver_halt_state(driver, t->err,
+                               "a block could not be executed or its state not be committed");
     for (uint32_t i = 0; i < t->count; i++) {
         if (t->err == DSMR_OK && driver->halt == DSMR_OK) {
             count_results(driver, t->executed[i]);

@@ -23,7 +23,7 @@ static void core_write_done(struct dsmr_task *task, void *owner)
     driver->outstanding--;
     if (w->write.err == DSMR_ERR_IO || w->write.err == DSMR_ERR_CORRUPT)
         /* The outcome of a failed sync is unknown: nothing after it can be promised. */
-        dsmr_driver_halt(driver, DSMR_ERR_IO, "the disk reported an error: see the log above");
+        dsmr_driver_halt_store(driver, DSMR_ERR_IO, "the disk reported an error");
     struct dsmr_event event = {
         .kind = DSMR_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
     if (w->write.kind == DSMR_STORE_GC) {
@@ -125,7 +125,7 @@ static void bft_write_done(struct dsmr_task *task, void *owner)
     struct dsmr_driver *driver = owner;
     driver->outstanding--;
     if (w->write.err == DSMR_ERR_IO || w->write.err == DSMR_ERR_CORRUPT)
-        dsmr_driver_halt(driver, DSMR_ERR_IO, "the disk reported an error: see the log above");
+        dsmr_driver_halt_store(driver, DSMR_ERR_IO, "the disk reported an error");
     if (w->fx.kind == DSMR_BFT_FX_STORE) {
         struct dsmr_bft_event event = {
             .kind = DSMR_BFT_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};

@@ -32,6 +32,9 @@ struct dsmr_kv_ops {
     enum dsmr_err (*seek)(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
                           bool reverse, const uint8_t **found, size_t *found_len,
                           const uint8_t **value, size_t *value_len);
+    /* Which file and why, of the last write that failed; empty if none has. Any thread. NULL:
+     * nothing of the kind is known. size 1 or more. */
+    void (*cause)(void *self, char *text, size_t size);
 };
 struct dsmr_kv {
     void *self;

@@ -131,6 +131,9 @@ struct dsmr_store_ops {
     /* Before the first write, single-threaded. */
     enum dsmr_err (*recover)(void *self, const struct dsmr_store_visitor *visitor);
     uint64_t (*disk_free_bytes)(void *self);
+    /* Which file and why, of the last write that failed; empty if none has. Any thread. NULL:
+     * nothing of the kind is known. size 1 or more. */
+    void (*cause)(void *self, char *text, size_t size);
 };
 struct dsmr_store {
     void *self;

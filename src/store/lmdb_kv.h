@@ -10,7 +10,7 @@
 #include "store/lmdb_env.h"
 
 struct dsmr_lmdb_kv {
-    struct dsmr_lmdb_env env;
+    struct dsmr_lmdb_env env;     /* its cause: where the reason of a failure goes */
     struct dsmr_metrics *metrics; /* NULL: none */
     _Atomic bool is_stopped;      /* after an IO error: no write transaction begins */
 };

@@ -19,7 +19,7 @@ static MDB_val val_of_key(const struct dsmr_schema_key *key)
 
 static void fail(struct dsmr_store_txn *txn, int rc)
 {
-    enum dsmr_err err = dsmr_lmdb_env_err(rc);
+    enum dsmr_err err = dsmr_lmdb_env_fail(&txn->store->consensus, rc);
 
     if (txn->failed == DSMR_OK) {
         /* A damaged page is not a damaged record: nothing can be trusted to be written. */
@@ -34,7 +34,7 @@ enum dsmr_err dsmr_store_txn_begin(struct dsmr_store_txn *out, struct dsmr_lmdb_
     int rc = mdb_txn_begin(store->consensus.env, NULL, is_write ? 0 : MDB_RDONLY, &txn);
 
     if (rc != 0) {
-        return dsmr_lmdb_env_err(rc);
+        return is_write ? dsmr_lmdb_env_fail(&store->consensus, rc) : dsmr_lmdb_env_err(rc);
     }
     *out = (struct dsmr_store_txn){.store = store, .txn = txn};
     return DSMR_OK;

@@ -300,6 +300,26 @@ def fill(path, leave):
             pass
 
 
+def last_line(node):
+    return node.log_tail().splitlines()[-1]
+
+
+def deleted_data():
+    """The folder goes while the node runs: it says so and ends before it promises anything."""
+    for name in ("consensus", "state", ""):
+        with Testnet(1) as net:
+            node = net.nodes[0]
+            node.start()
+            until("it works", lambda: send_opaque(node) == "executed", 30)
+            shutil.rmtree(os.path.join(node.home, "data", name))
+            check(send_opaque(node, 5) != "executed", "it says that it has executed")
+            until("it ends", lambda: node.process.poll() is not None, 30)
+            check(node.process.returncode == 74, "exit code %d" % node.process.returncode)
+            last = last_line(node)
+            check(os.path.join(node.home, "data/") in last and "was deleted" in last,
+                  "the last line does not say what happened: %s" % last)
+
+
 def disk_full():
     with Testnet(1) as net:
         node = net.nodes[0]
@@ -345,6 +365,9 @@ def disk_full():
                       node.process.poll() is not None, 60)
             if node.process.poll() is not None:
                 check(node.process.returncode == 4, "exit code %d" % node.process.returncode)
+                last = last_line(node)
+                check(os.path.join(node.home, "data/") in last and "No space left" in last,
+                      "the last line names neither the disk nor why: %s" % last)
                 if os.path.exists(filler):
                     os.remove(filler)
                 node.start()
@@ -358,4 +381,5 @@ def disk_full():
 
 
 if __name__ == "__main__":
-    main(command_lines, genesis_files, config_files, networks, ports_in_use, newer_home, disk_full)
+    main(command_lines, genesis_files, config_files, networks, ports_in_use, newer_home, disk_full,
+         deleted_data)

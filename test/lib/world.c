@@ -42,6 +42,7 @@ struct node {
     uint64_t events, crash_at, drops;
     int64_t skew_ms;
     struct dsmr_mem_store *store;
+    enum dsmr_err store_err; /* of its writes */
     struct dsmr_kv_mem *kv;
     struct dsmr_app app;
     struct dsmr_app_ops app_ops; /* the opaque application's, but for check */
@@ -479,6 +480,11 @@ void dsmr_world_lose_chunk(struct dsmr_world *world, uint32_t node, const struct
     dsmr_mem_store_lose_chunk(world->nodes[node].store, chunk_id);
 }
 
+void dsmr_world_fail_store(struct dsmr_world *world, uint32_t node, enum dsmr_err err)
+{
+    world->nodes[node].store_err = err;
+}
+
 bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node)
 {
     return world->nodes[node].driver != NULL;
@@ -608,7 +614,7 @@ static void handle(struct dsmr_world *world, struct event event)
     if (event.kind == EVENT_WORK) {
         task->run(task);
     } else if (event.kind == EVENT_STORE) {
-        task = dsmr_mem_store_finish(node->store, DSMR_OK);
+        task = dsmr_mem_store_finish(node->store, node->store_err);
     } else {
         struct call *call = calloc(1, sizeof *call);
         DSMR_ASSERT(call != NULL);
@@ -626,7 +632,12 @@ static void after_event(struct dsmr_world *world, uint32_t number)
     if (node->driver == NULL)
         return;
     enum dsmr_err halted = dsmr_driver_halted(node->driver, &reason);
-    DSMR_ASSERT(halted == DSMR_OK || node->may_halt);
+    DSMR_ASSERT(halted == DSMR_OK || node->may_halt || world->config.halted != NULL);
+    if (halted != DSMR_OK && world->config.halted != NULL) {
+        world->config.halted(number, halted, reason);
+        dsmr_world_crash(world, number);
+        return;
+    }
     if (node->events % world->config.check_every == 0)
         dsmr_driver_check(node->driver);
     node->events++;

@@ -28,6 +28,8 @@ struct dsmr_world_config {
     uint32_t loss_per_mille; /* of messages */
     uint32_t check_every; /* events of a node from one check of its invariants to the next; 0: 1 */
     void (*tune)(struct dsmr_driver_config *config); /* last word on each node's config */
+    /* A node has halted, and counts as crashed from here on. NULL: that fails the test. */
+    void (*halted)(uint32_t node, enum dsmr_err err, const char *reason);
 };
 
 struct dsmr_world; /* opaque */
@@ -55,6 +57,8 @@ void dsmr_world_restart(struct dsmr_world *world, uint32_t node); /* asserts tha
 void dsmr_world_wipe(struct dsmr_world *world, uint32_t node);
 /* Crashes node when it has handled that many events (of all its lives). */
 void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t events);
+/* Every write of the node's store from now on ends with err; OK: they work again. */
+void dsmr_world_fail_store(struct dsmr_world *world, uint32_t node, enum dsmr_err err);
 bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node);
 /* Bytes as if from another node; they arrive like its other messages. */
 void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,

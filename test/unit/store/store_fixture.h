@@ -184,6 +184,18 @@ static UNUSED enum dsmr_err do_write(struct fixture *f, struct dsmr_store_write 
     return write->err;
 }
 
+/* What the store says about its last failure: the path of one of its files, and why. */
+static UNUSED void check_cause(struct fixture *f, const char *file, const char *why)
+{
+    char text[1024] = "";
+
+    f->port.ops->cause(f->port.self, text, sizeof text);
+    if (strstr(text, f->path) == NULL || strstr(text, file) == NULL || strstr(text, why) == NULL) {
+        print_error("the cause is \"%s\", not of %s: %s\n", text, file, why);
+        fail();
+    }
+}
+
 /* ---- values ---- */
 
 static UNUSED struct dsmr_id id_of(uint64_t n)

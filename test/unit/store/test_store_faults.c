@@ -499,6 +499,7 @@ static void full_disk_at_every_effect(void **state)
         if (err != DSMR_OK) {
             struct dsmr_id none = id_of(99);
             assert_int_equal(err, DSMR_ERR_DISK_FULL);
+            check_cause(f, "/", "No space left on device");
             refused++;
             /* Garbage collection works on the full disk; so does reading. */
             assert_int_equal(collect(f, 1, &none, 1, true), DSMR_OK);
@@ -536,6 +537,7 @@ static void error_at_every_effect_stops_the_store(void **state)
         faults_arm(FAULT_NONE, 0);
         if (err != DSMR_OK) {
             assert_int_equal(err, DSMR_ERR_IO);
+            check_cause(f, "/", "Input/output error");
             stopped++;
             assert_int_equal(put_chunk(f, 1, 5000), DSMR_ERR_IO); /* and it stays so */
             assert_int_equal(collect(f, 1, NULL, 0, false), DSMR_ERR_IO);
@@ -688,6 +690,7 @@ static void full_map_is_a_full_disk(void **state)
         count += err == DSMR_OK;
     }
     assert_int_equal(err, DSMR_ERR_DISK_FULL);
+    check_cause(f, "/consensus/data.mdb", "store-map-bytes");
     assert_true(count > 500);
     fixture_reopen(f);
     assert_int_equal(put_cert(f, 5000, 3), DSMR_ERR_DISK_FULL);

@@ -85,6 +85,34 @@ static void the_largest_value_can_be_replaced(void **state)
     free(value);
 }
 
+/* A state that may not grow any more: the node will halt, and say which limit it was. */
+static void a_full_state_says_so(void **state)
+{
+    struct fixture *f = *state;
+    uint8_t *value = calloc(1, DSMR_KV_VALUE_BYTES_MAX);
+    enum dsmr_err err = DSMR_OK;
+    char text[1024] = "";
+
+    for (uint8_t n = 0; err == DSMR_OK; n++) {
+        struct dsmr_kv_txn *txn = NULL;
+        assert_true(n < 8);
+        assert_int_equal(f->kv.ops->begin(f->kv.self, &txn, true), DSMR_OK);
+        err = f->kv.ops->put(f->kv.self, txn, &n, 1, value, DSMR_KV_VALUE_BYTES_MAX);
+        if (err == DSMR_OK) {
+            f->kv.ops->cause(f->kv.self, text, sizeof text);
+            assert_string_equal(text, "");
+            err = f->kv.ops->commit(f->kv.self, txn);
+        } else {
+            f->kv.ops->abort(f->kv.self, txn);
+        }
+    }
+    assert_int_equal(err, DSMR_ERR_DISK_FULL);
+    f->kv.ops->cause(f->kv.self, text, sizeof text);
+    assert_non_null(strstr(text, "/state/data.mdb"));
+    assert_non_null(strstr(text, "store-map-bytes"));
+    free(value);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
 
 int main(void)
@@ -93,6 +121,7 @@ int main(void)
         TEST(the_largest_blocks_can_be_accepted),
         TEST(the_longest_group_fits),
         TEST(the_largest_value_can_be_replaced),
+        TEST(a_full_state_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
