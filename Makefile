@@ -75,7 +75,7 @@ lint: deps ## format, layers, symbols, invariants, clang-tidy
 	$(call build,dev)
 	tools/lint.sh build/dev
 
-install: all ## to DESTDIR and PREFIX: programs, library, headers, pkg-config and CMake package
+install: all ## to DESTDIR and PREFIX: programs, man pages, completions, library, headers
 	DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)"
 
 clean: ## remove build/

@@ -1,6 +1,7 @@
 /* bench_store - what durable writing costs here: bodies in files or in LMDB, groups, garbage.
  *
- * Usage: bench_store [DIRECTORY]   (default: the current one; its disk is what is measured)
+ * Usage: bench_store [DIRECTORY [start]]   (default: the current one; its disk is what is measured;
+ * start: nothing but start-up)
  * Quote ratios of one run: absolute figures drift from machine to machine. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -431,6 +432,78 @@ static void bench_loads(void)
     dsmr_lmdb_store_close(b.store);
 }
 
+/* ---- start-up ---- */
+
+static enum dsmr_err count_chunk(void *ctx, const struct dsmr_store_chunk_meta *meta)
+{
+    (void)meta;
+    ++*(uint64_t *)ctx;
+    return DSMR_OK;
+}
+
+static enum dsmr_err count_cert(void *ctx, const struct dsmr_cert *cert)
+{
+    (void)cert;
+    ++*(uint64_t *)ctx;
+    return DSMR_OK;
+}
+
+static void bench_reopen(struct bench *b)
+{
+    char path[4200];
+    struct dsmr_lmdb_store_config config = {
+        .directory = path, .inbox = {&b->sink, &sink_ops}, .metrics = &b->metrics};
+
+    (void)snprintf(path, sizeof path, "%s/store", directory);
+    dsmr_lmdb_store_close(b->store);
+    if (dsmr_lmdb_store_open(&b->store, &config) != DSMR_OK) {
+        die("open again");
+    }
+    b->port = dsmr_lmdb_store_port(b->store);
+}
+
+/* What a start reads when count chunks with certificates are kept, all but 1000 in blocks. */
+static void bench_start(uint32_t count)
+{
+    enum { WINDOW = 256, WAITING = 1000 };
+    static struct chunk chunks[WINDOW];
+    static struct dsmr_cert certs[WINDOW];
+    static struct dsmr_store_write writes[WINDOW];
+    uint64_t found = 0;
+    struct dsmr_store_visitor visitor = {.ctx = &found, .chunk = count_chunk, .cert = count_cert};
+    struct bench b;
+    double open_ms, ms;
+
+    bench_open(&b);
+    for (uint32_t n = 0; n < count; n++) {
+        uint32_t i = n % WINDOW;
+        if (i == 0) {
+            sink_wait(&b.sink, b.sent);
+        }
+        chunk_init(&chunks[i], n, 512);
+        if (n < count - WAITING) {
+            chunks[i].meta.included_height = n / 40;
+        }
+        chunks[i].meta.is_signed = n >= count - WAITING; /* older journals are gone */
+        memset(&certs[i], 0, sizeof certs[i]);
+        certs[i].ref = chunks[i].meta.ref;
+        certs[i].signers.words[0] = 7;
+        writes[i] = (struct dsmr_store_write){.kind = DSMR_STORE_CERT, .u.cert = &certs[i]};
+        send_write(&b, &chunks[i].write);
+        send_write(&b, &writes[i]);
+    }
+    sink_wait(&b.sink, b.sent);
+    open_ms = now_ms();
+    bench_reopen(&b);
+    ms = now_ms();
+    if (b.port.ops->recover(b.port.self, &visitor) != DSMR_OK) {
+        die("recover");
+    }
+    (void)printf("  %u chunks kept, %u waiting: open %.1f ms, recover %.1f ms, %u records\n", count,
+                 WAITING, ms - open_ms, now_ms() - ms, (unsigned)found);
+    dsmr_lmdb_store_close(b.store);
+}
+
 static void bench_crc(void)
 {
     uint32_t crc = 0;
@@ -453,6 +526,7 @@ static void bench_crc(void)
 int main(int argc, char **argv)
 {
     uint64_t x = 1;
+    bool is_start_only = argc > 2 && strcmp(argv[2], "start") == 0;
 
     (void)snprintf(directory, sizeof directory, "%s/bench_store.XXXXXX", argc > 1 ? argv[1] : ".");
     noise = malloc(17 * MIB);
@@ -462,6 +536,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < 17 * MIB / 8; i++) {
         x = x * 6364136223846793005ull + 1442695040888963407ull;
         memcpy(noise + i * 8, &x, sizeof x);
+    }
+    (void)printf("store: start-up\n");
+    bench_start(200000);
+    if (is_start_only) {
+        goto out;
     }
     bench_crc();
     bench_bodies();
@@ -484,6 +563,7 @@ int main(int argc, char **argv)
     bench_gc("1 MiB, whole files go", MIB, 1);
     (void)printf("store: reading\n");
     bench_loads();
+out:
     (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(noise);
     return 0;

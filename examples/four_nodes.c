@@ -368,7 +368,7 @@ static void run_until(uint64_t until_ms)
 
 static void submit(uint32_t number, const char *text)
 {
-    size_t len = 9 + strlen(text); /* {version u8, expiry u64 big-endian, body} */
+    size_t len = 9 + strlen(text); /* {version u8, expiry u64 big-endian, body}: 16 or more */
     uint64_t expiry_ms = WALL_MS + mono_ms + 30000;
     struct item *item = push(number, DSMR_EV_SUBMIT, 1);
     item->bytes = must(dsmr_buf_new(len));
@@ -448,8 +448,8 @@ int main(void)
         start(i, genesis);
     }
     run_until(1000);
-    submit(0, "hello");
-    submit(2, "world");
+    submit(0, "hello from 0");
+    submit(2, "hello from 2");
     run_until(3000);
 
     int failed = 0;

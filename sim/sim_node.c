@@ -509,9 +509,37 @@ void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity
     }
 }
 
+static const char *const metric_names[] = {
+#define METRIC(id, type, name, help) name,
+    DSMR_METRIC_MAP(METRIC)
+#undef METRIC
+};
+
+/* What a node has counted, for whoever looks into a failure. */
+static void trace_metrics(const struct dsmr_sim_node *node)
+{
+    for (int i = 0; i < DSMR_METRIC_COUNT; i++) {
+        uint64_t value = dsmr_metrics_get(&node->metrics, (enum dsmr_metric)i);
+        if (value > 0) {
+            dsmr_sim_trace(node->sim, "n%u %s %llu", node->number, metric_names[i],
+                           (unsigned long long)value);
+        }
+    }
+    for (uint32_t i = 1; i < DSMR_ERR_NUMBER_MAX; i++) {
+        uint64_t value = atomic_load(&node->metrics.errors[i]);
+        if (value > 0) {
+            dsmr_sim_trace(node->sim, "n%u errors %s %llu", node->number,
+                           dsmr_err_name((enum dsmr_err)i), (unsigned long long)value);
+        }
+    }
+}
+
 void dsmr_sim_node_close(struct dsmr_sim *sim, uint32_t number)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
+    if (dsmr_sim_has_failed(sim)) {
+        trace_metrics(node);
+    }
     if (node->driver != NULL) {
         dsmr_sim_crash(sim, number);
     }

@@ -246,9 +246,20 @@ static bool is_validator(struct dsmr_sim *sim, uint32_t node)
     return status.is_validator;
 }
 
+/* The operator's supervisor: what has stopped on a bad disk is started again. */
+static void restart_stopped(struct dsmr_sim *sim)
+{
+    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
+        if (!dsmr_sim_is_up(sim, i)) {
+            dsmr_sim_restart(sim, i);
+        }
+    }
+}
+
 static bool is_drained(struct dsmr_sim *sim, void *ctx)
 {
     struct dsmr_sim_client_counts counts;
+    restart_stopped(sim);
     dsmr_sim_client_counts(ctx, &counts);
     return counts.open == 0 && is_level(sim);
 }
@@ -272,8 +283,10 @@ static void fail_level(struct dsmr_sim *sim)
 }
 
 /* What is sent now, to honest validators on a healed network, has to be executed: it lives longer
- * than the bound. */
-static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clients)
+ * than the bound. forgetful: one that may have been wiped while its clock was a day ahead; it signs
+ * nothing for that long, and counts among the f. */
+static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
+                            uint32_t forgetful)
 {
     struct dsmr_sim_client_counts before, after;
     uint64_t window_ms = dsmr_sim_check_params(sim)->validity_window_ms;
@@ -287,7 +300,7 @@ static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clien
     dsmr_sim_client_counts(clients, &before);
     for (uint32_t i = 0, sent = 0; sent < HEAL_TXS; i++) {
         uint32_t node = i % dsmr_sim_check_nodes(sim);
-        if (dsmr_sim_check_is_honest(sim, node) && is_validator(sim, node)) {
+        if (node != forgetful && dsmr_sim_check_is_honest(sim, node) && is_validator(sim, node)) {
             dsmr_sim_client_submit(clients, node, window_ms - 2000);
             sent++;
         }
@@ -360,7 +373,7 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
     dsmr_sim_plan_start(&run->plan, sim, result->faults);
     dsmr_sim_pass(sim, config->fault_us);
     if (!dsmr_sim_has_failed(sim)) {
-        demand_progress(sim, clients);
+        demand_progress(sim, clients, run->wipeable);
     }
     if (!dsmr_sim_has_failed(sim)) {
         dsmr_sim_client_check(clients);

@@ -7,13 +7,15 @@
 #include "base/bytes.h"
 #include "base/map.h"
 
+#define RETAINED_BLOCKS_MAX 16u /* of one garbage collection */
+
 struct chunk {
     struct dsmr_store_chunk_meta meta;
     struct dsmr_buf *bytes;
 };
 struct block {
-    struct dsmr_buf *bytes;
-    struct dsmr_id id;
+    struct dsmr_block *block;
+    uint64_t wall_ms; /* of its accept */
     struct dsmr_quorum_cert finalization;
     bool has_finalization;
 };
@@ -45,6 +47,7 @@ struct dsmr_sim_store {
     struct table chunks, certs, journals;
     struct block *blocks; /* by height - 1 */
     uint64_t height, blocks_capacity;
+    uint64_t retained;      /* blocks that have let their chunks go */
     struct record *records; /* sorted */
     uint32_t records_count, records_capacity;
     struct dsmr_evidence *evidence;
@@ -159,7 +162,7 @@ void dsmr_sim_store_free(struct dsmr_sim_store *store)
         dsmr_buf_unref(((struct chunk *)table_at(&store->chunks, i))->bytes);
     }
     for (uint64_t i = 0; i < store->height; i++) {
-        dsmr_buf_unref(store->blocks[i].bytes);
+        dsmr_block_unref(store->blocks[i].block);
     }
     for (uint32_t i = 0; i < store->records_count; i++) {
         dsmr_buf_unref(store->records[i].value);
@@ -231,7 +234,7 @@ static void apply_cert(struct dsmr_sim_store *store, const struct dsmr_cert *cer
 
 static void apply_accept(struct dsmr_sim_store *store, const struct dsmr_store_write *write)
 {
-    const struct dsmr_block *block = write->u.accept.block;
+    struct dsmr_block *block = (struct dsmr_block *)write->u.accept.block; /* counted */
     DSMR_ASSERT(block->height >= 1 && block->height <= store->height + 1);
     if (block->height > store->blocks_capacity) {
         store->blocks_capacity = store->blocks_capacity == 0 ? 256 : store->blocks_capacity * 2;
@@ -240,10 +243,10 @@ static void apply_accept(struct dsmr_sim_store *store, const struct dsmr_store_w
     }
     struct block *slot = &store->blocks[block->height - 1];
     if (block->height == store->height + 1) {
-        *slot = (struct block){.bytes = dsmr_buf_ref(block->bytes), .id = block->id};
+        *slot = (struct block){.block = dsmr_block_ref(block), .wall_ms = write->u.accept.wall_ms};
         store->height++;
     }
-    DSMR_ASSERT(dsmr_id_equal(&slot->id, &block->id));
+    DSMR_ASSERT(dsmr_id_equal(&slot->block->id, &block->id));
     if (write->u.accept.finalization != NULL) {
         slot->finalization = *write->u.accept.finalization;
         slot->has_finalization = true;
@@ -263,20 +266,47 @@ static uint32_t place_of(const struct table *table, const void *entry)
     return (uint32_t)((size_t)((const uint8_t *)entry - table->entries) / table->entry_bytes);
 }
 
-static void apply_gc(struct dsmr_sim_store *store, const struct dsmr_store_gc *gc)
+static void drop_chunk(struct dsmr_sim_store *store, const struct dsmr_id *chunk_id)
+{
+    struct chunk *chunk = find_chunk(store, chunk_id);
+    if (chunk != NULL) {
+        store->bytes -= chunk->bytes->len;
+        dsmr_buf_unref(chunk->bytes);
+        table_remove(&store->chunks, place_of(&store->chunks, chunk), chunk_key);
+    }
+    struct dsmr_cert *cert = table_find(&store->certs, chunk_id);
+    if (cert != NULL) {
+        table_remove(&store->certs, place_of(&store->certs, cert), cert_key);
+    }
+}
+
+static void drop_retained(struct dsmr_sim_store *store, struct dsmr_store_gc *gc)
+{
+    const struct dsmr_store_retained *limits = &gc->retained;
+    for (uint32_t left = RETAINED_BLOCKS_MAX; store->retained < store->height && left > 0; left--) {
+        const struct block *at = &store->blocks[store->retained];
+        if (at->block->height > limits->height_max || at->block->time_ms > limits->time_max_ms ||
+            at->wall_ms > limits->wall_max_ms) {
+            break;
+        }
+        for (uint32_t i = 0; i < at->block->certs_count; i++) {
+            drop_chunk(store, &at->block->certs[i].ref.chunk_id);
+        }
+        store->retained++;
+    }
+    bool is_none = store->retained == store->height;
+    gc->oldest_time_ms = is_none ? UINT64_MAX : store->blocks[store->retained].block->time_ms;
+    gc->oldest_wall_ms = is_none ? UINT64_MAX : store->blocks[store->retained].wall_ms;
+}
+
+static void apply_gc(struct dsmr_sim_store *store, struct dsmr_store_gc *gc)
 {
     store->floor_ms = gc->floor_ms > store->floor_ms ? gc->floor_ms : store->floor_ms;
     for (uint32_t k = 0; k < gc->chunks_count; k++) {
-        struct chunk *chunk = find_chunk(store, &gc->chunks[k]);
-        if (chunk != NULL) {
-            store->bytes -= chunk->bytes->len;
-            dsmr_buf_unref(chunk->bytes);
-            table_remove(&store->chunks, place_of(&store->chunks, chunk), chunk_key);
-        }
-        struct dsmr_cert *cert = table_find(&store->certs, &gc->chunks[k]);
-        if (cert != NULL) {
-            table_remove(&store->certs, place_of(&store->certs, cert), cert_key);
-        }
+        drop_chunk(store, &gc->chunks[k]);
+    }
+    if (gc->retained.is_wanted) {
+        drop_retained(store, gc);
     }
     for (uint32_t i = 0; gc->drop_journals && i < store->journals.count;) {
         struct dsmr_store_journal *entry = table_at(&store->journals, i);
@@ -349,7 +379,7 @@ static uint64_t write_bytes(const struct dsmr_store_write *write)
                                                : 512u;
 }
 
-static void apply(struct dsmr_sim_store *store, const struct dsmr_store_write *write)
+static void apply(struct dsmr_sim_store *store, struct dsmr_store_write *write)
 {
     store->written += write_bytes(write);
     switch (write->kind) {
@@ -535,7 +565,7 @@ static enum dsmr_err load_block(void *self, struct dsmr_buf **out,
         return DSMR_ERR_UNKNOWN;
     }
     const struct block *block = &store->blocks[height - 1];
-    *out = dsmr_buf_ref(block->bytes);
+    *out = dsmr_buf_ref(block->block->bytes);
     *has_finalization = block->has_finalization;
     if (finalization != NULL && block->has_finalization) {
         *finalization = block->finalization;
@@ -547,7 +577,7 @@ static enum dsmr_err find_block(void *self, uint64_t *height, const struct dsmr_
 {
     struct dsmr_sim_store *store = self;
     for (uint64_t i = store->height; i > 0; i--) {
-        if (dsmr_id_equal(&store->blocks[i - 1].id, block_id)) {
+        if (dsmr_id_equal(&store->blocks[i - 1].block->id, block_id)) {
             *height = i;
             return DSMR_OK;
         }
@@ -562,7 +592,7 @@ static enum dsmr_err last_accepted(void *self, uint64_t *height, struct dsmr_id 
         return DSMR_ERR_UNKNOWN;
     }
     *height = store->height;
-    *block_id = store->blocks[store->height - 1].id;
+    *block_id = store->blocks[store->height - 1].block->id;
     return DSMR_OK;
 }
 
@@ -589,10 +619,17 @@ static enum dsmr_err recover(void *self, const struct dsmr_store_visitor *visito
         err = visitor->journal(ctx, table_at(&store->journals, i));
     }
     for (uint32_t i = 0; visitor->chunk != NULL && err == DSMR_OK && i < store->chunks.count; i++) {
-        err = visitor->chunk(ctx, &((struct chunk *)table_at(&store->chunks, i))->meta);
+        const struct chunk *chunk = table_at(&store->chunks, i);
+        if (visitor->with_history || chunk->meta.included_height == UINT64_MAX) {
+            err = visitor->chunk(ctx, &chunk->meta);
+        }
     }
     for (uint32_t i = 0; visitor->cert != NULL && err == DSMR_OK && i < store->certs.count; i++) {
-        err = visitor->cert(ctx, table_at(&store->certs, i));
+        const struct dsmr_cert *cert = table_at(&store->certs, i);
+        const struct chunk *chunk = find_chunk(store, &cert->ref.chunk_id);
+        if (visitor->with_history || chunk == NULL || chunk->meta.included_height == UINT64_MAX) {
+            err = visitor->cert(ctx, cert);
+        }
     }
     for (uint32_t i = 0; visitor->bft != NULL && err == DSMR_OK && i < store->records_count; i++) {
         const struct record *record = &store->records[i];

@@ -1,6 +1,6 @@
 /* effect.h - what the core wants done. The driver does effects in order.
  *
- * SIGN, VERIFY_*, AGGREGATE, STORE_*, LOAD_CHUNK and EXECUTE are answered by an event with the same
+ * SIGN, VERIFY_*, AGGREGATE, STORE_*, LOAD_* and EXECUTE are answered by an event with the same
  * request_id; the core sends nothing that depends on them before that. References that an effect
  * holds are given back by dsmr_effects_clear: whoever needs them longer takes its own. */
 #ifndef DSMR_EFFECT_H
@@ -22,6 +22,7 @@ enum dsmr_fx_kind {
     DSMR_FX_AGGREGATE,      /* shares to a certificate -> EV_AGGREGATED */
     DSMR_FX_VERIFY_CERTS,   /* batch of certificates -> EV_VERIFIED with a verdict each */
     DSMR_FX_LOAD_CHUNK,     /* from the store -> EV_CHUNK_LOADED */
+    DSMR_FX_LOAD_BLOCK,     /* accepted block of a height, from the store -> EV_BLOCK_LOADED */
     DSMR_FX_SERVE_CHUNK,    /* load from the store and send to peer as message CHUNK; no answer */
     DSMR_FX_EXECUTE,        /* run a block -> EV_EXECUTED */
     DSMR_FX_BLOCK_READY,    /* whether there is something to build on the preference; no answer */
@@ -77,7 +78,8 @@ enum dsmr_trace {                             /* id and a, b as the comment says
                   DSMR_TRACE_BLOCK_EXECUTED,  /* block, height, txs */
                   DSMR_TRACE_CHUNK_EXPIRED,   /* chunk */
                   DSMR_TRACE_EVIDENCE,        /* chunk */
-                  DSMR_TRACE_BEHIND           /* -, 1 or 0 */
+                  DSMR_TRACE_BEHIND,          /* -, 1 or 0 */
+                  DSMR_TRACE_CHUNK_PRUNED     /* chunk, height: those who held it keep it no more */
 };
 
 struct dsmr_effect {
@@ -110,6 +112,12 @@ struct dsmr_effect {
             uint32_t chunks_count;
             bool drop_journals;           /* entries with expiry < floor_ms */
             uint64_t index_before_height; /* 0: none */
+            struct { /* accepted blocks that may let their chunks go: within all three */
+                bool is_wanted;
+                uint64_t height_max;
+                uint64_t time_max_ms; /* the block's own time */
+                uint64_t wall_max_ms; /* local time of its accept */
+            } retained;
         } store_gc;
         struct dsmr_reference sign;
         struct { /* VERIFY_CHUNK: dsmr_chunk_decode, then the producer's share
@@ -141,9 +149,13 @@ struct dsmr_effect {
             uint32_t count;
         } verify_certs;
         struct dsmr_id load_chunk;
-        struct { /* SERVE_CHUNK */
+        uint64_t load_block; /* height; its STORE_ACCEPT was answered */
+        struct { /* SERVE_CHUNK: if it is not there, PRUNED if the accepted block of height names
+                    it and has a time below horizon_ms, else UNKNOWN */
             struct dsmr_id chunk_id;
             struct dsmr_node_id to;
+            uint64_t height; /* 0: no block would prove it */
+            uint64_t horizon_ms;
         } serve_chunk;
         struct dsmr_plan *execute;
         bool block_ready;

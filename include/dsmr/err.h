@@ -66,6 +66,8 @@
     X(FULL, 77, STATE, "at its limit")                                                             \
     X(TIMEOUT, 78, STATE, "timed out")                                                             \
     X(DECIDED, 79, STATE, "block lies below the last accepted one")                                \
+    X(INSUFFICIENT, 80, STATE, "the sender's balance does not cover amount and fee")               \
+    X(FEE_LIMIT, 81, STATE, "the fee is above the sender's limit")                                 \
     X(NO_MEMORY, 96, LOCAL, "out of memory")                                                       \
     X(DISK_FULL, 97, LOCAL, "no space left on disk")                                               \
     X(IO, 98, LOCAL, "input/output error")                                                         \

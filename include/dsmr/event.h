@@ -36,6 +36,7 @@ enum dsmr_ev_kind {
     DSMR_EV_VERIFIED,
     DSMR_EV_AGGREGATED,
     DSMR_EV_CHUNK_LOADED,
+    DSMR_EV_BLOCK_LOADED,
     DSMR_EV_EXECUTED
 };
 
@@ -63,12 +64,9 @@ struct dsmr_event {
             uint64_t epoch;
             uint64_t expiry_ms;
         } journal;
-        struct { /* the body is on disk: the core asks for it with LOAD_CHUNK */
+        struct { /* no accepted block has it; the body is on disk: see LOAD_CHUNK */
             struct dsmr_reference ref;
             struct dsmr_bls_sig producer_sig;
-            uint64_t included_height; /* UINT64_MAX: not included */
-            uint64_t included_time_ms;
-            uint64_t accepted_wall_ms;
             bool is_own;
             bool is_signed;
         } restore_chunk;
@@ -115,6 +113,7 @@ struct dsmr_event {
         } engine;
         struct dsmr_bls_sig sig;  /* SIGNED */
         struct dsmr_chunk *chunk; /* CHUNK_VERIFIED, CHUNK_LOADED with OK; NULL otherwise */
+        struct dsmr_block *block; /* BLOCK_LOADED with OK; NULL otherwise */
         struct {                  /* VERIFIED: one verdict for each certificate (or one) */
             const enum dsmr_err *errs;
             uint32_t count;
@@ -124,6 +123,11 @@ struct dsmr_event {
             struct dsmr_bitset signers;
             struct dsmr_bitset bad;
         } aggregated;
+        struct { /* STORED of a STORE_GC with OK: the oldest accepted block that keeps its chunks;
+                    UINT64_MAX both: none does; 0 both: retained was not wanted */
+            uint64_t oldest_time_ms;
+            uint64_t oldest_wall_ms; /* local time of its accept */
+        } stored_gc;
         struct { /* EXECUTED */
             uint64_t height;
             struct dsmr_id state_root;

@@ -27,6 +27,7 @@ struct dsmr_node_config {
     uint32_t retry_ms;              /* first resend; backs off */
     uint32_t fetch_timeout_ms;      /* first; the next signer after each */
     uint32_t fetches_max;           /* in flight */
+    uint32_t exec_blocks_max;       /* accepted blocks in memory that wait for execution; 0: 128 */
     bool can_produce;               /* false: never builds chunks (a follower) */
     struct dsmr_block *genesis;     /* referenced */
     struct dsmr_metrics *metrics;   /* may be NULL; outlives the node */
@@ -50,6 +51,9 @@ struct dsmr_node_status {
     uint64_t mempool_txs, mempool_bytes, backlog_bytes, pending_bytes;
     uint32_t certs_waiting, own_uncertified;
     bool is_behind;
+    bool is_backlog_full;    /* too much is accepted and not executed: it does not sign */
+    int64_t clock_offset_ms; /* the others' clocks less ours: a median; 0 if unknown */
+    bool needs_state_sync;   /* a chunk that it has to execute is kept by nobody any more */
 };
 void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out);
 /* Whether tx waits in the mempool. */

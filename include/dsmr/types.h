@@ -69,6 +69,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_params_check(const struct dsmr_params *params, 
                                               uint32_t validators_max);
 /* Largest message that a chain with these parameters needs, without the frame's length field. */
 uint32_t dsmr_params_message_bytes_max(const struct dsmr_params *params);
+/* How many chunks of validators_max producers can be unexpired at one time. */
+uint64_t dsmr_params_lifetime_chunks(const struct dsmr_params *params, uint32_t validators_max);
 /* Largest transaction that fits into a chunk of this chain: what a mempool may admit. */
 uint32_t dsmr_params_tx_bytes_max(const struct dsmr_params *params);
 

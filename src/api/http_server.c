@@ -1,4 +1,4 @@
-#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+#define _GNU_SOURCE /* clock_gettime, pthread_setname_np */
 #include "api/http_server.h"
 
 #include <libwebsockets.h>
@@ -533,6 +533,7 @@ enum dsmr_err dsmr_http_server_start(struct dsmr_http_server **out, const char *
         dsmr_http_server_free(server);
         return err;
     }
+    (void)pthread_setname_np(server->thread, "dsmr-http");
     *out = server;
     return DSMR_OK;
 }

@@ -21,6 +21,8 @@ int dsmr_route_call_status_of(enum dsmr_err err)
     case DSMR_ERR_RATE_LIMITED:
         return 429;
     case DSMR_ERR_DUPLICATE:
+    case DSMR_ERR_INSUFFICIENT:
+    case DSMR_ERR_FEE_LIMIT:
         return 409;
     case DSMR_ERR_UNKNOWN:
         return 404;
@@ -88,6 +90,16 @@ void dsmr_route_call_err(const struct dsmr_route_call *call, enum dsmr_err err)
 {
     dsmr_route_call_error(call->answer, call->ctx, dsmr_route_call_status_of(err),
                           dsmr_err_name(err), dsmr_err_text(err));
+}
+
+void dsmr_route_call_absent(const struct dsmr_route_call *call, enum dsmr_err err,
+                            const char *sentence)
+{
+    if (err == DSMR_ERR_UNKNOWN) {
+        dsmr_route_call_error(call->answer, call->ctx, 404, dsmr_err_name(err), sentence);
+    } else {
+        dsmr_route_call_err(call, err);
+    }
 }
 
 void dsmr_route_call_bad(const struct dsmr_route_call *call, const char *message)

@@ -27,6 +27,9 @@ void dsmr_route_call_text(const struct dsmr_route_call *call, int status, const 
 void dsmr_route_call_error(dsmr_http_answer_fn answer, void *ctx, int status, const char *code,
                            const char *message);
 void dsmr_route_call_err(const struct dsmr_route_call *call, enum dsmr_err err);
+/* The same, with sentence as the message of UNKNOWN. */
+void dsmr_route_call_absent(const struct dsmr_route_call *call, enum dsmr_err err,
+                            const char *sentence);
 /* 400 bad_request with a sentence. */
 void dsmr_route_call_bad(const struct dsmr_route_call *call, const char *message);
 

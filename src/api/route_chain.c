@@ -5,6 +5,7 @@
 
 #define HEX(field) dsmr_route_call_hex((field).bytes, sizeof((field).bytes))
 #define NUMBER(value) dsmr_route_call_number(value)
+#define UNSTORED_MAX 64u /* accepted blocks that are not stored yet, at most */
 
 static json_t *reference_json(const struct dsmr_reference *ref)
 {
@@ -29,21 +30,38 @@ static json_t *cert_json(const struct dsmr_cert *cert)
     return out;
 }
 
-/* {id} of a block: a height, an id, or "latest". False after an answer. */
-static bool read_height(const struct dsmr_route_call *call, uint64_t *height)
+/* The last accepted block that is stored: the last few may still be on their way to the disk. */
+static uint64_t latest_height(const struct dsmr_query *query, uint64_t accepted)
+{
+    for (uint64_t height = accepted; height > 0 && accepted - height < UNSTORED_MAX; height--) {
+        struct dsmr_block *block = NULL;
+        enum dsmr_err err = query->ops->block(query->self, &block, height);
+        if (err != DSMR_ERR_UNKNOWN) {
+            if (err == DSMR_OK) {
+                dsmr_block_unref(block);
+            }
+            return height;
+        }
+    }
+    return accepted;
+}
+
+/* {id} of a block: a height, an id, or "latest", which is the last accepted one or the last
+ * executed one. False after an answer. */
+static bool read_height(const struct dsmr_route_call *call, uint64_t *height, bool is_executed)
 {
     const struct dsmr_query *query = &call->config->query;
     struct dsmr_id id;
     if (strcmp(call->param, "latest") == 0) {
         struct dsmr_query_status status;
         query->ops->status(query->self, &status);
-        *height = status.height;
+        *height = is_executed ? status.executed_height : latest_height(query, status.height);
         return true;
     }
     if (dsmr_route_call_id(call->param, &id)) {
         enum dsmr_err err = query->ops->find_block(query->self, height, &id);
         if (err != DSMR_OK) {
-            dsmr_route_call_err(call, err);
+            dsmr_route_call_absent(call, err, "this node has no such block");
         }
         return err == DSMR_OK;
     }
@@ -96,13 +114,13 @@ void dsmr_route_chain_block(const struct dsmr_route_call *call)
 {
     uint64_t height = 0;
     struct dsmr_block *block = NULL;
-    if (!read_height(call, &height)) {
+    if (!read_height(call, &height, false)) {
         return;
     }
     const struct dsmr_query *query = &call->config->query;
     enum dsmr_err err = query->ops->block(query->self, &block, height);
     if (err != DSMR_OK) {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "this node has no such block");
         return;
     }
     json_t *body = block_json(block);
@@ -119,13 +137,13 @@ void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
     uint64_t cursor = 0;
     uint32_t limit = 0;
     struct dsmr_executed *executed = NULL;
-    if (!read_height(call, &height) || !dsmr_route_call_page(call, &cursor, &limit)) {
+    if (!read_height(call, &height, true) || !dsmr_route_call_page(call, &cursor, &limit)) {
         return;
     }
     const struct dsmr_query *query = &call->config->query;
     enum dsmr_err err = query->ops->executed(query->self, &executed, height);
     if (err != DSMR_OK) {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "this node has not executed such a block");
         return;
     }
     json_t *txs = json_array();
@@ -181,7 +199,7 @@ void dsmr_route_chain_chunk(const struct dsmr_route_call *call)
     const struct dsmr_query *query = &call->config->query;
     enum dsmr_err err = query->ops->chunk(query->self, &chunk, &cert, &has_cert, &id);
     if (err != DSMR_OK) {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "this node holds no such chunk");
         return;
     }
     json_t *body = chunk_json(chunk, has_cert ? &cert : NULL, cursor, limit);

@@ -67,8 +67,10 @@ void dsmr_route_node_account(const struct dsmr_route_call *call)
     enum dsmr_err err = query->ops->app(query->self, &text, path);
     if (err == DSMR_OK) {
         dsmr_route_call_text(call, 200, "application/json", text.bytes, text.len);
+    } else if (err == DSMR_ERR_MALFORMED) {
+        dsmr_route_call_bad(call, "this is not an address");
     } else {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "the application of this chain has no accounts");
     }
     free(text.bytes);
 }
@@ -89,6 +91,27 @@ static void __attribute__((format(printf, 2, 3))) add(struct page *page, const c
     if (n > 0 && (size_t)n < METRICS_BYTES_MAX - page->len) {
         page->len += (size_t)n;
     }
+}
+
+/* Prometheus wants cumulative buckets and a count that is the last of them. */
+static void add_histogram(struct page *page, const struct dsmr_metrics *metrics,
+                          enum dsmr_metric_histogram id, const char *name, const char *help)
+{
+    uint64_t count = 0;
+    add(page, "# HELP dsmr_%s %s\n# TYPE dsmr_%s histogram\n", name, help, name);
+    for (unsigned i = 0; i < DSMR_METRIC_BUCKETS; i++) {
+        uint64_t bound_ms = dsmr_metrics_bucket_ms(i);
+        count += atomic_load_explicit(&metrics->histograms[id].counts[i], memory_order_relaxed);
+        if (bound_ms == UINT64_MAX) {
+            add(page, "dsmr_%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", name, count);
+        } else {
+            add(page, "dsmr_%s_bucket{le=\"%g\"} %" PRIu64 "\n", name, (double)bound_ms / 1000.0,
+                count);
+        }
+    }
+    uint64_t sum_ms = atomic_load_explicit(&metrics->histograms[id].sum_ms, memory_order_relaxed);
+    add(page, "dsmr_%s_sum %" PRIu64 ".%03u\ndsmr_%s_count %" PRIu64 "\n", name, sum_ms / 1000u,
+        (unsigned)(sum_ms % 1000u), name, count);
 }
 
 void dsmr_route_node_metrics(const struct dsmr_route_call *call)
@@ -116,6 +139,10 @@ void dsmr_route_node_metrics(const struct dsmr_route_call *call)
             table[i].help, table[i].name, table[i].type, table[i].name,
             dsmr_metrics_get(metrics, (enum dsmr_metric)i));
     }
+#define ROUTE_NODE_X(id, name, help)                                                               \
+    add_histogram(&page, metrics, DSMR_METRIC_HISTOGRAM_##id, name, help);
+    DSMR_METRIC_HISTOGRAM_MAP(ROUTE_NODE_X)
+#undef ROUTE_NODE_X
     add(&page, "# HELP dsmr_errors_total errors by name\n# TYPE dsmr_errors_total counter\n");
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         if (errors[i] != DSMR_OK) {
@@ -140,7 +167,8 @@ static void reason(json_t *reasons, bool is_so, const char *code, const char *me
 static json_t *live_reasons(const struct dsmr_query_status *s)
 {
     json_t *reasons = json_array();
-    reason(reasons, s->is_halted, "halted", dsmr_err_text(s->halt_reason));
+    reason(reasons, s->is_halted, "halted",
+           s->halt_text != NULL ? s->halt_text : dsmr_err_text(s->halt_reason));
     return reasons;
 }
 
@@ -149,12 +177,27 @@ static json_t *ready_reasons(const struct dsmr_query_status *s)
     json_t *reasons = live_reasons(s);
     reason(reasons, s->is_behind, "behind", "this node is behind and neither signs nor builds");
     reason(reasons, s->is_disk_low, "disk_low", "the disk is nearly full");
-    reason(reasons, !s->is_ready, "not_ready",
-           "the replay window is incomplete or too few peers are connected");
+    reason(reasons, s->is_final_refused, "final_block_refused",
+           "consensus has made a block final that this node cannot take yet, again and again");
+    reason(reasons, s->needs_state_sync, "needs_state_sync",
+           "chunks that this node has to execute are kept by nobody any more: it must begin from a "
+           "newer state");
+    reason(reasons, s->is_backlog_full, "backlog_full",
+           "too much is accepted and not executed: this node does not sign");
+    reason(reasons, !s->is_started, "window_incomplete",
+           "recovery is not over: the replay window is incomplete");
+    reason(reasons, s->is_started && !s->has_peers, "few_peers",
+           "not more than two thirds of the validators are connected, with this node");
+    reason(reasons, s->votes_from == UINT64_MAX, "votes_unknown",
+           "this validator has no journal of its votes: it votes when a quorum of the others has "
+           "told in which views it may have voted, or that the network is new");
+    reason(reasons, s->votes_from != 0 && s->votes_from != UINT64_MAX, "abstaining",
+           "the journal of this validator's votes was lost: it votes again when the views are over "
+           "in which it may have voted");
     reason(reasons,
            s->clock_offset_ms > DSMR_ROUTES_CLOCK_OFFSET_MS_MAX ||
                s->clock_offset_ms < -DSMR_ROUTES_CLOCK_OFFSET_MS_MAX,
-           "clock_skew", "the clock differs from the peers' by more than a second");
+           "clock_skew", "this clock differs from the other validators' by more than a second");
     return reasons;
 }
 

@@ -72,18 +72,9 @@ void dsmr_route_tx_get(const struct dsmr_route_call *call)
         dsmr_route_call_bad(call, "a transaction id has 64 hexadecimal digits");
         return;
     }
-    const struct dsmr_query *query = &call->config->query;
-    enum dsmr_err err = query->ops->tx(query->self, &tx, &id);
-    if ((err == DSMR_ERR_UNKNOWN || (err == DSMR_OK && tx.state == DSMR_TX_UNKNOWN)) &&
-        dsmr_tracker_has_expired(call->config->tracker, &id)) {
-        tx = (struct dsmr_query_tx){.state = DSMR_TX_EXPIRED};
-        err = DSMR_OK;
-    }
-    if (err == DSMR_OK && tx.state == DSMR_TX_UNKNOWN) {
-        err = DSMR_ERR_UNKNOWN;
-    }
+    enum dsmr_err err = dsmr_tracker_where(call->config->tracker, &tx, &id);
     if (err != DSMR_OK) {
-        dsmr_route_call_err(call, err);
+        dsmr_route_call_absent(call, err, "this node knows no transaction with this id");
         return;
     }
     dsmr_route_call_json(call->answer, call->ctx, 200, tx_json(&id, &tx));
@@ -97,14 +88,16 @@ struct waiting {
     void *ctx;
 };
 
-/* An error with the id beside it, so that the client can ask again later. */
-static json_t *refusal_json(const struct dsmr_waits_news *news)
+/* An error with the id beside it, so that the client can ask again later. now: the state that is
+ * known at this moment, if it is. */
+static json_t *refusal_json(const struct dsmr_waits_news *news, enum dsmr_query_tx_state now)
 {
     json_t *out = json_pack("{s:{s:s,s:s},s:o}", "error", "code", dsmr_err_name(news->err),
                             "message", dsmr_err_text(news->err), "tx",
                             dsmr_route_call_hex(news->id.bytes, sizeof(news->id.bytes)));
     if (out != NULL) {
-        json_object_set_new(out, "state", json_string(state_name(news->state)));
+        json_object_set_new(out, "state",
+                            json_string(state_name(now != DSMR_TX_UNKNOWN ? now : news->state)));
     }
     return out;
 }
@@ -112,18 +105,20 @@ static json_t *refusal_json(const struct dsmr_waits_news *news)
 static void on_news(void *ctx, const struct dsmr_waits_news *news)
 {
     struct waiting *waiting = ctx;
-    const struct dsmr_query *query = &waiting->config->query;
+    struct dsmr_query_tx now = {.state = DSMR_TX_UNKNOWN};
+    if (news->err == DSMR_OK || news->err == DSMR_ERR_TIMEOUT) {
+        enum dsmr_err err = dsmr_tracker_where(waiting->config->tracker, &now, &news->id);
+        now.state = err == DSMR_OK ? now.state : DSMR_TX_UNKNOWN;
+    }
     if (news->err != DSMR_OK) {
         dsmr_route_call_json(waiting->answer, waiting->ctx, dsmr_route_call_status_of(news->err),
-                             refusal_json(news));
+                             refusal_json(news, now.state));
     } else {
-        struct dsmr_query_tx tx = {
-            .state = news->state, .height = news->height, .result = news->result};
-        struct dsmr_query_tx stored = {.state = DSMR_TX_UNKNOWN};
-        if (has_run(news->state) && query->ops->tx(query->self, &stored, &news->id) == DSMR_OK) {
-            tx.chunk_id = stored.chunk_id;
-            tx.code_text = stored.code_text;
-        }
+        struct dsmr_query_tx tx = {.state = news->state,
+                                   .chunk_id = now.chunk_id,
+                                   .height = news->height,
+                                   .result = news->result,
+                                   .code_text = now.code_text};
         json_t *body = tx_json(&news->id, &tx);
         if (body != NULL) {
             json_object_set_new(body, "mode", json_string(mode_name(news->mode)));
@@ -133,8 +128,11 @@ static void on_news(void *ctx, const struct dsmr_waits_news *news)
     free(waiting);
 }
 
-/* Deeper nesting than the limit is refused before the parser recurses. */
-static bool is_shallow(const char *text, size_t len)
+static const char form[] = "the body must be {\"tx\":\"HEX\"} and nothing else";
+
+/* What would cost the parser much is refused before it runs; NULL if there is nothing. It recurses
+ * at each level of nesting, and a list of {} takes 75 times its bytes. */
+static const char *what_is_dear(const char *text, size_t len)
 {
     unsigned depth = 0;
     bool in_string = false;
@@ -150,13 +148,15 @@ static bool is_shallow(const char *text, size_t len)
             in_string = true;
         } else if (c == '{' || c == '[') {
             if (++depth > DSMR_ROUTES_DEPTH_MAX) {
-                return false;
+                return "the body is nested deeper than 8";
             }
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
+        } else if (c == ',') {
+            return form;
         }
     }
-    return true;
+    return NULL;
 }
 
 /* The transaction's bytes from {"tx":"hex"}; NULL after an answer. */
@@ -164,16 +164,15 @@ static struct dsmr_buf *read_tx(const struct dsmr_route_call *call)
 {
     const struct dsmr_http_request *request = call->request;
     struct dsmr_buf *bytes = NULL;
-    const char *wrong = NULL;
     json_t *body = NULL;
-    if (!is_shallow(request->body, request->body_len)) {
-        wrong = "the body is nested deeper than 8";
+    const char *wrong = what_is_dear(request->body, request->body_len);
+    if (wrong != NULL) {
         goto out;
     }
     body = json_loadb(request->body, request->body_len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *tx = json_object_get(body, "tx");
     if (!json_is_string(tx) || json_object_size(body) != 1) {
-        wrong = "the body must be {\"tx\":\"HEX\"} and nothing else";
+        wrong = form;
         goto out;
     }
     const char *hex = json_string_value(tx);
@@ -183,7 +182,7 @@ static struct dsmr_buf *read_tx(const struct dsmr_route_call *call)
         hex_len -= 2;
     }
     if (hex_len / 2 < DSMR_TX_BYTES_MIN || hex_len % 2 != 0) {
-        wrong = "a transaction has at least 9 bytes, two hexadecimal digits each";
+        wrong = "a transaction has at least 16 bytes, two hexadecimal digits each";
         goto out;
     }
     bytes = dsmr_buf_new(hex_len / 2);
@@ -270,10 +269,25 @@ static enum dsmr_err hand_over(const struct dsmr_route_call *call, struct dsmr_b
     return DSMR_OK;
 }
 
+/* Whether it came in before and is on its way or has run: then it need not come in again. The core
+ * would not know one that is in a chunk, and put it into another. */
+static bool is_known(const struct dsmr_route_call *call, struct dsmr_query_tx *known,
+                     const struct dsmr_id *id)
+{
+    bool is_so = dsmr_tracker_where(call->config->tracker, known, id) == DSMR_OK &&
+                 known->state != DSMR_TX_EXPIRED;
+    if (is_so) { /* as the core counts what it knows */
+        dsmr_metrics_add(call->config->metrics, DSMR_METRIC_SUBMIT_TXS, 1);
+        dsmr_metrics_count_error(call->config->metrics, DSMR_ERR_DUPLICATE);
+    }
+    return is_so;
+}
+
 static void submit_async(const struct dsmr_route_call *call, struct dsmr_buf *tx,
                          const struct dsmr_id *id)
 {
-    enum dsmr_err err = hand_over(call, tx, 0);
+    struct dsmr_query_tx known = {.state = DSMR_TX_UNKNOWN};
+    enum dsmr_err err = is_known(call, &known, id) ? DSMR_OK : hand_over(call, tx, 0);
     if (err != DSMR_OK) {
         dsmr_route_call_err(call, err);
         return;
@@ -281,7 +295,7 @@ static void submit_async(const struct dsmr_route_call *call, struct dsmr_buf *tx
     dsmr_route_call_json(call->answer, call->ctx, 202,
                          json_pack("{s:o,s:s,s:s}", "tx",
                                    dsmr_route_call_hex(id->bytes, sizeof(id->bytes)), "state",
-                                   "unknown", "mode", "async"));
+                                   state_name(known.state), "mode", "async"));
 }
 
 static void submit_and_wait(const struct dsmr_route_call *call, struct dsmr_buf *tx,
@@ -299,6 +313,12 @@ static void submit_and_wait(const struct dsmr_route_call *call, struct dsmr_buf 
     if (err != DSMR_OK) {
         free(waiting);
         dsmr_route_call_err(call, err == DSMR_ERR_FULL ? DSMR_ERR_BUSY : err);
+        return;
+    }
+    struct dsmr_query_tx known = {.state = DSMR_TX_UNKNOWN};
+    /* The wait is there before this look, so no news can fall between them. */
+    if (is_known(call, &known, &what->id)) {
+        dsmr_waits_submitted(call->config->waits, ticket, DSMR_ERR_DUPLICATE, &known);
         return;
     }
     err = hand_over(call, tx, ticket);

@@ -72,17 +72,21 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
         const struct dsmr_submit_tx *tx = &batch->txs[i];
         enum dsmr_err told = tx->err;
         bool is_flying = false;
-        if (conn->fd >= 0 && tx->err == DSMR_OK && conn->wants != 0) {
+        if (tx->err == DSMR_OK) {
+            bool is_wanted = conn->fd >= 0 && conn->wants != 0;
             struct dsmr_flight flight = {
-                .owner = owner_of(s, conn),
+                .owner = is_wanted ? owner_of(s, conn) : DSMR_PLACES_NOBODY,
                 .seq = tx->tag,
                 .expiry_ms = dsmr_load_be64(batch->bytes->bytes + tx->offset + 1),
-                .wants_certified = (conn->wants & DSMR_SUBMIT_FRAME_WANT_CERTIFIED) != 0,
-                .wants_executed = (conn->wants & DSMR_SUBMIT_FRAME_WANT_EXECUTED) != 0};
+                .wants_certified =
+                    is_wanted && (conn->wants & DSMR_SUBMIT_FRAME_WANT_CERTIFIED) != 0,
+                .wants_executed =
+                    is_wanted && (conn->wants & DSMR_SUBMIT_FRAME_WANT_EXECUTED) != 0};
             /* One that is in a chunk already is in no mempool, so the core may admit it again; but
-             * its first submitter hears of it, and nobody else. */
-            told = dsmr_tracker_add(s->tracker, &tx->id, &flight);
-            is_flying = told == DSMR_OK;
+             * the first submitter that wants to hear of it does, and nobody else. */
+            enum dsmr_err err = dsmr_tracker_add(s->tracker, &tx->id, &flight);
+            told = is_wanted ? err : told;
+            is_flying = is_wanted && err == DSMR_OK;
         }
         if (!is_flying) {
             s->in_flight--;

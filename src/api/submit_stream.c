@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* accept4 */
+#define _GNU_SOURCE /* accept4, pthread_setname_np */
 #include "api/submit_stream.h"
 
 #include <errno.h>
@@ -16,10 +16,10 @@
 
 #define EVENTS_MAX 64
 #define TICK_MS 100
-#define TICK_IDLE_MS 1000
 #define HELLO_MS 10000u
 #define FRAME_MS 30000u
 #define CLOSING_MS 2000u
+#define OTHERS_MAX 65536u /* transactions that are followed for nobody: about 6 MB when full */
 #define TOKEN_LISTEN UINT64_MAX
 #define TOKEN_WAKE (UINT64_MAX - 1)
 
@@ -227,14 +227,30 @@ static void on_event(struct dsmr_submit_stream *s, const struct epoll_event *eve
     }
 }
 
+/* Whether time alone can change something. What else there is to do comes with a descriptor: a
+ * client, the tracker's notices, the first request that waits. */
+static bool needs_ticks(const struct dsmr_submit_stream *s)
+{
+    if (dsmr_waits_count(s->config.waits) > 0 || !dsmr_tracker_is_idle(s->tracker) ||
+        (s->listen_fd >= 0 && !s->is_listening)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < s->conns_used; i++) {
+        const struct dsmr_stream_conn *conn = &s->conns[i];
+        if (conn->fd >= 0 && (conn->state != DSMR_STREAM_CONN_OPEN || conn->in_len > 0)) {
+            return true; /* a hello, the rest of a frame, or the end must come in time */
+        }
+    }
+    return false;
+}
+
 static void *run(void *self)
 {
     struct dsmr_submit_stream *s = self;
     struct epoll_event events[EVENTS_MAX];
     uint64_t next_tick_ms = dsmr_submit_session_now_ms(s) + TICK_MS;
     while (!s->stop) {
-        bool is_busy = s->conns_used > 0 || dsmr_waits_count(s->config.waits) > 0;
-        int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX, is_busy ? TICK_MS : TICK_IDLE_MS);
+        int n = epoll_wait(s->epoll_fd, events, EVENTS_MAX, needs_ticks(s) ? TICK_MS : -1);
         for (int i = 0; i < n; i++) {
             on_event(s, &events[i]);
         }
@@ -276,8 +292,11 @@ struct dsmr_submit_stream *dsmr_submit_stream_new(const struct dsmr_submit_strea
     s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     s->conns = calloc(config->connections_max, sizeof(*s->conns));
     const struct dsmr_tracker_config tracker = {.flights_max = config->in_flight_max,
+                                                .others_max = OTHERS_MAX,
                                                 .seed = config->seed,
                                                 .waits = config->waits,
+                                                .clock = config->clock,
+                                                .metrics = config->metrics,
                                                 .wake = wake,
                                                 .wake_ctx = s};
     s->tracker = dsmr_tracker_new(&tracker);
@@ -306,6 +325,7 @@ enum dsmr_err dsmr_submit_stream_start(struct dsmr_submit_stream *s, const char 
     enum dsmr_err err = DSMR_OK;
     s->submit = *submit;
     dsmr_tracker_attach(s->tracker, query, &sink);
+    dsmr_waits_set_wake(s->config.waits, wake, s);
     *reason = "out of memory for the submit stream";
     err = add_to_epoll(s, s->wake_fd, TOKEN_WAKE);
     if (err == DSMR_OK && s->config.address != NULL) {
@@ -318,6 +338,9 @@ enum dsmr_err dsmr_submit_stream_start(struct dsmr_submit_stream *s, const char 
     }
     if (err == DSMR_OK && pthread_create(&s->thread, NULL, run, s) != 0) {
         err = DSMR_ERR_NO_MEMORY;
+    }
+    if (err == DSMR_OK) {
+        (void)pthread_setname_np(s->thread, "dsmr-stream");
     }
     s->is_running = err == DSMR_OK;
     if (err != DSMR_OK && s->listen_fd >= 0) {

@@ -3,7 +3,8 @@
  * Why:        thousands of transactions a system call, each of them acknowledged
  *             (docs/submit-stream.md).
  * How:        one epoll thread serves all connections and drains the tracker. It runs also without
- *             a listener, because HTTP requests wait on the tracker as well.
+ *             a listener, because HTTP requests wait on the tracker as well. It sleeps while
+ *             nothing waits for the time.
  * Invariants: in_flight of a connection counts what was handed over and has not landed; a frame is
  *             taken only if all of it fits, so the flights' table never overflows.
  * Limits:     connections_max; in_flight_max over all, a quarter of it (at least one full frame) a

@@ -6,7 +6,6 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "base/map.h"
 
 #define EXPIRED_CACHE 4096u /* recently expired ids, by their first bytes; newer replace older */
 #define SWEEP_ENDED_MAX 256u
@@ -18,8 +17,10 @@ struct ids {
 
 struct item {
     enum dsmr_notice_kind kind;
+    uint64_t at_ms; /* when it was published */
     union {
         struct dsmr_chunk *chunk;
+        struct dsmr_block *block;
         struct dsmr_executed *executed;
         struct ids *expired;
     } u;
@@ -29,8 +30,9 @@ struct dsmr_tracker {
     struct dsmr_tracker_config config;
     struct dsmr_tracker_sink sink;
     const struct dsmr_query *query;
-    struct dsmr_map *flights; /* id -> struct dsmr_flight */
+    struct dsmr_places *places;
     size_t sweep_position;
+    uint64_t news_ms;          /* when the news that is being worked off was published */
     uint64_t executed_time_ms; /* of the last executed block that was seen */
     _Atomic uint64_t dropped;
 
@@ -55,12 +57,11 @@ struct dsmr_tracker *dsmr_tracker_new(const struct dsmr_tracker_config *config)
     pthread_mutex_init(&tracker->lock, NULL);
     tracker->config = *config;
     tracker->batches_last = &tracker->batches_first;
-    tracker->flights = dsmr_map_new(sizeof(struct dsmr_id), sizeof(struct dsmr_flight),
-                                    config->flights_max, config->seed);
+    tracker->places = dsmr_places_new(config->flights_max, config->others_max, config->seed);
     tracker->items = calloc(DSMR_TRACKER_NOTICES_MAX, sizeof(*tracker->items));
     tracker->spare = calloc(DSMR_TRACKER_NOTICES_MAX, sizeof(*tracker->spare));
     tracker->expired_cache = calloc(EXPIRED_CACHE, sizeof(*tracker->expired_cache));
-    if (tracker->flights == NULL || tracker->items == NULL || tracker->spare == NULL ||
+    if (tracker->places == NULL || tracker->items == NULL || tracker->spare == NULL ||
         tracker->expired_cache == NULL) {
         dsmr_tracker_free(tracker);
         return NULL;
@@ -71,8 +72,13 @@ struct dsmr_tracker *dsmr_tracker_new(const struct dsmr_tracker_config *config)
 static void item_close(struct item *item)
 {
     switch (item->kind) {
+    case DSMR_NOTICE_BUILT:
     case DSMR_NOTICE_CERTIFIED:
+    case DSMR_NOTICE_RETURNED:
         dsmr_chunk_unref(item->u.chunk);
+        break;
+    case DSMR_NOTICE_ACCEPTED:
+        dsmr_block_unref(item->u.block);
         break;
     case DSMR_NOTICE_EXECUTED:
         dsmr_executed_unref(item->u.executed);
@@ -104,7 +110,7 @@ void dsmr_tracker_free(struct dsmr_tracker *tracker)
     }
     free_batches(tracker->batches_first);
     pthread_mutex_destroy(&tracker->lock);
-    dsmr_map_free(tracker->flights);
+    dsmr_places_free(tracker->places);
     free(tracker->items);
     free(tracker->spare);
     free(tracker->expired_cache);
@@ -144,13 +150,18 @@ void dsmr_tracker_batch_free(struct dsmr_submit_batch *batch)
     }
 }
 
-/* The chunk, the results or a copy of the ids; false for what nobody here wants. */
+/* References to what it names, or a copy of the ids; false for nothing, or out of memory. */
 static bool item_init(struct item *item, const struct dsmr_notice *notice)
 {
     item->kind = notice->kind;
     switch (notice->kind) {
+    case DSMR_NOTICE_BUILT:
     case DSMR_NOTICE_CERTIFIED:
+    case DSMR_NOTICE_RETURNED:
         item->u.chunk = dsmr_chunk_ref(notice->u.chunk);
+        return true;
+    case DSMR_NOTICE_ACCEPTED:
+        item->u.block = dsmr_block_ref(notice->u.block);
         return true;
     case DSMR_NOTICE_EXECUTED:
         item->u.executed = dsmr_executed_ref(notice->u.executed);
@@ -178,15 +189,18 @@ static void on_publish(void *self, const struct dsmr_notice *notice)
     if (!is_batch && !item_init(&item, notice)) {
         return;
     }
+    uint64_t now_ms = tracker->config.clock.ops->mono_ms(tracker->config.clock.self);
     pthread_mutex_lock(&tracker->lock);
     bool was_empty = tracker->items_count == 0 && tracker->batches_first == NULL;
     bool is_dropped = false;
     if (is_batch) {
         struct dsmr_task *task = &notice->u.batch->task;
         task->next = NULL;
+        notice->u.batch->returned_ms = now_ms;
         *tracker->batches_last = task;
         tracker->batches_last = &task->next;
     } else if (tracker->items_count < DSMR_TRACKER_NOTICES_MAX) {
+        item.at_ms = now_ms;
         tracker->items[tracker->items_count++] = item;
     } else {
         is_dropped = true;
@@ -204,60 +218,98 @@ static void on_publish(void *self, const struct dsmr_notice *notice)
 enum dsmr_err dsmr_tracker_add(struct dsmr_tracker *tracker, const struct dsmr_id *id,
                                const struct dsmr_flight *flight)
 {
-    bool is_new = false;
-    struct dsmr_flight *slot = dsmr_map_add(tracker->flights, id, &is_new);
-    if (slot == NULL) {
-        return DSMR_ERR_FULL;
-    }
-    if (!is_new) {
-        return DSMR_ERR_DUPLICATE;
-    }
-    *slot = *flight;
-    return DSMR_OK;
+    const struct dsmr_place place = {.owner = flight->owner,
+                                     .seq = flight->seq,
+                                     .expiry_ms = flight->expiry_ms,
+                                     .admitted_ms = tracker->news_ms,
+                                     .wants_certified = flight->wants_certified,
+                                     .wants_executed = flight->wants_executed};
+    return dsmr_places_add(tracker->places, id, &place);
 }
 
-static void land(struct dsmr_tracker *tracker, const struct dsmr_id *id, uint64_t owner)
+static void observe(const struct dsmr_tracker *tracker, enum dsmr_metric_histogram id,
+                    const struct dsmr_place *place)
 {
-    dsmr_map_remove(tracker->flights, id);
-    tracker->sink.landed(tracker->sink.self, owner);
+    uint64_t now_ms = tracker->news_ms;
+    dsmr_metrics_observe(tracker->config.metrics, id,
+                         now_ms > place->admitted_ms ? now_ms - place->admitted_ms : 0);
+}
+
+/* One transaction of an HTTP request. */
+static void on_submitted_tx(struct dsmr_tracker *tracker, const struct dsmr_submit_batch *batch,
+                            const struct dsmr_submit_tx *tx)
+{
+    struct dsmr_query_tx known = {.state = DSMR_TX_UNKNOWN};
+    if (tx->err == DSMR_OK) {
+        const struct dsmr_flight flight = {
+            .owner = DSMR_PLACES_NOBODY,
+            .expiry_ms = dsmr_load_be64(batch->bytes->bytes + tx->offset + 1)};
+        /* At the limit it runs all the same; only where it is will not be known. */
+        (void)!dsmr_tracker_add(tracker, &tx->id, &flight);
+    } else if (tx->err == DSMR_ERR_DUPLICATE &&
+               dsmr_tracker_where(tracker, &known, &tx->id) != DSMR_OK) {
+        known.state = DSMR_TX_UNKNOWN;
+    }
+    if (tx->tag != 0) {
+        dsmr_waits_submitted(tracker->config.waits, tx->tag, tx->err, &known);
+    }
 }
 
 static void on_submitted(struct dsmr_tracker *tracker, struct dsmr_submit_batch *batch)
 {
+    tracker->news_ms = batch->returned_ms;
     if (batch->origin != NULL) {
         tracker->sink.submitted(tracker->sink.self, batch);
         return;
     }
     for (uint32_t i = 0; i < batch->count; i++) {
-        const struct dsmr_submit_tx *tx = &batch->txs[i];
-        struct dsmr_query_tx known = {.state = DSMR_TX_UNKNOWN};
-        if (tx->tag == 0) {
-            continue;
+        on_submitted_tx(tracker, batch, &batch->txs[i]);
+    }
+}
+
+static void certify(struct dsmr_tracker *tracker, const struct dsmr_id *id)
+{
+    struct dsmr_place *place = dsmr_places_find(tracker->places, id);
+    if (place == NULL) {
+        return;
+    }
+    if (!place->is_certified) { /* a chunk may be certified again with more signers */
+        place->is_certified = true;
+        observe(tracker, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, place);
+    }
+    if (place->wants_certified) {
+        place->wants_certified = false;
+        tracker->sink.certified(tracker->sink.self, place->owner, place->seq);
+        if (!place->wants_executed) {
+            tracker->sink.landed(tracker->sink.self, place->owner);
+            dsmr_places_disown(tracker->places, id);
         }
-        if (tx->err == DSMR_ERR_DUPLICATE &&
-            tracker->query->ops->tx(tracker->query->self, &known, &tx->id) != DSMR_OK) {
-            known.state = DSMR_TX_UNKNOWN;
-        }
-        dsmr_waits_submitted(tracker->config.waits, tx->tag, tx->err, &known);
     }
 }
 
 static void on_certified(struct dsmr_tracker *tracker, const struct dsmr_chunk *chunk)
 {
     uint32_t count = chunk->header.tx_count;
+    dsmr_places_certified(tracker->places, chunk);
     dsmr_waits_certified(tracker->config.waits, chunk->tx_ids, count);
-    for (uint32_t i = 0; i < count && dsmr_map_count(tracker->flights) > 0; i++) {
-        struct dsmr_flight *flight = dsmr_map_find(tracker->flights, &chunk->tx_ids[i]);
-        if (flight == NULL || !flight->wants_certified) {
-            continue;
-        }
-        uint64_t owner = flight->owner;
-        flight->wants_certified = false; /* a chunk may be certified again with more signers */
-        tracker->sink.certified(tracker->sink.self, owner, flight->seq);
-        if (!flight->wants_executed) {
-            land(tracker, &chunk->tx_ids[i], owner);
-        }
+    dsmr_places_lock(tracker->places);
+    for (uint32_t i = 0; i < count && !dsmr_places_is_empty(tracker->places); i++) {
+        certify(tracker, &chunk->tx_ids[i]);
     }
+    dsmr_places_unlock(tracker->places);
+}
+
+/* It has run: its owner hears of it and the entry goes. */
+static void end_executed(struct dsmr_tracker *tracker, const struct dsmr_id *id,
+                         const struct dsmr_place *place, uint64_t height, uint32_t code)
+{
+    if (place->wants_executed) {
+        tracker->sink.executed(tracker->sink.self, place->owner, place->seq, height, code);
+    }
+    if (place->owner != DSMR_PLACES_NOBODY) {
+        tracker->sink.landed(tracker->sink.self, place->owner);
+    }
+    dsmr_places_remove(tracker->places, id);
 }
 
 static void on_executed(struct dsmr_tracker *tracker, const struct dsmr_executed *executed)
@@ -266,18 +318,16 @@ static void on_executed(struct dsmr_tracker *tracker, const struct dsmr_executed
         tracker->executed_time_ms = executed->time_ms;
     }
     dsmr_waits_executed(tracker->config.waits, executed);
-    for (uint32_t i = 0; i < executed->count && dsmr_map_count(tracker->flights) > 0; i++) {
-        const struct dsmr_flight *flight = dsmr_map_find(tracker->flights, &executed->ids[i]);
-        if (flight == NULL) {
-            continue;
+    dsmr_places_lock(tracker->places);
+    for (uint32_t i = 0; i < executed->count && !dsmr_places_is_empty(tracker->places); i++) {
+        const struct dsmr_place *place = dsmr_places_find(tracker->places, &executed->ids[i]);
+        if (place != NULL) {
+            observe(tracker, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, place);
+            end_executed(tracker, &executed->ids[i], place, executed->height,
+                         executed->results[i].code);
         }
-        uint64_t owner = flight->owner;
-        if (flight->wants_executed) {
-            tracker->sink.executed(tracker->sink.self, owner, flight->seq, executed->height,
-                                   executed->results[i].code);
-        }
-        land(tracker, &executed->ids[i], owner);
     }
+    dsmr_places_unlock(tracker->places);
 }
 
 static void remember_expired(struct dsmr_tracker *tracker, const struct dsmr_id *id)
@@ -287,7 +337,7 @@ static void remember_expired(struct dsmr_tracker *tracker, const struct dsmr_id 
     pthread_mutex_unlock(&tracker->lock);
 }
 
-bool dsmr_tracker_has_expired(struct dsmr_tracker *tracker, const struct dsmr_id *id)
+static bool has_expired(struct dsmr_tracker *tracker, const struct dsmr_id *id)
 {
     pthread_mutex_lock(&tracker->lock);
     bool found =
@@ -299,20 +349,55 @@ bool dsmr_tracker_has_expired(struct dsmr_tracker *tracker, const struct dsmr_id
 
 static void expire(struct dsmr_tracker *tracker, const struct dsmr_id *id)
 {
-    const struct dsmr_flight *flight = dsmr_map_find(tracker->flights, id);
     remember_expired(tracker, id);
-    if (flight != NULL) {
-        uint64_t owner = flight->owner;
-        tracker->sink.expired(tracker->sink.self, owner, flight->seq);
-        land(tracker, id, owner);
+    dsmr_places_lock(tracker->places);
+    const struct dsmr_place *place = dsmr_places_find(tracker->places, id);
+    if (place != NULL && place->owner != DSMR_PLACES_NOBODY) {
+        tracker->sink.expired(tracker->sink.self, place->owner, place->seq);
+        tracker->sink.landed(tracker->sink.self, place->owner);
     }
+    dsmr_places_remove(tracker->places, id);
+    dsmr_places_unlock(tracker->places);
+}
+
+/* What was seen here is read first: a result is in the store before its entry goes. */
+enum dsmr_err dsmr_tracker_where(struct dsmr_tracker *tracker, struct dsmr_query_tx *out,
+                                 const struct dsmr_id *id)
+{
+    struct dsmr_query_tx seen = {.state = DSMR_TX_UNKNOWN};
+    struct dsmr_query_tx stored = {.state = DSMR_TX_UNKNOWN};
+    bool is_seen = dsmr_places_where(tracker->places, &seen, id);
+    enum dsmr_err err = tracker->query->ops->tx(tracker->query->self, &stored, id);
+    if (err == DSMR_OK && stored.state != DSMR_TX_UNKNOWN) {
+        *out = stored;
+        out->chunk_id = dsmr_id_is_zero(&stored.chunk_id) ? seen.chunk_id : stored.chunk_id;
+        return DSMR_OK;
+    }
+    if (err != DSMR_OK && err != DSMR_ERR_UNKNOWN) {
+        return err;
+    }
+    if (!is_seen && has_expired(tracker, id)) {
+        seen.state = DSMR_TX_EXPIRED;
+    }
+    *out = seen;
+    return seen.state != DSMR_TX_UNKNOWN ? DSMR_OK : DSMR_ERR_UNKNOWN;
 }
 
 static void on_item(struct dsmr_tracker *tracker, const struct item *item)
 {
+    tracker->news_ms = item->at_ms;
     switch (item->kind) {
+    case DSMR_NOTICE_BUILT:
+        dsmr_places_built(tracker->places, item->u.chunk);
+        break;
     case DSMR_NOTICE_CERTIFIED:
         on_certified(tracker, item->u.chunk);
+        break;
+    case DSMR_NOTICE_ACCEPTED:
+        dsmr_places_accepted(tracker->places, item->u.block);
+        break;
+    case DSMR_NOTICE_RETURNED:
+        dsmr_places_returned(tracker->places, item->u.chunk);
         break;
     case DSMR_NOTICE_EXECUTED:
         on_executed(tracker, item->u.executed);
@@ -359,11 +444,11 @@ static void end_swept(struct dsmr_tracker *tracker, const struct dsmr_id *id)
     if (tracker->dropped > 0 &&
         tracker->query->ops->tx(tracker->query->self, &known, id) == DSMR_OK &&
         (known.state == DSMR_TX_EXECUTED || known.state == DSMR_TX_FAILED)) {
-        const struct dsmr_flight *flight = dsmr_map_find(tracker->flights, id);
-        uint64_t owner = flight->owner;
-        tracker->sink.executed(tracker->sink.self, owner, flight->seq, known.height,
-                               known.result.code);
-        land(tracker, id, owner);
+        dsmr_places_lock(tracker->places);
+        const struct dsmr_place *place = dsmr_places_find(tracker->places, id);
+        DSMR_ASSERT(place != NULL); /* only this thread removes */
+        end_executed(tracker, id, place, known.height, known.result.code);
+        dsmr_places_unlock(tracker->places);
         return;
     }
     expire(tracker, id);
@@ -373,21 +458,22 @@ void dsmr_tracker_sweep(struct dsmr_tracker *tracker)
 {
     struct dsmr_id ended[SWEEP_ENDED_MAX];
     uint32_t ended_count = 0;
-    if (dsmr_map_count(tracker->flights) == 0) {
+    if (dsmr_places_is_empty(tracker->places)) {
         return;
     }
+    dsmr_places_lock(tracker->places);
     for (uint32_t i = 0; i < DSMR_TRACKER_SWEEP_MAX && ended_count < SWEEP_ENDED_MAX; i++) {
-        const void *key = NULL;
-        void *value = NULL;
-        if (!dsmr_map_next(tracker->flights, &tracker->sweep_position, &key, &value)) {
+        const struct dsmr_id *id = NULL;
+        const struct dsmr_place *place = NULL;
+        if (!dsmr_places_next(tracker->places, &tracker->sweep_position, &id, &place)) {
             tracker->sweep_position = 0;
             break;
         }
-        const struct dsmr_flight *flight = value;
-        if (flight->expiry_ms < tracker->executed_time_ms) {
-            memcpy(&ended[ended_count++], key, sizeof(ended[0]));
+        if (place->expiry_ms < tracker->executed_time_ms) {
+            ended[ended_count++] = *id;
         }
     }
+    dsmr_places_unlock(tracker->places);
     for (uint32_t i = 0; i < ended_count; i++) {
         end_swept(tracker, &ended[i]);
     }
@@ -398,7 +484,12 @@ void dsmr_tracker_sweep(struct dsmr_tracker *tracker)
 
 uint32_t dsmr_tracker_flights(const struct dsmr_tracker *tracker)
 {
-    return (uint32_t)dsmr_map_count(tracker->flights);
+    return dsmr_places_flights(tracker->places);
+}
+
+bool dsmr_tracker_is_idle(const struct dsmr_tracker *tracker)
+{
+    return dsmr_places_is_empty(tracker->places);
 }
 
 uint64_t dsmr_tracker_dropped(const struct dsmr_tracker *tracker)

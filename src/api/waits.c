@@ -26,6 +26,8 @@ struct dsmr_waits {
     struct dsmr_map *by_id; /* id -> u32, first wait of the chain */
     bool is_closed;
     _Atomic uint32_t count;
+    void (*wake)(void *ctx); /* NULL: nobody sleeps */
+    void *wake_ctx;
 };
 
 struct dsmr_waits *dsmr_waits_new(uint32_t capacity, uint64_t seed)
@@ -64,6 +66,12 @@ void dsmr_waits_free(struct dsmr_waits *waits)
     free(waits);
 }
 
+void dsmr_waits_set_wake(struct dsmr_waits *waits, void (*wake)(void *ctx), void *ctx)
+{
+    waits->wake = wake;
+    waits->wake_ctx = ctx;
+}
+
 uint32_t dsmr_waits_count(const struct dsmr_waits *waits)
 {
     return atomic_load_explicit(&waits->count, memory_order_relaxed);
@@ -89,6 +97,7 @@ enum dsmr_err dsmr_waits_add(struct dsmr_waits *waits, uint64_t *ticket,
                              dsmr_waits_done_fn done, void *ctx)
 {
     enum dsmr_err err = DSMR_ERR_FULL;
+    bool is_first = false;
     pthread_mutex_lock(&waits->lock);
     if (waits->is_closed) {
         err = DSMR_ERR_CLOSED;
@@ -112,11 +121,14 @@ enum dsmr_err dsmr_waits_add(struct dsmr_waits *waits, uint64_t *ticket,
     wait->done = done;
     wait->ctx = ctx;
     wait->is_used = true;
-    waits->count++;
+    is_first = waits->count++ == 0;
     *ticket = ticket_of(waits, at);
     err = DSMR_OK;
 out:
     pthread_mutex_unlock(&waits->lock);
+    if (is_first && waits->wake != NULL) {
+        waits->wake(waits->wake_ctx);
+    }
     return err;
 }
 
@@ -180,6 +192,7 @@ static void resubmitted(struct dsmr_waits *waits, struct wait *wait,
         finish(waits, wait, DSMR_ERR_EXPIRED, state);
     } else if (wait->news.mode == DSMR_WAITS_CERTIFIED &&
                (state == DSMR_TX_CERTIFIED || state == DSMR_TX_IN_BLOCK)) {
+        wait->news.height = known->height;
         finish(waits, wait, DSMR_OK, state);
     } else {
         wait->news.state = state;

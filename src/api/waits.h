@@ -31,6 +31,10 @@ struct dsmr_waits *dsmr_waits_new(uint32_t capacity, uint64_t seed);
 /* Every wait must have been answered (asserted): see close. NULL is fine. */
 void dsmr_waits_free(struct dsmr_waits *waits);
 
+/* wake is called, without the lock, when a first wait is added: whoever calls tick may sleep while
+ * there is none. Before any add. */
+void dsmr_waits_set_wake(struct dsmr_waits *waits, void (*wake)(void *ctx), void *ctx);
+
 /* *ticket, never 0, names the wait for submitted and cancel. FULL; CLOSED after close. */
 DSMR_MUST_USE enum dsmr_err dsmr_waits_add(struct dsmr_waits *waits, uint64_t *ticket,
                                            const struct dsmr_waits_news *what, uint64_t deadline_ms,

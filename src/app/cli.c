@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -142,6 +143,21 @@ int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *fo
     va_end(args);
     fputc('\n', stderr);
     return code;
+}
+
+void dsmr_cli_print_json(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            fprintf(out, "\\%c", *text);
+        } else if ((unsigned char)*text < 0x20) {
+            fprintf(out, "\\u%04x", (unsigned)*text);
+        } else {
+            fputc(*text, out);
+        }
+    }
+    fputc('"', out);
 }
 
 /* ---- looking up ---- */
@@ -310,34 +326,68 @@ static const struct dsmr_cli_verb *find_verb(const struct dsmr_cli_program *prog
     return NULL;
 }
 
-/* Whether word begins verbs of two words, such as "keys". */
-static bool is_group(const struct dsmr_cli_program *program, const char *word)
+/* The second words behind this one, as "new|list". */
+static void second_words(const struct dsmr_cli_program *program, const char *first, char *out,
+                         size_t size)
 {
-    size_t len = strlen(word);
+    size_t len = strlen(first);
+    size_t at = 0;
+    out[0] = '\0';
     for (size_t i = 0; i < program->verbs_count; i++) {
         const char *name = program->verbs[i].name;
-        if (strncmp(name, word, len) == 0 && name[len] == ' ') {
-            return true;
+        if (strncmp(name, first, len) == 0 && name[len] == ' ' && at + 1 < size) {
+            at += (size_t)snprintf(out + at, size - at, "%s%s", at > 0 ? "|" : "", name + len + 1);
         }
     }
-    return false;
+}
+
+static bool asks_for_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 static int no_verb(struct dsmr_cli_values *values, int argc, char **argv)
 {
     const struct dsmr_cli_program *program = values->program;
+    char words[MESSAGE_BYTES];
     if (argc < 2) {
         dsmr_cli_help_print(stderr, program, NULL);
         return DSMR_EXIT_USAGE;
     }
-    if (is_group(program, argv[1])) {
-        return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
-                             argc < 3 ? "%s needs a second word; see %s --help"
-                                      : "%s does not have that second word; see %s --help",
-                             argv[1], program->name);
+    if (dsmr_cli_help_group(NULL, program, argv[1])) {
+        if (argc > 2 && asks_for_help(argv[2])) {
+            (void)dsmr_cli_help_group(stdout, program, argv[1]);
+            return DSMR_EXIT_OK;
+        }
+        second_words(program, argv[1], words, sizeof(words));
+        if (argc < 3) {
+            return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s needs a second word: %s", argv[1],
+                                 words);
+        }
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s has no second word \"%s\", only %s",
+                             argv[1], argv[2], words);
+    }
+    if (argv[1][0] == '-') {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "the verb comes first: %s VERB %s",
+                             program->name, argv[1]);
     }
     return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "there is no verb \"%s\"; see %s --help", argv[1],
                          program->name);
+}
+
+/* "help" with or without a verb, which is argv[1..] of what is left. */
+static int help(struct dsmr_cli_values *values, int argc, char **argv)
+{
+    int words = 0;
+    const struct dsmr_cli_verb *verb = find_verb(values->program, argc, argv, &words);
+    if (argc > 1 && verb == NULL) {
+        if (dsmr_cli_help_group(stdout, values->program, argv[1])) {
+            return DSMR_EXIT_OK;
+        }
+        return no_verb(values, argc, argv);
+    }
+    dsmr_cli_help_print(stdout, values->program, verb);
+    return DSMR_EXIT_OK;
 }
 
 /* Questions about the program itself. -1: it was not one. */
@@ -345,12 +395,11 @@ static int answer(struct dsmr_cli_values *values, int argc, char **argv)
 {
     const struct dsmr_cli_program *program = values->program;
     const char *first = argc > 1 ? argv[1] : "";
-    if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
-        dsmr_cli_help_print(stdout, program, NULL);
-        return DSMR_EXIT_OK;
+    if (asks_for_help(first) || strcmp(first, "help") == 0) {
+        return help(values, argc - 1, argv + 1);
     }
     if (strcmp(first, "--man") == 0) {
-        dsmr_cli_help_man(stdout, program);
+        dsmr_cli_man(stdout, program);
         return DSMR_EXIT_OK;
     }
     if (strcmp(first, "--version") == 0) {
@@ -358,7 +407,7 @@ static int answer(struct dsmr_cli_values *values, int argc, char **argv)
         return DSMR_EXIT_OK;
     }
     if (strcmp(first, "completion") == 0) {
-        if (argc == 3 && dsmr_cli_help_completion(stdout, program, argv[2])) {
+        if (argc == 3 && dsmr_cli_complete(stdout, program, argv[2])) {
             return DSMR_EXIT_OK;
         }
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "completion is for bash, zsh or fish");
@@ -411,7 +460,7 @@ static int parse_words(struct dsmr_cli_values *values, int argc, char **argv, in
         if (is_options && strcmp(word, "--") == 0) {
             is_options = false;
             at++;
-        } else if (is_options && (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)) {
+        } else if (is_options && asks_for_help(word)) {
             dsmr_cli_help_print(stdout, values->program, verb);
             return DSMR_EXIT_OK;
         } else if (is_options && word[0] == '-' && word[1] != '\0') {
@@ -462,6 +511,9 @@ int dsmr_cli_main(const struct dsmr_cli_program *program, int argc, char **argv)
     if (code < 0) {
         DSMR_ASSERT(values.verb->run != NULL);
         code = values.verb->run(&values);
+    }
+    if ((fflush(stdout) != 0 || ferror(stdout) != 0) && code == DSMR_EXIT_OK) {
+        code = dsmr_cli_fail(&values, DSMR_EXIT_IO, "standard output: %s", strerror(errno));
     }
     return code;
 }

@@ -4,6 +4,7 @@
 
 #include "app/cli_common.h"
 #include "app/cli_load.h"
+#include "app/cli_load_check.h"
 #include "app/cli_verbs.h"
 #include "app/cli_view.h"
 #include "app/exit_codes.h"
@@ -124,6 +125,5 @@ int dsmr_cli_bench_run(const struct dsmr_cli_values *values)
         return dsmr_cli_fail(values, exit_code(err), "%s", reason);
     }
     print_result(values, config.nodes_count, &result);
-    bool is_wrong = !result.state_roots_equal || result.missing_txs > 0 || result.notices_twice > 0;
-    return is_wrong ? DSMR_EXIT_REFUSED : DSMR_EXIT_OK;
+    return dsmr_cli_load_check_judge(values, &result, &config);
 }

@@ -31,6 +31,9 @@ static bool read_port(const char *text, size_t len, uint16_t *out)
 
 bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
 {
+    static const char scheme[] = "http://";
+    size_t scheme_len = sizeof(scheme) - 1;
+    text += strncmp(text, scheme, scheme_len) == 0 ? scheme_len : 0;
     const char *host = text;
     size_t host_len = strcspn(text, ":");
     const char *rest = text + host_len;
@@ -44,12 +47,13 @@ bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
         return false;
     }
     memcpy(out->host, host, host_len);
-    size_t len = strcspn(++rest, ":");
+    size_t len = strcspn(++rest, ":/");
     if (!read_port(rest, len, &out->http_port)) {
         return false;
     }
     rest += len;
-    return *rest == '\0' || read_port(rest + 1, strlen(rest + 1), &out->submit_port);
+    return *rest == '\0' || strcmp(rest, "/") == 0 ||
+           (*rest == ':' && read_port(rest + 1, strlen(rest + 1), &out->submit_port));
 }
 
 static int refused(const struct dsmr_cli_values *values, const struct dsmr_http_reply *reply)
@@ -86,7 +90,9 @@ int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_c
     if (err != DSMR_OK) {
         return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE, "no answer from %s port %u: %s",
                              node.host, node.http_port,
-                             err == DSMR_ERR_CONFIG ? "the host is not known" : dsmr_err_text(err));
+                             err == DSMR_ERR_CONFIG        ? "the host is not known"
+                             : err == DSMR_ERR_UNAVAILABLE ? "no connection"
+                                                           : dsmr_err_text(err));
     }
     return reply->status < 400 ? 0 : refused(values, reply);
 }

@@ -161,6 +161,9 @@ static void watch(struct monitor *monitor)
 {
     const struct dsmr_cli_load_config *config = monitor->config;
     uint64_t step_ms = config->progress_ms != 0 ? config->progress_ms : PROGRESS_MS;
+    if (monitor->sender == NULL && config->progress == NULL) {
+        step_ms = SCRAPE_MS; /* nobody looks: an idle network should be left alone */
+    }
     struct timespec begin;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &begin);
@@ -277,7 +280,11 @@ static enum dsmr_err judge(struct dsmr_cli_load_result *out, const struct monito
     const struct dsmr_cli_load_config *config = monitor->config;
     uint64_t *ids = NULL;
     size_t ids_count = 0;
-    dsmr_cli_load_check_roots(out, config, out->executed_height_max, ROOTS_WAIT_MS);
+    uint32_t wait_ms = config->roots_wait_ms != 0 ? config->roots_wait_ms : ROOTS_WAIT_MS;
+    if (monitor->sender == NULL) {
+        wait_ms = 0; /* nothing was sent that would have to arrive anywhere */
+    }
+    dsmr_cli_load_check_roots(out, config, out->executed_height_max, wait_ms);
     if (!config->verify || monitor->sender == NULL || config->duration_ms == 0) {
         return DSMR_OK;
     }

@@ -39,7 +39,7 @@ struct dsmr_cli_load_config {
     uint32_t nodes_count;
     enum dsmr_cli_load_kind kind;
     uint32_t rate;            /* transactions a second over all nodes; 0: no load, only watch */
-    uint32_t tx_bytes;        /* opaque: whole transaction, at least DSMR_TX_BYTES_MIN + 16 */
+    uint32_t tx_bytes;        /* opaque: whole transaction, at least 25 bytes */
     uint32_t duration_ms;     /* 0: until stopped */
     uint32_t warmup_ms;       /* at the start, not counted in rates and latencies */
     uint32_t drain_ms;        /* at most this long for the last notices; 0: 60 000 */
@@ -48,6 +48,7 @@ struct dsmr_cli_load_config {
     const char *accounts_dir; /* TRANSFERS: *.json as testnet writes them */
     uint64_t amount;          /* TRANSFERS: 0: 1 */
     uint64_t seed;            /* 0: from the clock */
+    uint32_t roots_wait_ms;   /* at most this long until all nodes tell one root; 0: 20 000 */
     bool verify;              /* keep ids, and find every executed one on every node at the end */
     void (*progress)(void *ctx, const struct dsmr_cli_load_snapshot *snapshot); /* may be NULL */
     void *ctx;
@@ -74,7 +75,7 @@ struct dsmr_cli_load_result {
     uint64_t executed_height_max; /* highest block that a notice named */
     uint64_t notices_twice;       /* with verify: transactions reported executed twice: a fault */
     uint64_t height;              /* at which state_root was compared */
-    bool state_roots_equal;       /* on all nodes at height */
+    bool state_roots_equal;       /* on all nodes at height; a root that could not be read is not */
     struct dsmr_id state_root;
     bool is_drained;          /* every admitted transaction was executed or expired */
     bool is_verified;         /* with verify: see missing_txs */

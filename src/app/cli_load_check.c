@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "app/exit_codes.h"
 #include "base/bytes.h"
 #include "client/http_client.h"
 
@@ -45,10 +46,11 @@ static bool root_at(const struct dsmr_cli_node *node, uint64_t height, struct ds
 
 enum verdict { UNKNOWN, EQUAL, DIFFERENT };
 
+/* Two nodes that disagree are a fault, whatever one would say that cannot be asked. */
 static enum verdict compare_roots(struct dsmr_cli_load_result *result,
                                   const struct dsmr_cli_load_config *config)
 {
-    bool has_first = false;
+    uint32_t told = 0;
     for (uint32_t i = 0; i < config->nodes_count; i++) {
         const struct dsmr_cli_sample *sample = &result->last.nodes[i].sample;
         struct dsmr_id root;
@@ -58,15 +60,15 @@ static enum verdict compare_roots(struct dsmr_cli_load_result *result,
         if (sample->executed_height == result->height) {
             root = sample->state_root;
         } else if (!root_at(&config->nodes[i], result->height, &root)) {
-            return UNKNOWN;
+            continue;
         }
-        if (has_first && !dsmr_id_equal(&root, &result->state_root)) {
+        if (told > 0 && !dsmr_id_equal(&root, &result->state_root)) {
             return DIFFERENT;
         }
         result->state_root = root;
-        has_first = true;
+        told++;
     }
-    return has_first ? EQUAL : UNKNOWN;
+    return told == config->nodes_count ? EQUAL : UNKNOWN;
 }
 
 void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
@@ -233,4 +235,44 @@ void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
     }
     result->is_verified = ok;
     table_close(&table);
+}
+
+/* ---- judgement ---- */
+
+int dsmr_cli_load_check_judge(const struct dsmr_cli_values *values,
+                              const struct dsmr_cli_load_result *r,
+                              const struct dsmr_cli_load_config *config)
+{
+    if (r->executed_txs == 0) {
+        return dsmr_cli_fail(values, DSMR_EXIT_REFUSED,
+                             "nothing was executed: of %" PRIu64 " transactions %" PRIu64
+                             " were admitted and %" PRIu64 " refused",
+                             r->sent, r->admitted, r->refused);
+    }
+    if (r->executed_txs * 100u < r->admitted * 99u) {
+        return dsmr_cli_fail(values, DSMR_EXIT_REFUSED,
+                             "only %" PRIu64 " of %" PRIu64 " admitted transactions were executed",
+                             r->executed_txs, r->admitted);
+    }
+    if (r->nodes_reachable != config->nodes_count) {
+        return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE,
+                             "only %u of %u nodes answered at the end", r->nodes_reachable,
+                             config->nodes_count);
+    }
+    if (!r->state_roots_equal) {
+        return dsmr_cli_fail(values, DSMR_EXIT_HALTED,
+                             "the state roots at height %" PRIu64 " differ or could not be read",
+                             r->height);
+    }
+    if (config->verify && !r->is_verified) {
+        return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE,
+                             "the blocks of every node could not be read to find the transactions");
+    }
+    if (config->verify && (r->missing_txs > 0 || r->notices_twice > 0)) {
+        return dsmr_cli_fail(values, DSMR_EXIT_HALTED,
+                             "%" PRIu64 " executed transactions were not found on every node, "
+                             "%" PRIu64 " were executed twice",
+                             r->missing_txs, r->notices_twice);
+    }
+    return DSMR_EXIT_OK;
 }

@@ -6,10 +6,11 @@
 #define DSMR_APP_CLI_LOAD_CHECK_H
 
 #include "app/cli_load.h"
+#include "app/cli_options.h"
 
-/* Waits at most wait_ms until every reachable node has executed height_min, then compares state
- * roots at the lowest executed height. Sets height, state_root, state_roots_equal and
- * nodes_reachable of *result. */
+/* Waits at most wait_ms until every node has executed height_min, then compares state roots at the
+ * lowest executed height. Roots are equal only if every node could be asked for its own. Sets
+ * height, state_root, state_roots_equal and nodes_reachable of *result. */
 void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
                                const struct dsmr_cli_load_config *config, uint64_t height_min,
                                uint32_t wait_ms);
@@ -19,5 +20,11 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
 void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
                              const struct dsmr_cli_load_config *config, uint64_t from_height,
                              const uint64_t *ids, size_t ids_count);
+/* What makes a load good: something was executed, at least 99 of 100 admitted transactions, with
+ * one root on all nodes, and (if config says verify) each found on every node once. Returns
+ * DSMR_EXIT_OK, or another exit code after a sentence. */
+int dsmr_cli_load_check_judge(const struct dsmr_cli_values *values,
+                              const struct dsmr_cli_load_result *result,
+                              const struct dsmr_cli_load_config *config);
 
 #endif

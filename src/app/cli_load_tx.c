@@ -1,6 +1,7 @@
 #include "app/cli_load_tx.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdio.h>
@@ -41,6 +42,8 @@ static bool is_account_file(const char *name)
     return len > 5 && strcmp(name + len - 5, ".json") == 0;
 }
 
+static _Thread_local char bad_account[512];
+
 static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **reason,
                                    const char *folder)
 {
@@ -49,7 +52,9 @@ static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **
     enum dsmr_err err = DSMR_OK;
     DIR *dir = opendir(folder);
     if (dir == NULL) {
-        *reason = "the folder of accounts cannot be read";
+        (void)snprintf(bad_account, sizeof(bad_account),
+                       "the folder of accounts %.300s cannot be read: %s", folder, strerror(errno));
+        *reason = bad_account;
         return DSMR_ERR_CONFIG;
     }
     while (err == DSMR_OK && (entry = readdir(dir)) != NULL &&
@@ -71,13 +76,17 @@ static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **
             dsmr_ed25519_public(&account->public_key, &account->key);
             maker->accounts_count++;
         } else {
-            *reason = "a file in the folder of accounts is not an account";
+            (void)snprintf(bad_account, sizeof(bad_account), "%.400s is not an account", path);
+            *reason = bad_account;
             err = DSMR_ERR_CONFIG;
         }
     }
     (void)closedir(dir);
     if (err == DSMR_OK && maker->accounts_count < 2) {
-        *reason = "transfers need at least two accounts";
+        (void)snprintf(bad_account, sizeof(bad_account),
+                       "transfers need at least two accounts, and %.300s has %u", folder,
+                       maker->accounts_count);
+        *reason = bad_account;
         err = DSMR_ERR_CONFIG;
     }
     return err;
@@ -104,7 +113,7 @@ enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker, const char *
     }
     maker->tx_bytes = (uint32_t)dsmr_transfer_tx_bytes(MEMO_BYTES);
     if (config->accounts_dir == NULL) {
-        *reason = "transfers need a folder of accounts";
+        *reason = "transfers need a folder of accounts: --keys DIR";
         return DSMR_ERR_CONFIG;
     }
     enum dsmr_err err = read_accounts(maker, reason, config->accounts_dir);
@@ -130,8 +139,8 @@ static void make_opaque(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t i
     uint32_t at = DSMR_CLI_LOAD_TX_OPAQUE_MIN;
     out[0] = 1;
     dsmr_store_be64(out + 1, expiry_ms);
-    dsmr_store_be64(out + DSMR_TX_BYTES_MIN, maker->seed);
-    dsmr_store_be64(out + DSMR_TX_BYTES_MIN + 8, index);
+    dsmr_store_be64(out + DSMR_TX_HEAD_BYTES, maker->seed);
+    dsmr_store_be64(out + DSMR_TX_HEAD_BYTES + 8, index);
     for (; at + 8 <= maker->tx_bytes; at += 8) {
         uint64_t word = dsmr_prng_next(&maker->prng);
         memcpy(out + at, &word, 8);

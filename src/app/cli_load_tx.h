@@ -11,7 +11,7 @@
 #include "dsmr/types.h"
 
 #define DSMR_CLI_LOAD_TX_ACCOUNTS_MAX 100000u
-#define DSMR_CLI_LOAD_TX_OPAQUE_MIN (DSMR_TX_BYTES_MIN + 16u)
+#define DSMR_CLI_LOAD_TX_OPAQUE_MIN (DSMR_TX_HEAD_BYTES + 16u)
 
 struct dsmr_cli_load_tx {
     enum dsmr_cli_load_kind kind;
@@ -28,7 +28,7 @@ struct dsmr_cli_load_tx {
 };
 
 /* Reads the accounts of config->accounts_dir for transfers. CONFIG with a sentence in *reason
- * (static), NO_MEMORY. Caller closes. */
+ * (static or thread-local), NO_MEMORY. Caller closes. */
 DSMR_MUST_USE enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker,
                                                   const char **reason,
                                                   const struct dsmr_cli_load_config *config,

@@ -6,7 +6,7 @@
  * Errors:     a wrong verb, option or value is one sentence on stderr and DSMR_EXIT_USAGE.
  * Limits:     DSMR_CLI_OPTIONS_MAX options a verb, DSMR_CLI_ARGS_MAX positional arguments.
  * Threads:    one owner; reads the environment.
- * Files:      cli.c parses, cli_help.c prints. */
+ * Files:      cli.c parses; cli_help.c, cli_man.c and cli_complete.c print. */
 #ifndef DSMR_APP_CLI_OPTIONS_H
 #define DSMR_APP_CLI_OPTIONS_H
 
@@ -57,6 +57,11 @@ struct dsmr_cli_program {
     size_t verbs_count;
     const struct dsmr_cli_option *common; /* options that every verb has */
     size_t common_count;
+    const struct dsmr_cli_file { /* for the man page */
+        const char *path, *meaning;
+    } * files;
+    size_t files_count;
+    const char *see_also; /* another program's man page, or NULL */
 };
 
 enum dsmr_cli_source {
@@ -81,12 +86,12 @@ struct dsmr_cli_values {
     uint32_t args_count;
 };
 
-/* Parses argv[1..] into values: verb, options, arguments. --help, --man, --version and
+/* Parses argv[1..] into values: verb, options, arguments. --help, help, --man, --version and
  * "completion bash|zsh|fish" are answered here on stdout. Returns -1 to go on, otherwise the exit
  * code to end with. Strings stay borrowed from argv and the environment. */
 int dsmr_cli_parse(struct dsmr_cli_values *values, const struct dsmr_cli_program *program, int argc,
                    char **argv);
-/* The same, then runs the verb. */
+/* The same, then runs the verb; IO if what it printed could not be written. */
 int dsmr_cli_main(const struct dsmr_cli_program *program, int argc, char **argv);
 
 /* Fills what is absent or from the default with the file's values: lookup returns the text of
@@ -107,13 +112,21 @@ const char *dsmr_cli_text(const struct dsmr_cli_values *values, const char *name
 int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint64_t *number,
                    char *message, size_t message_size);
 
-/* ---- cli_help.c ---- */
+/* ---- what is printed from the table ---- */
+/* The next option of verb, its own before the common ones; NULL at the end. Start with *at 0. A
+ * common one that the verb has too is left out. */
+const struct dsmr_cli_option *dsmr_cli_next_option(const struct dsmr_cli_program *program,
+                                                   const struct dsmr_cli_verb *verb, size_t *at);
 void dsmr_cli_help_print(FILE *out, const struct dsmr_cli_program *program,
                          const struct dsmr_cli_verb *verb); /* verb NULL: the overview */
-void dsmr_cli_help_man(FILE *out, const struct dsmr_cli_program *program); /* roff, section 1 */
+/* The verbs of two words that begin with this one; false if there is none. out may be NULL. */
+bool dsmr_cli_help_group(FILE *out, const struct dsmr_cli_program *program, const char *word);
+void dsmr_cli_man(FILE *out, const struct dsmr_cli_program *program); /* roff, section 1 */
 /* shell: bash, zsh, fish. false if it is another. */
-bool dsmr_cli_help_completion(FILE *out, const struct dsmr_cli_program *program, const char *shell);
+bool dsmr_cli_complete(FILE *out, const struct dsmr_cli_program *program, const char *shell);
 
+/* Prints text as a JSON string, quotes included. */
+void dsmr_cli_print_json(FILE *out, const char *text);
 /* One sentence to stderr, "PROGRAM: ...", and the code back: return dsmr_cli_fail(...). */
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

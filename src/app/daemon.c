@@ -13,7 +13,7 @@
 #include "app/application.h"
 #include "app/exit_codes.h"
 #include "app/genesis.h"
-#include "app/node_config.h"
+#include "app/node_settings.h"
 #include "base/bytes.h"
 #include "base/metrics.h"
 #include "crypto/hash.h"
@@ -37,7 +37,7 @@ struct daemon {
     bool is_locked;
     struct dsmr_signals signals;
     bool has_signals;
-    struct dsmr_stderr_log log;
+    struct dsmr_node_settings settings;
     struct dsmr_metrics metrics;
     struct dsmr_genesis genesis;
     bool has_genesis;
@@ -50,15 +50,8 @@ struct daemon {
     struct dsmr_driver *driver;
     struct dsmr_api *api;
     struct dsmr_tcp_net *net;
-    struct dsmr_node_config_peer *peers;
-    uint32_t peers_count;
     atomic_bool is_stopping;
 };
-
-static const char *text(const struct daemon *d, const char *name)
-{
-    return dsmr_cli_text(d->values, name);
-}
 
 static int exit_code_of(enum dsmr_err err)
 {
@@ -88,14 +81,6 @@ static int exit_code_of(enum dsmr_err err)
     }
 }
 
-/* A setting whose value turned out wrong only here: the exit code for where it came from. */
-static int wrong_setting(const struct daemon *d, const char *name)
-{
-    enum dsmr_cli_source source = dsmr_cli_source(d->values, name);
-    bool is_typed = source == DSMR_CLI_FROM_FLAG || source == DSMR_CLI_FROM_ENV;
-    return is_typed ? DSMR_EXIT_USAGE : DSMR_EXIT_CONFIG;
-}
-
 static void on_signal(void *ctx, int number)
 {
     struct daemon *d = ctx;
@@ -106,15 +91,9 @@ static void on_signal(void *ctx, int number)
 
 /* ---- start, in the order in which things can go wrong cheaply ---- */
 
-static int open_log(struct daemon *d)
+static int read_settings(struct daemon *d)
 {
-    const char *reason = "";
-    size_t format = (size_t)dsmr_cli_number(d->values, "log-format");
-    if (dsmr_stderr_log_init(&d->log, &reason, text(d, "log-level"),
-                             (enum dsmr_stderr_log_format)format, STDERR_FILENO,
-                             dsmr_host_clock()) != DSMR_OK)
-        return dsmr_cli_fail(d->values, wrong_setting(d, "log-level"), "--log-level: %s", reason);
-    return -1;
+    return dsmr_node_settings_read(&d->settings, d->values);
 }
 
 static int take_lock(struct daemon *d)
@@ -163,23 +142,18 @@ static int open_genesis(struct daemon *d)
     if (err != DSMR_OK)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s", reason);
     d->has_genesis = true;
+    int code = dsmr_node_config_fits(d->values, &d->genesis.params);
+    if (code >= 0)
+        return code;
     if (dsmr_application_new(&d->app, d->genesis.app_name, &d->genesis.params.domain) != DSMR_OK)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s: app.name \"%s\" is not known: %s",
                              path, d->genesis.app_name, dsmr_application_names());
-    return -1;
-}
-
-static int open_peers(struct daemon *d)
-{
-    uint32_t bad = 0;
-    d->peers = calloc(DSMR_NODE_CONFIG_PEERS_MAX, sizeof *d->peers);
-    if (d->peers == NULL)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
-    if (text(d, "peers") != NULL &&
-        dsmr_node_config_peers(d->peers, &d->peers_count, &bad, DSMR_NODE_CONFIG_PEERS_MAX,
-                               text(d, "peers")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, wrong_setting(d, "peers"),
-                             "--peers: entry %u is not NODEID@HOST:PORT", bad);
+    char state[PATH_MAX], said[DSMR_APPLICATION_REASON_BYTES] = "out of memory";
+    dsmr_home_path(state, d->home, "data/state/data.mdb");
+    /* Where there is a state, it came from a genesis that was good. */
+    if (access(state, F_OK) != 0 &&
+        dsmr_application_check(&d->app, said, d->genesis.app_json) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s: %s", path, said);
     return -1;
 }
 
@@ -202,7 +176,7 @@ static int open_store(struct daemon *d)
         return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "threads cannot be started");
     struct dsmr_lmdb_store_config store = {.directory = path,
                                            .inbox = port,
-                                           .log = dsmr_stderr_log_port(&d->log),
+                                           .log = dsmr_stderr_log_port(&d->settings.log),
                                            .metrics = &d->metrics,
                                            .consensus_map_bytes = map_bytes,
                                            .state_map_bytes = map_bytes};
@@ -216,26 +190,14 @@ static int open_store(struct daemon *d)
     return -1;
 }
 
-static int read_fee_recipient(struct daemon *d, struct dsmr_address *out)
-{
-    const char *hex = text(d, "fee-recipient");
-    memset(out, 0, sizeof *out);
-    if (hex != NULL && dsmr_hex_decode(out->bytes, sizeof out->bytes, hex, strlen(hex)) != DSMR_OK)
-        return dsmr_cli_fail(d->values, wrong_setting(d, "fee-recipient"),
-                             "--fee-recipient must be 64 hexadecimal digits");
-    return -1;
-}
-
 static int open_driver(struct daemon *d)
 {
     struct dsmr_driver_config config;
     memset(&config, 0, sizeof config);
-    int code = read_fee_recipient(d, &config.node.fee_recipient);
-    if (code >= 0)
-        return code;
     uint64_t seed;
     dsmr_os_random((uint8_t *)&seed, sizeof seed);
     config.node.params = d->genesis.params;
+    config.node.fee_recipient = d->settings.fee_recipient;
     config.node.node_id = d->identity->node_id;
     config.node.seed = seed;
     config.node.validators_max = d->genesis.validators_max;
@@ -267,7 +229,7 @@ static int open_driver(struct daemon *d)
     config.validators = dsmr_genesis_validators(&d->genesis);
     config.signer = dsmr_file_signer_port(d->signer);
     config.app = d->app;
-    config.log = dsmr_stderr_log_port(&d->log);
+    config.log = dsmr_stderr_log_port(&d->settings.log);
     config.bls = &dsmr_bls_real;
     config.metrics = &d->metrics;
     if (dsmr_driver_new(&d->driver, &config) != DSMR_OK)
@@ -280,40 +242,24 @@ static void tx_id(struct dsmr_id *out, const void *bytes, size_t len)
     dsmr_hash(out, bytes, len);
 }
 
-#define HOSTS_MAX 16u
-
 static int open_api(struct daemon *d)
 {
     struct dsmr_api_config config;
-    struct dsmr_node_config_address http, submit;
-    char names[512];
-    const char *hosts[HOSTS_MAX];
-    uint32_t hosts_count = 0;
-    if (dsmr_node_config_address(&http, text(d, "http-address")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, wrong_setting(d, "http-address"),
-                             "--http-address must be HOST:PORT");
-    if (dsmr_node_config_address(&submit, text(d, "submit-address")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, wrong_setting(d, "submit-address"),
-                             "--submit-address must be HOST:PORT");
-    snprintf(names, sizeof names, "%s", text(d, "http-hosts") == NULL ? "" : text(d, "http-hosts"));
-    char *rest = NULL;
-    for (char *name = strtok_r(names, ",", &rest); name != NULL && hosts_count < HOSTS_MAX;
-         name = strtok_r(NULL, ",", &rest))
-        hosts[hosts_count++] = name;
+    const struct dsmr_node_settings *settings = &d->settings;
     dsmr_api_config_default(&config);
-    config.http_address = http.host;
-    config.http_port = http.port;
-    config.submit_address = submit.host;
-    config.submit_port = submit.port;
+    config.http_address = settings->http.host;
+    config.http_port = settings->http.port;
+    config.submit_address = settings->submit.host;
+    config.submit_port = settings->submit.port;
     config.allow_remote = dsmr_cli_flag(d->values, "allow-remote");
-    config.hosts = hosts;
-    config.hosts_count = hosts_count;
+    config.hosts = settings->hosts;
+    config.hosts_count = settings->hosts_count;
     config.domain = d->genesis.params.domain;
     config.app_name = d->app.ops->name;
     config.version = DSMR_VERSION;
     config.tx_id = tx_id;
     config.clock = dsmr_host_clock();
-    config.log = dsmr_stderr_log_port(&d->log);
+    config.log = dsmr_stderr_log_port(&d->settings.log);
     config.metrics = &d->metrics;
     d->api = dsmr_api_new(&config);
     if (d->api == NULL)
@@ -325,32 +271,29 @@ static int open_api(struct daemon *d)
 
 static int open_net(struct daemon *d)
 {
-    struct dsmr_node_config_address p2p;
-    if (dsmr_node_config_address(&p2p, text(d, "p2p-address")) != DSMR_OK)
-        return dsmr_cli_fail(d->values, wrong_setting(d, "p2p-address"),
-                             "--p2p-address must be HOST:PORT");
-    struct dsmr_tcp_net_address *addresses = calloc(d->peers_count + 1u, sizeof *addresses);
+    const struct dsmr_node_settings *settings = &d->settings;
+    struct dsmr_tcp_net_address *addresses = calloc(settings->peers_count + 1u, sizeof *addresses);
     if (addresses == NULL)
         return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "out of memory");
-    for (uint32_t i = 0; i < d->peers_count; i++) {
-        addresses[i].node_id = d->peers[i].node_id;
-        addresses[i].host = d->peers[i].host;
-        addresses[i].port = d->peers[i].port;
+    for (uint32_t i = 0; i < settings->peers_count; i++) {
+        addresses[i].node_id = settings->peers[i].node_id;
+        addresses[i].host = settings->peers[i].host;
+        addresses[i].port = settings->peers[i].port;
     }
     struct dsmr_tcp_net_config config;
     memset(&config, 0, sizeof config);
     dsmr_tcp_net_limits_default(&config.limits);
     config.limits.message_bytes_max = dsmr_params_message_bytes_max(&d->genesis.params);
-    config.listen_host = p2p.host;
-    config.listen_port = p2p.port;
+    config.listen_host = settings->p2p.host;
+    config.listen_port = settings->p2p.port;
     config.identity = d->identity;
     config.domain = d->genesis.params.domain;
     config.addresses = addresses;
-    config.addresses_count = d->peers_count;
+    config.addresses_count = settings->peers_count;
     config.inbox = dsmr_host_inbox_port(d->inbox);
     config.handler = dsmr_driver_net_handler();
     config.metrics = &d->metrics;
-    config.log = dsmr_stderr_log_port(&d->log);
+    config.log = dsmr_stderr_log_port(&d->settings.log);
     dsmr_os_random((uint8_t *)&config.seed, sizeof config.seed);
     char reason[DSMR_TCP_NET_REASON_BYTES] = "";
     enum dsmr_err err = dsmr_tcp_net_open(&d->net, reason, &config);
@@ -371,6 +314,11 @@ static int start_node(struct daemon *d)
         return dsmr_cli_fail(d->values, exit_code_of(err),
                              "%s/data is of another chain than config/genesis.json beside it",
                              d->home->path);
+    if (err == DSMR_ERR_CONFIG) /* a first start that was cut off, and then another genesis */
+        return dsmr_cli_fail(d->values, DSMR_EXIT_DATA,
+                             "%s/config/genesis.json: the application does not take its part: the "
+                             "log says why",
+                             d->home->path);
     if (err != DSMR_OK)
         return dsmr_cli_fail(d->values, exit_code_of(err), "%s cannot be recovered: %s",
                              d->home->path, dsmr_err_text(err));
@@ -385,9 +333,9 @@ static int start_node(struct daemon *d)
 
 static int start(struct daemon *d)
 {
-    static int (*const steps[])(struct daemon *) = {
-        open_log,   take_lock,   open_keys, open_genesis, open_peers,
-        open_store, open_driver, open_api,  open_net,     start_node};
+    static int (*const steps[])(struct daemon *) = {read_settings, take_lock,  open_keys,
+                                                    open_genesis,  open_store, open_driver,
+                                                    open_api,      open_net,   start_node};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int code = steps[i](d);
         if (code >= 0)
@@ -402,12 +350,14 @@ static void announce(const struct daemon *d)
     char node_id[2 * sizeof d->identity->node_id.bytes + 1], chain_id[65];
     dsmr_hex_encode(node_id, d->identity->node_id.bytes, sizeof d->identity->node_id.bytes);
     dsmr_hex_encode(chain_id, d->genesis.params.domain.chain_id.bytes, 32);
-    if (dsmr_cli_flag(d->values, "json"))
-        printf("{\"event\":\"started\",\"home\":\"%s\",\"pid\":%d,\"node_id\":\"%s\","
-               "\"chain_id\":\"%s\",\"p2p_port\":%u,\"http_port\":%u,\"submit_port\":%u}\n",
-               d->home->path, (int)getpid(), node_id, chain_id, dsmr_tcp_net_listen_port(d->net),
+    if (dsmr_cli_flag(d->values, "json")) {
+        printf("{\"event\":\"started\",\"home\":");
+        dsmr_cli_print_json(stdout, d->home->path);
+        printf(",\"pid\":%d,\"node_id\":\"%s\",\"chain_id\":\"%s\",\"p2p_port\":%u,"
+               "\"http_port\":%u,\"submit_port\":%u}\n",
+               (int)getpid(), node_id, chain_id, dsmr_tcp_net_listen_port(d->net),
                dsmr_api_http_port(d->api), dsmr_api_submit_port(d->api));
-    else
+    } else
         printf("node %s on chain %.16s: peers on port %u, HTTP on port %u, submit stream on port "
                "%u\n",
                node_id, chain_id, dsmr_tcp_net_listen_port(d->net), dsmr_api_http_port(d->api),
@@ -472,7 +422,6 @@ static void stop(struct daemon *d)
     dsmr_tls_identity_free(d->identity);
     if (d->has_genesis)
         dsmr_genesis_close(&d->genesis);
-    free(d->peers);
     if (d->is_locked)
         dsmr_home_lock_drop(&d->lock);
 }

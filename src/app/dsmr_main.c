@@ -23,9 +23,23 @@ static const struct dsmr_cli_option send_options[] = {
     {"expiry", "TIME", DSMR_CLI_DURATION, 1000, 86400000, NULL, "30s",
      "the transfer is void if it has not run by then"},
 };
+#define PAGE_OPTIONS                                                                               \
+    {"cursor",                                                                                     \
+     "N",                                                                                          \
+     DSMR_CLI_NUMBER,                                                                              \
+     0,                                                                                            \
+     0,                                                                                            \
+     NULL,                                                                                         \
+     NULL,                                                                                         \
+     "where the list goes on: next_cursor of the page before"},                                    \
+    {                                                                                              \
+        "limit", "N", DSMR_CLI_NUMBER, 1, 1000, NULL, "100", "most entries of a list"              \
+    }
 static const struct dsmr_cli_option block_options[] = {
-    {"txs", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "its executed transactions instead"},
+    {"txs", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "list its executed transactions instead"},
+    PAGE_OPTIONS,
 };
+static const struct dsmr_cli_option page_options[] = {PAGE_OPTIONS};
 static const struct dsmr_cli_option bench_options[] = {
     {"nodes", "LIST", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
      "HOST:HTTP_PORT:SUBMIT_PORT of each node, separated by commas"},
@@ -66,10 +80,12 @@ int main(int argc, char **argv)
          dsmr_cli_chain_tx},
         {"block", "[HEIGHT|ID]", "show a block, by default the last accepted one", 0, 1,
          block_options, COUNT(block_options), dsmr_cli_chain_block},
-        {"chunk", "ID", "show a chunk and its certificate", 1, 1, NULL, 0, dsmr_cli_chain_chunk},
+        {"chunk", "ID", "show a chunk and its certificate", 1, 1, page_options, COUNT(page_options),
+         dsmr_cli_chain_chunk},
         {"validators", NULL, "show the validator set", 0, 0, NULL, 0, dsmr_cli_chain_validators},
         {"status", NULL, "show how the node is", 0, 0, NULL, 0, dsmr_cli_chain_status},
-        {"evidence", NULL, "show provable faults", 0, 0, NULL, 0, dsmr_cli_chain_evidence},
+        {"evidence", NULL, "show provable faults", 0, 0, page_options, COUNT(page_options),
+         dsmr_cli_chain_evidence},
         {"keys new", "NAME", "make an account key", 1, 1, NULL, 0, dsmr_cli_keys_new},
         {"keys list", NULL, "list account keys", 0, 0, NULL, 0, dsmr_cli_keys_list},
         {"keys import", "NAME [FILE]",
@@ -80,6 +96,13 @@ int main(int argc, char **argv)
          dsmr_cli_bench_run},
         {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
     };
+    static const struct dsmr_cli_file files[] = {
+        {"~/.dsmr/accounts/NAME.json", "an account key, readable by its owner only"},
+        {"DIR/nodeN",
+         "of localnet --home DIR: the homes of its nodes, with their logs in node.log"},
+        {"DIR/accounts/account-N.json",
+         "of localnet and of dsmrd testnet: keys of funded accounts"},
+    };
     const struct dsmr_cli_program program = {
         .name = "dsmr",
         .summary = "client of a DSMR network",
@@ -89,6 +112,9 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .verbs_count = COUNT(verbs),
         .common = common_options,
-        .common_count = COUNT(common_options)};
+        .common_count = COUNT(common_options),
+        .files = files,
+        .files_count = COUNT(files),
+        .see_also = "dsmrd"};
     return dsmr_cli_main(&program, argc, argv);
 }

@@ -1,4 +1,5 @@
 /* dsmrd_main.c - the node. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "app/files.h"
 #include "app/inspect.h"
 #include "app/node_config.h"
+#include "app/node_settings.h"
 #include "app/testnet.h"
 #include "base/bytes.h"
 
@@ -59,11 +61,12 @@ static int run_init(const struct dsmr_cli_values *values)
     dsmr_hex_encode(node_id, member.node_id.bytes, sizeof member.node_id.bytes);
     dsmr_hex_encode(key, member.key.bytes, sizeof member.key.bytes);
     dsmr_hex_encode(proof, member.proof.bytes, sizeof member.proof.bytes);
-    if (dsmr_cli_flag(values, "json"))
-        printf("{\"home\":\"%s\",\"node_id\":\"%s\",\"bls_public_key\":\"%s\","
-               "\"proof_of_possession\":\"%s\"}\n",
-               home.path, node_id, key, proof);
-    else
+    if (dsmr_cli_flag(values, "json")) {
+        printf("{\"home\":");
+        dsmr_cli_print_json(stdout, home.path);
+        printf(",\"node_id\":\"%s\",\"bls_public_key\":\"%s\",\"proof_of_possession\":\"%s\"}\n",
+               node_id, key, proof);
+    } else
         printf("home                 %s\nnode id              %s\nBLS public key       %s\n"
                "proof of possession  %s\nPut a genesis.json into %s/config, then: dsmrd start "
                "--home %s\n",
@@ -86,6 +89,19 @@ static int run_testnet(const struct dsmr_cli_values *values)
     config.node_prefix = dsmr_cli_text(values, "node-dir-prefix");
     config.hostname_prefix = dsmr_cli_text(values, "hostname-prefix");
     config.address = dsmr_cli_text(values, "starting-ip-address");
+    struct in_addr address;
+    if (config.address != NULL && inet_pton(AF_INET, config.address, &address) != 1)
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                             "--starting-ip-address must be an IPv4 address, not \"%s\"",
+                             config.address);
+    static struct dsmr_node_config_override settings[DSMR_NODE_CONFIG_ENTRIES_MAX];
+    config.settings = settings;
+    if (dsmr_cli_text(values, "config") != NULL) {
+        int code = dsmr_node_config_read(settings, &config.settings_count, values,
+                                         dsmr_cli_text(values, "config"));
+        if (code >= 0)
+            return code;
+    }
     config.is_local = config.hostname_prefix == NULL && config.address == NULL;
     config.app = dsmr_cli_text(values, "app");
     config.accounts = (uint32_t)dsmr_cli_number(values, "accounts");
@@ -101,10 +117,11 @@ static int run_testnet(const struct dsmr_cli_values *values)
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
                              reason);
-    if (dsmr_cli_flag(values, "json"))
-        printf("{\"directory\":\"%s\",\"validators\":%u,\"followers\":%u}\n", config.directory,
-               config.validators, config.followers);
-    else
+    if (dsmr_cli_flag(values, "json")) {
+        printf("{\"directory\":");
+        dsmr_cli_print_json(stdout, config.directory);
+        printf(",\"validators\":%u,\"followers\":%u}\n", config.validators, config.followers);
+    } else
         printf("%u validators and %u followers in %s; start each with: dsmrd start --home "
                "%s/%sN\n",
                config.validators, config.followers, config.directory, config.directory,
@@ -112,29 +129,47 @@ static int run_testnet(const struct dsmr_cli_values *values)
     return DSMR_EXIT_OK;
 }
 
+static int check_app(const struct dsmr_cli_values *values, const struct dsmr_genesis *genesis,
+                     const char *path)
+{
+    struct dsmr_app app;
+    char reason[DSMR_APPLICATION_REASON_BYTES] = "out of memory";
+    if (dsmr_application_new(&app, genesis->app_name, &genesis->params.domain) != DSMR_OK)
+        return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: app.name \"%s\" is not known: %s", path,
+                             genesis->app_name, dsmr_application_names());
+    enum dsmr_err err = dsmr_application_check(&app, reason, genesis->app_json);
+    app.ops->free(app.self);
+    return err == DSMR_OK ? -1 : dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: %s", path, reason);
+}
+
 static int run_config_check(const struct dsmr_cli_values *values)
 {
     static struct dsmr_cli_values merged;
     static struct dsmr_home home;
+    static struct dsmr_node_settings settings;
     struct dsmr_genesis genesis;
     char path[PATH_MAX], reason[DSMR_GENESIS_REASON_BYTES] = "out of memory";
     merged = *values;
     int code = open_home(&merged, &home);
     if (code < 0)
         code = dsmr_node_config_merge(&merged, &home);
+    if (code < 0)
+        code = dsmr_node_settings_read(&settings, &merged);
     if (code >= 0)
         return code;
     dsmr_home_path(path, &home, "config/genesis.json");
     if (dsmr_genesis_load(&genesis, reason, path) != DSMR_OK)
         return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s", reason);
-    struct dsmr_app app;
-    if (dsmr_application_new(&app, genesis.app_name, &genesis.params.domain) != DSMR_OK) {
-        code = dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: app.name \"%s\" is not known: %s", path,
-                             genesis.app_name, dsmr_application_names());
+    code = check_app(values, &genesis, path);
+    if (code >= 0) {
         dsmr_genesis_close(&genesis);
         return code;
     }
-    app.ops->free(app.self);
+    code = dsmr_node_config_fits(&merged, &genesis.params);
+    if (code >= 0) {
+        dsmr_genesis_close(&genesis);
+        return code;
+    }
     char chain_id[65];
     dsmr_hex_encode(chain_id, genesis.params.domain.chain_id.bytes, 32);
     if (dsmr_cli_flag(values, "json"))
@@ -212,6 +247,9 @@ static const struct dsmr_cli_option testnet_options[] = {
     {"starting-ip-address", "IP", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
      "address of the first node, the next one higher each (default: all on 127.0.0.1, with ports "
      "of their own)"},
+    {"config", "FILE", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
+     "settings for every node, in the form of config.yaml; addresses, peers and fee recipients are "
+     "set anyhow"},
     {"port", "N", DSMR_CLI_NUMBER, 1024, 64000, NULL, "26656",
      "first port: p2p, then HTTP, then the submit stream"},
     {"app", "NAME", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "transfers", "the application"},
@@ -236,6 +274,17 @@ int main(int argc, char **argv)
          dsmr_node_config_options, dsmr_node_config_options_count, run_config_check},
         {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
     };
+    static const struct dsmr_cli_file files[] = {
+        {"~/.dsmr", "the node's folder, if neither --home nor DSMR_HOME names another; below it:"},
+        {"config/config.yaml",
+         "settings, one NAME: VALUE a line, with the names of start's options"},
+        {"config/genesis.json", "the chain: the same file on all its nodes"},
+        {"keys/bls.key", "signs shares and votes; readable by its owner only"},
+        {"keys/tls.key, keys/tls.crt", "the node's identity towards peers"},
+        {"data/", "blocks, chunks, state, and what this node has signed: never to be copied to "
+                  "a second running node, and not to be deleted from a validator"},
+        {"lock", "held while the node runs"},
+    };
     const struct dsmr_cli_program program = {
         .name = "dsmrd",
         .summary = "a DSMR node with a built-in BFT engine",
@@ -246,6 +295,9 @@ int main(int argc, char **argv)
         .verbs = verbs,
         .verbs_count = sizeof verbs / sizeof verbs[0],
         .common = common_options,
-        .common_count = sizeof common_options / sizeof common_options[0]};
+        .common_count = sizeof common_options / sizeof common_options[0],
+        .files = files,
+        .files_count = sizeof files / sizeof files[0],
+        .see_also = "dsmr"};
     return dsmr_cli_main(&program, argc, argv);
 }

@@ -85,6 +85,7 @@ static enum dsmr_err gather(struct dsmr_lmdb_store *store, struct counts *counts
     struct dsmr_store port = dsmr_lmdb_store_port(store);
     struct dsmr_kv kv = dsmr_lmdb_store_kv(store);
     struct dsmr_store_visitor visitor = {.ctx = counts,
+                                         .with_history = true,
                                          .floor = on_floor,
                                          .journal = on_journal,
                                          .chunk = on_chunk,

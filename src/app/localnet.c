@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/cli_load.h"
+#include "app/cli_load_check.h"
 #include "app/cli_view.h"
 #include "app/exit_codes.h"
 #include "app/files.h"
@@ -31,14 +32,10 @@
          NULL,                                                                                       \
          NULL,                                                                                       \
          "where homes, logs and accounts go, and stay (default: a temporary folder)"},               \
-        {"duration",                                                                                 \
-         "TIME",                                                                                     \
-         DSMR_CLI_DURATION,                                                                          \
-         0,                                                                                          \
-         0,                                                                                          \
-         NULL,                                                                                       \
-         duration,                                                                                   \
-         "how long the load lasts; 0 runs until interrupted"},                                       \
+        {"duration",        "TIME",                                                                  \
+         DSMR_CLI_DURATION, 0,                                                                       \
+         86400000,          NULL,                                                                    \
+         duration,          "how long the load lasts; 0 runs until interrupted"},                    \
         {"load",                                                                                     \
          "KIND",                                                                                     \
          DSMR_CLI_CHOICE,                                                                            \
@@ -176,28 +173,38 @@ static int start(struct localnet *net)
     return -1;
 }
 
-static void announce(const struct localnet *net)
+static void announce_json(const struct localnet *net)
 {
-    bool is_json = dsmr_cli_flag(net->values, "json");
-    if (is_json)
-        printf("{\"event\":\"started\",\"directory\":\"%s\",\"accounts\":\"%s/accounts\","
-               "\"nodes\":[",
-               net->directory, net->directory);
-    else
-        printf("%u validators in %s\n", net->nodes.count, net->directory);
+    char accounts[PATH_MAX];
+    snprintf(accounts, sizeof accounts, "%.*s/accounts", PATH_MAX - 64, net->directory);
+    printf("{\"event\":\"started\",\"directory\":");
+    dsmr_cli_print_json(stdout, net->directory);
+    printf(",\"accounts\":");
+    dsmr_cli_print_json(stdout, accounts);
+    printf(",\"nodes\":[");
     for (uint32_t i = 0; i < net->nodes.count; i++) {
         const struct dsmr_localnet_node *node = &net->nodes.nodes[i];
-        if (is_json)
-            printf("%s{\"home\":\"%s\",\"pid\":%d,\"node_id\":\"%s\",\"p2p_port\":%u,"
-                   "\"http_port\":%u,\"submit_port\":%u}",
-                   i == 0 ? "" : ",", node->home, (int)node->pid, node->node_id, node->p2p_port,
-                   node->http_port, node->submit_port);
-        else
+        printf("%s{\"home\":", i == 0 ? "" : ",");
+        dsmr_cli_print_json(stdout, node->home);
+        printf(",\"pid\":%d,\"node_id\":\"%s\",\"p2p_port\":%u,\"http_port\":%u,"
+               "\"submit_port\":%u}",
+               (int)node->pid, node->node_id, node->p2p_port, node->http_port, node->submit_port);
+    }
+    printf("]}\n");
+}
+
+static void announce(const struct localnet *net)
+{
+    if (dsmr_cli_flag(net->values, "json")) {
+        announce_json(net);
+    } else {
+        printf("%u validators in %s\n", net->nodes.count, net->directory);
+        for (uint32_t i = 0; i < net->nodes.count; i++) {
+            const struct dsmr_localnet_node *node = &net->nodes.nodes[i];
             printf("  node%u  http://127.0.0.1:%u  submit stream 127.0.0.1:%u  pid %d\n", i,
                    node->http_port, node->submit_port, (int)node->pid);
+        }
     }
-    if (is_json)
-        printf("]}\n");
     fflush(stdout);
 }
 
@@ -274,26 +281,18 @@ static void print_summary(const struct localnet *net)
 
 static int judge(const struct localnet *net)
 {
-    const struct dsmr_cli_load_result *r = &net->result;
-    if (net->load.rate == 0)
-        return net->nodes_failed == 0 ? DSMR_EXIT_OK : DSMR_EXIT_REFUSED;
-    if (r->executed_txs == 0)
-        return dsmr_cli_fail(net->values, DSMR_EXIT_REFUSED, "nothing was executed");
-    if (r->executed_txs * 100u < r->admitted * 99u)
-        return dsmr_cli_fail(net->values, DSMR_EXIT_REFUSED,
-                             "only %llu of %llu admitted transactions were executed",
-                             (unsigned long long)r->executed_txs, (unsigned long long)r->admitted);
-    if (r->nodes_reachable != net->nodes.count)
-        return dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE,
-                             "only %u of %u nodes answered at the end", r->nodes_reachable,
+    int code = DSMR_EXIT_OK;
+    if (net->load.rate != 0)
+        code = dsmr_cli_load_check_judge(net->values, &net->result, &net->load);
+    else if (net->result.nodes_reachable != net->nodes.count)
+        code = dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE,
+                             "only %u of %u nodes answered at the end", net->result.nodes_reachable,
                              net->nodes.count);
-    if (!r->state_roots_equal)
-        return dsmr_cli_fail(net->values, DSMR_EXIT_HALTED, "the state roots differ");
-    if (net->load.verify && (!r->is_verified || r->missing_txs > 0 || r->notices_twice > 0))
-        return dsmr_cli_fail(net->values, DSMR_EXIT_HALTED,
-                             "%llu executed transactions were not found on every node",
-                             (unsigned long long)r->missing_txs);
-    return DSMR_EXIT_OK;
+    if (code == DSMR_EXIT_OK && net->nodes_failed > 0)
+        return dsmr_cli_fail(net->values, DSMR_EXIT_INTERNAL,
+                             "%u of %u nodes did not end well: see node.log in their homes",
+                             net->nodes_failed, net->nodes.count);
+    return code;
 }
 
 int dsmr_localnet_run(const struct dsmr_cli_values *values)

@@ -151,7 +151,8 @@ static enum dsmr_err start_one(struct dsmr_localnet_node *node, const char *prog
 
 static enum dsmr_err await_start(struct dsmr_localnet_node *node, int fd, char *reason)
 {
-    char line[2048], log[512];
+    static char line[8 * PATH_MAX]; /* the home is in it, with escapes */
+    char log[512];
     bool has_line = read_line(fd, line, sizeof line, now_ms() + START_TIMEOUT_MS);
     if (has_line && strstr(line, "\"event\":\"started\"") != NULL) {
         const char *id = strstr(line, "\"node_id\":\"");
@@ -217,6 +218,8 @@ uint32_t dsmr_localnet_nodes_stop(struct dsmr_localnet_nodes *nodes)
     uint32_t failed = 0, left = 0;
     uint64_t until_ms = now_ms() + STOP_TIMEOUT_MS;
     for (uint32_t i = 0; i < nodes->count; i++) {
+        if (nodes->nodes[i].pid > 0 && waitpid(nodes->nodes[i].pid, NULL, WNOHANG) != 0)
+            nodes->nodes[i].pid = 0;
         if (nodes->nodes[i].pid > 0) {
             kill(nodes->nodes[i].pid, SIGTERM);
             left++;

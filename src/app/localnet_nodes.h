@@ -29,7 +29,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_localnet_nodes_ports(uint16_t ports[][3], uint3
 DSMR_MUST_USE enum dsmr_err dsmr_localnet_nodes_start(struct dsmr_localnet_nodes *nodes,
                                                       char reason[DSMR_LOCALNET_REASON_BYTES]);
 /* SIGTERM to all, waits, SIGKILL to what is still there after 20 s. Returns how many did not end
- * with exit code 0 (killed ones that somebody else killed count). */
+ * with exit code 0. One that had ended before does not count: somebody may have killed it and
+ * started it anew; whether its node is there is seen by asking it. */
 uint32_t dsmr_localnet_nodes_stop(struct dsmr_localnet_nodes *nodes);
 
 #endif

@@ -1,6 +1,7 @@
 #include "app/node_config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "app/exit_codes.h"
 #include "app/files.h"
 #include "base/bytes.h"
+#include "driver/driver.h"
+#include "store/lmdb_store.h"
 
 const struct dsmr_cli_option dsmr_node_config_options[] = {
     {"p2p-address", "HOST:PORT", DSMR_CLI_TEXT, 0, 0, NULL, "127.0.0.1:26656",
@@ -37,8 +40,8 @@ const struct dsmr_cli_option dsmr_node_config_options[] = {
      "chunk bodies kept in memory"},
     {"disk-low-bytes", "BYTES", DSMR_CLI_NUMBER, 0, UINT64_C(1) << 50, NULL, "268435456",
      "below this much free disk the node neither signs nor builds"},
-    {"store-map-bytes", "BYTES", DSMR_CLI_NUMBER, 16777216, UINT64_C(1) << 44, NULL, "274877906944",
-     "address space of each database: the most it can grow to"},
+    {"store-map-bytes", "BYTES", DSMR_CLI_NUMBER, DSMR_LMDB_STORE_MAP_BYTES_MIN, UINT64_C(1) << 44,
+     NULL, "274877906944", "address space of each database: the most it can grow to"},
     {"view-timeout", "TIME", DSMR_CLI_DURATION, 50, 600000, NULL, "1s",
      "how long the leader of a view has before it is passed over"},
     {"retry", "TIME", DSMR_CLI_DURATION, 10, 60000, NULL, "250ms",
@@ -55,13 +58,12 @@ const size_t dsmr_node_config_options_count =
 
 /* ---- config.yaml: a flat mapping of option names to scalars ---- */
 
-#define ENTRIES_MAX 64u
 struct yaml_file {
     struct yaml_entry {
         char *name, *value;
         unsigned line;
         bool is_used;
-    } entries[ENTRIES_MAX];
+    } entries[DSMR_NODE_CONFIG_ENTRIES_MAX];
     size_t count;
     char problem[256];
     unsigned problem_line;
@@ -77,8 +79,9 @@ static bool add_entry(struct yaml_file *file, const yaml_node_t *key, const yaml
         snprintf(file->problem, sizeof file->problem, "every line must be NAME: VALUE");
         return false;
     }
-    if (file->count == ENTRIES_MAX) {
-        snprintf(file->problem, sizeof file->problem, "more than %u settings", ENTRIES_MAX);
+    if (file->count == DSMR_NODE_CONFIG_ENTRIES_MAX) {
+        snprintf(file->problem, sizeof file->problem, "more than %u settings",
+                 DSMR_NODE_CONFIG_ENTRIES_MAX);
         return false;
     }
     struct yaml_entry *entry = &file->entries[file->count];
@@ -146,22 +149,19 @@ static const char *lookup(void *ctx, const char *name, unsigned *line)
     return NULL;
 }
 
-static bool is_option(const char *name)
+static const struct dsmr_cli_option *find_option(const char *name)
 {
     for (size_t i = 0; i < dsmr_node_config_options_count; i++)
         if (strcmp(dsmr_node_config_options[i].name, name) == 0)
-            return true;
-    return false;
+            return &dsmr_node_config_options[i];
+    return NULL;
 }
 
-int dsmr_node_config_merge(struct dsmr_cli_values *values, const struct dsmr_home *home)
+/* Into loaded. */
+static int load(const struct dsmr_cli_values *values, const char *path)
 {
-    char path[PATH_MAX];
     char *text = NULL;
     size_t len = 0;
-    dsmr_home_path(path, home, "config/config.yaml");
-    if (access(path, F_OK) != 0)
-        return -1;
     if (dsmr_files_read(&text, &len, path, 1u << 20) != DSMR_OK)
         return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s: cannot be read: %s", path,
                              strerror(errno));
@@ -171,72 +171,39 @@ int dsmr_node_config_merge(struct dsmr_cli_values *values, const struct dsmr_hom
         return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s:%u: %s", path, loaded.problem_line,
                              loaded.problem);
     for (size_t i = 0; i < loaded.count; i++)
-        if (!is_option(loaded.entries[i].name))
+        if (find_option(loaded.entries[i].name) == NULL)
             return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s:%u: unknown key \"%s\"", path,
                                  loaded.entries[i].line, loaded.entries[i].name);
-    return dsmr_cli_merge_file(values, path, lookup, &loaded);
+    return -1;
 }
 
-/* ---- addresses ---- */
-
-enum dsmr_err dsmr_node_config_address(struct dsmr_node_config_address *out, const char *text)
+int dsmr_node_config_merge(struct dsmr_cli_values *values, const struct dsmr_home *home)
 {
-    const char *colon = strrchr(text, ':');
-    if (colon == NULL || colon == text)
-        return DSMR_ERR_CONFIG;
-    const char *host = text;
-    size_t host_len = (size_t)(colon - text);
-    if (host[0] == '[' && host[host_len - 1] == ']') {
-        host++;
-        host_len -= 2;
+    char path[PATH_MAX];
+    dsmr_home_path(path, home, "config/config.yaml");
+    if (access(path, F_OK) != 0)
+        return -1;
+    int code = load(values, path);
+    return code >= 0 ? code : dsmr_cli_merge_file(values, path, lookup, &loaded);
+}
+
+int dsmr_node_config_read(struct dsmr_node_config_override out[DSMR_NODE_CONFIG_ENTRIES_MAX],
+                          size_t *count, const struct dsmr_cli_values *values, const char *path)
+{
+    int code = load(values, path);
+    for (size_t i = 0; code < 0 && i < loaded.count; i++) {
+        const struct yaml_entry *entry = &loaded.entries[i];
+        char message[192];
+        uint64_t number;
+        if (dsmr_cli_check(find_option(entry->name), entry->value, &number, message,
+                           sizeof message) >= 0)
+            code = dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s:%u: %s %s, not \"%s\"", path,
+                                 entry->line, entry->name, message, entry->value);
+        out[i].name = entry->name;
+        out[i].value = entry->value;
     }
-    char *end;
-    errno = 0;
-    unsigned long port = strtoul(colon + 1, &end, 10);
-    if (host_len == 0 || host_len >= sizeof out->host || colon[1] < '0' || colon[1] > '9' ||
-        *end != 0 || errno != 0 || port > UINT16_MAX)
-        return DSMR_ERR_CONFIG;
-    memcpy(out->host, host, host_len);
-    out->host[host_len] = 0;
-    out->port = (uint16_t)port;
-    return DSMR_OK;
-}
-
-static enum dsmr_err read_peer(struct dsmr_node_config_peer *out, const char *text, size_t len)
-{
-    char copy[400];
-    struct dsmr_node_config_address address;
-    const size_t id_len = 2 * sizeof out->node_id.bytes;
-    if (len >= sizeof copy || len <= id_len + 1 || text[id_len] != '@' ||
-        dsmr_hex_decode(out->node_id.bytes, sizeof out->node_id.bytes, text, id_len) != DSMR_OK)
-        return DSMR_ERR_CONFIG;
-    memcpy(copy, text + id_len + 1, len - id_len - 1);
-    copy[len - id_len - 1] = 0;
-    enum dsmr_err err = dsmr_node_config_address(&address, copy);
-    if (err != DSMR_OK || address.port == 0)
-        return DSMR_ERR_CONFIG;
-    memcpy(out->host, address.host, sizeof out->host);
-    out->port = address.port;
-    return DSMR_OK;
-}
-
-enum dsmr_err dsmr_node_config_peers(struct dsmr_node_config_peer *out, uint32_t *count,
-                                     uint32_t *bad, uint32_t max, const char *text)
-{
-    uint32_t n = 0;
-    while (*text != 0) {
-        size_t len = strcspn(text, ",");
-        *bad = n + 1;
-        if (n == max)
-            return DSMR_ERR_LIMIT;
-        if (read_peer(&out[n], text, len) != DSMR_OK)
-            return DSMR_ERR_CONFIG;
-        n++;
-        text += len;
-        text += *text == ',';
-    }
-    *count = n;
-    return DSMR_OK;
+    *count = loaded.count;
+    return code;
 }
 
 /* ---- writing ---- */
@@ -279,4 +246,21 @@ enum dsmr_err dsmr_node_config_write(const struct dsmr_home *home,
     enum dsmr_err err = failed ? DSMR_ERR_NO_MEMORY : dsmr_files_write(path, text, len, 0644);
     free(text);
     return err;
+}
+
+int dsmr_node_config_fits(const struct dsmr_cli_values *values, const struct dsmr_params *params)
+{
+    enum dsmr_cli_source source = dsmr_cli_source(values, "store-map-bytes");
+    uint64_t have = dsmr_cli_number(values, "store-map-bytes");
+    uint64_t need = dsmr_driver_state_bytes_min(params);
+    if (have >= need)
+        return -1;
+    return dsmr_cli_fail(values,
+                         source == DSMR_CLI_FROM_FLAG || source == DSMR_CLI_FROM_ENV
+                             ? DSMR_EXIT_USAGE
+                             : DSMR_EXIT_CONFIG,
+                         "store-map-bytes: %" PRIu64
+                         " cannot hold the results of blocks of block_txs_max %u transactions: at "
+                         "least %" PRIu64,
+                         have, params->block_txs_max, need);
 }

@@ -164,15 +164,18 @@ static enum dsmr_err configure(struct maker *m, uint32_t i)
     memset(&address, 0, sizeof address);
     memcpy(address.bytes, m->members[i].node_id.bytes, sizeof m->members[i].node_id.bytes);
     dsmr_hex_encode(recipient, address.bytes, sizeof address.bytes);
-    struct dsmr_node_config_override overrides[6] = {
+    const struct dsmr_node_config_override own[] = {
         {"p2p-address", p2p},         {"http-address", http}, {"submit-address", submit},
         {"fee-recipient", recipient}, {"peers", peers},       {"workers", workers}};
-    size_t count = m->config->workers == 0 ? 5 : 6;
-    if (peers[0] == 0) {
-        overrides[4] = overrides[5];
-        count--;
-    }
-    enum dsmr_err err = dsmr_node_config_write(&m->homes[i], overrides, count);
+    struct dsmr_node_config_override all[DSMR_NODE_CONFIG_ENTRIES_MAX + sizeof own / sizeof own[0]];
+    size_t count = m->config->settings_count;
+    if (count > 0)
+        memcpy(all, m->config->settings, count * sizeof all[0]);
+    for (size_t k = 0; k < sizeof own / sizeof own[0]; k++) /* the last of a name counts */
+        if ((own[k].value != peers || peers[0] != 0) &&
+            (own[k].value != workers || m->config->workers != 0))
+            all[count++] = own[k];
+    enum dsmr_err err = dsmr_node_config_write(&m->homes[i], all, count);
     free(peers);
     return err == DSMR_OK ? DSMR_OK : fail_io(m, err, m->homes[i].path);
 }
@@ -219,6 +222,13 @@ static enum dsmr_err make_all(struct maker *m, const char *genesis)
     return err == DSMR_OK ? copy_genesis(m, genesis) : err;
 }
 
+static bool is_home(const char *directory)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%.*s/keys/bls.key", PATH_MAX - 64, directory);
+    return access(path, F_OK) == 0;
+}
+
 enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES],
                                 const struct dsmr_testnet_config *config)
 {
@@ -234,6 +244,11 @@ enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES],
     snprintf(genesis, sizeof genesis, "%.*s/genesis.json", PATH_MAX - 64, config->directory);
     if (dsmr_files_make_folder(config->directory, 0755) != DSMR_OK) {
         err = fail_io(m, DSMR_ERR_IO, config->directory);
+    } else if (is_home(config->directory)) {
+        snprintf(reason, DSMR_HOME_REASON_BYTES,
+                 "%.500s is a node's own home: choose another folder for a network",
+                 config->directory);
+        err = DSMR_ERR_CONFIG;
     } else if (access(genesis, F_OK) == 0) {
         /* Overwriting it would orphan the homes that were made with it. */
         snprintf(reason, DSMR_HOME_REASON_BYTES, "%.500s: exists already", genesis);

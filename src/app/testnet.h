@@ -3,6 +3,7 @@
 #define DSMR_APP_TESTNET_H
 
 #include "app/home.h"
+#include "app/node_config.h"
 
 #define DSMR_TESTNET_NODES_MAX 64u
 
@@ -22,10 +23,13 @@ struct dsmr_testnet_config {
     uint64_t retention_ms; /* UINT64_MAX: for ever */
     uint64_t time_ms;      /* of genesis */
     uint32_t workers;      /* threads of each node; 0: the default */
+    /* Settings that every node gets; what a testnet sets itself goes before them. */
+    const struct dsmr_node_config_override *settings;
+    size_t settings_count;
 };
 
 /* Writes DIR/genesis.json, DIR/accounts/account-N.json and a home per node with its config.yaml.
- * CONFIG (exists already), IO, DISK_FULL with a sentence in reason. */
+ * CONFIG (exists already, or is a node's own home), IO, DISK_FULL with a sentence in reason. */
 DSMR_MUST_USE enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES],
                                               const struct dsmr_testnet_config *config);
 /* Home of node i. */

@@ -111,6 +111,10 @@ const char *dsmr_err_name(enum dsmr_err err)
         return "timeout";
     case DSMR_ERR_DECIDED:
         return "decided";
+    case DSMR_ERR_INSUFFICIENT:
+        return "insufficient";
+    case DSMR_ERR_FEE_LIMIT:
+        return "fee_limit";
     case DSMR_ERR_NO_MEMORY:
         return "no_memory";
     case DSMR_ERR_DISK_FULL:

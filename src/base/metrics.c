@@ -1,5 +1,11 @@
 #include "base/metrics.h"
 
+#include "base/assert.h"
+
+/* What a local network reaches in the lower half, what a chunk's lifetime allows in the upper. */
+static const uint64_t bucket_ms[DSMR_METRIC_BUCKETS] = {
+    5, 10, 25, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, UINT64_MAX};
+
 void dsmr_metrics_add(struct dsmr_metrics *metrics, enum dsmr_metric id, uint64_t n)
 {
     atomic_fetch_add_explicit(&metrics->values[id], n, memory_order_relaxed);
@@ -21,4 +27,20 @@ void dsmr_metrics_count_error(struct dsmr_metrics *metrics, enum dsmr_err err)
     if ((unsigned)err < DSMR_ERR_NUMBER_MAX) {
         atomic_fetch_add_explicit(&metrics->errors[err], 1, memory_order_relaxed);
     }
+}
+
+uint64_t dsmr_metrics_bucket_ms(unsigned bucket)
+{
+    DSMR_ASSERT(bucket < DSMR_METRIC_BUCKETS);
+    return bucket_ms[bucket];
+}
+
+void dsmr_metrics_observe(struct dsmr_metrics *metrics, enum dsmr_metric_histogram id, uint64_t ms)
+{
+    unsigned bucket = 0;
+    while (ms > bucket_ms[bucket]) {
+        bucket++;
+    }
+    atomic_fetch_add_explicit(&metrics->histograms[id].counts[bucket], 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&metrics->histograms[id].sum_ms, ms, memory_order_relaxed);
 }

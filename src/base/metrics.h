@@ -38,6 +38,8 @@
     X(ACCEPTED_HEIGHT, gauge, "accepted_height", "height of the last accepted block")              \
     X(EXECUTED_HEIGHT, gauge, "executed_height", "height of the last executed block")              \
     X(BACKLOG_BYTES, gauge, "backlog_bytes", "bytes accepted and not executed")                    \
+    X(BACKLOG_BLOCKS, gauge, "backlog_blocks", "blocks accepted and not executed")                 \
+    X(BACKLOG_BLOCKS_HELD, gauge, "backlog_blocks_held", "of them, blocks in memory")              \
     X(TXS_EXECUTED, counter, "txs_executed_total", "transactions executed")                        \
     X(TXS_FAILED, counter, "txs_failed_total", "executed transactions that failed")                \
     X(TXS_DUPLICATE, counter, "txs_duplicate_total", "transactions dropped as duplicates")         \
@@ -46,7 +48,9 @@
     X(BUILDER_RATE_BYTES, gauge, "builder_rate_bytes", "chunk bytes that backpressure allows")     \
     X(VIEW, gauge, "bft_view", "view of the built-in engine")                                      \
     X(VIEW_CHANGES, counter, "bft_nullified_views_total", "views that ended without a block")      \
+    X(ABSTAINS, gauge, "bft_abstains", "1 while this validator's earlier votes are unknown")       \
     X(FINALIZED, counter, "bft_finalized_total", "finalizations seen")                             \
+    X(FINAL_REFUSED, counter, "bft_final_refused_total", "times a final block was not taken")      \
     X(PEERS, gauge, "peers", "connected validators")                                               \
     X(NET_BYTES_SENT, counter, "net_bytes_sent_total", "bytes sent to peers, frames included")     \
     X(NET_BYTES_RECEIVED, counter, "net_bytes_received_total", "bytes received from peers")        \
@@ -55,8 +59,17 @@
     X(DISK_SYNCS, counter, "disk_syncs_total", "fsync calls")                                      \
     X(INDEX_BLOCKS, gauge, "index_blocks", "blocks in the duplicate index")                        \
     X(BEHIND, gauge, "behind", "1 while this node is behind")                                      \
+    X(CLOCK_SKEW_MS, gauge, "clock_skew_ms", "distance of this clock from the validators' median") \
+    X(STATE_SYNC_NEEDED, gauge, "state_sync_needed", "1 while nobody keeps a chunk it must run")   \
     X(HTTP_REQUESTS, counter, "http_requests_total", "HTTP requests answered")                     \
     X(SUBMIT_TXS, counter, "submit_txs_total", "transactions offered by clients")
+
+/* X(id, name, help): times in seconds */
+#define DSMR_METRIC_HISTOGRAM_MAP(X)                                                               \
+    X(TX_CERTIFIED, "tx_certified_seconds",                                                        \
+      "time from a transaction's admission at this node to its chunk's certificate")               \
+    X(TX_EXECUTED, "tx_executed_seconds",                                                          \
+      "time from a transaction's admission at this node to its durable result")
 
 enum dsmr_metric {
 #define DSMR_METRIC_X(id, type, name, help) DSMR_METRIC_##id,
@@ -65,8 +78,20 @@ enum dsmr_metric {
         DSMR_METRIC_COUNT
 };
 
+enum dsmr_metric_histogram {
+#define DSMR_METRIC_X(id, name, help) DSMR_METRIC_HISTOGRAM_##id,
+    DSMR_METRIC_HISTOGRAM_MAP(DSMR_METRIC_X)
+#undef DSMR_METRIC_X
+        DSMR_METRIC_HISTOGRAM_COUNT
+};
+#define DSMR_METRIC_BUCKETS 16 /* with the last one, which has no upper bound */
+
 struct dsmr_metrics {
     _Atomic uint64_t values[DSMR_METRIC_COUNT];
+    struct {
+        _Atomic uint64_t counts[DSMR_METRIC_BUCKETS]; /* of each bucket alone */
+        _Atomic uint64_t sum_ms;
+    } histograms[DSMR_METRIC_HISTOGRAM_COUNT];
     _Atomic uint64_t errors[DSMR_ERR_NUMBER_MAX]; /* by enum dsmr_err: PEER and STATE classes */
 };
 
@@ -74,5 +99,8 @@ void dsmr_metrics_add(struct dsmr_metrics *metrics, enum dsmr_metric id, uint64_
 void dsmr_metrics_set(struct dsmr_metrics *metrics, enum dsmr_metric id, uint64_t value);
 uint64_t dsmr_metrics_get(const struct dsmr_metrics *metrics, enum dsmr_metric id);
 void dsmr_metrics_count_error(struct dsmr_metrics *metrics, enum dsmr_err err);
+void dsmr_metrics_observe(struct dsmr_metrics *metrics, enum dsmr_metric_histogram id, uint64_t ms);
+/* Upper bound of a bucket, included in it; UINT64_MAX for the last. */
+uint64_t dsmr_metrics_bucket_ms(unsigned bucket);
 
 #endif

@@ -89,8 +89,15 @@ static const char *check_block(const struct dsmr_params *p, uint32_t validators_
     if (p->block_txs_max < p->chunk_txs_max) {
         return "block_txs_max is below chunk_txs_max";
     }
+    if (p->block_txs_max > DSMR_BLOCK_TXS_LIMIT) {
+        return "block_txs_max is over the program's limit: the results of a block are one record";
+    }
     if (p->backlog_bytes_max < p->block_payload_bytes_max) {
         return "backlog_bytes_max is below block_payload_bytes_max";
+    }
+    if (dsmr_params_lifetime_chunks(p, validators_max) > DSMR_LIFETIME_CHUNKS_LIMIT) {
+        return "slot_ms is too short for chunk_lifetime_ms and so many validators: their chunks of "
+               "one lifetime are over the program's limit";
     }
     return NULL;
 }
@@ -119,6 +126,12 @@ uint32_t dsmr_params_message_bytes_max(const struct dsmr_params *params)
     uint32_t payload = params->chunk_bytes_max > params->block_bytes_max ? params->chunk_bytes_max
                                                                          : params->block_bytes_max;
     return payload + DSMR_MESSAGE_OVERHEAD_MAX;
+}
+
+uint64_t dsmr_params_lifetime_chunks(const struct dsmr_params *params, uint32_t validators_max)
+{
+    uint64_t span_ms = (uint64_t)params->chunk_lifetime_ms + params->clock_skew_ms;
+    return (span_ms / params->slot_ms + 2u) * validators_max;
 }
 
 uint32_t dsmr_params_tx_bytes_max(const struct dsmr_params *params)

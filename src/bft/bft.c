@@ -50,6 +50,8 @@ void dsmr_bft_begin_instance(struct dsmr_bft *bft, uint32_t index)
     bft->has_entry_qc = false;
     bft->seen_view = 0;
     bft->failed_views = 0;
+    bft->noted_height = bft->accepted->height;
+    dsmr_doubt_begin(bft);
     bft->view = 0;
     dsmr_round_enter(bft, bft->final_view + 1);
     bft->view_fetch = (struct dsmr_bft_view_fetch){.hint = DSMR_BFT_NO_PEER};
@@ -113,6 +115,7 @@ struct dsmr_bft *dsmr_bft_new(const struct dsmr_bft_config *config)
                                    : bft->view_timeout_ms;
     bft->retry_ms = config->retry_ms > 0 ? config->retry_ms : 1;
     dsmr_prng_init(&bft->prng, config->seed);
+    bft->doubt.question = dsmr_prng_next(&bft->prng) | 1u;
     if (copy_schedule(bft, config) != DSMR_OK || allocate(bft) != DSMR_OK ||
         dsmr_bft_peer_init(bft, config->seed) != DSMR_OK) {
         dsmr_bft_free(bft);
@@ -210,6 +213,9 @@ static void on_message(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
     case DSMR_MSG_BFT_BLOCK:
         dsmr_block_fetch_on_block(bft, msg, bytes);
         break;
+    case DSMR_MSG_BFT_POSITION:
+        dsmr_doubt_on_message(bft, peer, msg);
+        break;
     default:
         dsmr_bft_outbox_fault(bft, peer, DSMR_ERR_UNEXPECTED);
         break;
@@ -259,6 +265,8 @@ static void handle(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
         break;
     case DSMR_BFT_EV_STORED:
         dsmr_voting_on_stored(bft, event->request_id, event->err);
+        dsmr_finality_on_stored(bft, event->request_id, event->err);
+        dsmr_doubt_on_stored(bft, event->request_id, event->err);
         break;
     }
 }
@@ -270,6 +278,7 @@ static void settle(struct dsmr_bft *bft)
     while (dsmr_finality_advance(bft) || dsmr_catch_up_advance(bft)) {
         /* each round accepts a block; the batch and the candidates are bounded */
     }
+    dsmr_doubt_run(bft);
     dsmr_proposal_try(bft);
     dsmr_voting_try(bft);
     dsmr_finality_prefer(bft);
@@ -311,6 +320,7 @@ uint64_t dsmr_bft_deadline_ms(const struct dsmr_bft *bft)
     }
     uint64_t at = earlier(bft->view_deadline_ms, bft->retry_deadline_ms);
     at = earlier(at, bft->propose_ms);
+    at = earlier(at, dsmr_doubt_deadline(bft));
     at = earlier(at, dsmr_candidate_deadline(bft));
     at = earlier(at, dsmr_block_fetch_deadline(bft));
     return earlier(at, dsmr_catch_up_deadline(bft));
@@ -320,6 +330,22 @@ void dsmr_bft_position(const struct dsmr_bft *bft, uint64_t *epoch, uint64_t *vi
 {
     *epoch = bft->set->epoch;
     *view = bft->view;
+}
+
+void dsmr_bft_refused_final(const struct dsmr_bft *bft, struct dsmr_bft_refusal *out)
+{
+    const struct dsmr_bft_candidate *refused = dsmr_finality_refused(bft);
+    *out = (struct dsmr_bft_refusal){.err = DSMR_OK};
+    if (refused != NULL) {
+        out->err = refused->refusal;
+        out->times = refused->attempts;
+        out->height = refused->block->height;
+    }
+}
+
+uint64_t dsmr_bft_votes_from(const struct dsmr_bft *bft)
+{
+    return bft->self < 0 || dsmr_doubt_may_vote(bft, bft->view) ? 0 : dsmr_doubt_votes_from(bft);
 }
 
 static void check_round(const struct dsmr_bft *bft, const struct dsmr_bft_round *round)

@@ -13,7 +13,8 @@
  *            its from_height is final. Views count from 1 within an instance. The last block of an
  *            instance is re-proposed until final.
  * Promises:  a vote leaves only after its journal record is durable. Never two NOTARIZE votes for
- *            different blocks in a view, never FINALIZE and NULLIFY in one view, across restarts.
+ *            different blocks in a view, never FINALIZE and NULLIFY in one view, across restarts,
+ *            and across the loss of the journal while other validators remember.
  * Threads:   one owner. */
 #ifndef DSMR_BFT_BFT_H
 #define DSMR_BFT_BFT_H
@@ -123,7 +124,8 @@ enum dsmr_bft_trace {
     DSMR_BFT_TRACE_NULLIFIED, /* view a */
     DSMR_BFT_TRACE_FINALIZED, /* view a, height b */
     DSMR_BFT_TRACE_EPOCH,     /* instance a began */
-    DSMR_BFT_TRACE_CATCH_UP   /* asked for blocks from height a */
+    DSMR_BFT_TRACE_CATCH_UP,  /* asked for blocks from height a */
+    DSMR_BFT_TRACE_VOTES_FROM /* epoch a: our votes begin with view b */
 };
 
 struct dsmr_bft_effect { /* references that it holds are given back by dsmr_bft_effects_clear */
@@ -194,6 +196,19 @@ void dsmr_bft_step(struct dsmr_bft *bft, struct dsmr_bft_effects *effects,
 uint64_t dsmr_bft_deadline_ms(const struct dsmr_bft *bft);
 /* Current epoch and view, for status. */
 void dsmr_bft_position(const struct dsmr_bft *bft, uint64_t *epoch, uint64_t *view);
+/* A block that is final and that the block layer has refused, the lowest of them: what it said last
+ * and how often it has refused (0 of either: there is none). NOT_YET and its like are asked again
+ * with backoff; an error of class PEER means that the layers' views of the chain have come apart.
+ */
+struct dsmr_bft_refusal {
+    enum dsmr_err err;
+    uint32_t times;
+    uint64_t height;
+};
+void dsmr_bft_refused_final(const struct dsmr_bft *bft, struct dsmr_bft_refusal *out);
+/* The first view in which this validator votes, since the journal of its earlier votes is lost;
+ * UINT64_MAX: that is not known yet. 0: it votes, or is no validator of the current set. */
+uint64_t dsmr_bft_votes_from(const struct dsmr_bft *bft);
 void dsmr_bft_check(const struct dsmr_bft *bft); /* asserts the invariants */
 
 #endif

@@ -8,7 +8,9 @@
 /* Kinds of records; votes have the numbers of enum dsmr_vote_kind, certificates follow. */
 #define KIND_CERT 3u /* plus the vote's kind: 4, 5, 6 */
 #define KIND_LAST 6u
+#define KIND_VOTES_FROM 7u /* one for the journal: epoch and view of its key are all ones */
 #define VERSION 1u
+#define VOTES_FROM_BYTES (1u + 8u + 8u)        /* version, epoch, view */
 #define VOTE_BYTES (1u + 8u + 32u)             /* version, height, block id */
 #define NOTARIZE_BYTES (VOTE_BYTES + 8u + 32u) /* parent view, parent id; then the block */
 
@@ -59,7 +61,22 @@ bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
     return true;
 }
 
-void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
+bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op)
+{
+    static const struct dsmr_vote_subject none = {.epoch = UINT64_MAX, .view = UINT64_MAX};
+    struct dsmr_buf *value = dsmr_buf_new(VOTES_FROM_BYTES);
+    if (value == NULL) {
+        return false;
+    }
+    value->bytes[0] = VERSION;
+    dsmr_store_be64(value->bytes + 1, op->qc.subject.epoch);
+    dsmr_store_be64(value->bytes + 9, op->qc.subject.view);
+    push_store(bft, op->request_id, value, &none, KIND_VOTES_FROM);
+    return true;
+}
+
+bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
+                                  const struct dsmr_quorum_cert *qc)
 {
     uint8_t bytes[1u + DSMR_QUORUM_CERT_BYTES_MAX];
     struct dsmr_wr wr;
@@ -68,10 +85,11 @@ void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum
     dsmr_quorum_cert_encode(&wr, qc);
     DSMR_ASSERT(wr.err == DSMR_OK);
     struct dsmr_buf *value = dsmr_buf_copy(bytes, wr.at);
-    if (value != NULL) { /* without the record a restart only begins further back */
-        push_store(bft, ++bft->request_id, value, &qc->subject,
-                   (uint8_t)(KIND_CERT + qc->subject.kind));
+    if (value == NULL) {
+        return false;
     }
+    push_store(bft, request_id, value, &qc->subject, (uint8_t)(KIND_CERT + qc->subject.kind));
+    return true;
 }
 
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view)
@@ -157,6 +175,19 @@ static enum dsmr_err check_record(const struct dsmr_bft *bft, const struct dsmr_
     return err;
 }
 
+static enum dsmr_err restore_votes_from(struct dsmr_bft *bft, const uint8_t *key,
+                                        const uint8_t *value, uint32_t value_len)
+{
+    if (bft->doubt.is_over || dsmr_load_be64(key) != UINT64_MAX ||
+        dsmr_load_be64(key + 8) != UINT64_MAX || value_len != VOTES_FROM_BYTES ||
+        value[0] != VERSION || dsmr_load_be64(value + 9) == UINT64_MAX ||
+        dsmr_bft_instance_by_epoch(bft, dsmr_load_be64(value + 1)) < 0) {
+        return DSMR_ERR_CORRUPT;
+    }
+    dsmr_doubt_on_restored(bft, dsmr_load_be64(value + 1), dsmr_load_be64(value + 9));
+    return DSMR_OK;
+}
+
 static bool grow(struct dsmr_bft *bft)
 {
     if (bft->records_count < bft->records_capacity) {
@@ -178,6 +209,9 @@ enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,
     if (key_len != DSMR_BFT_JOURNAL_KEY_BYTES) {
         return DSMR_ERR_CORRUPT;
     }
+    if (key[16] == KIND_VOTES_FROM) {
+        return restore_votes_from(bft, key, value, value_len);
+    }
     if (bft->records_count >= DSMR_BFT_RECORDS_MAX) {
         return DSMR_ERR_LIMIT;
     }
@@ -197,6 +231,7 @@ enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,
         return err;
     }
     bft->records[bft->records_count++] = record;
+    bft->doubt.has_votes = bft->doubt.has_votes || record.kind <= KIND_CERT;
     return DSMR_OK;
 }
 
@@ -281,6 +316,9 @@ static void replay_vote(struct dsmr_bft *bft, const struct vote_record *vote)
         };
     }
     bft->seen_view = vote->subject.view > bft->seen_view ? vote->subject.view : bft->seen_view;
+    if (vote->subject.kind == DSMR_VOTE_FINALIZE && vote->subject.height > bft->noted_height) {
+        bft->noted_height = vote->subject.height;
+    }
     if (vote->subject.view > bft->final_view) {
         dsmr_voting_resume(bft, own);
     }

@@ -104,6 +104,15 @@ void dsmr_bft_peer_answer_stale(struct dsmr_bft *bft, uint32_t peer)
     }
 }
 
+void dsmr_bft_peer_answer_position(struct dsmr_bft *bft, uint32_t peer, uint64_t question)
+{
+    struct dsmr_bft_peer *to = &bft->peers[peer];
+    if (bft->now_ms >= to->answer_after_ms) {
+        dsmr_bft_peer_answer_stale(bft, peer);
+        dsmr_doubt_tell(bft, peer, question);
+    }
+}
+
 void dsmr_bft_peer_ask_position(struct dsmr_bft *bft, uint32_t peer)
 {
     struct dsmr_bft_peer *to = &bft->peers[peer];
@@ -139,5 +148,6 @@ void dsmr_bft_peer_on_change(struct dsmr_bft *bft, const struct dsmr_node_id *no
     bft->peers[peer].is_up = is_up;
     if (is_up && bft->is_started) {
         dsmr_bft_peer_send_position(bft, peer, true);
+        dsmr_doubt_on_peer_up(bft, peer);
     }
 }

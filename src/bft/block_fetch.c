@@ -87,10 +87,14 @@ void dsmr_block_fetch_views(struct dsmr_bft *bft, uint64_t from, uint64_t to, ui
     if (from <= bft->final_view || to < from) {
         return;
     }
-    if (to - from >= DSMR_BFT_VIEW_ANSWER_MAX / 2u) {
-        to = from + DSMR_BFT_VIEW_ANSWER_MAX / 2u - 1u; /* the rest when these are there */
+    if (to - from >= DSMR_BFT_VIEWS_ASKED_MAX) {
+        to = from + DSMR_BFT_VIEWS_ASKED_MAX - 1u; /* the rest when these are there */
     }
-    if (fetch->from_view != from || fetch->to_view != to) {
+    if (from <= fetch->to_view && to >= fetch->from_view) {
+        /* Answers come one by one: what is left of the question has been asked already. */
+        fetch->from_view = from > fetch->from_view ? from : fetch->from_view;
+        fetch->to_view = to < fetch->to_view ? to : fetch->to_view;
+    } else {
         *fetch = (struct dsmr_bft_view_fetch){.from_view = from, .to_view = to, .hint = hint};
     }
     fetch->is_live = true;
@@ -176,6 +180,10 @@ void dsmr_block_fetch_serve_views(struct dsmr_bft *bft, uint32_t peer, const str
     uint64_t from = msg->u.request_view.from_view;
     uint64_t to = msg->u.request_view.to_view;
     if (!dsmr_bft_peer_may_ask(bft, peer)) {
+        return;
+    }
+    if (to == 0) {
+        dsmr_bft_peer_answer_position(bft, peer, from);
         return;
     }
     if (msg->u.request_view.epoch != bft->set->epoch || to < from) {

@@ -106,6 +106,7 @@ void dsmr_candidate_want(struct dsmr_bft *bft, const struct dsmr_id *id)
         if (candidate->state == DSMR_BFT_CANDIDATE_REFUSED) {
             candidate->state = DSMR_BFT_CANDIDATE_HELD;
             candidate->retry_ms = bft->now_ms;
+            candidate->refusal = DSMR_OK;
         }
     }
 }
@@ -150,6 +151,7 @@ void dsmr_candidate_verify(struct dsmr_bft *bft)
 static void refuse(struct dsmr_bft *bft, struct dsmr_bft_candidate *candidate, enum dsmr_err err)
 {
     struct dsmr_bft_round *round = dsmr_round_find(bft, bft->view);
+    candidate->refusal = err;
     bool is_final_word = dsmr_err_class_of(err) == DSMR_ERR_CLASS_PEER && !candidate->is_wanted;
     if (is_final_word) {
         candidate->state = DSMR_BFT_CANDIDATE_REFUSED;
@@ -181,6 +183,7 @@ void dsmr_candidate_on_verdict(struct dsmr_bft *bft, uint64_t request_id, enum d
     } else if (err == DSMR_OK) {
         candidate->state = DSMR_BFT_CANDIDATE_VALID;
         candidate->attempts = 0;
+        candidate->refusal = DSMR_OK;
     } else {
         refuse(bft, candidate, err);
     }

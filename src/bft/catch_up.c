@@ -97,15 +97,17 @@ void dsmr_catch_up_hint(struct dsmr_bft *bft, uint32_t peer)
     }
 }
 
-/* Gives the batch up; the next peer is asked after a while, at once after progress. */
+/* Gives the batch up; the next peer is asked after a while, at once after progress. Who gave a
+ * full batch is asked again; who gives little may be slow on purpose. */
 static void end(struct dsmr_bft *bft, bool has_progress)
 {
     struct dsmr_bft_catch_up *catch_up = &bft->catch_up;
+    bool is_full = catch_up->blocks_count >= DSMR_BFT_BATCH_BLOCKS_MAX / 2u;
     drop_blocks(catch_up);
     set_state(catch_up, DSMR_BFT_CATCH_UP_IDLE);
     if (has_progress) {
         catch_up->attempts = 0;
-        catch_up->hint = catch_up->peer;
+        catch_up->hint = is_full ? catch_up->peer : DSMR_BFT_NO_PEER;
         catch_up->deadline_ms = bft->now_ms;
     } else {
         catch_up->attempts++;
@@ -158,7 +160,7 @@ static enum dsmr_err check_batch(const struct dsmr_bft *bft, const struct dsmr_q
         return DSMR_ERR_BAD_VOTE;
     }
     if (first->height > bft->accepted->height + 1) {
-        return DSMR_ERR_BAD_HEIGHT;
+        return DSMR_ERR_NOT_YET; /* answers what was asked before a restart */
     }
     if (last->height <= bft->accepted->height) {
         return DSMR_ERR_DUPLICATE;

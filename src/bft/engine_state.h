@@ -8,6 +8,8 @@
  *             INV-BFT-4 accepted heights have no gap; each accepted block's parent is the one
  *             accepted before it.
  *             INV-BFT-5 view > final_view, and it only grows within an instance.
+ *             INV-BFT-6 no vote is cast and nothing proposed in a view in which an earlier life of
+ *             this key, whose journal is lost, may have voted.
  * Limits:     the constants below. Nothing is allocated from a peer's number.
  * Threads:    one owner. */
 #ifndef DSMR_BFT_ENGINE_STATE_H
@@ -23,14 +25,15 @@
 #define DSMR_BFT_VIEW_LOG 4096u   /* views whose quorum certificates are kept */
 #define DSMR_BFT_DEPTH_MAX 16u    /* heights above the last accepted that are voted for */
 #define DSMR_BFT_CANDIDATES_MAX 192u
-#define DSMR_BFT_OPS_MAX 512u            /* effects that wait for an answer */
-#define DSMR_BFT_CHECKS_MAX 64u          /* CHECK_QC outstanding */
-#define DSMR_BFT_CHECKS_PER_PEER_MAX 8u  /* CHECK_QC outstanding for one peer */
-#define DSMR_BFT_CHECKS_PER_SUBJECT 2u   /* for one subject: one liar must not block it */
-#define DSMR_BFT_VERIFIES_MAX 16u        /* VERIFY outstanding */
-#define DSMR_BFT_FETCHES_MAX 4u          /* blocks asked for by id at one time */
-#define DSMR_BFT_VIEW_ANSWER_MAX 64u     /* certificates sent for one BFT_REQUEST_VIEW */
-#define DSMR_BFT_SERVES_PER_RETRY 64u    /* requests of one peer served within retry_ms */
+#define DSMR_BFT_OPS_MAX 512u           /* effects that wait for an answer */
+#define DSMR_BFT_CHECKS_MAX 64u         /* CHECK_QC outstanding */
+#define DSMR_BFT_CHECKS_PER_PEER_MAX 8u /* CHECK_QC outstanding for one peer */
+#define DSMR_BFT_CHECKS_PER_SUBJECT 2u  /* for one subject: one liar must not block it */
+#define DSMR_BFT_VERIFIES_MAX 16u       /* VERIFY outstanding */
+#define DSMR_BFT_FETCHES_MAX 4u         /* blocks asked for by id at one time */
+#define DSMR_BFT_VIEWS_ASKED_MAX 8u     /* in one BFT_REQUEST_VIEW: as many checks as a peer gets */
+#define DSMR_BFT_VIEW_ANSWER_MAX 64u    /* certificates sent for one BFT_REQUEST_VIEW */
+#define DSMR_BFT_SERVES_PER_RETRY 64u   /* requests of one peer served within retry_ms */
 #define DSMR_BFT_FOLLOWERS_TOLD_MAX 256u /* peers outside the set told of a finalization */
 #define DSMR_BFT_CHECKPOINT_VIEWS 64u    /* re-propose a final tip after that many views */
 #define DSMR_BFT_SLOWER_AFTER_VIEWS 256u /* the longest timeout doubles again after these */
@@ -115,14 +118,17 @@ struct dsmr_bft_candidate {
     bool is_voted;            /* has our NOTARIZE vote: others may ask for it */
     bool is_dead;             /* marked during the sweep after an accept */
     uint32_t attempts;
-    uint64_t view;     /* in which it was added */
-    uint64_t retry_ms; /* HELD: not before */
+    uint64_t view;         /* in which it was added */
+    uint64_t retry_ms;     /* HELD: not before */
+    enum dsmr_err refusal; /* the last verdict, if it was not OK */
 };
 
 /* ---- effects that wait for their answer ---- */
 enum dsmr_bft_op_kind {
     DSMR_BFT_OP_FREE,
     DSMR_BFT_OP_STORE_VOTE,
+    DSMR_BFT_OP_STORE_VOTES_FROM,
+    DSMR_BFT_OP_STORE_FINAL,
     DSMR_BFT_OP_SIGN,
     DSMR_BFT_OP_AGGREGATE,
     DSMR_BFT_OP_CHECK,
@@ -142,14 +148,37 @@ struct dsmr_bft_op {
 };
 
 /* ---- peers: every node id of the schedule but our own ---- */
+struct dsmr_bft_told { /* BFT_POSITION */
+    bool is_set;
+    uint64_t epoch, view;
+    uint64_t height;     /* highest that it knows notarized or final */
+    uint64_t votes_from; /* first view of its votes; 0: all; UINT64_MAX: it does not know */
+    uint64_t heard_view; /* highest of which it holds a vote of ours */
+};
+
 struct dsmr_bft_peer {
     struct dsmr_node_id node_id;
     bool is_up;
     uint32_t checks; /* CHECK_QC outstanding */
     uint32_t serves; /* requests served since serve_from_ms */
     uint64_t serve_from_ms;
-    uint64_t answer_after_ms; /* our position is not sent before */
-    uint64_t hint_after_ms;   /* it is not asked for its position before */
+    uint64_t answer_after_ms;  /* our position is not sent before */
+    uint64_t hint_after_ms;    /* it is not asked for its position before */
+    struct dsmr_bft_told told; /* in this life, while our journal was in doubt */
+};
+
+/* ---- a journal that may not know all that our key has signed: docs/bft.md, rule 17 ---- */
+/* In doubt -> is_storing -> is_over: the record "votes from" is durable. */
+struct dsmr_bft_doubt {
+    bool is_over;
+    bool is_storing;
+    bool is_voter;        /* this instance or a later one names us */
+    bool has_votes;       /* in the journal: it was begun before there was such a record */
+    uint64_t epoch, view; /* is_over: no vote in this view, nor in any before it */
+    uint64_t ask_ms;      /* the peers are asked again */
+    uint64_t store_ms;    /* the record is not written before: the disk refused it */
+    uint32_t asks;
+    uint64_t question; /* tells answers to this life from late ones to the life before; not 0 */
 };
 
 /* ---- fetching ---- */
@@ -250,7 +279,9 @@ struct dsmr_bft {
     struct dsmr_quorum_cert final; /* highest that we know, of this instance or the one before */
     uint64_t final_view;           /* its view if it is of this instance, else 0 */
     struct dsmr_id preferred_id;
-    uint64_t prune_epoch, prune_view;
+    uint64_t prune_epoch, prune_view; /* the latest final view whose record is durable */
+    uint64_t noted_height;            /* highest that was notarized or final in this instance */
+    struct dsmr_bft_doubt doubt;
 
     /* timers; UINT64_MAX: off */
     uint64_t view_deadline_ms;
@@ -314,11 +345,29 @@ uint32_t dsmr_bft_peer_next(struct dsmr_bft *bft, uint32_t hint);
 void dsmr_bft_peer_send_position(struct dsmr_bft *bft, uint32_t peer, bool with_votes);
 /* The same without votes, at most once in half a retry_ms: it seems to lag. */
 void dsmr_bft_peer_answer_stale(struct dsmr_bft *bft, uint32_t peer);
+/* It asked for our position: the same, and BFT_POSITION. */
+void dsmr_bft_peer_answer_position(struct dsmr_bft *bft, uint32_t peer, uint64_t question);
 /* It spoke of views far ahead of ours: ask for its position, at most once in a retry_ms. */
 void dsmr_bft_peer_ask_position(struct dsmr_bft *bft, uint32_t peer);
 /* False, with a FAULT, if it asks more than it may. */
 bool dsmr_bft_peer_may_ask(struct dsmr_bft *bft, uint32_t peer);
 void dsmr_bft_peer_on_change(struct dsmr_bft *bft, const struct dsmr_node_id *node_id, bool is_up);
+
+/* ---- doubt.c ---- */
+void dsmr_doubt_begin(struct dsmr_bft *bft); /* an instance begins */
+/* False: our key may have voted in that view of the instance before its journal was lost. */
+bool dsmr_doubt_may_vote(const struct dsmr_bft *bft, uint64_t view);
+/* What BFT_POSITION says: 0, the first view of our votes, or UINT64_MAX. */
+uint64_t dsmr_doubt_votes_from(const struct dsmr_bft *bft);
+/* Our BFT_POSITION to peer, or to all for NO_PEER. question: what peer asked with, or 0. */
+void dsmr_doubt_tell(struct dsmr_bft *bft, uint32_t peer, uint64_t question);
+void dsmr_doubt_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg);
+void dsmr_doubt_on_peer_up(struct dsmr_bft *bft, uint32_t peer);
+void dsmr_doubt_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
+/* The journal holds the record: no vote up to that view. */
+void dsmr_doubt_on_restored(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
+void dsmr_doubt_run(struct dsmr_bft *bft); /* asks, and decides */
+uint64_t dsmr_doubt_deadline(const struct dsmr_bft *bft);
 
 /* ---- leader.c ---- */
 void dsmr_leader_begin(struct dsmr_bft *bft);
@@ -392,6 +441,8 @@ void dsmr_voting_on_signed(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_
 void dsmr_voting_resume(struct dsmr_bft *bft, struct dsmr_bft_own_vote *own);
 /* Own votes of the view and FINALIZE votes that still matter: to peer, or to all for NO_PEER. */
 void dsmr_voting_resend(struct dsmr_bft *bft, uint32_t peer);
+/* Those whose record or signature failed once more: the same votes, never others. */
+void dsmr_voting_again(struct dsmr_bft *bft);
 
 /* ---- tally.c ---- */
 void dsmr_tally_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg);
@@ -418,6 +469,7 @@ void dsmr_bft_qc_send(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, u
 /* ---- finality.c ---- */
 /* A verified finalization of this instance. False: nothing new. */
 bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
+void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
 /* Accepts the final block and its ancestors if all are held and valid; else sees to it that they
  * will be. True if something was accepted. */
 bool dsmr_finality_advance(struct dsmr_bft *bft);
@@ -425,6 +477,8 @@ bool dsmr_finality_advance(struct dsmr_bft *bft);
 void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,
                           const struct dsmr_quorum_cert *qc);
 void dsmr_finality_prefer(struct dsmr_bft *bft); /* emits PREFER if the best tip changed */
+/* The lowest block that is final, not accepted, and refused by the block layer; NULL: none. */
+const struct dsmr_bft_candidate *dsmr_finality_refused(const struct dsmr_bft *bft);
 
 /* ---- block_fetch.c ---- */
 /* Walks from id down; true if everything above the last accepted block is held. Else, unless the
@@ -463,7 +517,11 @@ void dsmr_pacemaker_update(struct dsmr_bft *bft); /* starts and stops the timers
 /* STORE of an own vote, answered to op; proposal: NOTARIZE only. False: out of memory. */
 bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal);
-void dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
+/* STORE of "votes from": no vote up to the op's epoch and view. False: out of memory. */
+bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op);
+/* STORE of a certificate. False: out of memory. */
+bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
+                                  const struct dsmr_quorum_cert *qc);
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
 /* dsmr_bft_restore. */
 DSMR_MUST_USE enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,

@@ -9,27 +9,49 @@ bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
     if (qc->subject.view <= bft->final_view) {
         return false;
     }
-    /* Records below the final view before this one go: should the accept of the block that makes
-     * them useless not have become durable yet, the last two still allow to go on. */
-    uint64_t prune_epoch = bft->prune_epoch;
-    uint64_t prune_view = bft->prune_view;
-    bft->prune_epoch = qc->subject.epoch;
-    bft->prune_view = qc->subject.view;
     bft->has_final = true;
     bft->final = *qc;
     DSMR_ASSERT(qc->subject.view > bft->final_view); /* INV-BFT-5 */
     bft->final_view = qc->subject.view;
+    if (qc->subject.height > bft->noted_height) {
+        bft->noted_height = qc->subject.height;
+    }
     bft->failed_views = 0;
     if (bft->tip_view <= bft->final_view) {
         bft->tip_view = 0;
     }
     dsmr_candidate_want(bft, &qc->subject.block_id);
-    dsmr_bft_journal_quorum_cert(bft, qc);
-    if (prune_view != 0) {
-        dsmr_bft_journal_prune(bft, prune_epoch, prune_view);
+    struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_FINAL);
+    if (op != NULL) { /* else it is not stored, and nothing is pruned for it */
+        op->qc.subject = qc->subject;
+        if (!dsmr_bft_journal_quorum_cert(bft, op->request_id, qc)) {
+            dsmr_bft_op_end(bft, op);
+        }
     }
     dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_FINALIZED, qc->subject.view, qc->subject.height);
     return true;
+}
+
+/* Records below the final view before this one go: should the accept of the block that makes them
+ * useless not have become durable yet, the last two still allow to go on. */
+void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err)
+{
+    struct dsmr_bft_op *op = dsmr_bft_op_find(bft, DSMR_BFT_OP_STORE_FINAL, request_id);
+    if (op == NULL) {
+        return;
+    }
+    uint64_t epoch = op->qc.subject.epoch;
+    uint64_t view = op->qc.subject.view;
+    dsmr_bft_op_end(bft, op);
+    if (err != DSMR_OK || epoch < bft->prune_epoch ||
+        (epoch == bft->prune_epoch && view <= bft->prune_view)) {
+        return;
+    }
+    if (bft->prune_view != 0) {
+        dsmr_bft_journal_prune(bft, bft->prune_epoch, bft->prune_view);
+    }
+    bft->prune_epoch = epoch;
+    bft->prune_view = view;
 }
 
 void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,
@@ -113,6 +135,37 @@ bool dsmr_finality_advance(struct dsmr_bft *bft)
         dsmr_block_unref(block);
     }
     return true;
+}
+
+/* The lowest refused block between the accepted one and id, which is final. */
+static const struct dsmr_bft_candidate *lowest_refused(const struct dsmr_bft *bft,
+                                                       struct dsmr_id id)
+{
+    const struct dsmr_bft_candidate *refused = NULL;
+    for (uint32_t depth = 0; depth <= DSMR_BFT_DEPTH_MAX + 1u; depth++) {
+        const struct dsmr_bft_candidate *candidate = dsmr_candidate_find(bft, &id);
+        if (candidate == NULL) {
+            break;
+        }
+        refused = candidate->refusal != DSMR_OK ? candidate : refused;
+        id = candidate->block->parent_id;
+    }
+    return refused;
+}
+
+const struct dsmr_bft_candidate *dsmr_finality_refused(const struct dsmr_bft *bft)
+{
+    const struct dsmr_bft_catch_up *catch_up = &bft->catch_up;
+    const struct dsmr_bft_candidate *refused = NULL;
+    if (bft->has_final && bft->final.subject.epoch == bft->set->epoch &&
+        bft->final.subject.height > bft->accepted->height) {
+        refused = lowest_refused(bft, bft->final.subject.block_id);
+    }
+    if (refused == NULL && catch_up->state == DSMR_BFT_CATCH_UP_APPLYING &&
+        catch_up->blocks_at < catch_up->blocks_count) { /* its last block is final */
+        refused = lowest_refused(bft, catch_up->blocks[catch_up->blocks_at]->id);
+    }
+    return refused;
 }
 
 void dsmr_finality_prefer(struct dsmr_bft *bft)

@@ -1,10 +1,11 @@
 #include "base/assert.h"
 #include "bft/engine_state.h"
 
-/* docs/bft.md, rule 8: an idle network needs no timer. */
+/* docs/bft.md, rule 8: an idle network needs no timer; nor does who does not know yet from which
+ * view on it votes. */
 bool dsmr_pacemaker_is_needed(const struct dsmr_bft *bft)
 {
-    return bft->self >= 0 &&
+    return bft->self >= 0 && bft->doubt.is_over &&
            (bft->is_wanted || dsmr_view_log_has_unfinalized(bft) || bft->seen_view >= bft->view);
 }
 
@@ -41,7 +42,11 @@ static void resend(struct dsmr_bft *bft)
         dsmr_proposal_send(bft, round, DSMR_BFT_NO_PEER);
     }
     dsmr_voting_resend(bft, DSMR_BFT_NO_PEER);
+    dsmr_voting_again(bft);
     dsmr_tally_again(bft);
+    if (!dsmr_doubt_may_vote(bft, bft->view)) {
+        dsmr_doubt_tell(bft, DSMR_BFT_NO_PEER, 0); /* the others are to end these views */
+    }
 }
 
 void dsmr_pacemaker_on_time(struct dsmr_bft *bft)

@@ -130,6 +130,7 @@ static void propose(struct dsmr_bft *bft, uint64_t parent_view, const struct dsm
 {
     struct dsmr_bft_round *round = dsmr_round_open(bft, bft->view);
     DSMR_ASSERT(round != NULL && !round->proposal.is_set);
+    DSMR_ASSERT(dsmr_doubt_may_vote(bft, bft->view)); /* INV-BFT-6 */
     round->proposal = (struct dsmr_bft_proposal){
         .is_set = true,
         .peer = DSMR_BFT_NO_PEER,
@@ -178,7 +179,7 @@ static bool may_lead(const struct dsmr_bft *bft)
 {
     const struct dsmr_bft_round *round = dsmr_round_find(bft, bft->view);
     return bft->self >= 0 && dsmr_leader_of(bft, bft->view) == bft->self && !bft->is_building &&
-           dsmr_pacemaker_is_needed(bft) &&
+           dsmr_pacemaker_is_needed(bft) && dsmr_doubt_may_vote(bft, bft->view) &&
            (round == NULL || (!round->proposal.is_set &&
                               round->own[DSMR_VOTE_NOTARIZE - 1].state == DSMR_BFT_OWN_NONE));
 }
@@ -193,7 +194,7 @@ void dsmr_proposal_try(struct dsmr_bft *bft)
     }
     if (!dsmr_view_log_parent_of(bft, bft->view, &parent_view, &missing)) {
         uint64_t low =
-            missing > DSMR_BFT_VIEW_ANSWER_MAX / 2u ? missing - DSMR_BFT_VIEW_ANSWER_MAX / 2u : 1u;
+            missing > DSMR_BFT_VIEWS_ASKED_MAX ? missing - DSMR_BFT_VIEWS_ASKED_MAX + 1u : 1u;
         low = low > bft->final_view ? low : bft->final_view + 1;
         dsmr_block_fetch_views(bft, low, missing, DSMR_BFT_NO_PEER);
         return;

@@ -39,6 +39,9 @@ bool dsmr_view_log_add(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
     } else {
         entry->is_notarized = true;
         entry->notarization = *qc;
+        if (qc->subject.height > bft->noted_height) {
+            bft->noted_height = qc->subject.height;
+        }
         if (view > bft->tip_view) {
             bft->tip_view = view;
         }

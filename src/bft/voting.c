@@ -15,15 +15,10 @@ static void send_vote(struct dsmr_bft *bft, const struct dsmr_bft_own_vote *own,
 }
 
 /* docs/bft.md, rule 12: decide, store, and only when that is durable sign and send. */
-static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
-                 const struct dsmr_vote_subject *subject)
+static void store(struct dsmr_bft *bft, struct dsmr_bft_round *round,
+                  const struct dsmr_vote_subject *subject)
 {
     struct dsmr_bft_own_vote *own = &round->own[subject->kind - 1];
-    DSMR_ASSERT(own->state == DSMR_BFT_OWN_NONE);      /* INV-BFT-1 */
-    DSMR_ASSERT(subject->kind == DSMR_VOTE_NOTARIZE || /* INV-BFT-2 */
-                round->own[subject->kind == DSMR_VOTE_NULLIFY ? DSMR_VOTE_FINALIZE - 1
-                                                              : DSMR_VOTE_NULLIFY - 1]
-                        .state == DSMR_BFT_OWN_NONE);
     struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_VOTE);
     if (op == NULL) {
         return; /* the disk is far behind; votes wait until it answers */
@@ -35,6 +30,19 @@ static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
     }
     own->subject = *subject;
     own->state = DSMR_BFT_OWN_STORING;
+}
+
+static void cast(struct dsmr_bft *bft, struct dsmr_bft_round *round,
+                 const struct dsmr_vote_subject *subject)
+{
+    const struct dsmr_bft_own_vote *own = &round->own[subject->kind - 1];
+    DSMR_ASSERT(dsmr_doubt_may_vote(bft, subject->view)); /* INV-BFT-6 */
+    DSMR_ASSERT(own->state == DSMR_BFT_OWN_NONE);         /* INV-BFT-1 */
+    DSMR_ASSERT(subject->kind == DSMR_VOTE_NOTARIZE ||    /* INV-BFT-2 */
+                round->own[subject->kind == DSMR_VOTE_NULLIFY ? DSMR_VOTE_FINALIZE - 1
+                                                              : DSMR_VOTE_NULLIFY - 1]
+                        .state == DSMR_BFT_OWN_NONE);
+    store(bft, round, subject);
 }
 
 static void sign(struct dsmr_bft *bft, struct dsmr_bft_own_vote *own)
@@ -184,7 +192,8 @@ void dsmr_voting_try(struct dsmr_bft *bft)
     struct dsmr_bft_round *round = dsmr_round_find(bft, bft->view);
     uint64_t height;
     if (bft->self < 0 || round == NULL || !round->proposal.is_set ||
-        round->own[DSMR_VOTE_NOTARIZE - 1].state != DSMR_BFT_OWN_NONE) {
+        round->own[DSMR_VOTE_NOTARIZE - 1].state != DSMR_BFT_OWN_NONE ||
+        !dsmr_doubt_may_vote(bft, bft->view)) {
         return;
     }
     if (!is_well_placed(bft, round, &height) || !is_found_valid(bft, &round->proposal)) {
@@ -208,7 +217,8 @@ void dsmr_voting_nullify(struct dsmr_bft *bft)
 {
     struct dsmr_bft_round *round = dsmr_round_open(bft, bft->view);
     if (bft->self < 0 || round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE ||
-        round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE) {
+        round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE ||
+        !dsmr_doubt_may_vote(bft, bft->view)) {
         return;
     }
     struct dsmr_vote_subject subject = {
@@ -224,7 +234,8 @@ void dsmr_voting_finalize(struct dsmr_bft *bft, const struct dsmr_quorum_cert *n
     struct dsmr_bft_round *round = dsmr_round_open(bft, notarization->subject.view);
     if (bft->self < 0 || round == NULL ||
         round->own[DSMR_VOTE_FINALIZE - 1].state != DSMR_BFT_OWN_NONE ||
-        round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE) {
+        round->own[DSMR_VOTE_NULLIFY - 1].state != DSMR_BFT_OWN_NONE ||
+        !dsmr_doubt_may_vote(bft, notarization->subject.view)) {
         return;
     }
     struct dsmr_vote_subject subject = notarization->subject;
@@ -233,9 +244,10 @@ void dsmr_voting_finalize(struct dsmr_bft *bft, const struct dsmr_quorum_cert *n
 }
 
 /* A vote that helps others to go on: of the view itself, or FINALIZE of one that is not final. */
-static bool is_useful(const struct dsmr_bft *bft, const struct dsmr_bft_own_vote *own)
+static bool is_useful(const struct dsmr_bft *bft, const struct dsmr_bft_own_vote *own,
+                      enum dsmr_bft_own_state state)
 {
-    return own->state == DSMR_BFT_OWN_SIGNED &&
+    return own->state == (uint8_t)state &&
            (own->subject.view == bft->view ||
             (own->subject.kind == DSMR_VOTE_FINALIZE && own->subject.view > bft->final_view &&
              own->subject.height > bft->accepted->height));
@@ -247,8 +259,22 @@ void dsmr_voting_resend(struct dsmr_bft *bft, uint32_t peer)
     for (uint64_t view = low; view <= bft->view; view++) {
         struct dsmr_bft_round *round = dsmr_round_find(bft, view);
         for (uint32_t kind = 0; round != NULL && kind < 3; kind++) {
-            if (is_useful(bft, &round->own[kind])) {
+            if (is_useful(bft, &round->own[kind], DSMR_BFT_OWN_SIGNED)) {
                 send_vote(bft, &round->own[kind], peer);
+            }
+        }
+    }
+}
+
+void dsmr_voting_again(struct dsmr_bft *bft)
+{
+    uint64_t low = bft->view > DSMR_BFT_VIEWS_BEHIND ? bft->view - DSMR_BFT_VIEWS_BEHIND : 1;
+    for (uint64_t view = low; view <= bft->view; view++) {
+        struct dsmr_bft_round *round = dsmr_round_find(bft, view);
+        for (uint32_t kind = 0; round != NULL && kind < 3; kind++) {
+            if (is_useful(bft, &round->own[kind], DSMR_BFT_OWN_FAILED)) {
+                struct dsmr_vote_subject subject = round->own[kind].subject;
+                store(bft, round, &subject);
             }
         }
     }

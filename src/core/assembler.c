@@ -104,7 +104,7 @@ void dsmr_assembler_run(struct dsmr_node *node)
     while (!node->is_halted && queue->executing < queue->window_count &&
            queue->executing < DSMR_NODE_EXECUTING_MAX) {
         struct dsmr_exec_block *item = dsmr_exec_queue_at(queue, queue->executing);
-        if (item->missing > 0 || !item->is_durable || !hand_over(node, item)) {
+        if (item->missing > 0 || item->height > queue->durable_height || !hand_over(node, item)) {
             return;
         }
     }
@@ -116,15 +116,12 @@ static void clean_up(struct dsmr_node *node, const struct dsmr_exec_block *item)
     for (uint32_t i = 0; i < item->block->certs_count; i++) {
         const struct dsmr_chunk *chunk = item->plan->chunks[i];
         dsmr_chunk_pool_drop_body(node->chunks, &chunk->ref.chunk_id);
+        if (dsmr_node_id_equal(&chunk->ref.producer, &node->config.node_id)) {
+            dsmr_own_ids_remove(node->own_ids, chunk);
+        }
         for (uint32_t tx = 0; dsmr_mempool_txs(node->mempool) > 0 && tx < chunk->ref.tx_count;
              tx++) {
             dsmr_mempool_remove(node->mempool, &chunk->tx_ids[tx]);
-        }
-        if (node->retention != NULL) {
-            struct dsmr_retention_entry entry = {.chunk_id = chunk->ref.chunk_id,
-                                                 .block_time_ms = item->block->time_ms,
-                                                 .accepted_wall_ms = item->accepted_wall_ms};
-            dsmr_node_common_error(node, dsmr_retention_add(node->retention, &entry));
         }
     }
 }
@@ -139,7 +136,7 @@ void dsmr_assembler_on_executed(struct dsmr_node *node, const struct dsmr_reques
     }
     DSMR_ASSERT(node->queue.executing > 0);
     const struct dsmr_exec_block *item = dsmr_exec_queue_at(&node->queue, 0);
-    DSMR_ASSERT(request->number == item->block->height); /* INV-02: answers come in order */
+    DSMR_ASSERT(request->number == item->height); /* INV-02: answers come in order */
     DSMR_ASSERT(item->block->height == node->executed_height + 1);
     node->executed_height = item->block->height;
     node->executed_time_ms = item->block->time_ms;

@@ -1,5 +1,6 @@
 #include "core/block_builder.h"
 
+#include "core/block_load.h"
 #include "wire/codec.h"
 
 #define HOLD_FIRST_MS 1000u
@@ -167,6 +168,8 @@ void dsmr_block_builder_on_build(struct dsmr_node *node, uint64_t request_id,
         err = DSMR_ERR_BEHIND;
     } else if (node->is_disk_low) {
         err = DSMR_ERR_DISK_FULL;
+    } else if (dsmr_block_load_is_disk_late(node)) {
+        err = DSMR_ERR_BUSY;
     } else if (parent == NULL) {
         err = DSMR_ERR_UNKNOWN_PARENT;
     } else if (epoch == DSMR_EPOCH_NONE && parent->height > 0) {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/block_builder.h"
+#include "core/block_load.h"
 #include "crypto/hash.h"
 #include "wire/codec.h"
 
@@ -258,7 +259,8 @@ void dsmr_block_verify_on_block(struct dsmr_node *node, uint64_t request_id,
         answer(node, request_id, again);
         return;
     }
-    enum dsmr_err err = check_all(node, block, epoch);
+    enum dsmr_err err =
+        dsmr_block_load_is_disk_late(node) ? DSMR_ERR_BUSY : check_all(node, block, epoch);
     struct dsmr_verification *v = err == DSMR_OK ? find_verification(node, &block->id) : NULL;
     if (err == DSMR_OK && v == NULL) {
         err = DSMR_ERR_BUSY;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/bytes.h"
 #include "core/share_collector.h"
 #include "wire/codec.h"
 
@@ -139,6 +140,7 @@ static void start_chunk(struct dsmr_node *node, struct dsmr_chunk *chunk,
     DSMR_ASSERT(own != NULL); /* may_build saw room */
     own->state = DSMR_OWN_STORING;
     node->built_mono_ms = node->mono_ms;
+    dsmr_own_ids_add(node->own_ids, chunk);
     struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_STORE_CHUNK);
     fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_OWN_STORE,
                                               (uint32_t)(own - node->own), own->use);
@@ -212,6 +214,27 @@ void dsmr_chunk_builder_on_stored(struct dsmr_node *node, const struct dsmr_requ
     dsmr_share_collector_sign(node, own);
 }
 
+void dsmr_chunk_builder_on_loaded(struct dsmr_node *node, const struct dsmr_request *request,
+                                  enum dsmr_err err, struct dsmr_chunk *chunk)
+{
+    struct dsmr_own_chunk *own = dsmr_share_collector_of(node, request);
+    if (own == NULL) {
+        return; /* included meanwhile */
+    }
+    if (own->state == DSMR_OWN_LOADING) {
+        dsmr_share_collector_on_loaded(node, request, err, chunk);
+        own = dsmr_share_collector_of(node, request);
+        if (own != NULL) {
+            dsmr_own_ids_add(node->own_ids, own->chunk);
+        }
+    } else if (err == DSMR_OK && dsmr_reference_equal(&chunk->ref, &own->ref)) {
+        own->kept = dsmr_chunk_ref(chunk);
+        dsmr_own_ids_add(node->own_ids, chunk);
+    } else { /* others hold it; only its transactions are not known here */
+        dsmr_node_common_error(node, err == DSMR_OK ? DSMR_ERR_CORRUPT : err);
+    }
+}
+
 static void announce_lost(struct dsmr_node *node, const struct dsmr_id *ids, uint32_t count)
 {
     struct dsmr_id *copy = count == 0 ? NULL : malloc((size_t)count * sizeof(*copy));
@@ -229,6 +252,7 @@ void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk)
 {
     uint32_t lost = 0;
     struct dsmr_id *lost_ids = malloc((size_t)chunk->ref.tx_count * sizeof(*lost_ids));
+    dsmr_own_ids_remove(node->own_ids, chunk);
     for (uint32_t i = chunk->ref.tx_count; i-- > 0;) {
         struct dsmr_mempool_tx tx = {.owner = chunk->owner,
                                      .bytes = chunk->bytes + chunk->tx_offsets[i],

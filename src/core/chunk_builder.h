@@ -16,6 +16,9 @@
 void dsmr_chunk_builder_run(struct dsmr_node *node);
 void dsmr_chunk_builder_on_stored(struct dsmr_node *node, const struct dsmr_request *request,
                                   enum dsmr_err err);
+/* Recovery: an own chunk's body has been read. */
+void dsmr_chunk_builder_on_loaded(struct dsmr_node *node, const struct dsmr_request *request,
+                                  enum dsmr_err err, struct dsmr_chunk *chunk);
 /* Puts the still valid transactions of an own chunk back into the mempool and says so. */
 void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk);
 

@@ -2,6 +2,7 @@
 
 #include "base/bitset.h"
 #include "core/assembler.h"
+#include "core/block_load.h"
 #include "core/exec_queue.h"
 #include "core/share_policy.h"
 #include "wire/codec.h"
@@ -27,6 +28,7 @@ static void end_fetch(struct dsmr_node *node, struct dsmr_fetch *fetch)
     fetch->stage = DSMR_FETCH_FREE;
     fetch->use++;
     node->fetches_count--;
+    node->fetches_pruned -= fetch->is_pruned ? 1u : 0u;
 }
 
 /* The body of the chunk in the block at height, if execution still needs it; NULL: not. */
@@ -71,8 +73,9 @@ void dsmr_chunk_fetch_included(const struct dsmr_node *node, const struct dsmr_i
     if (*height == UINT64_MAX) {
         return;
     }
-    const struct dsmr_exec_block *block = dsmr_exec_queue_find(&node->queue, *height);
-    *time_ms = block != NULL ? block->block->time_ms : node->accepted->time_ms; /* not too early */
+    const struct dsmr_exec_block *item = dsmr_exec_queue_find(&node->queue, *height);
+    bool is_here = item != NULL && item->block != NULL;
+    *time_ms = is_here ? item->block->time_ms : node->accepted->time_ms; /* not too early */
 }
 
 void dsmr_chunk_fetch_push(struct dsmr_node *node, struct dsmr_block *block, bool is_restored)
@@ -81,21 +84,16 @@ void dsmr_chunk_fetch_push(struct dsmr_node *node, struct dsmr_block *block, boo
         return; /* the engine went back: executed once is enough */
     }
     struct dsmr_exec_block *item = dsmr_exec_queue_push(&node->queue, block);
-    if (item == NULL) {
-        dsmr_node_common_halt(node, "out of memory for accepted blocks");
-        return;
+    if (item != NULL) {
+        item->is_maybe_on_disk = is_restored;
     }
-    item->is_durable = is_restored;
-    item->is_maybe_on_disk = is_restored;
-    item->accepted_wall_ms = node->wall_ms;
     dsmr_chunk_fetch_run(node);
 }
 
 void dsmr_chunk_fetch_on_durable(struct dsmr_node *node, uint64_t height)
 {
-    struct dsmr_exec_block *item = dsmr_exec_queue_find(&node->queue, height);
-    if (item != NULL) {
-        item->is_durable = true;
+    if (height > node->queue.durable_height) {
+        node->queue.durable_height = height;
     }
     dsmr_chunk_fetch_run(node);
 }
@@ -187,23 +185,34 @@ static bool start_work(struct dsmr_node *node, struct dsmr_exec_block *item)
     return true;
 }
 
+/* Takes blocks into the window as long as their bodies may be in memory. */
+static void open_window(struct dsmr_node *node)
+{
+    struct dsmr_exec_queue *queue = &node->queue;
+    for (struct dsmr_exec_block *item; (item = dsmr_exec_queue_next(queue)) != NULL;) {
+        if (queue->window_count > 0 &&
+            queue->window_bytes + item->payload_bytes > node->config.chunk_cache_bytes_max) {
+            return;
+        }
+        enum dsmr_err err = dsmr_exec_queue_open(queue);
+        if (err == DSMR_ERR_CORRUPT) {
+            dsmr_node_common_halt(node, "a block on disk is not the one that was accepted");
+        }
+        if (err != DSMR_OK) {
+            return; /* no memory now; the next event tries again */
+        }
+        look_around(node, item);
+    }
+}
+
 void dsmr_chunk_fetch_run(struct dsmr_node *node)
 {
     struct dsmr_exec_queue *queue = &node->queue;
     if (!node->is_started || node->is_halted) {
         return;
     }
-    while (queue->window_count < queue->count) {
-        struct dsmr_exec_block *item = dsmr_exec_queue_at(queue, queue->window_count);
-        if (queue->window_count > 0 &&
-            queue->window_bytes + item->payload_bytes > node->config.chunk_cache_bytes_max) {
-            break;
-        }
-        if (!dsmr_exec_queue_open(queue)) {
-            break; /* no memory now; the next event tries again */
-        }
-        look_around(node, item);
-    }
+    dsmr_block_load_run(node);
+    open_window(node);
     for (uint32_t i = queue->executing; i < queue->window_count; i++) {
         if (!start_work(node, dsmr_exec_queue_at(queue, i))) {
             break;
@@ -268,22 +277,48 @@ static const struct dsmr_node_id *next_peer(struct dsmr_node *node, struct dsmr_
     return NULL;
 }
 
+/* More than a third of the weight say that they keep it no more, so at least one who is honest, and
+ * nobody has it: this node came back too late (10.2). */
+static void judge_pruned(struct dsmr_node *node, struct dsmr_fetch *fetch)
+{
+    const struct dsmr_validator_set *set = dsmr_node_common_set(node, fetch->ref.epoch);
+    if (fetch->is_pruned || set == NULL ||
+        dsmr_bitset_weight(&fetch->pruned, set) <= set->total_weight / 3u) {
+        return;
+    }
+    fetch->is_pruned = true;
+    node->fetches_pruned++;
+    dsmr_effects_trace(node->fx, DSMR_TRACE_CHUNK_PRUNED, &fetch->ref.chunk_id, fetch->height, 0);
+}
+
+/* Nobody had it: all of them again after a pause. */
+static void end_round(struct dsmr_node *node, struct dsmr_fetch *fetch)
+{
+    fetch->stage = DSMR_FETCH_WAITING;
+    fetch->position = 0;
+    fetch->start = (uint32_t)dsmr_prng_next(&node->prng);
+    if (fetch->rounds.due_mono_ms == UINT64_MAX) {
+        dsmr_retry_start(&fetch->rounds, &node->prng, node->mono_ms);
+    } else {
+        dsmr_retry_again(&fetch->rounds, &node->prng, node->mono_ms);
+    }
+    fetch->due_mono_ms = fetch->rounds.due_mono_ms;
+    judge_pruned(node, fetch);
+    if (fetch->is_pruned) {
+        fetch->due_mono_ms =
+            dsmr_node_common_add(node->mono_ms, node->config.params.chunk_lifetime_ms);
+    }
+}
+
 static void ask(struct dsmr_node *node, struct dsmr_fetch *fetch)
 {
     const struct dsmr_node_id *peer = next_peer(node, fetch);
-    if (peer == NULL) { /* nobody had it: all of them again after a pause */
-        fetch->stage = DSMR_FETCH_WAITING;
-        fetch->position = 0;
-        fetch->start = (uint32_t)dsmr_prng_next(&node->prng);
-        if (fetch->rounds.due_mono_ms == UINT64_MAX) {
-            dsmr_retry_start(&fetch->rounds, &node->prng, node->mono_ms);
-        } else {
-            dsmr_retry_again(&fetch->rounds, &node->prng, node->mono_ms);
-        }
-        fetch->due_mono_ms = fetch->rounds.due_mono_ms;
+    if (peer == NULL) {
+        end_round(node, fetch);
     } else {
         struct dsmr_msg msg = {.type = DSMR_MSG_REQUEST_CHUNK};
         msg.u.request_chunk.chunk_id = fetch->ref.chunk_id;
+        msg.u.request_chunk.height = fetch->height;
         dsmr_effects_send(node->fx, peer, &msg, NULL);
         dsmr_effects_trace(node->fx, DSMR_TRACE_FETCH_SENT, &fetch->ref.chunk_id, fetch->position,
                            0);
@@ -334,6 +369,16 @@ static enum dsmr_err check_header(const struct dsmr_node *node, const struct dsm
     return dsmr_reference_equal(&ref, &fetch->ref) ? DSMR_OK : DSMR_ERR_REFERENCE_MISMATCH;
 }
 
+static void note_pruned(struct dsmr_node *node, struct dsmr_fetch *fetch,
+                        const struct dsmr_node_id *from)
+{
+    const struct dsmr_validator_set *set = dsmr_node_common_set(node, fetch->ref.epoch);
+    int index = set == NULL ? -1 : dsmr_validator_set_find(set, from);
+    if (index >= 0) {
+        dsmr_bitset_add(&fetch->pruned, (uint32_t)index);
+    }
+}
+
 void dsmr_chunk_fetch_on_message(struct dsmr_node *node, const struct dsmr_node_id *from,
                                  const struct dsmr_msg *msg, struct dsmr_buf *bytes)
 {
@@ -348,6 +393,9 @@ void dsmr_chunk_fetch_on_message(struct dsmr_node *node, const struct dsmr_node_
     }
     if (fetch->stage > DSMR_FETCH_ASKED) {
         return;
+    }
+    if (msg->u.chunk.err == DSMR_ERR_PRUNED) {
+        note_pruned(node, fetch, from);
     }
     if (msg->u.chunk.err != 0) {
         if (is_current(fetch, from)) {
@@ -477,6 +525,7 @@ void dsmr_chunk_fetch_on_loaded(struct dsmr_node *node, const struct dsmr_reques
 
 void dsmr_chunk_fetch_on_timer(struct dsmr_node *node)
 {
+    dsmr_block_load_run(node); /* what could not be read a while ago */
     for (uint32_t i = 0; i < node->config.fetches_max; i++) {
         struct dsmr_fetch *fetch = &node->fetches[i];
         if (fetch->stage != DSMR_FETCH_WAITING && fetch->stage != DSMR_FETCH_ASKED) {

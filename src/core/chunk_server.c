@@ -18,8 +18,15 @@ static void answer(struct dsmr_node *node, const struct dsmr_node_id *to,
     dsmr_node_common_error(node, err);
 }
 
+/* Chunks of executed blocks below this time have gone, or go now (11.3); 0: none. */
+static uint64_t horizon_ms(const struct dsmr_node *node)
+{
+    uint64_t retention_ms = node->config.params.retention_ms;
+    return node->executed_time_ms > retention_ms ? node->executed_time_ms - retention_ms : 0;
+}
+
 void dsmr_chunk_server_on_request(struct dsmr_node *node, const struct dsmr_node_id *from,
-                                  const struct dsmr_id *chunk_id)
+                                  const struct dsmr_id *chunk_id, uint64_t height)
 {
     struct dsmr_peer *peer = dsmr_peer_table_add(node->peers, from);
     /* Also who will be, or was, a validator by the schedule: it follows, to be ready at its turn.
@@ -44,4 +51,6 @@ void dsmr_chunk_server_on_request(struct dsmr_node *node, const struct dsmr_node
     struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_SERVE_CHUNK);
     fx->u.serve_chunk.chunk_id = *chunk_id;
     fx->u.serve_chunk.to = *from;
+    fx->u.serve_chunk.height = height <= node->executed_height ? height : 0;
+    fx->u.serve_chunk.horizon_ms = horizon_ms(node);
 }

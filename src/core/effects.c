@@ -76,6 +76,7 @@ static void clear_one(struct dsmr_effect *fx)
         break;
     case DSMR_FX_SIGN:
     case DSMR_FX_LOAD_CHUNK:
+    case DSMR_FX_LOAD_BLOCK:
     case DSMR_FX_SERVE_CHUNK:
     case DSMR_FX_BLOCK_READY:
     case DSMR_FX_WANT_SET:

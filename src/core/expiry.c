@@ -27,8 +27,9 @@ static void expire(struct dsmr_node *node, const struct dsmr_id *chunk_id)
 {
     struct dsmr_own_chunk *own = dsmr_share_collector_find(node, chunk_id);
     if (own != NULL) {
-        if (own->chunk != NULL) {
-            dsmr_chunk_builder_return(node, own->chunk);
+        struct dsmr_chunk *chunk = own->chunk != NULL ? own->chunk : own->kept;
+        if (chunk != NULL) {
+            dsmr_chunk_builder_return(node, chunk);
         }
         dsmr_share_collector_remove(node, own);
     }
@@ -73,20 +74,28 @@ static bool expire_certs(struct dsmr_node *node)
     return count == STEP;
 }
 
-static bool drop_retained(struct dsmr_node *node)
+/* Rule 11.3 as limits on the time of a block and the local time of its accept. False: nothing is
+ * old enough. */
+static bool retained_limits(const struct dsmr_node *node, uint64_t *time_max_ms,
+                            uint64_t *wall_max_ms)
 {
-    struct dsmr_id ids[STEP];
-    if (node->retention == NULL) {
+    uint64_t retention_ms = node->config.params.retention_ms;
+    /* Executed time, not chain time: what is older was executed here. */
+    if (retention_ms == UINT64_MAX || node->executed_time_ms <= retention_ms ||
+        node->wall_ms < retention_ms) {
         return false;
     }
-    /* Executed time, not chain time: what is older was executed here. */
-    uint32_t count =
-        dsmr_retention_take(node->retention, ids, STEP, node->executed_time_ms, node->wall_ms);
-    for (uint32_t i = 0; i < count; i++) {
-        dsmr_chunk_pool_remove(node->chunks, &ids[i]);
-        add_garbage(node, &ids[i]);
-    }
-    return count == STEP;
+    *time_max_ms = node->executed_time_ms - retention_ms - 1;
+    *wall_max_ms = node->wall_ms - retention_ms;
+    return true;
+}
+
+static bool is_retained_due(const struct dsmr_node *node)
+{
+    uint64_t time_max_ms;
+    uint64_t wall_max_ms;
+    return retained_limits(node, &time_max_ms, &wall_max_ms) &&
+           node->retained_time_ms <= time_max_ms && node->retained_wall_ms <= wall_max_ms;
 }
 
 /* Height below which no certificate of the accepted chain can matter again. */
@@ -106,21 +115,37 @@ static uint64_t index_floor(struct dsmr_node *node)
     return before;
 }
 
+/* What the store is to remove: what it could not the last time, or what has come together since.
+ * false: no memory. */
+static bool take_garbage(struct dsmr_node *node, struct dsmr_id **ids)
+{
+    *ids = NULL;
+    if (node->gc_asked_count == 0) {
+        memcpy(node->gc_asked, node->gc_ids, node->gc_count * sizeof(node->gc_ids[0]));
+        node->gc_asked_count = node->gc_count;
+        node->gc_count = 0;
+    }
+    if (node->gc_asked_count > 0) {
+        *ids = malloc(node->gc_asked_count * sizeof(**ids));
+        if (*ids == NULL) {
+            return false;
+        }
+        memcpy(*ids, node->gc_asked, node->gc_asked_count * sizeof(**ids));
+    }
+    return true;
+}
+
 static void start_gc(struct dsmr_node *node)
 {
-    struct dsmr_id *ids = NULL;
+    struct dsmr_id *ids;
     uint64_t id = dsmr_node_common_request(node, DSMR_REQUEST_GC, 0, 0);
     if (id == 0) {
         return;
     }
-    if (node->gc_count > 0) {
-        ids = malloc(node->gc_count * sizeof(*ids));
-        if (ids == NULL) {
-            struct dsmr_request gone;
-            (void)dsmr_requests_end(node->requests, &gone, id);
-            return; /* the next step tries again */
-        }
-        memcpy(ids, node->gc_ids, node->gc_count * sizeof(*ids));
+    if (!take_garbage(node, &ids)) {
+        struct dsmr_request gone;
+        (void)dsmr_requests_end(node->requests, &gone, id);
+        return; /* the next step tries again */
     }
     uint64_t floor_ms = dsmr_node_common_floor(node);
     uint64_t journal_step_ms = node->config.params.chunk_lifetime_ms / 4u;
@@ -128,7 +153,7 @@ static void start_gc(struct dsmr_node *node)
     fx->request_id = id;
     fx->u.store_gc.floor_ms = floor_ms;
     fx->u.store_gc.chunks = ids;
-    fx->u.store_gc.chunks_count = node->gc_count;
+    fx->u.store_gc.chunks_count = node->gc_asked_count;
     if (floor_ms >= dsmr_node_common_add(node->gc_journal_floor_ms, journal_step_ms)) {
         fx->u.store_gc.drop_journals = true;
         node->gc_journal_floor_ms = floor_ms;
@@ -138,8 +163,11 @@ static void start_gc(struct dsmr_node *node)
         node->index_before = before;
         fx->u.store_gc.index_before_height = before;
     }
+    fx->u.store_gc.retained.is_wanted = retained_limits(node, &fx->u.store_gc.retained.time_max_ms,
+                                                        &fx->u.store_gc.retained.wall_max_ms);
+    fx->u.store_gc.retained.height_max = node->executed_height;
     node->floor_ms = floor_ms;
-    node->gc_count = 0;
+    node->is_floor_due = false;
     node->is_gc_running = true;
     node->gc_last_mono_ms = node->mono_ms;
 }
@@ -161,28 +189,44 @@ void dsmr_expiry_run(struct dsmr_node *node)
     }
     is_left = has_gc_room(node) ? expire_chunks(node) || is_left : true;
     is_left = has_gc_room(node) ? expire_certs(node) || is_left : true;
-    is_left = has_gc_room(node) ? drop_retained(node) || is_left : true;
     uint64_t chain_ms = node->accepted->time_ms;
     bool has_dropped = dsmr_journal_prune(node->journal, chain_ms, STEP) == STEP;
     has_dropped |= dsmr_accepted_index_prune(node->index, chain_ms, STEP * 4u) == STEP * 4u;
     is_left |= has_dropped;
-    bool is_wanted = node->gc_count > 0 || is_journal_due(node);
+    bool is_wanted = node->gc_count + node->gc_asked_count > 0 || is_journal_due(node) ||
+                     is_retained_due(node) || node->is_floor_due;
     uint64_t due_ms = dsmr_node_common_add(node->gc_last_mono_ms, GC_GAP_MS);
-    if (is_wanted && !node->is_gc_running && (node->mono_ms >= due_ms || !has_gc_room(node))) {
+    bool is_urgent = (!has_gc_room(node) || node->is_floor_due) && !node->has_gc_failed;
+    if (is_wanted && !node->is_gc_running && (node->mono_ms >= due_ms || is_urgent)) {
         start_gc(node);
     } else if (is_wanted && !node->is_gc_running) {
         dsmr_node_common_arm(node, DSMR_TIMER_GC, due_ms);
     }
-    if (is_left && !(node->is_gc_running && !has_gc_room(node))) {
+    if (is_left && (has_gc_room(node) || !(node->is_gc_running || node->has_gc_failed))) {
         dsmr_node_common_arm(node, DSMR_TIMER_GC, node->mono_ms + 1);
     }
 }
 
-void dsmr_expiry_on_gc(struct dsmr_node *node, enum dsmr_err err)
+void dsmr_expiry_on_gc(struct dsmr_node *node, const struct dsmr_event *event)
 {
     node->is_gc_running = false;
-    if (err != DSMR_OK) { /* what was to go stays on disk until the next start finds it */
-        dsmr_node_common_error(node, err);
+    node->has_gc_failed = event->err != DSMR_OK;
+    if (event->err != DSMR_OK) { /* the ids are asked for again, and so are journal entries */
+        dsmr_node_common_error(node, event->err);
+        node->gc_journal_floor_ms = 0;
+        node->is_floor_due = true;
+        dsmr_expiry_run(node);
+        return;
+    }
+    node->gc_asked_count = 0;
+    node->retained_time_ms = event->u.stored_gc.oldest_time_ms;
+    node->retained_wall_ms = event->u.stored_gc.oldest_wall_ms;
+    if (node->retained_time_ms == UINT64_MAX) { /* no block keeps any: later ones are not older */
+        node->retained_time_ms = node->accepted->time_ms;
+        node->retained_wall_ms = node->wall_ms;
+    }
+    if (is_retained_due(node)) {
+        node->gc_last_mono_ms = 0; /* one write takes only so many: go on at once */
     }
     dsmr_expiry_run(node);
 }
@@ -193,7 +237,11 @@ void dsmr_expiry_set_floor(struct dsmr_node *node, uint64_t floor_ms)
         return;
     }
     node->floor_ms = floor_ms;
-    start_gc(node);
+    if (node->is_gc_running) {
+        node->is_floor_due = true; /* one at a time: its answer starts the next */
+    } else {
+        start_gc(node);
+    }
 }
 
 void dsmr_expiry_on_mempool(struct dsmr_node *node)

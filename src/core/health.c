@@ -5,6 +5,7 @@
 #include "core/share_collector.h"
 
 #define STATUS_GAP_MS 1000u
+#define CLOCK_GAP_MS 1000u
 
 static void status_message(const struct dsmr_node *node, struct dsmr_msg *msg)
 {
@@ -12,6 +13,7 @@ static void status_message(const struct dsmr_node *node, struct dsmr_msg *msg)
     msg->type = DSMR_MSG_STATUS;
     msg->u.status.accepted_height = node->accepted->height;
     msg->u.status.executed_height = node->executed_height;
+    msg->u.status.wall_ms = node->wall_ms;
 }
 
 static void update_behind(struct dsmr_node *node)
@@ -54,9 +56,40 @@ void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *fr
     peer->has_status = true;
     peer->accepted_height = msg->u.status.accepted_height;
     peer->executed_height = msg->u.status.executed_height;
+    peer->told_wall_ms = msg->u.status.wall_ms;
+    peer->heard_mono_ms = node->mono_ms;
     /* A fresh journal decides at its first own accept whether the chain is older than it
      * (dsmr_health_before_accept): before that the epoch is NONE and nothing is signed anyway. */
     update_behind(node);
+}
+
+void dsmr_health_on_step(struct dsmr_node *node)
+{
+    const struct dsmr_validator_set *set = dsmr_epochs_find(node->epochs, node->accepted->epoch);
+    uint32_t count = 0;
+    if (node->mono_ms < node->clock_due_mono_ms) {
+        return;
+    }
+    node->clock_due_mono_ms = dsmr_node_common_add(node->mono_ms, CLOCK_GAP_MS);
+    for (uint32_t i = 0; set != NULL && i < set->count && count < node->config.validators_max;
+         i++) {
+        const struct dsmr_validator *validator = &set->validators[i];
+        const struct dsmr_node_id *id = &validator->node_ids[0];
+        const struct dsmr_peer *peer = dsmr_peer_table_find(node->peers, id);
+        bool is_self = dsmr_node_id_equal(id, &node->config.node_id);
+        if (is_self || (peer != NULL && peer->is_up && peer->has_status)) {
+            node->clock_samples[count++] = (struct dsmr_clock_sample){
+                is_self ? 0
+                        : dsmr_clock_offset_of(peer->told_wall_ms, peer->heard_mono_ms,
+                                               node->wall_ms, node->mono_ms),
+                validator->weight};
+        }
+    }
+    node->clock_offset_ms =
+        set == NULL ? 0 : dsmr_clock_offset_median(node->clock_samples, count, set->total_weight);
+    uint64_t distance =
+        (uint64_t)(node->clock_offset_ms < 0 ? -node->clock_offset_ms : node->clock_offset_ms);
+    dsmr_node_common_gauge(node, DSMR_METRIC_CLOCK_SKEW_MS, distance);
 }
 
 void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer, bool is_up)

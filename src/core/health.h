@@ -22,4 +22,7 @@ void dsmr_health_on_executed(struct dsmr_node *node);
 void dsmr_health_on_flag(struct dsmr_node *node, bool *flag, bool value);
 void dsmr_health_on_timer(struct dsmr_node *node);
 
+/* Compares our clock with the others', once in a while. */
+void dsmr_health_on_step(struct dsmr_node *node);
+
 #endif

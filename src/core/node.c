@@ -6,6 +6,7 @@
 #include "core/assembler.h"
 #include "core/block_accept.h"
 #include "core/block_builder.h"
+#include "core/block_load.h"
 #include "core/block_verify.h"
 #include "core/cert_intake.h"
 #include "core/chunk_builder.h"
@@ -27,7 +28,13 @@
 #define CHUNKS_LIMIT                                                                               \
     (1u << 18) /* entries of the chunk pool, the journal ... however long the set */
 #define CERTS_LIMIT (1u << 16)
-#define RETAINED_MAX (1u << 20)
+#define OWN_IDS_LIMIT (1u << 21)
+/* On disk the floor trails by up to a lifetime and a quarter: so many lifetimes of entries may be
+ * read at a start. */
+#define JOURNAL_LIFETIMES 3u
+/* A block's epoch and the listed ones may have as many different validators. */
+_Static_assert(INDEX_MAX / DSMR_PAST_EPOCHS_MAX >= DSMR_LIFETIME_CHUNKS_LIMIT,
+               "the index holds what a lifetime can bring");
 #define VERDICTS_MAX (1u << 14)
 #define EXECUTED_ABOVE_MAX 4096u
 
@@ -54,15 +61,20 @@ static bool new_pools(struct dsmr_node *node)
     uint32_t chunks_max = bounded(each * config->validators_max * 2u + 1024u, CHUNKS_LIMIT);
     uint32_t certs_max = bounded(each * config->validators_max, CERTS_LIMIT);
     uint32_t certs_each = bounded(each, certs_max);
+    uint32_t journal_max =
+        bounded(JOURNAL_LIFETIMES * dsmr_params_lifetime_chunks(params, config->validators_max),
+                JOURNAL_LIFETIMES * DSMR_LIFETIME_CHUNKS_LIMIT);
     struct dsmr_chunk_pool_config chunks = {.chunks_max = chunks_max,
                                             .producers_max = config->validators_max * 4u,
                                             .body_bytes_max = config->chunk_cache_bytes_max,
                                             .pending_bytes_max = params->pending_bytes_max,
                                             .seed = seed};
     node->mempool = dsmr_mempool_new(config->mempool_txs_max, config->mempool_bytes_max, seed);
+    node->own_ids = dsmr_own_ids_new(
+        bounded((uint64_t)DSMR_NODE_OWN_MAX * params->chunk_txs_max, OWN_IDS_LIMIT), seed);
     node->chunks = dsmr_chunk_pool_new(&chunks);
     node->certs = dsmr_cert_pool_new(certs_max, certs_each, seed);
-    node->journal = dsmr_journal_new(chunks_max, seed);
+    node->journal = dsmr_journal_new(chunks_max > journal_max ? chunks_max : journal_max, seed);
     node->verdicts = dsmr_verdict_cache_new(VERDICTS_MAX, seed);
     node->evidence = dsmr_evidence_log_new(EVIDENCE_MAX, seed);
     node->peers = dsmr_peer_table_new(config->validators_max * 4u + 64u, seed);
@@ -77,16 +89,12 @@ static bool new_pools(struct dsmr_node *node)
         dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint32_t), DSMR_NODE_CERT_JOBS_MAX, seed);
     node->executed_above = dsmr_map_new(sizeof(uint64_t), sizeof(struct dsmr_executed_above),
                                         EXECUTED_ABOVE_MAX, seed);
-    if (params->retention_ms != UINT64_MAX) {
-        node->retention = dsmr_retention_new(RETAINED_MAX, params->retention_ms);
-    }
-    return node->mempool != NULL && node->chunks != NULL && node->certs != NULL &&
-           node->journal != NULL && node->verdicts != NULL && node->evidence != NULL &&
-           node->peers != NULL && node->tree != NULL && node->index != NULL &&
-           node->epochs != NULL && node->executed_ids != NULL && node->requests != NULL &&
-           node->share_job_of != NULL && node->cert_job_of != NULL &&
-           node->executed_above != NULL &&
-           (params->retention_ms == UINT64_MAX || node->retention != NULL);
+    return node->mempool != NULL && node->own_ids != NULL && node->chunks != NULL &&
+           node->certs != NULL && node->journal != NULL && node->verdicts != NULL &&
+           node->evidence != NULL && node->peers != NULL && node->tree != NULL &&
+           node->index != NULL && node->epochs != NULL && node->executed_ids != NULL &&
+           node->requests != NULL && node->share_job_of != NULL && node->cert_job_of != NULL &&
+           node->executed_above != NULL;
 }
 
 static bool new_tables(struct dsmr_node *node)
@@ -102,10 +110,16 @@ static bool new_tables(struct dsmr_node *node)
     node->cert_order = calloc(params->block_certs_max, sizeof(struct dsmr_reference *));
     node->take_txs = calloc(params->chunk_txs_max, sizeof(node->take_txs[0]));
     node->build_txs = calloc(params->chunk_txs_max, sizeof(node->build_txs[0]));
+    node->clock_samples = calloc(node->config.validators_max, sizeof(node->clock_samples[0]));
+    uint32_t exec_blocks =
+        node->config.exec_blocks_max > 0 ? node->config.exec_blocks_max : DSMR_NODE_EXEC_BLOCKS;
+    if (!dsmr_exec_queue_init(&node->queue, exec_blocks)) {
+        return false;
+    }
     if (node->share_jobs == NULL || node->own == NULL || node->cert_jobs == NULL ||
         node->cert_queue == NULL || node->verifications == NULL || node->fetches == NULL ||
         node->select_certs == NULL || node->cert_order == NULL || node->take_txs == NULL ||
-        node->build_txs == NULL) {
+        node->build_txs == NULL || node->clock_samples == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
@@ -167,6 +181,7 @@ static void free_own(struct dsmr_node *node)
 {
     for (uint32_t i = 0; node->own != NULL && i < DSMR_NODE_OWN_MAX; i++) {
         dsmr_chunk_unref(node->own[i].chunk);
+        dsmr_chunk_unref(node->own[i].kept);
         dsmr_validator_set_unref(node->own[i].set);
         free(node->own[i].shares);
     }
@@ -182,12 +197,12 @@ void dsmr_node_free(struct dsmr_node *node)
     dsmr_chunk_fetch_free(node);
     free_own(node);
     dsmr_mempool_free(node->mempool);
+    dsmr_own_ids_free(node->own_ids);
     dsmr_chunk_pool_free(node->chunks);
     dsmr_cert_pool_free(node->certs);
     dsmr_journal_free(node->journal);
     dsmr_verdict_cache_free(node->verdicts);
     dsmr_evidence_log_free(node->evidence);
-    dsmr_retention_free(node->retention);
     dsmr_peer_table_free(node->peers);
     dsmr_block_tree_free(node->tree);
     dsmr_accepted_index_free(node->index);
@@ -207,6 +222,7 @@ void dsmr_node_free(struct dsmr_node *node)
     free(node->cert_order);
     free(node->take_txs);
     free(node->build_txs);
+    free(node->clock_samples);
     dsmr_block_unref(node->accepted);
     dsmr_block_unref(node->config.genesis);
     free(node);
@@ -259,8 +275,10 @@ static void on_set(struct dsmr_node *node, struct dsmr_validator_set *set)
     dsmr_block_builder_update(node);
 }
 
-static void on_stored(struct dsmr_node *node, const struct dsmr_request *request, enum dsmr_err err)
+static void on_stored(struct dsmr_node *node, const struct dsmr_request *request,
+                      const struct dsmr_event *event)
 {
+    enum dsmr_err err = event->err;
     switch (request->kind) {
     case DSMR_REQUEST_SHARE_STORE:
         dsmr_share_policy_on_stored(node, request, err);
@@ -281,7 +299,7 @@ static void on_stored(struct dsmr_node *node, const struct dsmr_request *request
         dsmr_conflict_on_stored(node, request, err);
         break;
     case DSMR_REQUEST_GC:
-        dsmr_expiry_on_gc(node, err);
+        dsmr_expiry_on_gc(node, event);
         break;
     default:
         DSMR_UNREACHABLE();
@@ -319,7 +337,7 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
     }
     switch (event->kind) {
     case DSMR_EV_STORED:
-        on_stored(node, &request, event->err);
+        on_stored(node, &request, event);
         break;
     case DSMR_EV_SIGNED:
         if (request.kind == DSMR_REQUEST_OWN_SIGN) {
@@ -346,11 +364,15 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
         break;
     case DSMR_EV_CHUNK_LOADED:
         if (request.kind == DSMR_REQUEST_OWN_LOAD) {
-            dsmr_share_collector_on_loaded(node, &request, event->err, event->u.chunk);
+            dsmr_chunk_builder_on_loaded(node, &request, event->err, event->u.chunk);
         } else {
             DSMR_ASSERT(request.kind == DSMR_REQUEST_BODY_LOAD);
             dsmr_chunk_fetch_on_loaded(node, &request, event->err, event->u.chunk);
         }
+        break;
+    case DSMR_EV_BLOCK_LOADED:
+        DSMR_ASSERT(request.kind == DSMR_REQUEST_BLOCK_LOAD);
+        dsmr_block_load_on_loaded(node, &request, event->err, event->u.block);
         break;
     case DSMR_EV_EXECUTED:
         DSMR_ASSERT(request.kind == DSMR_REQUEST_EXECUTE);
@@ -440,6 +462,9 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_PENDING_BYTES,
                            dsmr_chunk_pool_pending_total(node->chunks));
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BYTES, node->queue.backlog_bytes);
+    dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS, dsmr_exec_queue_length(&node->queue));
+    dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS_HELD, node->queue.count);
+    dsmr_node_common_gauge(node, DSMR_METRIC_STATE_SYNC_NEEDED, node->fetches_pruned > 0);
     uint64_t uncertified = 0;
     for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
@@ -458,6 +483,7 @@ void dsmr_node_step(struct dsmr_node *node, struct dsmr_effects *effects,
     if (node->is_started && !node->is_halted) {
         run_timers(node);
         dsmr_block_builder_on_step(node);
+        dsmr_health_on_step(node);
     }
     set_gauges(node);
     node->fx = NULL;
@@ -482,6 +508,9 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
         out->own_uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
     }
     out->is_behind = node->is_behind || node->is_bootstrapping;
+    out->needs_state_sync = node->fetches_pruned > 0;
+    out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
+    out->clock_offset_ms = node->clock_offset_ms;
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

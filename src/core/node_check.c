@@ -31,6 +31,9 @@ static void check_own(const struct dsmr_node *node)
         }
     }
     DSMR_ASSERT(count == node->own_count);
+    /* Nothing is remembered of a chunk that has gone its whole way. */
+    DSMR_ASSERT(count > 0 || dsmr_exec_queue_length(&node->queue) > 0 ||
+                dsmr_own_ids_count(node->own_ids) == 0);
     DSMR_ASSERT(uncertified == node->own_uncertified_bytes);
     DSMR_ASSERT(waiting == node->own_waiting_bytes);
 }
@@ -62,6 +65,7 @@ static void check_jobs(const struct dsmr_node *node)
     size_t shares = 0;
     size_t certs = 0;
     uint32_t fetches = 0;
+    uint32_t pruned = 0;
     for (uint32_t i = 0; i < DSMR_NODE_SHARE_JOBS_MAX; i++) {
         const struct dsmr_share_job *job = &node->share_jobs[i];
         shares += job->stage != DSMR_SHARE_FREE;
@@ -72,15 +76,18 @@ static void check_jobs(const struct dsmr_node *node)
     }
     for (uint32_t i = 0; i < node->config.fetches_max; i++) {
         fetches += node->fetches[i].stage != DSMR_FETCH_FREE;
+        pruned += node->fetches[i].stage != DSMR_FETCH_FREE && node->fetches[i].is_pruned;
     }
     DSMR_ASSERT(shares == dsmr_map_count(node->share_job_of));
     DSMR_ASSERT(certs == dsmr_map_count(node->cert_job_of));
     DSMR_ASSERT(fetches == node->fetches_count);
+    DSMR_ASSERT(pruned == node->fetches_pruned);
 }
 
 void dsmr_node_check(const struct dsmr_node *node)
 {
     dsmr_mempool_check(node->mempool);
+    dsmr_own_ids_check(node->own_ids);
     dsmr_chunk_pool_check(node->chunks);
     dsmr_cert_pool_check(node->certs);
     dsmr_journal_check(node->journal);
@@ -92,8 +99,8 @@ void dsmr_node_check(const struct dsmr_node *node)
     check_chunks(node);
     check_jobs(node);
     if (node->is_started && node->queue.count > 0) { /* INV-02: nothing between, nothing twice */
-        const struct dsmr_exec_block *first = dsmr_exec_queue_at(&node->queue, 0);
-        DSMR_ASSERT(node->is_halted || first->block->height == node->executed_height + 1);
-        DSMR_ASSERT(first->block->height + node->queue.count - 1 == node->accepted->height);
+        uint64_t first = node->queue.first_height;
+        DSMR_ASSERT(node->is_halted || first == node->executed_height + 1);
+        DSMR_ASSERT(first + dsmr_exec_queue_length(&node->queue) - 1 == node->accepted->height);
     }
 }

@@ -20,15 +20,16 @@
 #include "core/block_tree.h"
 #include "core/cert_pool.h"
 #include "core/chunk_pool.h"
+#include "core/clock_offset.h"
 #include "core/effects.h"
 #include "core/epochs.h"
 #include "core/evidence_log.h"
 #include "core/executed_ids.h"
 #include "core/journal.h"
 #include "core/mempool.h"
+#include "core/own_ids.h"
 #include "core/peer_table.h"
 #include "core/requests.h"
-#include "core/retention.h"
 #include "core/retry.h"
 #include "core/verdict_cache.h"
 #include "dsmr/node.h"
@@ -44,6 +45,8 @@
 #define DSMR_NODE_VERIFY_WAITERS_MAX 4u /* calls of the engine that wait for one verification */
 #define DSMR_NODE_BUILDS_MAX 4u         /* builds that wait for their time */
 #define DSMR_NODE_EXECUTING_MAX 8u      /* plans handed over and not answered */
+#define DSMR_NODE_EXEC_BLOCKS 128u      /* accepted blocks in memory that wait for execution */
+#define DSMR_NODE_ACCEPTS_MAX 128u      /* accepts that are not durable */
 #define DSMR_NODE_EVIDENCE_JOBS_MAX 16u
 #define DSMR_NODE_GC_BATCH_MAX 256u /* deletions of one step */
 #define DSMR_NODE_ASKED_MAX 8u      /* peers whose late answer a fetch still takes */
@@ -94,7 +97,8 @@ struct dsmr_own_chunk {
     enum dsmr_own_state state;
     uint32_t use;
     struct dsmr_reference ref;
-    struct dsmr_chunk *chunk; /* NULL while LOADING, and after recovery if certified */
+    struct dsmr_chunk *chunk; /* NULL while LOADING, and after recovery if certified; then: */
+    struct dsmr_chunk *kept;  /* the same, for its transactions only: it is not sent again */
     struct dsmr_validator_set *set;
     struct dsmr_bls_sig sig;   /* our share: what makes it the producer's chunk */
     struct dsmr_share *shares; /* validators_max */
@@ -146,11 +150,14 @@ struct dsmr_pending_build {
     uint64_t due_wall_ms;
 };
 
-/* ---- accepted blocks that are not executed (chunk_fetch.c, assembler.c) ----
+/* ---- accepted blocks that are not executed (exec_queue.c, block_load.c, chunk_fetch.c,
+ * assembler.c) ----
  *
- *   WAITING --> FETCHING --> ASSEMBLED --> gone (executed)        */
+ *   (UNREAD --> LOADING -->) WAITING --> FETCHING --> ASSEMBLED --> gone (executed)        */
 enum dsmr_exec_state {
-    DSMR_EXEC_WAITING,  /* outside the window: nothing is in memory for it */
+    DSMR_EXEC_UNREAD,   /* on disk; to be loaded */
+    DSMR_EXEC_LOADING,  /* on its way from there */
+    DSMR_EXEC_WAITING,  /* outside the window: the block is in memory, its bodies are not */
     DSMR_EXEC_FETCHING, /* slots tells what is there */
     DSMR_EXEC_ASSEMBLED /* handed over for execution */
 };
@@ -166,24 +173,30 @@ struct dsmr_exec_body {
     struct dsmr_chunk *chunk; /* HELD */
 };
 struct dsmr_exec_block {
-    struct dsmr_block *block;
+    uint64_t height;
+    struct dsmr_block *block; /* NULL: UNREAD, LOADING */
     enum dsmr_exec_state state;
-    bool is_durable;       /* the accept is on disk */
-    bool is_maybe_on_disk; /* after recovery: look there before asking others */
-    uint64_t accepted_wall_ms;
+    bool
+        is_maybe_on_disk; /* the pool may not know of its chunks: look there before asking others */
     uint64_t payload_bytes;
     uint32_t missing;              /* bodies that are not HELD */
     uint32_t todo;                 /* of them, bodies for which nothing is under way */
     struct dsmr_exec_body *bodies; /* certs_count, from FETCHING on; NULL otherwise */
     struct dsmr_plan *plan;        /* ASSEMBLED */
 };
-struct dsmr_exec_queue { /* heights first.. first+count-1; grows by doubling */
-    struct dsmr_exec_block *items;
-    uint32_t capacity, head, count;
-    uint64_t window_bytes;  /* payload of the blocks inside the window */
-    uint32_t window_count;  /* blocks from the head on that are FETCHING or ASSEMBLED */
-    uint32_t executing;     /* blocks from the head on that are ASSEMBLED */
-    uint64_t backlog_bytes; /* payload of all */
+struct dsmr_exec_queue {
+    struct dsmr_exec_block *items; /* ring: heights first_height .. first_height + count - 1 */
+    uint32_t blocks_max, head, count;
+    uint64_t first_height;
+    uint64_t unread_count;    /* accepted blocks above them: on disk only */
+    uint64_t unread_bytes;    /* payload of all that are not in memory */
+    uint64_t durable_height;  /* accepts up to here are on disk: writes become durable in order */
+    uint64_t window_bytes;    /* payload of the blocks inside the window */
+    uint32_t window_count;    /* blocks from the head on that are FETCHING or ASSEMBLED */
+    uint32_t executing;       /* blocks from the head on that are ASSEMBLED */
+    uint64_t backlog_bytes;   /* payload of all */
+    bool has_opened;          /* a block has entered the window */
+    struct dsmr_id opened_id; /* the last one that did */
 };
 
 enum dsmr_fetch_stage {
@@ -208,6 +221,8 @@ struct dsmr_fetch {
         asked[DSMR_NODE_ASKED_MAX]; /* ring: the newest at (asked_count - 1) % max */
     uint32_t asked_count;
     struct dsmr_node_id answered_by; /* VERIFYING */
+    struct dsmr_bitset pruned;       /* validators of the chunk's epoch that said so */
+    bool is_pruned;                  /* enough of them */
     struct dsmr_chunk *chunk;        /* STORING */
 };
 
@@ -262,12 +277,12 @@ struct dsmr_node {
 
     /* Chunks and certificates */
     struct dsmr_mempool *mempool;
+    struct dsmr_own_ids *own_ids;
     struct dsmr_chunk_pool *chunks;
     struct dsmr_cert_pool *certs;
     struct dsmr_journal *journal;
     struct dsmr_verdict_cache *verdicts;
     struct dsmr_evidence_log *evidence;
-    struct dsmr_retention *retention; /* NULL: for ever */
     struct dsmr_peer_table *peers;
     struct dsmr_backpressure backpressure;
     struct dsmr_requests *requests;
@@ -306,16 +321,28 @@ struct dsmr_node {
     struct dsmr_id state_root;
     struct dsmr_fetch *fetches;
     uint32_t fetches_count;
+    uint32_t fetches_pruned; /* of them, is_pruned: this node needs a newer state */
     uint32_t loads_count;
+    uint32_t block_loads_count;
 
     /* Garbage, gossip */
     bool is_gc_running;
+    bool is_floor_due;  /* to be written */
+    bool has_gc_failed; /* the last one: the next waits its time */
     struct dsmr_id gc_ids[DSMR_NODE_GC_BATCH_MAX];
     uint32_t gc_count;
+    struct dsmr_id
+        gc_asked[DSMR_NODE_GC_BATCH_MAX]; /* the store has not confirmed: kept until then */
+    uint32_t gc_asked_count;
+    /* Of the oldest block that keeps its chunks on disk, or earlier: 0 until the store has said. */
+    uint64_t retained_time_ms, retained_wall_ms;
     uint64_t gc_last_mono_ms;
     uint64_t gc_journal_floor_ms;              /* chain time of the last drop of journal entries */
     uint64_t status_accepted, status_executed; /* what was last told to all */
     uint64_t status_mono_ms;
+    struct dsmr_clock_sample *clock_samples; /* scratch: validators_max */
+    int64_t clock_offset_ms;                 /* 0 if unknown */
+    uint64_t clock_due_mono_ms;
 };
 
 /* ---- small things that every flow needs (node_common.c) ---- */

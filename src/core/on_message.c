@@ -34,7 +34,8 @@ void dsmr_on_message(struct dsmr_node *node, const struct dsmr_event *event)
         dsmr_share_collector_on_cert_answer(node, from, msg);
         break;
     case DSMR_MSG_REQUEST_CHUNK:
-        dsmr_chunk_server_on_request(node, from, &msg->u.request_chunk.chunk_id);
+        dsmr_chunk_server_on_request(node, from, &msg->u.request_chunk.chunk_id,
+                                     msg->u.request_chunk.height);
         break;
     case DSMR_MSG_CHUNK:
         dsmr_chunk_fetch_on_message(node, from, msg, event->u.message.bytes);

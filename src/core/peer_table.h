@@ -24,6 +24,8 @@ struct dsmr_peer {
     bool has_status;
     uint64_t accepted_height; /* as it said last; kept when it goes down */
     uint64_t executed_height;
+    uint64_t told_wall_ms; /* its clock, as its last status told */
+    uint64_t heard_mono_ms;
     struct dsmr_peer_budget egress; /* bytes of chunks served */
     struct dsmr_peer_budget work;   /* certificates and chunks verified for it */
     struct dsmr_peer_pace pace;     /* of its answers to our chunks */

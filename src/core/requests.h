@@ -27,6 +27,7 @@ enum dsmr_request_kind {
     DSMR_REQUEST_FETCH_VERIFY,    /* item: fetch */
     DSMR_REQUEST_FETCH_STORE,     /* item: fetch */
     DSMR_REQUEST_BODY_LOAD,       /* id: chunk; number: height of the block that needs it */
+    DSMR_REQUEST_BLOCK_LOAD,      /* number: height */
     DSMR_REQUEST_EXECUTE,         /* number: height */
     DSMR_REQUEST_EVIDENCE_VERIFY, /* item: evidence job */
     DSMR_REQUEST_EVIDENCE_STORE,  /* item: evidence job */

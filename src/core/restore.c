@@ -42,16 +42,6 @@ static void on_journal(struct dsmr_node *node, const struct dsmr_event *event)
 /* Chunks of accepted blocks are found through their blocks; here are those that wait for one. */
 static void on_chunk(struct dsmr_node *node, const struct dsmr_event *event)
 {
-    if (event->u.restore_chunk.included_height != UINT64_MAX) {
-        struct dsmr_retention_entry entry = {
-            .chunk_id = event->u.restore_chunk.ref.chunk_id,
-            .block_time_ms = event->u.restore_chunk.included_time_ms,
-            .accepted_wall_ms = event->u.restore_chunk.accepted_wall_ms};
-        if (node->retention != NULL) {
-            dsmr_node_common_error(node, dsmr_retention_add(node->retention, &entry));
-        }
-        return;
-    }
     struct dsmr_chunk_entry fields = {.ref = event->u.restore_chunk.ref,
                                       .producer_sig = event->u.restore_chunk.producer_sig,
                                       .included_height = UINT64_MAX,
@@ -78,6 +68,8 @@ static void on_block(struct dsmr_node *node, const struct dsmr_event *event)
     }
     dsmr_block_accept_set_tip(node, block);
     dsmr_block_accept_include(node, block);
+    /* No more may be in the index than in the life of a node, however long the way is. */
+    (void)dsmr_accepted_index_prune(node->index, block->time_ms, 2u * block->certs_count + 1u);
     node->preference = block->id;
     if (event->u.restore_block.is_executed) {
         if (block->height > node->executed_height) {
@@ -164,10 +156,12 @@ static void resume_own(struct dsmr_node *node)
         if (cert != NULL &&
             dsmr_node_common_check_signers(&cert->signers, &weight, set) == DSMR_OK) {
             dsmr_share_collector_restore_cert(node, own, cert, weight);
-            continue;
         }
         uint64_t id = dsmr_node_common_request(node, DSMR_REQUEST_OWN_LOAD,
                                                (uint32_t)(own - node->own), own->use);
+        if (id == 0 && own->has_cert) {
+            continue;
+        }
         if (id == 0) {
             dsmr_share_collector_remove(node, own);
             return;
@@ -185,8 +179,7 @@ static void check_heights(struct dsmr_node *node, uint64_t executed_height)
     if (node->executed_height < executed_height) {
         node->executed_height = executed_height;
     }
-    uint64_t next = node->queue.count == 0 ? node->accepted->height + 1
-                                           : dsmr_exec_queue_at(&node->queue, 0)->block->height;
+    uint64_t next = node->queue.count == 0 ? node->accepted->height + 1 : node->queue.first_height;
     if (next > node->executed_height + 1) {
         dsmr_node_common_halt(node, "accepted blocks that are not executed are missing on disk");
     } else if (node->queue.count > 0 && next <= node->executed_height) {
@@ -201,6 +194,7 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     }
     check_heights(node, event->u.start.executed_height);
     node->state_root = event->u.start.state_root;
+    node->queue.durable_height = node->accepted->height; /* it comes from the disk */
     node->is_started = true;
     node->start_wall_ms = node->wall_ms;
     node->is_fresh = node->floor_ms == 0 && node->accepted->height == 0 &&
@@ -208,9 +202,6 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     node->gc_journal_floor_ms = dsmr_node_common_floor(node);
     if (node->executed_time_ms > 0) {
         dsmr_executed_ids_advance(node->executed_ids, node->executed_time_ms);
-    }
-    if (node->retention != NULL) {
-        dsmr_retention_sort(node->retention);
     }
     dsmr_node_common_gauge(node, DSMR_METRIC_EXECUTED_HEIGHT, node->executed_height);
     resume_own(node);

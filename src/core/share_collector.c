@@ -75,8 +75,10 @@ void dsmr_share_collector_remove(struct dsmr_node *node, struct dsmr_own_chunk *
 {
     count_bytes(node, own, false);
     dsmr_chunk_unref(own->chunk);
+    dsmr_chunk_unref(own->kept);
     dsmr_validator_set_unref(own->set);
     own->chunk = NULL;
+    own->kept = NULL;
     own->set = NULL;
     own->state = DSMR_OWN_FREE;
     node->own_count--;

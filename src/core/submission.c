@@ -29,7 +29,8 @@ static enum dsmr_err admit(struct dsmr_node *node, struct dsmr_buf *owner,
     if (head.expiry_ms > latest_ms) {
         return DSMR_ERR_TX_EXPIRY;
     }
-    if (dsmr_executed_ids_has(node->executed_ids, &item->id, head.expiry_ms)) {
+    if (dsmr_own_ids_has(node->own_ids, &item->id) ||
+        dsmr_executed_ids_has(node->executed_ids, &item->id, head.expiry_ms)) {
         return DSMR_ERR_DUPLICATE;
     }
     struct dsmr_mempool_tx tx = {.owner = owner,

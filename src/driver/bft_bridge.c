@@ -18,6 +18,7 @@ static void verdict(void *self, uint64_t request_id, enum dsmr_err err)
     struct dsmr_bft_event event = {
         .kind = DSMR_BFT_EV_VERDICT, .request_id = request_id, .err = err};
     dsmr_driver_bft_event(self, &event);
+    dsmr_alarms_on_verdict(self);
 }
 
 static void accepted(void *self, uint64_t request_id, enum dsmr_err err)
@@ -26,9 +27,7 @@ static void accepted(void *self, uint64_t request_id, enum dsmr_err err)
     /* The engine accepts only what the core has verified, on what it has accepted: a refusal means
      * that their views of the chain have come apart, and going on would only hide it. */
     if (err != DSMR_OK && err != DSMR_ERR_DUPLICATE)
-        dsmr_driver_halt(self,
-                         err == DSMR_ERR_IO || err == DSMR_ERR_DISK_FULL ? err : DSMR_ERR_HALTED,
-                         "an accepted block could not be recorded");
+        dsmr_driver_halt_store(self, err, "an accepted block could not be recorded");
 }
 
 static void ready(void *self, bool is_ready)
@@ -110,6 +109,10 @@ bool dsmr_bft_bridge_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx)
             dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_VIEW_CHANGES, 1);
         else if (fx->u.trace.what == DSMR_BFT_TRACE_FINALIZED)
             dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_FINALIZED, 1);
+        else if (fx->u.trace.what == DSMR_BFT_TRACE_VOTES_FROM && fx->u.trace.b > 1)
+            dsmr_driver_log(driver, DSMR_LOG_WARN, "bft",
+                            "the chain is older than this node's journal of votes: it votes again "
+                            "when the views are over in which it may have voted");
         return false;
     }
     DSMR_UNREACHABLE();

@@ -52,18 +52,12 @@ static void want_set(struct dsmr_driver *driver, uint64_t epoch)
 static void submitted(struct dsmr_driver *driver, const struct dsmr_effect *fx)
 {
     struct dsmr_submit_batch *batch = (struct dsmr_submit_batch *)(uintptr_t)fx->request_id;
-    DSMR_ASSERT(batch->count == fx->u.submitted.count);
-    uint64_t admitted = 0;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        batch->txs[i].err = fx->u.submitted.errs[i];
-        if (batch->txs[i].err == DSMR_OK)
-            admitted++;
-        else
-            dsmr_metrics_count_error(driver->config.metrics, batch->txs[i].err);
-    }
-    dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_SUBMIT_TXS, batch->count);
+    /* The core has counted the errors. It gives no verdicts when it is out of memory. */
+    DSMR_ASSERT(fx->u.submitted.count == batch->count || fx->u.submitted.count == 0);
+    for (uint32_t i = 0; i < batch->count; i++)
+        batch->txs[i].err =
+            fx->u.submitted.count == 0 ? DSMR_ERR_NO_MEMORY : fx->u.submitted.errs[i];
     struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};
-    (void)admitted;
     driver->config.feed.ops->publish(driver->config.feed.self, &notice);
 }
 
@@ -144,6 +138,7 @@ bool dsmr_core_bridge_do(struct dsmr_driver *driver, struct dsmr_effect *fx)
         dsmr_crypto_tasks_core(driver, fx);
         return true;
     case DSMR_FX_LOAD_CHUNK:
+    case DSMR_FX_LOAD_BLOCK:
         dsmr_store_tasks_load(driver, fx);
         return true;
     case DSMR_FX_SERVE_CHUNK:

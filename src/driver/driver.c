@@ -141,6 +141,47 @@ void dsmr_driver_halt(struct dsmr_driver *driver, enum dsmr_err err, const char 
     dsmr_driver_log(driver, DSMR_LOG_ERROR, "main", reason);
 }
 
+static void append(char text[DSMR_DRIVER_HALT_BYTES], const char *more)
+{
+    size_t at = strlen(text), len = strlen(more);
+    len = len < DSMR_DRIVER_HALT_BYTES - 1 - at ? len : DSMR_DRIVER_HALT_BYTES - 1 - at;
+    memcpy(text + at, more, len);
+    text[at + len] = 0;
+}
+
+static void halt_disk(struct dsmr_driver *driver, enum dsmr_err err, const char *reason,
+                      const char *cause)
+{
+    if (driver->halt != DSMR_OK)
+        return;
+    if (err != DSMR_ERR_DISK_FULL && err != DSMR_ERR_IO) {
+        dsmr_driver_halt(driver, DSMR_ERR_HALTED, reason);
+        return;
+    }
+    append(driver->halt_text, reason);
+    append(driver->halt_text, ": ");
+    append(driver->halt_text, cause[0] != 0 ? cause : dsmr_err_text(err));
+    dsmr_driver_halt(driver, err, driver->halt_text);
+}
+
+void dsmr_driver_halt_store(struct dsmr_driver *driver, enum dsmr_err err, const char *reason)
+{
+    const struct dsmr_store *store = &driver->config.store;
+    char cause[DSMR_DRIVER_HALT_BYTES] = "";
+    if (store->ops->cause != NULL)
+        store->ops->cause(store->self, cause, sizeof cause);
+    halt_disk(driver, err, reason, cause);
+}
+
+void dsmr_driver_halt_state(struct dsmr_driver *driver, enum dsmr_err err, const char *reason)
+{
+    const struct dsmr_kv *kv = &driver->config.kv;
+    char cause[DSMR_DRIVER_HALT_BYTES] = "";
+    if (kv->ops->cause != NULL)
+        kv->ops->cause(kv->self, cause, sizeof cause);
+    halt_disk(driver, err, reason, cause);
+}
+
 void dsmr_driver_log(struct dsmr_driver *driver, enum dsmr_log_level level, const char *module,
                      const char *text)
 {

@@ -58,6 +58,9 @@ struct dsmr_driver_config {
 /* NO_MEMORY, CONFIG (with a logged sentence). The config is copied; ports outlive the driver. */
 DSMR_MUST_USE enum dsmr_err dsmr_driver_new(struct dsmr_driver **out,
                                             const struct dsmr_driver_config *config);
+/* What one commit of the state may write besides the application's own: its database must be able
+ * to hold that. */
+uint64_t dsmr_driver_state_bytes_min(const struct dsmr_params *params);
 /* Only when no task is outstanding: the owner has stopped the workers and drained the inbox. */
 void dsmr_driver_free(struct dsmr_driver *driver);
 void dsmr_driver_set_net(struct dsmr_driver *driver, const struct dsmr_net *net);

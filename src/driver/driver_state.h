@@ -10,6 +10,8 @@
 #define DSMR_DRIVER_FAULT_WINDOW_MS 60000u
 #define DSMR_DRIVER_EXECUTE_BATCH_MAX 16u /* blocks in one state commit */
 #define DSMR_DRIVER_DISK_CHECK_MS 2000u
+#define DSMR_DRIVER_REFUSALS_MAX 8u /* of a final block: then it is an alarm */
+#define DSMR_DRIVER_HALT_BYTES 640u
 
 /* One effect of either state machine that waits to be done. */
 struct dsmr_driver_item {
@@ -42,6 +44,9 @@ struct dsmr_driver_published {
     uint64_t last[DSMR_DRIVER_STATUS_WORDS]; /* the writer's copy: publishes only what changed */
 };
 
+/* Conditions that a person must hear of (alarms.c). */
+enum dsmr_alarm { DSMR_ALARM_STATE_SYNC, DSMR_ALARM_FINAL_REFUSED, DSMR_ALARM_CLOCK, DSMR_ALARMS };
+
 struct dsmr_driver {
     struct dsmr_driver_config config;
     struct dsmr_node *node;
@@ -68,10 +73,12 @@ struct dsmr_driver {
     uint64_t disk_checked_ms;
     uint64_t disk_free_bytes;
     bool is_disk_low;
+    bool alarms[DSMR_ALARMS];
     bool is_started;
     uint32_t peers_up;
     enum dsmr_err halt;
     const char *halt_reason;
+    char halt_text[DSMR_DRIVER_HALT_BYTES]; /* what halt_reason points to if the disk said more */
     struct dsmr_driver_published published;
 };
 
@@ -80,6 +87,10 @@ void dsmr_driver_core_event(struct dsmr_driver *driver, struct dsmr_event *event
 void dsmr_driver_bft_event(struct dsmr_driver *driver, struct dsmr_bft_event *event);
 void dsmr_driver_pump(struct dsmr_driver *driver);
 void dsmr_driver_halt(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
+/* The same for what the store or the state's database could not do: with DISK_FULL and IO the
+ * sentence says which file and why, any other error is HALTED. */
+void dsmr_driver_halt_store(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
+void dsmr_driver_halt_state(struct dsmr_driver *driver, enum dsmr_err err, const char *reason);
 void dsmr_driver_log(struct dsmr_driver *driver, enum dsmr_log_level level, const char *module,
                      const char *text);
 /* A peer did what no honest one does: drop it if it goes on. The error is counted where it was
@@ -117,6 +128,12 @@ void dsmr_store_tasks_serve_block(struct dsmr_driver *driver, const struct dsmr_
 /* execute.c */
 void dsmr_execute_add(struct dsmr_driver *driver, struct dsmr_plan *plan, uint64_t request_id);
 enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver);
+
+/* alarms.c */
+void dsmr_alarms_update(struct dsmr_driver *driver, const struct dsmr_query_status *status);
+/* After each verdict: a final block that the core finds invalid halts the node; one that it cannot
+ * take yet, again and again, is an alarm. */
+void dsmr_alarms_on_verdict(struct dsmr_driver *driver);
 
 /* published.c */
 void dsmr_published_update(struct dsmr_driver *driver);

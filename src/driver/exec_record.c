@@ -4,13 +4,17 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "driver/exec_index.h"
 #include "wire/cursor.h"
 
 #define VERSION 1u
 #define HEAD_BYTES (1u + 8u + 32u + 32u + 8u)
 #define RECORD_HEAD_BYTES (1u + 8u + 32u + 32u + 4u)
 #define RECORD_TX_BYTES (32u + 8u + 12u)
-#define PREFIX_BYTES 12u
+_Static_assert(RECORD_HEAD_BYTES + (uint64_t)DSMR_BLOCK_TXS_LIMIT * RECORD_TX_BYTES <=
+                   DSMR_KV_VALUE_BYTES_MAX,
+               "the results of a block fit into one value");
+#define DROPS_MAX 64u /* records that one call removes */
 
 static size_t make_key(uint8_t key[10], char kind, uint64_t height)
 {
@@ -18,6 +22,12 @@ static size_t make_key(uint8_t key[10], char kind, uint64_t height)
     key[1] = (uint8_t)kind;
     dsmr_store_be64(key + 2, height);
     return kind == 'h' ? 2 : 10;
+}
+
+uint64_t dsmr_exec_record_bytes_max(uint32_t txs)
+{
+    return RECORD_HEAD_BYTES + HEAD_BYTES +
+           (uint64_t)txs * (RECORD_TX_BYTES + DSMR_EXEC_INDEX_TX_BYTES);
 }
 
 struct dsmr_executed *dsmr_exec_record_new(uint32_t count)
@@ -78,30 +88,6 @@ enum dsmr_err dsmr_exec_record_head(struct dsmr_exec_head *out, const struct dsm
     return DSMR_OK;
 }
 
-static int compare_prefixes(const void *a, const void *b)
-{
-    return memcmp(a, b, PREFIX_BYTES);
-}
-
-static enum dsmr_err put_prefixes(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
-                                  const struct dsmr_executed *executed)
-{
-    uint8_t key[10];
-    size_t len = (size_t)executed->count * PREFIX_BYTES;
-    uint8_t *bytes = malloc(len);
-    if (bytes == NULL)
-        return DSMR_ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < executed->count; i++) {
-        memcpy(bytes + (size_t)i * PREFIX_BYTES, executed->ids[i].bytes, 8);
-        dsmr_store_be32(bytes + (size_t)i * PREFIX_BYTES + 8, i);
-    }
-    qsort(bytes, executed->count, PREFIX_BYTES, compare_prefixes);
-    size_t key_len = make_key(key, 'p', executed->height);
-    enum dsmr_err err = kv->ops->put(kv->self, txn, key, key_len, bytes, len);
-    free(bytes);
-    return err;
-}
-
 static enum dsmr_err put_record(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                 const struct dsmr_executed *executed, const uint64_t *expiries_ms)
 {
@@ -147,8 +133,8 @@ enum dsmr_err dsmr_exec_record_put(const struct dsmr_kv *kv, struct dsmr_kv_txn 
     enum dsmr_err err = DSMR_OK;
     if (executed != NULL)
         err = put_record(kv, txn, executed, expiries_ms);
-    if (err == DSMR_OK && executed != NULL && executed->count > 0)
-        err = put_prefixes(kv, txn, executed);
+    if (err == DSMR_OK && executed != NULL)
+        err = dsmr_exec_index_add(kv, txn, executed);
     if (err == DSMR_OK)
         err = kv->ops->put(kv->self, txn, key, make_key(key, 'h', 0), bytes, sizeof bytes);
     return err;
@@ -196,85 +182,83 @@ enum dsmr_err dsmr_exec_record_get(struct dsmr_executed **out, uint64_t **expiri
     return DSMR_OK;
 }
 
-/* Result of tx_id in the block of height, if it is there. */
-static enum dsmr_err look_in(struct dsmr_app_result *result, const struct dsmr_kv *kv,
-                             struct dsmr_kv_txn *txn, uint64_t height, uint32_t index,
-                             const struct dsmr_id *tx_id)
+struct search {
+    const struct dsmr_kv *kv;
+    struct dsmr_kv_txn *txn;
+    const struct dsmr_id *tx_id;
+    struct dsmr_app_result *result;
+    uint64_t height;
+};
+
+/* UNKNOWN: another transaction is there, or its result is no longer kept. */
+static enum dsmr_err look_at(void *ctx, uint64_t height, uint32_t index)
 {
+    struct search *s = ctx;
     uint8_t key[10];
     const uint8_t *value;
     size_t len, key_len = make_key(key, 'r', height);
-    enum dsmr_err err = kv->ops->get(kv->self, txn, key, key_len, &value, &len);
+    enum dsmr_err err = s->kv->ops->get(s->kv->self, s->txn, key, key_len, &value, &len);
     if (err != DSMR_OK)
         return err;
     uint32_t count = len < RECORD_HEAD_BYTES ? 0 : dsmr_load_be32(value + RECORD_HEAD_BYTES - 4);
     if (index >= count || len != RECORD_HEAD_BYTES + (size_t)count * RECORD_TX_BYTES)
         return DSMR_ERR_CORRUPT;
-    if (memcmp(value + RECORD_HEAD_BYTES + (size_t)index * 32u, tx_id->bytes, 32) != 0)
+    if (memcmp(value + RECORD_HEAD_BYTES + (size_t)index * 32u, s->tx_id->bytes, 32) != 0)
         return DSMR_ERR_UNKNOWN;
     const uint8_t *at = value + RECORD_HEAD_BYTES + (size_t)count * 40u + (size_t)index * 12u;
-    result->code = dsmr_load_be32(at);
-    result->fee = dsmr_load_be64(at + 4);
+    s->result->code = dsmr_load_be32(at);
+    s->result->fee = dsmr_load_be64(at + 4);
+    s->height = height;
     return DSMR_OK;
-}
-
-static enum dsmr_err look_in_prefixes(struct dsmr_app_result *result, const struct dsmr_kv *kv,
-                                      struct dsmr_kv_txn *txn, uint64_t height,
-                                      const uint8_t *value, size_t len, const struct dsmr_id *tx_id)
-{
-    size_t low = 0, high = len / PREFIX_BYTES;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (memcmp(value + middle * PREFIX_BYTES, tx_id->bytes, 8) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    for (; low < len / PREFIX_BYTES; low++) {
-        const uint8_t *entry = value + low * PREFIX_BYTES;
-        if (memcmp(entry, tx_id->bytes, 8) != 0)
-            break;
-        enum dsmr_err err = look_in(result, kv, txn, height, dsmr_load_be32(entry + 8), tx_id);
-        if (err != DSMR_ERR_UNKNOWN)
-            return err;
-    }
-    return DSMR_ERR_UNKNOWN;
 }
 
 enum dsmr_err dsmr_exec_record_find(uint64_t *height, struct dsmr_app_result *result,
                                     const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                     const struct dsmr_id *tx_id)
 {
+    struct search s = {.kv = kv, .txn = txn, .tx_id = tx_id, .result = result};
+    enum dsmr_err err = dsmr_exec_index_find(kv, txn, tx_id, look_at, &s);
+    if (err == DSMR_OK)
+        *height = s.height;
+    return err;
+}
+
+/* The oldest record. UNKNOWN: none. */
+static enum dsmr_err first_record(uint64_t *height, uint64_t *time_ms, const struct dsmr_kv *kv,
+                                  struct dsmr_kv_txn *txn)
+{
     uint8_t key[10];
-    size_t key_len = make_key(key, 'p', UINT64_MAX);
-    for (;;) {
-        const uint8_t *found, *value;
-        size_t found_len, len;
-        enum dsmr_err err =
-            kv->ops->seek(kv->self, txn, key, key_len, true, &found, &found_len, &value, &len);
-        if (err != DSMR_OK)
-            return err;
-        if (found_len != 10 || found[0] != DSMR_KV_SPACE_EXEC || found[1] != 'p')
-            return DSMR_ERR_UNKNOWN;
-        uint64_t at = dsmr_load_be64(found + 2);
-        err = look_in_prefixes(result, kv, txn, at, value, len, tx_id);
-        if (err == DSMR_OK)
-            *height = at;
-        if (err != DSMR_ERR_UNKNOWN || at == 0)
-            return err;
-        make_key(key, 'p', at - 1);
-    }
+    const uint8_t *found, *value;
+    size_t found_len, len, key_len = make_key(key, 'r', 0);
+    enum dsmr_err err =
+        kv->ops->seek(kv->self, txn, key, key_len, false, &found, &found_len, &value, &len);
+    if (err != DSMR_OK)
+        return err;
+    if (found_len != key_len || found[0] != key[0] || found[1] != key[1])
+        return DSMR_ERR_UNKNOWN;
+    if (len < RECORD_HEAD_BYTES)
+        return DSMR_ERR_CORRUPT;
+    *height = dsmr_load_be64(found + 2);
+    *time_ms = dsmr_load_be64(value + 1);
+    return DSMR_OK;
 }
 
 enum dsmr_err dsmr_exec_record_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
-                                    uint64_t height)
+                                    uint64_t before_ms)
 {
-    uint8_t key[10];
-    size_t key_len = make_key(key, 'p', height);
-    enum dsmr_err err = kv->ops->del(kv->self, txn, key, key_len);
-    if (err == DSMR_OK) {
-        key_len = make_key(key, 'r', height);
+    uint64_t height = 0, time_ms = 0;
+    enum dsmr_err err = first_record(&height, &time_ms, kv, txn);
+    uint32_t count = 0;
+    for (; err == DSMR_OK && time_ms < before_ms && count < DROPS_MAX; count++) {
+        uint8_t key[10];
+        size_t key_len = make_key(key, 'r', height);
         err = kv->ops->del(kv->self, txn, key, key_len);
+        if (err == DSMR_OK)
+            err = dsmr_exec_index_drop_block(kv, txn, height);
+        if (err == DSMR_OK)
+            err = first_record(&height, &time_ms, kv, txn);
     }
-    return err;
+    if (err == DSMR_OK && count > 0)
+        err = dsmr_exec_index_drop(kv, txn, height);
+    return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
 }

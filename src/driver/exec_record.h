@@ -1,13 +1,12 @@
 /* exec_record.h - what execution leaves behind, one value per block, under DSMR_KV_SPACE_EXEC.
  *
  * Why:   results and executed ids are read by height (queries, recovery of the duplicate filter)
- *        and by id (a second value holds the sorted id prefixes): never a key per transaction.
+ *        and by id (exec_index.h finds the block): never a key per transaction.
  * Keys:  "xh" -> {version u8, executed height u64, state root 32, block id 32, block time u64}
  *        "xr" height u64 -> {version u8, time u64, block id 32, root 32, count u32, then count ids,
  *                            count expiries u64, count {code u32, fee u64}}
- *        "xp" height u64 -> count x {first 8 bytes of an id, index u32}, sorted
  *        All integers big-endian. docs/storage.md names them too.
- * Limits: a block's record is at most 53 bytes a transaction. Decoders check everything. */
+ * Limits: a block's record is 77 bytes and 52 a transaction. Decoders check everything. */
 #ifndef DSMR_DRIVER_EXEC_RECORD_H
 #define DSMR_DRIVER_EXEC_RECORD_H
 
@@ -34,13 +33,16 @@ DSMR_MUST_USE enum dsmr_err dsmr_exec_record_put(const struct dsmr_kv *kv, struc
 DSMR_MUST_USE enum dsmr_err dsmr_exec_record_get(struct dsmr_executed **out, uint64_t **expiries_ms,
                                                  const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                                  uint64_t height);
-/* Where tx_id was executed, newest block first. UNKNOWN. Looks at one value a block. */
+/* Where tx_id was executed. UNKNOWN. Its cost grows with the logarithm of the blocks. */
 DSMR_MUST_USE enum dsmr_err dsmr_exec_record_find(uint64_t *height, struct dsmr_app_result *result,
                                                   const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                                   const struct dsmr_id *tx_id);
-/* Removes the records of a height. */
+/* Removes records of blocks older than before_ms, the oldest first, at most 64, and what only they
+ * need of the index. */
 DSMR_MUST_USE enum dsmr_err dsmr_exec_record_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
-                                                  uint64_t height);
+                                                  uint64_t before_ms);
+/* Most bytes that a block of txs transactions puts, index included. */
+uint64_t dsmr_exec_record_bytes_max(uint32_t txs);
 /* One allocation's worth of room for count ids and results; NULL if out of memory. */
 struct dsmr_executed *dsmr_exec_record_new(uint32_t count);
 

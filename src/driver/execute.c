@@ -6,12 +6,9 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/bytes.h"
 #include "driver/driver_state.h"
 #include "driver/exec_record.h"
 #include "wire/codec.h"
-
-#define DROPS_MAX 64u /* records of old blocks that one commit may remove */
 
 struct execute_task {
     struct dsmr_task task;
@@ -98,23 +95,7 @@ static enum dsmr_err drop_old(const struct dsmr_driver_config *config, struct ds
         return DSMR_OK;
     uint64_t window_ms = 2u * (uint64_t)params->validity_window_ms + params->chunk_lifetime_ms;
     keep_ms = keep_ms < window_ms ? window_ms : keep_ms;
-    for (uint32_t i = 0; i < DROPS_MAX; i++) {
-        uint8_t key[2] = {DSMR_KV_SPACE_EXEC, 'r'};
-        const uint8_t *found, *value;
-        size_t found_len, len;
-        enum dsmr_err err = config->kv.ops->seek(config->kv.self, txn, key, sizeof key, false,
-                                                 &found, &found_len, &value, &len);
-        if (err != DSMR_OK || found_len != 10 || found[0] != key[0] || found[1] != key[1] ||
-            len < 9)
-            return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
-        uint64_t block_ms = dsmr_load_be64(value + 1);
-        if (block_ms >= time_ms || time_ms - block_ms <= keep_ms)
-            return DSMR_OK;
-        err = dsmr_exec_record_drop(&config->kv, txn, dsmr_load_be64(found + 2));
-        if (err != DSMR_OK)
-            return err;
-    }
-    return DSMR_OK;
+    return time_ms > keep_ms ? dsmr_exec_record_drop(&config->kv, txn, time_ms - keep_ms) : DSMR_OK;
 }
 
 static void run(struct dsmr_task *task)
@@ -139,6 +120,11 @@ static void run(struct dsmr_task *task)
         kv->ops->abort(kv->self, txn);
 }
 
+uint64_t dsmr_driver_state_bytes_min(const struct dsmr_params *params)
+{
+    return DSMR_DRIVER_EXECUTE_BATCH_MAX * dsmr_exec_record_bytes_max(params->block_txs_max);
+}
+
 /* ---- on the logic thread ---- */
 
 static void submit_batch(struct dsmr_driver *driver);
@@ -161,8 +147,8 @@ static void done(struct dsmr_task *task, void *owner)
     driver->outstanding--;
     driver->is_executing = false;
     if (t->err != DSMR_OK)
-        dsmr_driver_halt(driver, t->err == DSMR_ERR_DISK_FULL ? t->err : DSMR_ERR_HALTED,
-                         "a block could not be executed or its state not be committed");
+        dsmr_driver_halt_state(driver, t->err,
+                               "a block could not be executed or its state not be committed");
     for (uint32_t i = 0; i < t->count; i++) {
         if (t->err == DSMR_OK && driver->halt == DSMR_OK) {
             count_results(driver, t->executed[i]);

@@ -18,8 +18,10 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->executed_height = node.executed_height;
     out->state_root = node.state_root;
     uint64_t bft_epoch;
-    if (driver->bft != NULL)
+    if (driver->bft != NULL) {
         dsmr_bft_position(driver->bft, &bft_epoch, &out->view);
+        out->votes_from = dsmr_bft_votes_from(driver->bft);
+    }
     out->peers_connected = driver->peers_up;
     struct dsmr_validator_set *set = NULL;
     if (node.epoch != DSMR_EPOCH_NONE &&
@@ -34,13 +36,20 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->disk_free_bytes = driver->disk_free_bytes;
     out->is_behind = node.is_behind;
     out->is_disk_low = driver->is_disk_low;
+    out->needs_state_sync = node.needs_state_sync;
+    out->is_final_refused = driver->alarms[DSMR_ALARM_FINAL_REFUSED];
     out->is_halted = driver->halt != DSMR_OK;
     out->halt_reason = driver->halt;
+    out->halt_text = driver->halt_reason;
+    out->clock_offset_ms = node.clock_offset_ms;
+    out->is_backlog_full = node.is_backlog_full;
+    out->is_started = driver->is_started;
     /* Ready: more than two thirds of the set (with ourselves) can hear us, and we can sign. */
     uint32_t present = driver->peers_up + (out->is_validator ? 1u : 0u);
-    bool has_peers = out->validators == 0 || 3u * present > 2u * out->validators;
-    out->is_ready =
-        driver->is_started && !out->is_halted && !out->is_behind && !out->is_disk_low && has_peers;
+    out->has_peers = out->validators == 0 || 3u * present > 2u * out->validators;
+    out->is_ready = out->is_started && out->has_peers && !out->is_halted && !out->is_behind &&
+                    !out->is_disk_low && !out->is_backlog_full && !out->is_final_refused &&
+                    !out->needs_state_sync;
 }
 
 void dsmr_published_update(struct dsmr_driver *driver)
@@ -49,8 +58,10 @@ void dsmr_published_update(struct dsmr_driver *driver)
     struct dsmr_query_status status;
     memset(&status, 0, sizeof status);
     gather(driver, &status);
+    dsmr_alarms_update(driver, &status);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_ABSTAINS, status.votes_from != 0);
     memset(copy, 0, sizeof copy);
     memcpy(copy, &status, sizeof status);
     if (memcmp(copy, driver->published.last, sizeof copy) == 0)

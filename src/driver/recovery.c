@@ -35,9 +35,6 @@ static enum dsmr_err on_chunk(void *ctx, const struct dsmr_store_chunk_meta *met
     struct dsmr_event event = {.kind = DSMR_EV_RESTORE_CHUNK};
     event.u.restore_chunk.ref = meta->ref;
     event.u.restore_chunk.producer_sig = meta->producer_sig;
-    event.u.restore_chunk.included_height = meta->included_height;
-    event.u.restore_chunk.included_time_ms = meta->included_time_ms;
-    event.u.restore_chunk.accepted_wall_ms = meta->accepted_wall_ms;
     event.u.restore_chunk.is_own = meta->is_own;
     event.u.restore_chunk.is_signed = meta->is_signed;
     dsmr_driver_core_event(ctx, &event);
@@ -130,6 +127,8 @@ static enum dsmr_err restore_executed(struct dsmr_driver *driver, struct dsmr_kv
     for (uint64_t height = head->height; height >= 1; height--) {
         struct dsmr_executed *executed = NULL;
         err = dsmr_exec_record_get(&executed, NULL, &driver->config.kv, txn, height);
+        if (err == DSMR_ERR_UNKNOWN && height < head->height && params->retention_ms != UINT64_MAX)
+            break; /* dropped: what is older than the retention time is older than the window */
         if (err != DSMR_OK)
             return err == DSMR_ERR_UNKNOWN ? DSMR_ERR_CORRUPT : err;
         bool is_needed = head->time_ms - executed->time_ms <= params->validity_window_ms;

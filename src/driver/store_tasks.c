@@ -23,9 +23,13 @@ static void core_write_done(struct dsmr_task *task, void *owner)
     driver->outstanding--;
     if (w->write.err == DSMR_ERR_IO || w->write.err == DSMR_ERR_CORRUPT)
         /* The outcome of a failed sync is unknown: nothing after it can be promised. */
-        dsmr_driver_halt(driver, DSMR_ERR_IO, "the disk reported an error: see the log above");
+        dsmr_driver_halt_store(driver, DSMR_ERR_IO, "the disk reported an error");
     struct dsmr_event event = {
         .kind = DSMR_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
+    if (w->write.kind == DSMR_STORE_GC) {
+        event.u.stored_gc.oldest_time_ms = w->write.u.gc.oldest_time_ms;
+        event.u.stored_gc.oldest_wall_ms = w->write.u.gc.oldest_wall_ms;
+    }
     dsmr_driver_core_event(driver, &event);
     struct dsmr_effects one = {.items = &w->fx, .count = 1};
     dsmr_effects_clear(&one);
@@ -100,6 +104,10 @@ void dsmr_store_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
         w->write.u.gc.chunks_count = fx->u.store_gc.chunks_count;
         w->write.u.gc.drop_journals = fx->u.store_gc.drop_journals;
         w->write.u.gc.index_before_height = fx->u.store_gc.index_before_height;
+        w->write.u.gc.retained.is_wanted = fx->u.store_gc.retained.is_wanted;
+        w->write.u.gc.retained.height_max = fx->u.store_gc.retained.height_max;
+        w->write.u.gc.retained.time_max_ms = fx->u.store_gc.retained.time_max_ms;
+        w->write.u.gc.retained.wall_max_ms = fx->u.store_gc.retained.wall_max_ms;
         break;
     }
     driver->outstanding++;
@@ -117,7 +125,7 @@ static void bft_write_done(struct dsmr_task *task, void *owner)
     struct dsmr_driver *driver = owner;
     driver->outstanding--;
     if (w->write.err == DSMR_ERR_IO || w->write.err == DSMR_ERR_CORRUPT)
-        dsmr_driver_halt(driver, DSMR_ERR_IO, "the disk reported an error: see the log above");
+        dsmr_driver_halt_store(driver, DSMR_ERR_IO, "the disk reported an error");
     if (w->fx.kind == DSMR_BFT_FX_STORE) {
         struct dsmr_bft_event event = {
             .kind = DSMR_BFT_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
@@ -152,7 +160,7 @@ void dsmr_store_tasks_bft(struct dsmr_driver *driver, struct dsmr_bft_effect *fx
 
 /* ---- reads: on a worker, so that the logic thread never waits for a disk ---- */
 
-enum read_kind { READ_CHUNK, READ_SERVE_CHUNK, READ_SERVE_BLOCKS, READ_SERVE_BLOCK };
+enum read_kind { READ_CHUNK, READ_BLOCK, READ_SERVE_CHUNK, READ_SERVE_BLOCKS, READ_SERVE_BLOCK };
 
 struct read_task {
     struct dsmr_task task;
@@ -161,9 +169,11 @@ struct read_task {
     uint64_t request_id;
     struct dsmr_id id;
     struct dsmr_node_id peer;
-    uint64_t from_height;
+    uint64_t from_height; /* READ_BLOCK: the height; READ_SERVE_CHUNK: of the block that names it */
+    uint64_t horizon_ms;  /* READ_SERVE_CHUNK */
     enum dsmr_err err;
     struct dsmr_chunk *chunk;
+    struct dsmr_block *block;
     struct dsmr_buf *bytes; /* what is served */
     struct dsmr_quorum_cert finalization;
     uint32_t blocks_count;
@@ -178,7 +188,46 @@ static void read_chunk(struct read_task *t)
                                    t->bytes->len);
 }
 
+/* Whether the block that the peer named holds the chunk, and retention is over for it. */
+static bool is_pruned(struct read_task *t)
+{
+    const struct dsmr_store *store = &t->config->store;
+    struct dsmr_buf *bytes = NULL;
+    struct dsmr_block *block = NULL;
+    bool has_finalization = false;
+    bool is_named = false;
+    if (t->from_height == 0 || store->ops->load_block(store->self, &bytes, NULL, &has_finalization,
+                                                      t->from_height) != DSMR_OK)
+        return false;
+    if (dsmr_block_decode(&block, &t->config->node.params, bytes, bytes->bytes, bytes->len) ==
+        DSMR_OK) {
+        for (uint32_t i = 0; block->time_ms < t->horizon_ms && i < block->certs_count; i++)
+            is_named = is_named || dsmr_id_equal(&block->certs[i].ref.chunk_id, &t->id);
+        dsmr_block_unref(block);
+    }
+    dsmr_buf_unref(bytes);
+    return is_named;
+}
+
+static void read_served_chunk(struct read_task *t)
+{
+    read_chunk(t);
+    if (t->err != DSMR_OK)
+        t->err = is_pruned(t) ? DSMR_ERR_PRUNED : DSMR_ERR_UNKNOWN;
+}
+
 static void read_block(struct read_task *t)
+{
+    const struct dsmr_store *store = &t->config->store;
+    bool has_finalization = false;
+    t->err =
+        store->ops->load_block(store->self, &t->bytes, NULL, &has_finalization, t->from_height);
+    if (t->err == DSMR_OK)
+        t->err = dsmr_block_decode(&t->block, &t->config->node.params, t->bytes, t->bytes->bytes,
+                                   t->bytes->len);
+}
+
+static void read_served_block(struct read_task *t)
 {
     const struct dsmr_store *store = &t->config->store;
     uint64_t height = 0;
@@ -188,12 +237,16 @@ static void read_block(struct read_task *t)
         t->err = store->ops->load_block(store->self, &t->bytes, NULL, &has_finalization, height);
 }
 
+#define BATCH_FIELDS_BYTES 64u
+_Static_assert(4u + DSMR_QUORUM_CERT_BYTES_MAX + BATCH_FIELDS_BYTES <= DSMR_MESSAGE_OVERHEAD_MAX,
+               "a batch holds the largest block");
+
 /* As many consecutive blocks as fit in a message, cut at the last one that has a finalization. */
 static void read_blocks(struct read_task *t)
 {
     const struct dsmr_store *store = &t->config->store;
-    uint32_t capacity =
-        dsmr_params_message_bytes_max(&t->config->node.params) - DSMR_QUORUM_CERT_BYTES_MAX - 64u;
+    uint32_t capacity = dsmr_params_message_bytes_max(&t->config->node.params) -
+                        DSMR_QUORUM_CERT_BYTES_MAX - BATCH_FIELDS_BYTES;
     struct dsmr_buf *out = dsmr_buf_new(capacity);
     uint32_t len = 0, good_len = 0, count = 0;
     t->err = out == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
@@ -236,7 +289,11 @@ static void run_read(struct dsmr_task *task)
     if (t->kind == READ_SERVE_BLOCKS)
         read_blocks(t);
     else if (t->kind == READ_SERVE_BLOCK)
+        read_served_block(t);
+    else if (t->kind == READ_BLOCK)
         read_block(t);
+    else if (t->kind == READ_SERVE_CHUNK)
+        read_served_chunk(t);
     else
         read_chunk(t);
 }
@@ -250,7 +307,9 @@ static void serve(struct dsmr_driver *driver, struct read_task *t)
     if (t->kind == READ_SERVE_CHUNK) {
         msg.type = DSMR_MSG_CHUNK;
         msg.u.chunk.chunk_id = t->id;
-        msg.u.chunk.err = (uint16_t)(t->err == DSMR_OK ? DSMR_OK : DSMR_ERR_UNKNOWN);
+        msg.u.chunk.err = (uint16_t)t->err; /* OK, PRUNED, UNKNOWN */
+        if (t->err != DSMR_OK)
+            dsmr_metrics_count_error(driver->config.metrics, t->err);
         msg.u.chunk.chunk = t->err == DSMR_OK ? t->bytes->bytes : NULL;
         msg.u.chunk.chunk_len = t->err == DSMR_OK ? t->bytes->len : 0;
     } else if (t->err != DSMR_OK) {
@@ -284,10 +343,16 @@ static void read_done(struct dsmr_task *task, void *owner)
             .kind = DSMR_EV_CHUNK_LOADED, .request_id = t->request_id, .err = t->err};
         event.u.chunk = t->err == DSMR_OK ? t->chunk : NULL;
         dsmr_driver_core_event(driver, &event);
+    } else if (t->kind == READ_BLOCK) {
+        struct dsmr_event event = {
+            .kind = DSMR_EV_BLOCK_LOADED, .request_id = t->request_id, .err = t->err};
+        event.u.block = t->err == DSMR_OK ? t->block : NULL;
+        dsmr_driver_core_event(driver, &event);
     } else {
         serve(driver, t);
     }
     dsmr_chunk_unref(t->chunk);
+    dsmr_block_unref(t->block);
     dsmr_buf_unref(t->bytes);
     free(t);
 }
@@ -315,11 +380,15 @@ static void read_submit(struct dsmr_driver *driver, struct read_task *t)
 
 void dsmr_store_tasks_load(struct dsmr_driver *driver, struct dsmr_effect *fx)
 {
-    struct read_task *t = read_new(driver, READ_CHUNK);
+    bool is_block = fx->kind == DSMR_FX_LOAD_BLOCK;
+    struct read_task *t = read_new(driver, is_block ? READ_BLOCK : READ_CHUNK);
     if (t == NULL)
         return;
     t->request_id = fx->request_id;
-    t->id = fx->u.load_chunk;
+    if (is_block)
+        t->from_height = fx->u.load_block;
+    else
+        t->id = fx->u.load_chunk;
     read_submit(driver, t);
 }
 
@@ -330,6 +399,8 @@ void dsmr_store_tasks_serve_chunk(struct dsmr_driver *driver, const struct dsmr_
         return;
     t->id = fx->u.serve_chunk.chunk_id;
     t->peer = fx->u.serve_chunk.to;
+    t->from_height = fx->u.serve_chunk.height;
+    t->horizon_ms = fx->u.serve_chunk.horizon_ms;
     read_submit(driver, t);
 }
 

@@ -1,5 +1,5 @@
-/* submit.c - transactions from clients: checked and hashed on a worker, then offered to the core's
- * mempool, then sent home with a verdict each. */
+/* submit.c - transactions from clients: checked, held against the last executed state and hashed on
+ * a worker, then offered to the core's mempool, then sent home with a verdict each. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +17,12 @@ static void check_batch(const struct dsmr_driver_config *config, struct dsmr_sub
         txs[i].len = batch->txs[i].len;
     }
     config->app.ops->check(config->app.self, errs, txs, batch->count);
+    struct dsmr_kv_txn *snapshot = NULL;
+    if (config->app.ops->admit != NULL &&
+        config->kv.ops->begin(config->kv.self, &snapshot, false) == DSMR_OK) {
+        config->app.ops->admit(config->app.self, errs, &config->kv, snapshot, txs, batch->count);
+        config->kv.ops->abort(config->kv.self, snapshot);
+    }
     for (uint32_t i = 0; i < batch->count; i++) {
         struct dsmr_tx_head head;
         enum dsmr_err err = dsmr_tx_head_decode(&head, txs[i].bytes, txs[i].len);

@@ -1,7 +1,8 @@
 /* app.h - the application: what transactions mean. It knows nothing of chunks.
  *
- * Threads: check() is pure and runs on several workers at once; genesis() and execute() run on
- *          the execution thread; query() runs on any thread with a snapshot of its own. */
+ * Threads: check() is pure and runs on several workers at once; so does admit(), with a snapshot;
+ *          genesis() and execute() run on the execution thread; query() runs on any thread with a
+ *          snapshot of its own. */
 #ifndef DSMR_PORTS_APP_H
 #define DSMR_PORTS_APP_H
 
@@ -40,6 +41,13 @@ struct dsmr_app_ops {
      * batches. Returns the number that are not OK. */
     uint32_t (*check)(const void *self, enum dsmr_err *errs, const struct dsmr_tx_view *txs,
                       uint32_t count);
+    /* Whether transactions that check() found good, and that want to come in here, could run on the
+     * state of snapshot: errs[i] stays as it is, or OK becomes the reason why not (INSUFFICIENT,
+     * FEE_LIMIT). It keeps out what would fill chunks without paying, and binds nobody: blocks in
+     * between may decide otherwise, and what others have let in is run all the same. Where the
+     * state cannot be read, nothing is kept out. NULL: everything may come in. */
+    void (*admit)(const void *self, enum dsmr_err *errs, const struct dsmr_kv *kv,
+                  struct dsmr_kv_txn *snapshot, const struct dsmr_tx_view *txs, uint32_t count);
     /* Writes the state before block 1. genesis: the "app" object of genesis.json as JSON text.
      * CONFIG with a sentence in *reason (static or inside self) if it is wrong. */
     enum dsmr_err (*genesis)(void *self, struct dsmr_id *root, const char **reason,

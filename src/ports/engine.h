@@ -13,6 +13,8 @@
 /* What the engine is told. Answers carry the request_id of the call. Blocks are borrowed. */
 struct dsmr_engine_ops {
     void (*built)(void *self, uint64_t request_id, enum dsmr_err err, struct dsmr_block *block);
+    /* NOT_YET, BUSY and the other errors of class STATE or LOCAL: ask again. BUSY also holds an
+     * engine back that accepts faster than the disk writes; an accept itself is not refused. */
     void (*verdict)(void *self, uint64_t request_id, enum dsmr_err err);
     void (*accepted)(void *self, uint64_t request_id, enum dsmr_err err); /* durable */
     void (*ready)(void *self, bool is_ready); /* something to build on the preference */

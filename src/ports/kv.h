@@ -1,7 +1,7 @@
 /* kv.h - the state store: ordered keys, transactions, snapshots.
  *
  * Why:     the application's state, the results and the executed ids of a block are one commit.
- * Limits:  keys 1..DSMR_KV_KEY_BYTES_MAX bytes; values up to 64 MiB.
+ * Limits:  keys 1..DSMR_KV_KEY_BYTES_MAX bytes; values up to DSMR_KV_VALUE_BYTES_MAX.
  * Threads: one write transaction at a time, used by one thread; any number of readers, each used
  *          by one thread. */
 #ifndef DSMR_PORTS_KV_H
@@ -10,6 +10,7 @@
 #include "dsmr/types.h"
 
 #define DSMR_KV_KEY_BYTES_MAX 128u
+#define DSMR_KV_VALUE_BYTES_MAX (64u << 20)
 
 struct dsmr_kv_txn; /* opaque, of the adapter */
 
@@ -31,6 +32,9 @@ struct dsmr_kv_ops {
     enum dsmr_err (*seek)(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
                           bool reverse, const uint8_t **found, size_t *found_len,
                           const uint8_t **value, size_t *value_len);
+    /* Which file and why, of the last write that failed; empty if none has. Any thread. NULL:
+     * nothing of the kind is known. size 1 or more. */
+    void (*cause)(void *self, char *text, size_t size);
 };
 struct dsmr_kv {
     void *self;

@@ -22,13 +22,22 @@ struct dsmr_query_status {
     uint32_t validators;
     uint64_t mempool_txs, mempool_bytes;
     uint64_t disk_free_bytes;
-    int64_t clock_offset_ms; /* median of what peers' blocks suggest; 0 if unknown */
+    int64_t clock_offset_ms; /* the validators' clocks less ours: a median; 0 if unknown */
     bool is_validator;
     bool is_behind;
-    bool is_ready; /* replay window complete, store open, enough peers */
+    bool is_ready;        /* no reason against it, but perhaps the clock */
+    bool is_started;      /* recovery is over: the replay window is complete */
+    bool has_peers;       /* more than two thirds of the validators, with this node */
+    bool is_backlog_full; /* too much is accepted and not executed: it does not sign */
     bool is_halted;
     enum dsmr_err halt_reason;
+    const char *halt_text; /* static; NULL before */
     bool is_disk_low;
+    bool is_final_refused; /* a final block cannot be taken, again and again */
+    bool needs_state_sync; /* a chunk that it has to execute is kept by nobody any more */
+    /* First view in which this validator votes, as the journal of its votes was lost; UINT64_MAX:
+     * not known yet. 0: it votes, or is none. */
+    uint64_t votes_from;
 };
 
 enum dsmr_query_tx_state {

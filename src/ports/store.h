@@ -43,12 +43,28 @@ enum dsmr_store_kind {
     DSMR_STORE_BFT_PRUNE /* removes all records of the journal whose key sorts below key */
 };
 
+/* Which accepted blocks may let their chunks go (protocol.md, 11.3): a block must be within all
+ * three. */
+struct dsmr_store_retained {
+    bool is_wanted;
+    uint64_t height_max;
+    uint64_t time_max_ms; /* the block's own time */
+    uint64_t wall_max_ms; /* local time of its accept */
+};
+
 struct dsmr_store_gc {
     uint64_t floor_ms;            /* highest chain time that garbage collection used */
     const struct dsmr_id *chunks; /* bodies, metas and certificates to drop */
     uint32_t chunks_count;
     bool drop_journals;           /* removes journal entries with expiry < floor_ms */
     uint64_t index_before_height; /* accepted-index data may go below it; 0: none */
+    /* Bodies, metas and certificates of chunks of accepted blocks, the oldest first, of so many
+     * blocks as one write may take. The store remembers how far it is. */
+    struct dsmr_store_retained retained;
+    /* out, with OK and is_wanted: the oldest block that has not let its chunks go; UINT64_MAX both:
+     * there is none. If it is within the limits above, there is more to do. */
+    uint64_t oldest_time_ms;
+    uint64_t oldest_wall_ms;
 };
 
 struct dsmr_store_write {
@@ -80,9 +96,12 @@ struct dsmr_store_write {
 };
 
 /* Everything that recovery hands over, in this order of kinds; borrowed during the call. A
- * visitor that returns an error ends the walk with it. NULL members are skipped. */
+ * visitor that returns an error ends the walk with it. NULL members are skipped. Chunks and
+ * certificates are those that no accepted block has, so that the walk does not grow with history.
+ */
 struct dsmr_store_visitor {
     void *ctx;
+    bool with_history; /* every chunk and certificate that is kept: for tools */
     enum dsmr_err (*floor)(void *ctx, uint64_t floor_ms);
     enum dsmr_err (*journal)(void *ctx, const struct dsmr_store_journal *entry);
     enum dsmr_err (*chunk)(void *ctx, const struct dsmr_store_chunk_meta *meta);
@@ -109,9 +128,12 @@ struct dsmr_store_ops {
     enum dsmr_err (*last_accepted)(void *self, uint64_t *height, struct dsmr_id *block_id);
     /* Next evidence after *cursor (start with 0); advances it. UNKNOWN at the end. */
     enum dsmr_err (*next_evidence)(void *self, struct dsmr_evidence *out, uint64_t *cursor);
-    /* Before the first write, single-threaded. journal/chunk/cert entries of what is still kept. */
+    /* Before the first write, single-threaded. */
     enum dsmr_err (*recover)(void *self, const struct dsmr_store_visitor *visitor);
     uint64_t (*disk_free_bytes)(void *self);
+    /* Which file and why, of the last write that failed; empty if none has. Any thread. NULL:
+     * nothing of the kind is known. size 1 or more. */
+    void (*cause)(void *self, char *text, size_t size);
 };
 struct dsmr_store {
     void *self;

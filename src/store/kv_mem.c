@@ -7,7 +7,6 @@
 #include "base/prng.h"
 
 #define PRIORITY_SEED 0x6b765f6d656dull
-#define VALUE_BYTES_MAX (64u << 20)
 
 struct entry { /* immutable; shared by every version of the tree that has it */
     _Atomic uint32_t refs;
@@ -286,7 +285,7 @@ static enum dsmr_err mem_put(void *self, struct dsmr_kv_txn *txn, const void *ke
     struct dsmr_kv_mem *mem = self;
     DSMR_ASSERT(txn->is_write);
     DSMR_ASSERT(key_len >= 1 && key_len <= DSMR_KV_KEY_BYTES_MAX);
-    DSMR_ASSERT(value_len <= VALUE_BYTES_MAX);
+    DSMR_ASSERT(value_len <= DSMR_KV_VALUE_BYTES_MAX);
     enum dsmr_err err = injected(mem);
     if (err) {
         return err;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -45,6 +46,14 @@ enum dsmr_err dsmr_lmdb_env_err(int rc)
     }
 }
 
+enum dsmr_err dsmr_lmdb_env_fail(struct dsmr_lmdb_env *env, int rc)
+{
+    dsmr_store_cause_set(env->cause, env->path,
+                         rc == MDB_MAP_FULL ? "as large as store-map-bytes allows"
+                                            : mdb_strerror(rc));
+    return dsmr_lmdb_env_err(rc);
+}
+
 static uint64_t end_bytes(const struct dsmr_lmdb_env *env)
 {
     MDB_envinfo info;
@@ -71,6 +80,7 @@ static enum dsmr_err allocate(struct dsmr_lmdb_env *env, uint64_t from, uint64_t
         env->allocates = false;
         return DSMR_OK;
     }
+    dsmr_store_cause_set(env->cause, env->path, strerror(errno));
     return errno == EIO ? DSMR_ERR_IO : DSMR_ERR_DISK_FULL;
 }
 
@@ -145,11 +155,19 @@ enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, ui
                                  uint64_t reserve_bytes, uint32_t readers_max)
 {
     struct dsmr_lmdb_env env = {.map_bytes = map_bytes, .reserve_bytes = reserve_bytes};
+    size_t path_bytes = strlen(path) + sizeof "/data.mdb";
     MDB_txn *txn = NULL;
     MDB_stat stat;
-    int rc = mdb_env_create(&env.env);
+    int rc;
 
+    env.path = malloc(path_bytes);
+    if (env.path == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    (void)snprintf(env.path, path_bytes, "%s/data.mdb", path);
+    rc = mdb_env_create(&env.env);
     if (rc != 0) {
+        free(env.path);
         return dsmr_lmdb_env_err(rc);
     }
     rc = mdb_env_set_mapsize(env.env, (size_t)map_bytes);
@@ -189,6 +207,7 @@ fail:
         mdb_txn_abort(txn);
     }
     mdb_env_close(env.env);
+    free(env.path);
     return dsmr_lmdb_env_err(rc);
 }
 
@@ -196,6 +215,18 @@ void dsmr_lmdb_env_close(struct dsmr_lmdb_env *env)
 {
     mdb_env_close(env->env);
     env->env = NULL;
+    free(env->path);
+    env->path = NULL;
+}
+
+/* LMDB goes on writing into a file that has no name any more. */
+static bool is_deleted(struct dsmr_lmdb_env *env)
+{
+    struct stat st;
+    mdb_filehandle_t fd;
+
+    (void)mdb_env_get_fd(env->env, &fd);
+    return fstat(fd, &st) == 0 && st.st_nlink == 0;
 }
 
 static bool is_disk_full(struct dsmr_lmdb_env *env)
@@ -214,9 +245,13 @@ enum dsmr_err dsmr_lmdb_env_commit(struct dsmr_lmdb_env *env, MDB_txn *txn)
     if (rc == EIO && is_disk_full(env)) {
         /* The transaction was given up before its first page counted: LMDB writes the meta page
          * last, and refuses to go on (MDB_PANIC) if that write fails. */
-        return DSMR_ERR_DISK_FULL;
+        return dsmr_lmdb_env_fail(env, ENOSPC);
     }
-    return dsmr_lmdb_env_err(rc);
+    if (rc == 0 && is_deleted(env)) {
+        dsmr_store_cause_set(env->cause, env->path, "was deleted while it was in use");
+        return DSMR_ERR_IO;
+    }
+    return rc == 0 ? DSMR_OK : dsmr_lmdb_env_fail(env, rc);
 }
 
 /* Pages that the next write transaction may use again: all but what the last one freed. */
@@ -269,5 +304,8 @@ enum dsmr_err dsmr_lmdb_env_make_room(struct dsmr_lmdb_env *env, uint64_t pages)
     room = env->allocates && env->allocated_bytes < env->map_bytes ? env->allocated_bytes
                                                                    : env->map_bytes;
     room = room > end ? (room - end) / env->page_bytes : 0;
-    return room + free_pages(env) >= pages + env->reserve_bytes / env->page_bytes ? DSMR_OK : err;
+    if (room + free_pages(env) >= pages + env->reserve_bytes / env->page_bytes) {
+        return DSMR_OK;
+    }
+    return need > env->map_bytes ? dsmr_lmdb_env_fail(env, MDB_MAP_FULL) : err;
 }

@@ -12,6 +12,7 @@
 #include <lmdb.h>
 
 #include "dsmr/types.h"
+#include "store/store_cause.h"
 
 struct dsmr_lmdb_env {
     MDB_env *env;
@@ -20,7 +21,9 @@ struct dsmr_lmdb_env {
     uint64_t reserve_bytes;
     uint64_t allocated_bytes; /* of the file: writes below meet no full disk */
     uint32_t page_bytes;
-    bool allocates; /* the file system can allocate ahead */
+    bool allocates;                 /* the file system can allocate ahead */
+    char *path;                     /* of the file */
+    struct dsmr_store_cause *cause; /* of the owner, who sets it; NULL: none */
 };
 
 /* Makes directory/name with an empty database in it, if it is not there: whole or not at all,
@@ -35,7 +38,10 @@ void dsmr_lmdb_env_close(struct dsmr_lmdb_env *env); /* no transaction may be op
 
 /* What an LMDB return code means to us. */
 enum dsmr_err dsmr_lmdb_env_err(int rc);
-/* Commits; ends txn in every case. DISK_FULL (nothing changed), IO, NO_MEMORY. */
+/* Remembers why a write failed, and what that means to us. */
+enum dsmr_err dsmr_lmdb_env_fail(struct dsmr_lmdb_env *env, int rc);
+/* Commits; ends txn in every case. DISK_FULL (nothing changed), IO, NO_MEMORY. IO, too, if the file
+ * was deleted: what was committed is nowhere. */
 DSMR_MUST_USE enum dsmr_err dsmr_lmdb_env_commit(struct dsmr_lmdb_env *env, MDB_txn *txn);
 /* Makes sure that a transaction that changes up to pages pages finds room and leaves the reserve
  * whole. DISK_FULL if not. Outside of any write transaction. */

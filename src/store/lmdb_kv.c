@@ -32,7 +32,7 @@ static enum dsmr_err kv_begin(void *self, struct dsmr_kv_txn **out, bool write)
     rc = mdb_txn_begin(kv->env.env, NULL, write ? 0 : MDB_RDONLY, &txn->txn);
     if (rc != 0) {
         free(txn);
-        return dsmr_lmdb_env_err(rc);
+        return write ? dsmr_lmdb_env_fail(&kv->env, rc) : dsmr_lmdb_env_err(rc);
     }
     txn->is_write = write;
     *out = txn;
@@ -72,6 +72,11 @@ static enum dsmr_err kv_commit(void *self, struct dsmr_kv_txn *txn)
         dsmr_metrics_add(kv->metrics, DSMR_METRIC_DISK_SYNCS, SYNCS_PER_COMMIT);
     }
     return err;
+}
+
+static enum dsmr_err result_of(struct dsmr_lmdb_kv *kv, int rc)
+{
+    return rc == 0 ? DSMR_OK : dsmr_lmdb_env_fail(&kv->env, rc);
 }
 
 static bool is_key(size_t key_len)
@@ -114,16 +119,16 @@ static enum dsmr_err kv_get(void *self, struct dsmr_kv_txn *txn, const void *key
 static enum dsmr_err kv_put(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
                             const void *value, size_t value_len)
 {
-    const struct dsmr_lmdb_kv *kv = self;
+    struct dsmr_lmdb_kv *kv = self;
     MDB_val k = val_of(key, key_len);
     MDB_val v = val_of(value, value_len);
 
     DSMR_ASSERT(txn->is_write);
-    if (!is_key(key_len) || value_len > DSMR_LMDB_KV_VALUE_BYTES_MAX) {
+    if (!is_key(key_len) || value_len > DSMR_KV_VALUE_BYTES_MAX) {
         return DSMR_ERR_TOO_LARGE;
     }
     if (txn->failed == DSMR_OK) {
-        txn->failed = dsmr_lmdb_env_err(mdb_put(txn->txn, kv->env.dbi, &k, &v, 0));
+        txn->failed = result_of(kv, mdb_put(txn->txn, kv->env.dbi, &k, &v, 0));
         txn->written_bytes += key_len + value_len;
     }
     return txn->failed;
@@ -131,7 +136,7 @@ static enum dsmr_err kv_put(void *self, struct dsmr_kv_txn *txn, const void *key
 
 static enum dsmr_err kv_del(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len)
 {
-    const struct dsmr_lmdb_kv *kv = self;
+    struct dsmr_lmdb_kv *kv = self;
     MDB_val k = val_of(key, key_len);
     int rc;
 
@@ -141,7 +146,7 @@ static enum dsmr_err kv_del(void *self, struct dsmr_kv_txn *txn, const void *key
     }
     if (txn->failed == DSMR_OK) {
         rc = mdb_del(txn->txn, kv->env.dbi, &k, NULL);
-        txn->failed = rc == MDB_NOTFOUND ? DSMR_OK : dsmr_lmdb_env_err(rc);
+        txn->failed = rc == MDB_NOTFOUND ? DSMR_OK : result_of(kv, rc);
         txn->written_bytes += rc == 0 ? key_len : 0;
     }
     return txn->failed;
@@ -195,6 +200,16 @@ static enum dsmr_err kv_seek(void *self, struct dsmr_kv_txn *txn, const void *ke
     return DSMR_OK;
 }
 
+static void kv_cause(void *self, char *text, size_t size)
+{
+    const struct dsmr_lmdb_kv *kv = self;
+
+    text[0] = 0;
+    if (kv->env.cause != NULL) {
+        dsmr_store_cause_get(kv->env.cause, text, size);
+    }
+}
+
 static const struct dsmr_kv_ops kv_ops = {
     .begin = kv_begin,
     .commit = kv_commit,
@@ -203,6 +218,7 @@ static const struct dsmr_kv_ops kv_ops = {
     .put = kv_put,
     .del = kv_del,
     .seek = kv_seek,
+    .cause = kv_cause,
 };
 
 struct dsmr_kv dsmr_lmdb_kv_port(struct dsmr_lmdb_kv *kv)

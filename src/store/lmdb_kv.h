@@ -1,6 +1,6 @@
 /* lmdb_kv.h - the kv port over one LMDB environment (state/).
  *
- * Limits:  keys as ports/kv.h; values up to DSMR_LMDB_KV_VALUE_BYTES_MAX.
+ * Limits:  keys as ports/kv.h; and values as ports/kv.h.
  * Threads: as ports/kv.h. A write transaction ends on the thread that began it. */
 #ifndef DSMR_STORE_LMDB_KV_H
 #define DSMR_STORE_LMDB_KV_H
@@ -9,10 +9,8 @@
 #include "ports/kv.h"
 #include "store/lmdb_env.h"
 
-#define DSMR_LMDB_KV_VALUE_BYTES_MAX (64u << 20)
-
 struct dsmr_lmdb_kv {
-    struct dsmr_lmdb_env env;
+    struct dsmr_lmdb_env env;     /* its cause: where the reason of a failure goes */
     struct dsmr_metrics *metrics; /* NULL: none */
     _Atomic bool is_stopped;      /* after an IO error: no write transaction begins */
 };

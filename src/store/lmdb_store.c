@@ -121,6 +121,8 @@ static void close_all(struct dsmr_lmdb_store *store)
     }
     (void)pthread_cond_destroy(&store->wake);
     (void)pthread_mutex_destroy(&store->mutex);
+    dsmr_store_cause_close(&store->state_cause);
+    dsmr_store_cause_close(&store->cause);
     free(store);
 }
 
@@ -158,6 +160,8 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
     store->dir_fd = -1;
     store->lock_fd = -1;
     store->segments.dir_fd = -1;
+    dsmr_store_cause_init(&store->cause);
+    dsmr_store_cause_init(&store->state_cause);
     (void)pthread_mutex_init(&store->mutex, NULL);
     (void)pthread_cond_init(&store->wake, NULL);
 
@@ -168,6 +172,9 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
     if (err == DSMR_OK) {
         err = open_databases(store, config);
     }
+    store->consensus.cause = &store->cause;
+    store->state.env.cause = &store->state_cause;
+    store->segments.cause = &store->cause;
     if (err == DSMR_OK) {
         err = dsmr_store_read_prepare(store);
     }
@@ -210,6 +217,13 @@ static uint64_t disk_free_bytes(void *self)
     return (uint64_t)vfs.f_bavail * vfs.f_frsize;
 }
 
+static void cause(void *self, char *text, size_t size)
+{
+    struct dsmr_lmdb_store *store = self;
+
+    dsmr_store_cause_get(&store->cause, text, size);
+}
+
 static const struct dsmr_store_ops store_ops = {
     .write = dsmr_store_queue_write,
     .load_chunk = dsmr_store_read_chunk,
@@ -221,6 +235,7 @@ static const struct dsmr_store_ops store_ops = {
     .next_evidence = dsmr_store_read_evidence,
     .recover = dsmr_store_read_recover,
     .disk_free_bytes = disk_free_bytes,
+    .cause = cause,
 };
 
 struct dsmr_store dsmr_lmdb_store_port(struct dsmr_lmdb_store *store)

@@ -11,8 +11,8 @@
  *             Accepted heights have no gap: an ACCEPT above the next height is refused.
  * Failure:    DISK_FULL: the write was not done; later ones may succeed once there is space.
  *             IO: fail-stop. The outcome is unknown, every later write answers IO.
- * Limits:     config; a group holds up to group_bytes_max of bodies and 512 writes.
- * Threads:    as ports/store.h and ports/kv.h say. */
+ * Limits:     config; a group holds up to group_bytes_max of bodies, 512 writes and 64 MiB of
+ * pages. Threads:    as ports/store.h and ports/kv.h say. */
 #ifndef DSMR_STORE_LMDB_STORE_H
 #define DSMR_STORE_LMDB_STORE_H
 
@@ -21,6 +21,9 @@
 #include "ports/log.h"
 #include "ports/store.h"
 #include "ports/task.h"
+
+/* What a group and the reserve need, whatever genesis says, and as much again for what is kept. */
+#define DSMR_LMDB_STORE_MAP_BYTES_MIN (256ull << 20)
 
 struct dsmr_lmdb_store; /* opaque */
 

@@ -58,6 +58,27 @@ void dsmr_schema_key_journal(struct dsmr_schema_key *out, const struct dsmr_stor
     key_add_u64(out, entry->slot);
 }
 
+void dsmr_schema_key_waiting(struct dsmr_schema_key *out, const struct dsmr_reference *ref)
+{
+    /* Expiry first: entries are made and go in nearly this order, and what is late is one range. */
+    dsmr_schema_key_u64(out, DSMR_SCHEMA_WAITING, ref->expiry_ms);
+    key_add(out, ref->chunk_id.bytes, ID_BYTES);
+}
+
+enum dsmr_err dsmr_schema_waiting_key_decode(struct dsmr_reference *out, const void *key,
+                                             size_t key_len)
+{
+    struct dsmr_rd rd;
+
+    dsmr_rd_init(&rd, key, key_len);
+    if (dsmr_rd_u8(&rd) != DSMR_SCHEMA_WAITING) {
+        return DSMR_ERR_CORRUPT;
+    }
+    out->expiry_ms = dsmr_rd_u64(&rd);
+    dsmr_rd_bytes(&rd, out->chunk_id.bytes, ID_BYTES);
+    return dsmr_schema_end(&rd);
+}
+
 void dsmr_schema_key_evidence_of(struct dsmr_schema_key *out, const struct dsmr_node_id *producer,
                                  uint64_t epoch)
 {

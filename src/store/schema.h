@@ -14,7 +14,7 @@
 #include "wire/cursor.h"
 
 /* Of the whole data directory. Raised when an older program could misread what is written. */
-#define DSMR_SCHEMA_FORMAT 1u
+#define DSMR_SCHEMA_FORMAT 2u
 
 #define DSMR_SCHEMA_BFT_KEY_BYTES_MAX 64u
 #define DSMR_SCHEMA_KEY_BYTES_MAX (1u + DSMR_SCHEMA_BFT_KEY_BYTES_MAX)
@@ -24,11 +24,14 @@ enum dsmr_schema_space {
     DSMR_SCHEMA_FORMAT_KEY = 'F',   /* nothing: format version */
     DSMR_SCHEMA_FLOOR = 'G',        /* nothing: highest chain time that GC used */
     DSMR_SCHEMA_ACCEPTED = 'A',     /* nothing: height and id of the last accepted block */
+    DSMR_SCHEMA_RETAINED = 'D',     /* nothing: height; blocks below it have let their chunks go */
     DSMR_SCHEMA_BLOCK = 'b',        /* height u64: block */
     DSMR_SCHEMA_BLOCK_ID = 'i',     /* block id: height */
     DSMR_SCHEMA_FINALIZATION = 'q', /* height u64: quorum certificate */
     DSMR_SCHEMA_CHUNK = 'c',        /* chunk id: meta and place of the body */
     DSMR_SCHEMA_CERT = 't',         /* chunk id: certificate */
+    DSMR_SCHEMA_WAITING = 'w',      /* expiry u64, chunk id: nothing; a chunk or certificate of it
+                                       is here, and no accepted block has it */
     DSMR_SCHEMA_JOURNAL = 'j',      /* expiry u64, producer 20, slot u64: chunk id, epoch */
     DSMR_SCHEMA_EVIDENCE = 'e',     /* sequence u64: evidence */
     DSMR_SCHEMA_EVIDENCE_OF = 'p',  /* producer 20, epoch u64: sequence */
@@ -47,6 +50,10 @@ void dsmr_schema_key_id(struct dsmr_schema_key *out, enum dsmr_schema_space spac
                         const struct dsmr_id *id);
 void dsmr_schema_key_u64(struct dsmr_schema_key *out, enum dsmr_schema_space space, uint64_t v);
 void dsmr_schema_key_journal(struct dsmr_schema_key *out, const struct dsmr_store_journal *entry);
+void dsmr_schema_key_waiting(struct dsmr_schema_key *out, const struct dsmr_reference *ref);
+/* Sets chunk id and expiry. CORRUPT if it has another length. */
+DSMR_MUST_USE enum dsmr_err dsmr_schema_waiting_key_decode(struct dsmr_reference *out,
+                                                           const void *key, size_t key_len);
 void dsmr_schema_key_evidence_of(struct dsmr_schema_key *out, const struct dsmr_node_id *producer,
                                  uint64_t epoch);
 /* len 1..DSMR_SCHEMA_BFT_KEY_BYTES_MAX. */

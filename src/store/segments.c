@@ -15,6 +15,7 @@
 #include "store/crc32c.h"
 
 #define NAME_BYTES 32u
+#define PATH_BYTES_MAX 4200u
 #define NAME_DIGITS 16u
 #define DIR_MODE 0700
 #define FILE_MODE 0600
@@ -57,6 +58,7 @@ enum dsmr_err dsmr_segments_open(struct dsmr_segments *out, const char *path,
                                  uint64_t segment_bytes)
 {
     struct dsmr_segments segments = {.fd = -1, .segment_bytes = segment_bytes};
+    size_t path_bytes = strlen(path) + 1;
 
     if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
         return err_of_errno();
@@ -65,6 +67,12 @@ enum dsmr_err dsmr_segments_open(struct dsmr_segments *out, const char *path,
     if (segments.dir_fd < 0) {
         return err_of_errno();
     }
+    segments.path = malloc(path_bytes);
+    if (segments.path == NULL) {
+        (void)close(segments.dir_fd);
+        return DSMR_ERR_NO_MEMORY;
+    }
+    memcpy(segments.path, path, path_bytes);
     *out = segments;
     return DSMR_OK;
 }
@@ -83,6 +91,21 @@ void dsmr_segments_close(struct dsmr_segments *segments)
     close_segment(segments);
     (void)close(segments->dir_fd);
     segments->dir_fd = -1;
+    free(segments->path);
+    segments->path = NULL;
+}
+
+/* Remembers why what was done with segment number failed. */
+static enum dsmr_err fail(const struct dsmr_segments *segments, uint64_t number, enum dsmr_err err,
+                          const char *what)
+{
+    char path[PATH_BYTES_MAX];
+    char name[NAME_BYTES];
+
+    name_of(name, number);
+    (void)snprintf(path, sizeof path, "%s/%s", segments->path, name);
+    dsmr_store_cause_set(segments->cause, path, what);
+    return err;
 }
 
 static enum dsmr_err start_segment(struct dsmr_segments *segments)
@@ -93,7 +116,8 @@ static enum dsmr_err start_segment(struct dsmr_segments *segments)
     name_of(name, segments->last + 1);
     fd = openat(segments->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
     if (fd < 0) {
-        return err_of_errno();
+        int why = errno;
+        return fail(segments, segments->last + 1, err_of_errno(), strerror(why));
     }
     segments->fd = fd;
     segments->last++;
@@ -141,6 +165,8 @@ enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_s
     }
     err = write_all(segments->fd, bytes, len, segments->end);
     if (err != DSMR_OK) {
+        (void)fail(segments, segments->number, err,
+                   strerror(err == DSMR_ERR_DISK_FULL ? ENOSPC : errno));
         (void)!ftruncate(segments->fd, (off_t)segments->end); /* gives a full disk its space back */
         return err;
     }
@@ -155,16 +181,22 @@ enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_s
 
 enum dsmr_err dsmr_segments_sync(struct dsmr_segments *segments)
 {
+    struct stat st;
+
     if (segments->is_dirty) {
         segments->syncs++;
         if (fdatasync(segments->fd) != 0) {
-            return DSMR_ERR_IO;
+            return fail(segments, segments->number, DSMR_ERR_IO, strerror(errno));
+        }
+        if (fstat(segments->fd, &st) == 0 && st.st_nlink == 0) {
+            return fail(segments, segments->number, DSMR_ERR_IO, "was deleted while it was in use");
         }
         segments->is_dirty = false;
     }
     if (segments->is_dir_dirty) {
         segments->syncs++;
         if (fsync(segments->dir_fd) != 0) {
+            dsmr_store_cause_set(segments->cause, segments->path, strerror(errno));
             return DSMR_ERR_IO;
         }
         segments->is_dir_dirty = false;

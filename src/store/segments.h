@@ -15,10 +15,13 @@
 
 #include "dsmr/types.h"
 #include "store/schema.h"
+#include "store/store_cause.h"
 
 #define DSMR_SEGMENTS_ALIGN_BYTES 4096u
 
 struct dsmr_segments {
+    char *path;                     /* of the directory */
+    struct dsmr_store_cause *cause; /* of the owner, who sets it; NULL: none */
     int dir_fd;
     int fd;          /* of the open segment; -1: the next append starts one */
     uint64_t number; /* of the open segment */
@@ -39,7 +42,7 @@ void dsmr_segments_close(struct dsmr_segments *segments);
 DSMR_MUST_USE enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments,
                                                  struct dsmr_schema_place *place,
                                                  const uint8_t *bytes, uint32_t len);
-/* Makes all that was appended durable. IO. */
+/* Makes all that was appended durable. IO, also if the file was deleted. */
 DSMR_MUST_USE enum dsmr_err dsmr_segments_sync(struct dsmr_segments *segments);
 /* Forgets appends that were not committed, so that their space is used again: number and end are
  * those of the open segment before them. */

@@ -142,6 +142,7 @@ static enum dsmr_err apply_chunk(struct dsmr_store_txn *txn, const struct dsmr_s
         }
     }
     dsmr_store_txn_put_chunk(txn, &chunk);
+    dsmr_store_txn_set_waiting(txn, &meta->ref, chunk.meta.included_height == UINT64_MAX);
     if (is_new_entry) {
         put_journal(txn, &entry);
     }
@@ -151,6 +152,7 @@ static enum dsmr_err apply_chunk(struct dsmr_store_txn *txn, const struct dsmr_s
 static void apply_cert(struct dsmr_store_txn *txn, const struct dsmr_cert *cert)
 {
     uint8_t bytes[DSMR_SCHEMA_RECORD_BYTES_MAX];
+    struct dsmr_schema_chunk chunk;
     struct dsmr_schema_key key;
     struct dsmr_wr wr;
 
@@ -158,24 +160,46 @@ static void apply_cert(struct dsmr_store_txn *txn, const struct dsmr_cert *cert)
     dsmr_schema_begin(&wr, bytes, sizeof bytes);
     dsmr_cert_encode(&wr, cert);
     dsmr_store_txn_put_record(txn, &key, &wr);
+    if (dsmr_store_txn_get_chunk(txn, &chunk, &cert->ref.chunk_id) != DSMR_OK ||
+        chunk.meta.included_height == UINT64_MAX) {
+        dsmr_store_txn_set_waiting(txn, &cert->ref, true);
+    }
 }
 
 /* ---- blocks ---- */
 
-/* Marks the chunks that are here; of the others the core says it when they arrive. */
-static void include_chunk(struct dsmr_store_txn *txn, const struct dsmr_id *chunk_id,
-                          uint64_t height, uint64_t time_ms, uint64_t wall_ms)
+/* Marks the chunk if it is here; of others the core says it when they arrive. */
+static void include_chunk(struct dsmr_store_txn *txn, const struct dsmr_reference *ref,
+                          const struct dsmr_block *block, uint64_t wall_ms)
 {
     struct dsmr_schema_chunk chunk;
 
-    if (dsmr_store_txn_get_chunk(txn, &chunk, chunk_id) != DSMR_OK ||
-        chunk.meta.included_height == height) {
+    dsmr_store_txn_set_waiting(txn, ref, false);
+    if (dsmr_store_txn_get_chunk(txn, &chunk, &ref->chunk_id) != DSMR_OK ||
+        chunk.meta.included_height == block->height) {
         return;
     }
-    chunk.meta.included_height = height;
-    chunk.meta.included_time_ms = time_ms;
+    chunk.meta.included_height = block->height;
+    chunk.meta.included_time_ms = block->time_ms;
     chunk.meta.accepted_wall_ms = wall_ms;
     dsmr_store_txn_put_chunk(txn, &chunk);
+}
+
+/* The chunk, or the certificate of one that is not here, waits for a block again. */
+static void exclude_chunk(struct dsmr_store_txn *txn, const struct dsmr_id *chunk_id)
+{
+    struct dsmr_schema_chunk chunk;
+    struct dsmr_cert cert;
+
+    if (dsmr_store_txn_get_chunk(txn, &chunk, chunk_id) == DSMR_OK) {
+        chunk.meta.included_height = UINT64_MAX;
+        chunk.meta.included_time_ms = 0;
+        chunk.meta.accepted_wall_ms = 0;
+        dsmr_store_txn_put_chunk(txn, &chunk);
+        dsmr_store_txn_set_waiting(txn, &chunk.meta.ref, true);
+    } else if (dsmr_store_txn_get_cert(txn, &cert, chunk_id) == DSMR_OK) {
+        dsmr_store_txn_set_waiting(txn, &cert.ref, true);
+    }
 }
 
 /* Takes an accepted block back: the engine restarted below it and went another way. */
@@ -189,7 +213,7 @@ static void remove_block(struct dsmr_store_txn *txn, uint64_t height)
         DSMR_ASSERT(block.chunks_count <= DSMR_BLOCK_CERTS_LIMIT);
         memcpy(ids, block.chunk_ids, (size_t)block.chunks_count * sizeof ids[0]);
         for (uint32_t i = 0; i < block.chunks_count; i++) {
-            include_chunk(txn, &ids[i], UINT64_MAX, 0, 0);
+            exclude_chunk(txn, &ids[i]);
         }
         dsmr_schema_key_id(&key, DSMR_SCHEMA_BLOCK_ID, &block.id);
         dsmr_store_txn_del(txn, &key);
@@ -198,6 +222,18 @@ static void remove_block(struct dsmr_store_txn *txn, uint64_t height)
     dsmr_store_txn_del(txn, &key);
     dsmr_schema_key_u64(&key, DSMR_SCHEMA_FINALIZATION, height);
     dsmr_store_txn_del(txn, &key);
+}
+
+/* What will be accepted from height on has its chunks. */
+static void lower_retained(struct dsmr_store_txn *txn, uint64_t height)
+{
+    struct dsmr_schema_key key;
+    uint64_t kept = 0;
+
+    dsmr_schema_key(&key, DSMR_SCHEMA_RETAINED);
+    if (dsmr_store_txn_get_u64(txn, &kept, &key) == DSMR_OK && kept > height) {
+        dsmr_store_txn_put_u64(txn, &key, height);
+    }
 }
 
 static void put_block(struct dsmr_store_txn *txn, const struct dsmr_block *block, uint64_t wall_ms)
@@ -270,12 +306,12 @@ static enum dsmr_err apply_accept(struct dsmr_store_txn *txn, const struct dsmr_
                 break;
             }
         }
+        lower_retained(txn, block->height);
         put_block(txn, block, write->u.accept.wall_ms);
         put_accepted(txn, block->height, &block->id);
     }
     for (uint32_t i = 0; i < block->certs_count; i++) {
-        include_chunk(txn, &block->certs[i].ref.chunk_id, block->height, block->time_ms,
-                      write->u.accept.wall_ms);
+        include_chunk(txn, &block->certs[i].ref, block, write->u.accept.wall_ms);
     }
     if (write->u.accept.finalization != NULL) {
         put_finalization(txn, write->u.accept.finalization, block->height);
@@ -368,9 +404,9 @@ uint64_t dsmr_store_apply_pages(const struct dsmr_store_write *write)
 {
     switch (write->kind) {
     case DSMR_STORE_CHUNK:
-        return 3u * PAGES_PER_RECORD; /* meta, journal, segment */
+        return 4u * PAGES_PER_RECORD; /* meta, waiting, journal, segment */
     case DSMR_STORE_ACCEPT:
-        return (4u + write->u.accept.block->certs_count) * (uint64_t)PAGES_PER_RECORD +
+        return (4u + 2u * write->u.accept.block->certs_count) * (uint64_t)PAGES_PER_RECORD +
                dsmr_schema_block_size(write->u.accept.block) / PAGE_BYTES_MIN + 1u;
     case DSMR_STORE_BFT_PUT:
         return PAGES_PER_RECORD + write->u.bft.value_len / PAGE_BYTES_MIN + 1u;

@@ -23,7 +23,7 @@ uint64_t dsmr_store_apply_body_bytes(const struct dsmr_store_write *write);
 /* Runs a whole GC write in small transactions; floor and the first of them are one. Needs no free
  * space beyond the reserve. The janitor gives the space back, soon. DISK_FULL, IO. */
 DSMR_MUST_USE enum dsmr_err dsmr_store_gc_run(struct dsmr_lmdb_store *store,
-                                              const struct dsmr_store_gc *gc);
+                                              struct dsmr_store_gc *gc);
 /* At open: gives back what GC had let go before a crash. */
 DSMR_MUST_USE enum dsmr_err dsmr_store_gc_resume(struct dsmr_lmdb_store *store);
 

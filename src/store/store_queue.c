@@ -5,7 +5,8 @@
 #include "store/store_txn.h"
 
 #define GROUP_WRITES_MAX 512u
-#define GROUP_PAGES_MIN 32u /* besides those of the writes: the list of free pages */
+#define GROUP_PAGES_MIN 32u    /* besides those of the writes: the list of free pages */
+#define GROUP_PAGES_MAX 16384u /* room that is asked for at once; a larger write goes alone */
 
 struct group {
     uint32_t count;
@@ -56,12 +57,14 @@ static bool take_group(struct dsmr_lmdb_store *store, struct group *group)
     }
     while (store->first != NULL && group->count < GROUP_WRITES_MAX && !is_full) {
         struct dsmr_store_write *write = store->first;
+        uint64_t pages = dsmr_store_apply_pages(write);
         body_bytes += dsmr_store_apply_body_bytes(write);
-        is_full = write->kind == DSMR_STORE_GC || body_bytes > store->group_bytes_max;
+        is_full = write->kind == DSMR_STORE_GC || body_bytes > store->group_bytes_max ||
+                  group->pages + pages > GROUP_PAGES_MAX;
         if (is_full && group->count > 0) {
             break;
         }
-        group->pages += dsmr_store_apply_pages(write);
+        group->pages += pages;
         group->writes[group->count++] = pop(store);
     }
     (void)pthread_mutex_unlock(&store->mutex);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "store/store_apply.h"
+#include "store/store_format.h"
 #include "store/store_txn.h"
 #include "wire/codec.h"
 #include "wire/message.h"
@@ -58,37 +59,16 @@ enum dsmr_err dsmr_store_read_chunk_meta(void *self, struct dsmr_store_chunk_met
     return err;
 }
 
-static enum dsmr_err decode_cert(struct dsmr_rd *rd, struct dsmr_cert *out)
-{
-    struct dsmr_cert cert;
-    enum dsmr_err err;
-
-    memset(&cert, 0, sizeof cert);
-    dsmr_cert_decode(rd, &cert, DSMR_VALIDATORS_MAX);
-    err = dsmr_schema_end(rd);
-    if (err == DSMR_OK) {
-        *out = cert;
-    }
-    return err;
-}
-
 enum dsmr_err dsmr_store_read_cert(void *self, struct dsmr_cert *out,
                                    const struct dsmr_id *chunk_id)
 {
-    struct dsmr_schema_key key;
     struct dsmr_store_txn txn;
-    struct dsmr_rd rd;
     enum dsmr_err err = dsmr_store_txn_begin(&txn, self, false);
 
-    if (err != DSMR_OK) {
-        return err;
-    }
-    dsmr_schema_key_id(&key, DSMR_SCHEMA_CERT, chunk_id);
-    err = dsmr_store_txn_read(&txn, &rd, &key);
     if (err == DSMR_OK) {
-        err = decode_cert(&rd, out);
+        err = dsmr_store_txn_get_cert(&txn, out, chunk_id);
+        dsmr_store_txn_abort(&txn);
     }
-    dsmr_store_txn_abort(&txn);
     return err;
 }
 
@@ -209,6 +189,7 @@ enum dsmr_err dsmr_store_read_evidence(void *self, struct dsmr_evidence *out, ui
 
 struct recovery {
     struct dsmr_lmdb_store *store;
+    struct dsmr_store_txn *txn;
     const struct dsmr_store_visitor *visitor;
     uint64_t damaged; /* records and bodies that were not handed over */
     struct {
@@ -246,17 +227,26 @@ static enum dsmr_err visit_journal(struct recovery *recovery, const MDB_val *key
     return recovery->visitor->journal(recovery->visitor->ctx, &entry);
 }
 
+static enum dsmr_err hand_over_chunk(struct recovery *recovery, const struct dsmr_schema_chunk *c)
+{
+    if (!is_body_there(recovery, &c->place)) {
+        recovery->damaged++; /* to have a chunk is to be able to serve it */
+        return DSMR_OK;
+    }
+    return recovery->visitor->chunk(recovery->visitor->ctx, &c->meta);
+}
+
 static enum dsmr_err visit_chunk(struct recovery *recovery, const MDB_val *key, struct dsmr_rd *rd)
 {
     struct dsmr_schema_chunk chunk;
 
     (void)key;
     dsmr_schema_chunk_decode(rd, &chunk);
-    if (dsmr_schema_end(rd) != DSMR_OK || !is_body_there(recovery, &chunk.place)) {
-        recovery->damaged++; /* to have a chunk is to be able to serve it */
+    if (dsmr_schema_end(rd) != DSMR_OK) {
+        recovery->damaged++;
         return DSMR_OK;
     }
-    return recovery->visitor->chunk(recovery->visitor->ctx, &chunk.meta);
+    return hand_over_chunk(recovery, &chunk);
 }
 
 static enum dsmr_err visit_cert(struct recovery *recovery, const MDB_val *key, struct dsmr_rd *rd)
@@ -264,11 +254,50 @@ static enum dsmr_err visit_cert(struct recovery *recovery, const MDB_val *key, s
     struct dsmr_cert cert;
 
     (void)key;
-    if (decode_cert(rd, &cert) != DSMR_OK) {
+    memset(&cert, 0, sizeof cert);
+    dsmr_cert_decode(rd, &cert, DSMR_VALIDATORS_MAX);
+    if (dsmr_schema_end(rd) != DSMR_OK) {
         recovery->damaged++;
         return DSMR_OK;
     }
     return recovery->visitor->cert(recovery->visitor->ctx, &cert);
+}
+
+/* What a waiting entry points to: the chunk may be here, its certificate, or both. */
+static enum dsmr_err visit_waiting(struct recovery *recovery, const MDB_val *key, bool wants_chunk)
+{
+    struct dsmr_schema_chunk chunk;
+    struct dsmr_cert cert;
+    struct dsmr_reference ref;
+    enum dsmr_err err = dsmr_schema_waiting_key_decode(&ref, key->mv_data, key->mv_size);
+
+    if (err == DSMR_OK && wants_chunk) {
+        err = dsmr_store_txn_get_chunk(recovery->txn, &chunk, &ref.chunk_id);
+        if (err == DSMR_OK) {
+            return hand_over_chunk(recovery, &chunk);
+        }
+    } else if (err == DSMR_OK) {
+        err = dsmr_store_txn_get_cert(recovery->txn, &cert, &ref.chunk_id);
+        if (err == DSMR_OK) {
+            return recovery->visitor->cert(recovery->visitor->ctx, &cert);
+        }
+    }
+    recovery->damaged += err == DSMR_ERR_CORRUPT;
+    return err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT ? DSMR_OK : err;
+}
+
+static enum dsmr_err visit_waiting_chunk(struct recovery *recovery, const MDB_val *key,
+                                         struct dsmr_rd *rd)
+{
+    (void)rd;
+    return visit_waiting(recovery, key, true);
+}
+
+static enum dsmr_err visit_waiting_cert(struct recovery *recovery, const MDB_val *key,
+                                        struct dsmr_rd *rd)
+{
+    (void)rd;
+    return visit_waiting(recovery, key, false);
 }
 
 static enum dsmr_err visit_bft(struct recovery *recovery, const MDB_val *key, struct dsmr_rd *rd)
@@ -281,8 +310,8 @@ static enum dsmr_err visit_bft(struct recovery *recovery, const MDB_val *key, st
 }
 
 /* Every record of one space, in order. must_read: a damaged one is an error, not a loss. */
-static enum dsmr_err walk(struct recovery *recovery, struct dsmr_store_txn *txn,
-                          enum dsmr_schema_space space, visit_record visit, bool must_read)
+static enum dsmr_err walk(struct recovery *recovery, enum dsmr_schema_space space,
+                          visit_record visit, bool must_read)
 {
     MDB_cursor *cursor;
     uint8_t start = (uint8_t)space;
@@ -290,7 +319,7 @@ static enum dsmr_err walk(struct recovery *recovery, struct dsmr_store_txn *txn,
     MDB_val value;
     struct dsmr_rd rd;
     enum dsmr_err err = DSMR_OK;
-    int rc = mdb_cursor_open(txn->txn, recovery->store->consensus.dbi, &cursor);
+    int rc = mdb_cursor_open(recovery->txn->txn, recovery->store->consensus.dbi, &cursor);
 
     if (rc != 0) {
         return dsmr_lmdb_env_err(rc);
@@ -333,8 +362,8 @@ static enum dsmr_err visit_floor(struct recovery *recovery, struct dsmr_store_tx
 enum dsmr_err dsmr_store_read_recover(void *self, const struct dsmr_store_visitor *visitor)
 {
     struct dsmr_lmdb_store *store = self;
-    struct recovery recovery = {.store = store, .visitor = visitor};
     struct dsmr_store_txn txn;
+    struct recovery recovery = {.store = store, .txn = &txn, .visitor = visitor};
     enum dsmr_err err = dsmr_store_txn_begin(&txn, store, false);
 
     if (err != DSMR_OK) {
@@ -344,16 +373,20 @@ enum dsmr_err dsmr_store_read_recover(void *self, const struct dsmr_store_visito
         err = visit_floor(&recovery, &txn);
     }
     if (err == DSMR_OK && visitor->journal != NULL) {
-        err = walk(&recovery, &txn, DSMR_SCHEMA_JOURNAL, visit_journal, true);
+        err = walk(&recovery, DSMR_SCHEMA_JOURNAL, visit_journal, true);
     }
     if (err == DSMR_OK && visitor->chunk != NULL) {
-        err = walk(&recovery, &txn, DSMR_SCHEMA_CHUNK, visit_chunk, false);
+        err = visitor->with_history
+                  ? walk(&recovery, DSMR_SCHEMA_CHUNK, visit_chunk, false)
+                  : walk(&recovery, DSMR_SCHEMA_WAITING, visit_waiting_chunk, false);
     }
     if (err == DSMR_OK && visitor->cert != NULL) {
-        err = walk(&recovery, &txn, DSMR_SCHEMA_CERT, visit_cert, false);
+        err = visitor->with_history
+                  ? walk(&recovery, DSMR_SCHEMA_CERT, visit_cert, false)
+                  : walk(&recovery, DSMR_SCHEMA_WAITING, visit_waiting_cert, false);
     }
     if (err == DSMR_OK && visitor->bft != NULL) {
-        err = walk(&recovery, &txn, DSMR_SCHEMA_BFT, visit_bft, true);
+        err = walk(&recovery, DSMR_SCHEMA_BFT, visit_bft, true);
     }
     dsmr_store_txn_abort(&txn);
     if (recovery.damaged > 0 && store->log.ops != NULL) {
@@ -364,37 +397,6 @@ enum dsmr_err dsmr_store_read_recover(void *self, const struct dsmr_store_visito
 }
 
 /* ---- open ---- */
-
-static enum dsmr_err check_format(struct dsmr_lmdb_store *store)
-{
-    struct dsmr_schema_key key;
-    struct dsmr_store_txn txn;
-    MDB_stat stat;
-    uint64_t format;
-    enum dsmr_err err = dsmr_store_txn_begin(&txn, store, false);
-
-    if (err != DSMR_OK) {
-        return err;
-    }
-    dsmr_schema_key(&key, DSMR_SCHEMA_FORMAT_KEY);
-    err = dsmr_store_txn_get_u64(&txn, &format, &key);
-    (void)mdb_stat(txn.txn, store->consensus.dbi, &stat);
-    dsmr_store_txn_abort(&txn);
-    if (err == DSMR_OK) {
-        return format > DSMR_SCHEMA_FORMAT ? DSMR_ERR_NEWER_FORMAT
-               : format == 0               ? DSMR_ERR_CORRUPT
-                                           : DSMR_OK;
-    }
-    if (err != DSMR_ERR_UNKNOWN || stat.ms_entries != 0) {
-        return err == DSMR_ERR_UNKNOWN ? DSMR_ERR_CORRUPT : err;
-    }
-    err = dsmr_store_txn_begin(&txn, store, true);
-    if (err == DSMR_OK) {
-        dsmr_store_txn_put_u64(&txn, &key, DSMR_SCHEMA_FORMAT);
-        err = dsmr_store_txn_commit(&txn);
-    }
-    return err;
-}
 
 /* A file is used up to where its record says; without one, or without bodies, not at all. */
 static enum dsmr_err used_bytes(void *ctx, uint64_t *end_bytes, uint64_t number)
@@ -419,7 +421,7 @@ enum dsmr_err dsmr_store_read_prepare(struct dsmr_lmdb_store *store)
     struct dsmr_schema_key key;
     struct dsmr_store_txn txn;
     uint64_t last = 0;
-    enum dsmr_err err = check_format(store);
+    enum dsmr_err err = dsmr_store_format_check(store);
 
     if (err != DSMR_OK) {
         return err;

@@ -20,6 +20,8 @@ struct dsmr_lmdb_store {
     uint32_t group_bytes_max;
     int dir_fd;
     int lock_fd;
+    struct dsmr_store_cause cause; /* of consensus and the bodies */
+    struct dsmr_store_cause state_cause;
     struct dsmr_lmdb_env consensus;
     struct dsmr_lmdb_kv state;
     struct dsmr_segments segments;

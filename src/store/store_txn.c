@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "wire/codec.h"
 
 /* A durable commit syncs the pages and then the meta page. */
 #define SYNCS_PER_COMMIT 2u
@@ -18,7 +19,7 @@ static MDB_val val_of_key(const struct dsmr_schema_key *key)
 
 static void fail(struct dsmr_store_txn *txn, int rc)
 {
-    enum dsmr_err err = dsmr_lmdb_env_err(rc);
+    enum dsmr_err err = dsmr_lmdb_env_fail(&txn->store->consensus, rc);
 
     if (txn->failed == DSMR_OK) {
         /* A damaged page is not a damaged record: nothing can be trusted to be written. */
@@ -33,7 +34,7 @@ enum dsmr_err dsmr_store_txn_begin(struct dsmr_store_txn *out, struct dsmr_lmdb_
     int rc = mdb_txn_begin(store->consensus.env, NULL, is_write ? 0 : MDB_RDONLY, &txn);
 
     if (rc != 0) {
-        return dsmr_lmdb_env_err(rc);
+        return is_write ? dsmr_lmdb_env_fail(&store->consensus, rc) : dsmr_lmdb_env_err(rc);
     }
     *out = (struct dsmr_store_txn){.store = store, .txn = txn};
     return DSMR_OK;
@@ -187,6 +188,31 @@ uint32_t dsmr_store_txn_del_range(struct dsmr_store_txn *txn, const struct dsmr_
     return count;
 }
 
+enum dsmr_err dsmr_store_txn_first(struct dsmr_store_txn *txn, MDB_val *key,
+                                   const struct dsmr_schema_key *from)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val value;
+    int rc;
+
+    if (txn->failed != DSMR_OK) {
+        return txn->failed;
+    }
+    rc = mdb_cursor_open(txn->txn, txn->store->consensus.dbi, &cursor);
+    if (rc != 0) {
+        fail(txn, rc);
+        return txn->failed;
+    }
+    *key = val_of_key(from);
+    rc = mdb_cursor_get(cursor, key, &value, MDB_SET_RANGE);
+    mdb_cursor_close(cursor);
+    if (rc != 0 && rc != MDB_NOTFOUND) {
+        fail(txn, rc);
+        return txn->failed;
+    }
+    return dsmr_lmdb_env_err(rc);
+}
+
 enum dsmr_err dsmr_store_txn_last(struct dsmr_store_txn *txn, MDB_val *key,
                                   enum dsmr_schema_space space)
 {
@@ -274,6 +300,45 @@ void dsmr_store_txn_put_chunk(struct dsmr_store_txn *txn, const struct dsmr_sche
     dsmr_schema_begin(&wr, bytes, sizeof bytes);
     dsmr_schema_chunk_encode(&wr, chunk);
     dsmr_store_txn_put_record(txn, &key, &wr);
+}
+
+enum dsmr_err dsmr_store_txn_get_cert(struct dsmr_store_txn *txn, struct dsmr_cert *out,
+                                      const struct dsmr_id *chunk_id)
+{
+    struct dsmr_schema_key key;
+    struct dsmr_cert cert;
+    struct dsmr_rd rd;
+    enum dsmr_err err;
+
+    dsmr_schema_key_id(&key, DSMR_SCHEMA_CERT, chunk_id);
+    err = dsmr_store_txn_read(txn, &rd, &key);
+    if (err != DSMR_OK) {
+        return err;
+    }
+    memset(&cert, 0, sizeof cert);
+    dsmr_cert_decode(&rd, &cert, DSMR_VALIDATORS_MAX);
+    err = dsmr_schema_end(&rd);
+    if (err == DSMR_OK) {
+        *out = cert;
+    }
+    return err;
+}
+
+void dsmr_store_txn_set_waiting(struct dsmr_store_txn *txn, const struct dsmr_reference *ref,
+                                bool is_waiting)
+{
+    uint8_t bytes[DSMR_SCHEMA_RECORD_BYTES_MAX];
+    struct dsmr_schema_key key;
+    struct dsmr_wr wr;
+    MDB_val found;
+
+    dsmr_schema_key_waiting(&key, ref);
+    if (!is_waiting) {
+        dsmr_store_txn_del(txn, &key);
+    } else if (dsmr_store_txn_get(txn, &key, &found) == DSMR_ERR_UNKNOWN) {
+        dsmr_schema_begin(&wr, bytes, sizeof bytes);
+        dsmr_store_txn_put_record(txn, &key, &wr);
+    }
 }
 
 enum dsmr_err dsmr_store_txn_get_accepted(struct dsmr_store_txn *txn, uint64_t *height,

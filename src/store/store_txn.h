@@ -41,6 +41,9 @@ void dsmr_store_txn_put_record(struct dsmr_store_txn *txn, const struct dsmr_sch
 /* Deletes up to max keys from..to (to not included) and answers how many. */
 uint32_t dsmr_store_txn_del_range(struct dsmr_store_txn *txn, const struct dsmr_schema_key *from,
                                   const struct dsmr_schema_key *to, uint32_t max);
+/* Smallest key that is not below from. UNKNOWN. */
+DSMR_MUST_USE enum dsmr_err dsmr_store_txn_first(struct dsmr_store_txn *txn, MDB_val *key,
+                                                 const struct dsmr_schema_key *from);
 /* Last key of a space into *key, which may then be one of another space: compare the first byte.
  * UNKNOWN. */
 DSMR_MUST_USE enum dsmr_err dsmr_store_txn_last(struct dsmr_store_txn *txn, MDB_val *key,
@@ -55,6 +58,13 @@ DSMR_MUST_USE enum dsmr_err dsmr_store_txn_get_chunk(struct dsmr_store_txn *txn,
                                                      struct dsmr_schema_chunk *out,
                                                      const struct dsmr_id *chunk_id);
 void dsmr_store_txn_put_chunk(struct dsmr_store_txn *txn, const struct dsmr_schema_chunk *chunk);
+/* UNKNOWN, CORRUPT. */
+DSMR_MUST_USE enum dsmr_err dsmr_store_txn_get_cert(struct dsmr_store_txn *txn,
+                                                    struct dsmr_cert *out,
+                                                    const struct dsmr_id *chunk_id);
+/* The entry that says that no accepted block has the chunk: is there from now on, or not. */
+void dsmr_store_txn_set_waiting(struct dsmr_store_txn *txn, const struct dsmr_reference *ref,
+                                bool is_waiting);
 DSMR_MUST_USE enum dsmr_err dsmr_store_txn_get_accepted(struct dsmr_store_txn *txn,
                                                         uint64_t *height, struct dsmr_id *id);
 DSMR_MUST_USE enum dsmr_err dsmr_store_txn_get_segment(struct dsmr_store_txn *txn,

@@ -11,7 +11,7 @@
 
 #include "ports/app.h"
 
-/* Every transaction with the core's nine bytes is valid and succeeds. Genesis: an object without
+/* Every transaction that the core lets pass is valid and succeeds. Genesis: an object without
  * members but an optional "name". Queries: "state" gives {"height", "txs", "root"}. NO_MEMORY.
  * Caller frees with out->ops->free(out->self). */
 DSMR_MUST_USE enum dsmr_err dsmr_opaque_new(struct dsmr_app *out);

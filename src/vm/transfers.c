@@ -108,6 +108,48 @@ static enum dsmr_transfers_code judge(const struct dsmr_transfer_tx *tx, uint64_
     return tx->amount > balance - fee ? DSMR_TRANSFERS_INSUFFICIENT : DSMR_TRANSFERS_DONE;
 }
 
+/* At the door, by the state as it is now. */
+static enum dsmr_err door(const struct transfers *transfers,
+                          const struct dsmr_transfers_state *state, const struct dsmr_kv *kv,
+                          struct dsmr_kv_txn *snapshot, const struct dsmr_tx_view *tx)
+{
+    struct dsmr_transfer_tx parsed;
+    struct dsmr_address address;
+    struct dsmr_account_key from;
+    uint64_t balance = 0;
+    if (dsmr_transfer_tx_parse(&parsed, &transfers->domain, tx->bytes, tx->len)) {
+        return DSMR_OK; /* check() has judged it */
+    }
+    memcpy(address.bytes, parsed.from.bytes, sizeof address.bytes);
+    dsmr_account_key_init(&from, &address);
+    if (dsmr_account_read_balance(&balance, kv, snapshot, &state->trie, &from)) {
+        return DSMR_OK;
+    }
+    switch (judge(&parsed, dsmr_transfer_tx_fee(&state->fees, tx->len), balance)) {
+    case DSMR_TRANSFERS_DONE:
+        return DSMR_OK;
+    case DSMR_TRANSFERS_OVER_LIMIT:
+        return DSMR_ERR_FEE_LIMIT;
+    default:
+        return DSMR_ERR_INSUFFICIENT;
+    }
+}
+
+static void transfers_admit(const void *self, enum dsmr_err *errs, const struct dsmr_kv *kv,
+                            struct dsmr_kv_txn *snapshot, const struct dsmr_tx_view *txs,
+                            uint32_t count)
+{
+    struct dsmr_transfers_state state;
+    if (dsmr_transfers_state_get(&state, kv, snapshot)) {
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (errs[i] == DSMR_OK) {
+            errs[i] = door(self, &state, kv, snapshot, &txs[i]);
+        }
+    }
+}
+
 static enum dsmr_err run_transfer(struct run *run, struct dsmr_app_result *result,
                                   const struct dsmr_app_tx *app_tx,
                                   const struct dsmr_transfer_tx *tx)
@@ -347,6 +389,7 @@ static void transfers_free(void *self)
 static const struct dsmr_app_ops transfers_ops = {
     .name = "transfers",
     .check = transfers_check,
+    .admit = transfers_admit,
     .genesis = transfers_genesis,
     .execute = transfers_execute,
     .query = transfers_query,

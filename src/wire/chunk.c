@@ -31,12 +31,17 @@ void dsmr_chunk_unref(struct dsmr_chunk *chunk)
     }
 }
 
-/* A chunk and its arrays in one piece: 40 bytes a transaction. */
+/* What a decoded transaction takes beside the input: id, offset, length. */
+#define TX_MEMORY_BYTES (sizeof(struct dsmr_id) + 2 * sizeof(uint32_t))
+_Static_assert(TX_MEMORY_BYTES <= 2 * (PREFIX_BYTES + DSMR_TX_BYTES_MIN) &&
+                   sizeof(struct dsmr_chunk) + sizeof(uint32_t) <= 2 * HEADER_BYTES,
+               "a chunk takes at most twice its encoding");
+
+/* A chunk and its arrays in one piece. */
 static struct dsmr_chunk *chunk_new(const struct dsmr_chunk_header *header)
 {
     size_t count = header->tx_count;
-    size_t size = sizeof(struct dsmr_chunk) + count * sizeof(struct dsmr_id) +
-                  (count + 1) * sizeof(uint32_t) + count * sizeof(uint32_t);
+    size_t size = sizeof(struct dsmr_chunk) + sizeof(uint32_t) + count * TX_MEMORY_BYTES;
     struct dsmr_chunk *chunk = malloc(size);
     if (chunk == NULL) {
         return NULL;

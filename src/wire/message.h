@@ -25,7 +25,8 @@
     X(BFT_BLOCKS, 20, CHUNK)                                                                       \
     X(BFT_REQUEST_VIEW, 21, VOTE)                                                                  \
     X(BFT_REQUEST_BLOCK, 22, VOTE)                                                                 \
-    X(BFT_BLOCK, 23, CERT)
+    X(BFT_BLOCK, 23, CERT)                                                                         \
+    X(BFT_POSITION, 24, VOTE)
 
 enum dsmr_msg_type {
 #define DSMR_MSG_X(name, number, cls) DSMR_MSG_##name = number,
@@ -84,6 +85,7 @@ struct dsmr_msg {
         struct {
             uint64_t accepted_height;
             uint64_t executed_height;
+            uint64_t wall_ms; /* the sender's clock */
         } status;
         struct {
             struct dsmr_bls_sig sig; /* the producer's share */
@@ -101,6 +103,7 @@ struct dsmr_msg {
         struct dsmr_cert certificate;
         struct {
             struct dsmr_id chunk_id;
+            uint64_t height; /* of the accepted block that names it */
         } request_chunk;
         struct {
             struct dsmr_id chunk_id;
@@ -130,7 +133,7 @@ struct dsmr_msg {
             struct dsmr_quorum_cert finalization; /* of the last one */
         } blocks;
         struct {
-            uint64_t epoch, from_view, to_view;
+            uint64_t epoch, from_view, to_view; /* to_view 0: only the position */
         } request_view;
         struct {
             struct dsmr_id block_id;
@@ -139,6 +142,13 @@ struct dsmr_msg {
             const uint8_t *block;
             uint32_t block_len;
         } block;
+        struct {
+            uint64_t epoch, view;
+            uint64_t height;     /* of the highest block that the sender knows notarized or final */
+            uint64_t votes_from; /* first view of its votes; 0: all; UINT64_MAX: not known yet */
+            uint64_t heard_view; /* highest one of which it holds a vote of the receiver; 0: none */
+            uint64_t question;   /* from_view of the request that it answers; 0: none */
+        } position;
     } u;
 };
 

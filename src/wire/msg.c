@@ -86,6 +86,7 @@ static void read_dsmr(struct dsmr_rd *rd, struct dsmr_msg *msg)
     case DSMR_MSG_STATUS:
         msg->u.status.accepted_height = dsmr_rd_u64(rd);
         msg->u.status.executed_height = dsmr_rd_u64(rd);
+        msg->u.status.wall_ms = dsmr_rd_u64(rd);
         break;
     case DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE:
         read_sig(rd, &msg->u.request_share.sig);
@@ -105,6 +106,7 @@ static void read_dsmr(struct dsmr_rd *rd, struct dsmr_msg *msg)
         break;
     case DSMR_MSG_REQUEST_CHUNK:
         read_id(rd, &msg->u.request_chunk.chunk_id);
+        msg->u.request_chunk.height = dsmr_rd_u64(rd);
         break;
     case DSMR_MSG_CHUNK:
         read_id(rd, &msg->u.chunk.chunk_id);
@@ -159,6 +161,14 @@ static void read_bft(struct dsmr_rd *rd, struct dsmr_msg *msg)
         break;
     case DSMR_MSG_BFT_BLOCK:
         read_body_not_empty(rd, &msg->u.block.block, &msg->u.block.block_len);
+        break;
+    case DSMR_MSG_BFT_POSITION:
+        msg->u.position.epoch = dsmr_rd_u64(rd);
+        msg->u.position.view = dsmr_rd_u64(rd);
+        msg->u.position.height = dsmr_rd_u64(rd);
+        msg->u.position.votes_from = dsmr_rd_u64(rd);
+        msg->u.position.heard_view = dsmr_rd_u64(rd);
+        msg->u.position.question = dsmr_rd_u64(rd);
         break;
     default:
         dsmr_rd_fail(rd, DSMR_ERR_MALFORMED);

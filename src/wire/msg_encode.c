@@ -33,6 +33,7 @@ static struct body write_dsmr(struct dsmr_wr *wr, const struct dsmr_msg *msg)
     case DSMR_MSG_STATUS:
         dsmr_wr_u64(wr, msg->u.status.accepted_height);
         dsmr_wr_u64(wr, msg->u.status.executed_height);
+        dsmr_wr_u64(wr, msg->u.status.wall_ms);
         return none;
     case DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE:
         write_sig(wr, &msg->u.request_share.sig);
@@ -51,6 +52,7 @@ static struct body write_dsmr(struct dsmr_wr *wr, const struct dsmr_msg *msg)
         return none;
     case DSMR_MSG_REQUEST_CHUNK:
         write_id(wr, &msg->u.request_chunk.chunk_id);
+        dsmr_wr_u64(wr, msg->u.request_chunk.height);
         return none;
     case DSMR_MSG_CHUNK:
         write_id(wr, &msg->u.chunk.chunk_id);
@@ -96,6 +98,14 @@ static struct body write_bft(struct dsmr_wr *wr, const struct dsmr_msg *msg)
         return none;
     case DSMR_MSG_BFT_BLOCK:
         return write_length(wr, msg->u.block.block, msg->u.block.block_len);
+    case DSMR_MSG_BFT_POSITION:
+        dsmr_wr_u64(wr, msg->u.position.epoch);
+        dsmr_wr_u64(wr, msg->u.position.view);
+        dsmr_wr_u64(wr, msg->u.position.height);
+        dsmr_wr_u64(wr, msg->u.position.votes_from);
+        dsmr_wr_u64(wr, msg->u.position.heard_view);
+        dsmr_wr_u64(wr, msg->u.position.question);
+        return none;
     default:
         DSMR_UNREACHABLE();
     }

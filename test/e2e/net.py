@@ -162,9 +162,10 @@ class Node:
                     return int(line.split()[1]) / 1024
         return 0
 
-    def disk_mb(self):
+    def disk_mb(self, below="data"):
+        """What the files below take on the disk: a hole in a file takes nothing."""
         total = 0
-        for folder, _, names in os.walk(os.path.join(self.home, "data")):
+        for folder, _, names in os.walk(os.path.join(self.home, below)):
             for name in names:
                 try:
                     total += os.stat(os.path.join(folder, name)).st_blocks * 512
@@ -256,29 +257,34 @@ class Net:
 
     def bench(self, *options, nodes=None):
         """Starts a load against the nodes; finish() gives its summary."""
-        urls = ",".join("127.0.0.1:%d:%d" % (n.http_port, n.submit_port)
-                        for n in (nodes or self.nodes))
-        process = subprocess.Popen([DSMR, "bench", "--nodes", urls, "--keys", self.accounts(),
-                                    "--json"] + list(options),
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.processes.append(process)
-        return process
+        return bench(self.processes, nodes or self.nodes, "--keys", self.accounts(), *options)
 
     def accounts(self):
         return os.path.join(self.home, "accounts")
 
     def await_equal_roots(self, nodes=None):
-        """All nodes have executed the same height with the same root; returns (height, root)."""
-        nodes = nodes or self.nodes
+        return await_equal_roots(nodes or self.nodes)
 
-        def equal():
-            states = [node.status() for node in nodes]
-            if any(s is None for s in states):
-                return None
-            facts = {(int(s["executed_height"]), s["state_root"]) for s in states}
-            heights = {int(s["height"]) for s in states}
-            return facts.pop() if len(facts) == 1 and len(heights) == 1 else None
-        return until("equal state roots", equal)
+
+def await_equal_roots(nodes):
+    """All nodes have executed the same height with the same root; returns (height, root)."""
+    def equal():
+        states = [node.status() for node in nodes]
+        if any(s is None for s in states):
+            return None
+        facts = {(int(s["executed_height"]), s["state_root"]) for s in states}
+        heights = {int(s["height"]) for s in states}
+        return facts.pop() if len(facts) == 1 and len(heights) == 1 else None
+    return until("equal state roots", equal)
+
+
+def bench(processes, nodes, *options):
+    """Starts a load against the nodes and adds it to processes; finish() gives its summary."""
+    urls = ",".join("127.0.0.1:%d:%d" % (n.http_port, n.submit_port) for n in nodes)
+    process = subprocess.Popen([DSMR, "bench", "--nodes", urls, "--json"] + list(options),
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    processes.append(process)
+    return process
 
 
 def free_base_port(nodes):
@@ -298,11 +304,15 @@ def free_base_port(nodes):
 
 
 class Testnet:
-    """Homes that dsmrd testnet writes; nothing runs until a node's start() is called."""
+    """Homes that dsmrd testnet writes; nothing runs until a node's start() is called. params
+    change the chain's; env is what start_all() gives the nodes."""
 
-    def __init__(self, validators=1, app="opaque"):
+    def __init__(self, validators=1, app="opaque", params=None, env=None):
         self.validators = validators
         self.app = app
+        self.params = params
+        self.env = env
+        self.processes = []
 
     def __enter__(self):
         self.directory = tempfile.mkdtemp(prefix="dsmr-e2e-")
@@ -314,9 +324,38 @@ class Testnet:
         check(json.loads(out)["validators"] == self.validators, out)
         self.nodes = [Node({"home": os.path.join(self.home, "node%d" % i)})
                       for i in range(self.validators)]
+        if self.params is not None:
+            self.write_genesis()
         return self
 
+    def write_genesis(self):
+        """All nodes get the same bytes, for the chain's id is their hash. The chain begins in some
+        seconds: a node that starts after its first block takes itself for one that was wiped."""
+        path = os.path.join(self.home, "genesis.json")
+        with open(path) as file:
+            genesis = json.load(file)
+        genesis["params"].update(self.params)
+        genesis["time_ms"] = int(time.time() * 1000) + 2000 + 500 * self.validators
+        for path in [path] + [os.path.join(node.home, "config/genesis.json")
+                              for node in self.nodes]:
+            with open(path, "w") as file:
+                json.dump(genesis, file)
+
+    def start_all(self):
+        for node in self.nodes:
+            node.start(self.env)
+
+    def bench(self, *options, nodes=None):
+        return bench(self.processes, nodes or self.nodes, *options)
+
     def __exit__(self, kind, value, trace):
+        if kind is not None:
+            for node in self.nodes:
+                if os.path.exists(os.path.join(node.home, "node.log")):
+                    sys.stderr.write("--- %s\n%s\n" % (node.home, node.log_tail()))
+        for process in self.processes:
+            process.kill()
+            process.communicate()
         for node in self.nodes:
             if node.process is not None and node.process.poll() is None:
                 node.process.terminate()

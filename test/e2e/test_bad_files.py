@@ -10,7 +10,7 @@ import struct
 import subprocess
 import time
 
-from net import DSMR, DSMRD, Testnet, check, main, run, until
+from net import DSMR, DSMRD, Node, Testnet, check, main, run, until
 
 DISK_BYTES = 64 << 20
 
@@ -40,7 +40,14 @@ def command_lines():
             ("status", "--node"): ["--node", "HOST:PORT"],
             ("status", "--node", "x"): ["--node", "x"],
             ("status", "more"): ["more"],
+            ("status", "--node", "http://127.0.0.1:1:2:3"): ["--node"],
+            ("status", "--node", "https://127.0.0.1:1"): ["--node"],
+            ("--json", "status"): ["verb comes first"],
             ("tx",): ["ID"],
+            ("tx", ""): ["ID"],
+            ("tx", "../status"): ["../status"],
+            ("chunk", "a" * 129): ["too long"],
+            ("evidence", "--limit", "1001"): ["--limit", "1000"],
             ("keys", "frob"): ["keys"],
             ("keys", "new", "../x"): ["../x"],
             ("send", "nobody", "1", "--from", "x"): ["nobody"],
@@ -52,7 +59,9 @@ def command_lines():
             ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
         expect(64, *texts, command=[DSMR, *words])
     expect(64, "DSMR_RATE", "many", command=[DSMR, "bench"], env={"DSMR_RATE": "many"})
-    expect(69, "127.0.0.1", "port 1", command=[DSMR, "status", "--node", "127.0.0.1:1"])
+    full = subprocess.run([DSMR, "version"], stdout=open("/dev/full", "w"), stderr=subprocess.PIPE)
+    check(full.returncode == 74 and b"standard output" in full.stderr, "a full disk is not noticed")
+    expect(69, "127.0.0.1", "port 1", "no connection", command=[DSMR, "status", "--node", "127.0.0.1:1"])
     for words, texts in {
             ("start", "--workers", "0"): ["--workers", "0"],
             ("start", "--frob"): ["--frob"],
@@ -99,11 +108,15 @@ def genesis_files():
                "validators[0].set[1].node_id")
         broken(lambda g: g["validators"][0].update(set=[]), "validators[0].set")
         broken(lambda g: g["params"].update(chunk_lifetime_ms=1), "chunk_lifetime_ms", "slot_ms")
+        broken(lambda g: g["params"].update(block_txs_max=2000000), "block_txs_max", "limit")
+        broken(lambda g: g["params"].update(slot_ms=1, chunk_lifetime_ms=3600000),
+               "slot_ms", "chunk_lifetime_ms")
         broken(lambda g: g["params"].update(slot_ms="fast"), "params.slot_ms")
         broken(lambda g: g["params"].update(frob=1), "params.frob")
         broken(lambda g: g.update(frob=1), "frob")
         broken(lambda g: g.update(format=2), "format 2")
         broken(lambda g: g["app"].update(name="frob"), "app.name", "frob")
+        broken(lambda g: g["app"].update(frob=1), "app")
         os.remove(path)
         expect(65, path, command=start(node))
         # Another chain than the one whose data is here.
@@ -127,6 +140,7 @@ def config_files():
         with open(path) as file:
             text = file.read()
         line = text.count("\n") + 1
+        check_too = [DSMRD, "config", "check", "--home", node.home]
         for wrong, texts in {
                 "frob: 1": ["%s:%d" % (path, line), "frob"],
                 "workers: many": ["%s:%d" % (path, line), "workers", "many"],
@@ -134,6 +148,8 @@ def config_files():
                 "log-format: [a, b]": ["%s:%d" % (path, line)],
                 "p2p-address: here": ["p2p-address"],
                 "retry: 1s\nretry: 2s": ["%s:%d" % (path, line + 1), "retry"],
+                "store-map-bytes: 16777216": ["%s:%d" % (path, line), "store-map-bytes"],
+                "store-map-bytes: 268435456": ["store-map-bytes", "block_txs_max"],
                 "\"": [path]}.items():
             with open(path, "w") as file:
                 file.write(text + wrong + "\n")
@@ -141,11 +157,17 @@ def config_files():
                 with open(path, "w") as file:
                     file.write(re.sub("(?m)^p2p-address:.*$", wrong, text))
             expect(78, *texts, command=start(node))
+            expect(78, *texts, command=check_too)
         with open(path, "w") as file:
             file.write(text)
         expect(64, "--log-level", command=start(node, "--log-level", "zzz"))
         expect(64, "--p2p-address", command=start(node, "--p2p-address", "here"))
         expect(64, "--peers", command=start(node, "--peers", "zz@127.0.0.1:1"))
+        expect(64, "--fee-recipient", command=start(node, "--fee-recipient", "00"))
+        names = ",".join("host%d" % i for i in range(17))
+        expect(64, "--http-hosts", "16", command=start(node, "--http-hosts", names))
+        expect(64, "--http-hosts", "511", command=start(node, "--http-hosts", "h" * 512))
+        expect(64, "--http-hosts", "16", command=[*check_too, "--http-hosts", names])
         for key in ("bls.key", "tls.key"):
             file = os.path.join(node.home, "keys", key)
             os.chmod(file, 0o644)
@@ -165,6 +187,47 @@ def config_files():
         expect(78, node.home, "process %d" % node.pid,
                command=[DSMRD, "inspect", "--home", node.home])
         check(node.stop() == 0, "it does not stop well")
+
+
+def networks():
+    """testnet and localnet write into a folder of their own, with settings that hold."""
+    with Testnet(2, app="transfers") as net:
+        path = os.path.join(net.nodes[0].home, "config/genesis.json")
+        with open(path) as file:
+            genesis = json.load(file)
+        genesis["app"]["accounts"][3]["balance"] = 0
+        with open(path, "w") as file:
+            json.dump(genesis, file)
+        wanted = [path, "app.accounts[3].balance", "above zero"]
+        expect(65, *wanted, command=start(net.nodes[0]))
+        expect(65, *wanted, command=[DSMRD, "config", "check", "--home", net.nodes[0].home])
+        folder = os.path.join(net.directory, "again")
+        make = [DSMRD, "testnet", "-v", "2", "-o"]
+        expect(78, "genesis.json", "exists already", command=[*make, net.home])
+        expect(78, net.nodes[0].home, "own home", command=[*make, net.nodes[0].home])
+        expect(78, net.nodes[0].home, "own home", command=[DSMR, "localnet"],
+               env={"DSMR_HOME": net.nodes[0].home})
+        expect(64, "--starting-ip-address", "300.1.1.1",
+               command=[*make, folder, "--starting-ip-address", "300.1.1.1"])
+        settings = os.path.join(net.directory, "settings.yaml")
+        for text, words in {"workers: 3\nfrob: 1": ["%s:2" % settings, "frob"],
+                            "workers: 300": ["%s:1" % settings, "workers", "300"]}.items():
+            with open(settings, "w") as file:
+                file.write(text + "\n")
+            expect(78, *words, command=[*make, folder, "--config", settings])
+        expect(78, "nowhere.yaml", command=[*make, folder, "--config", "nowhere.yaml"])
+        check(not os.path.exists(folder), "something was made")
+        with open(settings, "w") as file:
+            file.write("workers: 3\np2p-address: 1.2.3.4:5\n")
+        quoted = os.path.join(net.directory, 'a "quoted" \\ name')
+        code, out, err = run(*make, quoted, "--config", settings, "--json")
+        check(code == 0 and json.loads(out)["directory"] == quoted, "%d %s %s" % (code, out, err))
+        with open(os.path.join(quoted, "node1/config/config.yaml")) as file:
+            text = file.read()
+        check('workers: "3"' in text and "1.2.3.4" not in text, "settings: %s" % text)
+        node = Node({"home": os.path.join(quoted, "node0")})
+        node.start()
+        node.stop()
 
 
 def ports_in_use():
@@ -202,9 +265,9 @@ def newer_home():
         path = os.path.join(node.home, "data/consensus/data.mdb")
         with open(path, "rb") as file:
             good = file.read()
-        check(record(1) in good, "the format's record is not where it was")
+        check(record(2) in good, "the format's record is not where it was")
         with open(path, "wb") as file:
-            file.write(good.replace(record(1), record(2)))
+            file.write(good.replace(record(2), record(3)))
         expect(65, node.home, "newer", command=start(node))
         expect(65, node.home, command=[DSMRD, "inspect", "--home", node.home])
         with open(path, "wb") as file:
@@ -235,6 +298,26 @@ def fill(path, leave):
             file.flush()
         except OSError:
             pass
+
+
+def last_line(node):
+    return node.log_tail().splitlines()[-1]
+
+
+def deleted_data():
+    """The folder goes while the node runs: it says so and ends before it promises anything."""
+    for name in ("consensus", "state", ""):
+        with Testnet(1) as net:
+            node = net.nodes[0]
+            node.start()
+            until("it works", lambda: send_opaque(node) == "executed", 30)
+            shutil.rmtree(os.path.join(node.home, "data", name))
+            check(send_opaque(node, 5) != "executed", "it says that it has executed")
+            until("it ends", lambda: node.process.poll() is not None, 30)
+            check(node.process.returncode == 74, "exit code %d" % node.process.returncode)
+            last = last_line(node)
+            check(os.path.join(node.home, "data/") in last and "was deleted" in last,
+                  "the last line does not say what happened: %s" % last)
 
 
 def disk_full():
@@ -282,6 +365,9 @@ def disk_full():
                       node.process.poll() is not None, 60)
             if node.process.poll() is not None:
                 check(node.process.returncode == 4, "exit code %d" % node.process.returncode)
+                last = last_line(node)
+                check(os.path.join(node.home, "data/") in last and "No space left" in last,
+                      "the last line names neither the disk nor why: %s" % last)
                 if os.path.exists(filler):
                     os.remove(filler)
                 node.start()
@@ -295,4 +381,5 @@ def disk_full():
 
 
 if __name__ == "__main__":
-    main(command_lines, genesis_files, config_files, ports_in_use, newer_home, disk_full)
+    main(command_lines, genesis_files, config_files, networks, ports_in_use, newer_home, disk_full,
+         deleted_data)

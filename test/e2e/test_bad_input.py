@@ -104,9 +104,10 @@ def bad_http(node):
     expect(400, "malformed", post + "Content-Length: 99999999999999999999\n\n")
     expect(411, "malformed", post + "\n")
     expect(400, "malformed", post + "Transfer-Encoding: chunked\n\n", b"0\r\n\r\n")
-    for body in (b"[" * 9 + b"]" * 9, b"{", b"[]", b'{"tx":1}', b'{"tx":"zz' + b"0" * 20 + b'"}',
-                 b'{"tx":"012"}', b'{"tx":"01"}', b'{"tx":"","more":1}', b"\xff\xfe\x00",
-                 b'{"tx":"' + b"00" * 9 + b'","tx":"' + b"00" * 9 + b'"}'):
+    for body in (b"[" * 9 + b"]" * 9, b"{", b"[]", b'{"tx":1}', b'{"tx":"zz' + b"0" * 30 + b'"}',
+                 b'{"tx":"' + b"0" * 33 + b'"}', b'{"tx":"' + b"0" * 30 + b'"}',
+                 b'{"tx":"","more":1}', b"\xff\xfe\x00",
+                 b'{"tx":"' + b"00" * 16 + b'","tx":"' + b"00" * 16 + b'"}'):
         expect(400, "malformed", post + "Content-Length: %d\n\n" % len(body), body)
     body = json.dumps({"tx": "01" * 20}).encode()
     expect(400, None, post + "Content-Length: %d\n\n" % len(body), body)  # expiry is absurd

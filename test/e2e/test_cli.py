@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 
 from net import DSMR, DSMRD, Net, Testnet, check, main, run, until
 
@@ -51,6 +52,28 @@ def keys(net, node):
     return made["address"]
 
 
+def both_at_once(address, ask, accounts, node, payers=iter(range(3, 60))):
+    """Two transfers that each could be paid, and together not: the second fails when it runs and
+    costs the fee, unless it came so late that it did not come in."""
+    name = "account-%d" % next(payers)
+    before = balance(node, accounts, name)
+    amount = before // 2 + 1
+    both = [subprocess.Popen([DSMR, "send", address, str(amount), "--from", name, *ask, "--memo",
+                              str(i), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                             text=True) for i in range(2)]
+    answers = sorted((process.communicate()[0] for process in both), key=len)
+    if answers[0] == "":
+        return False
+    first, second = sorted(map(json.loads, answers), key=lambda answer: answer["code"])
+    check((first["state"], second["state"]) == ("executed", "failed"), "%s %s" % (first, second))
+    check(second["code"] == 5 and "amount" in second["reason"], "reason: %s" % second)
+    check(balance(node, accounts, name) == before - amount - int(first["fee"]) - int(second["fee"]),
+          "the fees")
+    shown = text(DSMR, "tx", second["tx"], *ask)
+    check("failed: it ran and failed" in shown and second["reason"] in shown, shown)
+    return True
+
+
 def money(net, node, address):
     accounts = net.accounts()
     ask = ["--keys", accounts, "--node", node]
@@ -67,10 +90,12 @@ def money(net, node, address):
     for member in ("tx", "state", "height", "fee", "code"):
         check(found[member] == sent[member], "tx: %s, but send: %s" % (found, sent))
     check("executed" in text(DSMR, "tx", sent["tx"], *ask), "tx")
-    # What cannot be paid is executed, fails, and costs the fee.
-    failed = parsed(DSMR, "send", address, str(10**17), "--from", "account-1", *ask, "--json", code=1)
-    check(failed["state"] == "failed" and failed["code"] != 0, "send: %s" % failed)
-    check(balance(node, accounts, "account-1") == before - int(failed["fee"]), "the fee")
+    # What cannot be paid does not come in, and costs nothing.
+    for words, reason in (((str(10**17),), "insufficient"), (("1", "--fee-limit", "1"), "fee_limit")):
+        code, out, err = run(DSMR, "send", address, *words, "--from", "account-1", *ask, "--json")
+        check(code == 1 and out == "" and reason in err, "%s: %d %s" % (words, code, err))
+    check(balance(node, accounts, "account-1") == before, "account-1 has paid")
+    until("one of two fails", lambda: both_at_once(address, ask, accounts, node))
     for mode, state in (("async", None), ("sync", "pending"), ("certified", "certified")):
         answer = parsed(DSMR, "send", address, "1", "--from", "account-2", "--mode", mode, *ask,
                         "--json")
@@ -88,6 +113,11 @@ def chain(net, node, sent):
     check("id " in text(DSMR, "block", *ask), "block")
     txs = parsed(DSMR, "block", str(sent["height"]), "--txs", *ask, "--json")
     check(sent["tx"] in [tx["tx"] for tx in txs["txs"]], "the transaction is not in its block")
+    check("tx_count" in parsed(DSMR, "block", "--txs", *ask, "--json"), "--txs of the last block")
+    pages = [parsed(DSMR, "chunk", block["certs"][0]["chunk"], "--limit", "1", "--cursor", cursor,
+                    *ask, "--json") for cursor in ("0", "1")]
+    check([len(page["txs"]) for page in pages] == [1, pages[0]["tx_count"] > 1], "pages of a chunk")
+    check(pages[0]["next_cursor"] == ("1" if pages[0]["tx_count"] > 1 else None), "cursor")
     check(txs["state_root"] == block["executed"]["state_root"], "two roots")
     inside = []
     for cert in block["certs"]:
@@ -106,6 +136,8 @@ def chain(net, node, sent):
     status = parsed(DSMR, "status", *ask, "--json")
     check(status["height"] >= sent["height"] and status["peers_connected"] == 3, "%s" % status)
     text(DSMR, "status", *ask)
+    check(parsed(DSMR, "status", "--node", "http://%s/" % node, "--json")["node_id"] ==
+          status["node_id"], "--node http://HOST:PORT/")
     for words in (("block", "999999"), ("block", "xyz"), ("tx", "0" * 64), ("chunk", "0" * 64)):
         code, out, err = run(DSMR, *words, *ask, "--json")
         check(code == 1 and out == "" and len(err.splitlines()) == 1, "%s: %d %r" % (words, code, err))

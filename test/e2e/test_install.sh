@@ -38,8 +38,8 @@ for example in embed four_nodes; do
     done
     diff "$prefix/$example.shared" "$prefix/$example.static"
 done
-[ "$(grep -c 'executes "hello" in block 2' "$prefix/four_nodes.shared")" -eq 4 ]
-[ "$(grep -c 'executes "world" in block [23]$' "$prefix/four_nodes.shared")" -eq 4 ]
+[ "$(grep -c 'executes "hello from 0" in block 2' "$prefix/four_nodes.shared")" -eq 4 ]
+[ "$(grep -c 'executes "hello from 2" in block [23]$' "$prefix/four_nodes.shared")" -eq 4 ]
 [ "$(sed -n 's/^node [0-3]: height/height/p' "$prefix/four_nodes.shared" | sort -u | wc -l)" -eq 1 ]
 
 python3 tools/check_symbols.py "$DSMR_BUILD"

@@ -43,23 +43,23 @@ static void send_message(struct world *w, const struct dsmr_msg *msg, uint32_t f
     dsmr_buf_unref(bytes);
 }
 
-/* A transaction: version, expiry, two bytes that tell it from others. Most expiries are round, so
+/* A transaction: version, expiry, a byte that tells it from others. Most expiries are round, so
  * that the same transaction comes again in other chunks. */
-static uint32_t make_tx(struct world *w, uint8_t out[11], uint64_t from_ms)
+static uint32_t make_tx(struct world *w, uint8_t out[DSMR_TX_BYTES_MIN], uint64_t from_ms)
 {
     uint8_t choice = world_take_u8(w);
     uint64_t expiry_ms = choice < 192 ? (from_ms / 10000 + 1 + choice % 4) * 10000
                                       : from_ms + (choice - 192) * UINT64_C(1200);
+    memset(out, 0, DSMR_TX_BYTES_MIN);
     out[0] = 1;
     dsmr_store_be64(out + 1, expiry_ms);
     out[9] = world_take_u8(w) % 8;
-    out[10] = 0;
-    return 11;
+    return DSMR_TX_BYTES_MIN;
 }
 
 static struct dsmr_chunk *make_chunk(struct world *w, uint32_t producer)
 {
-    uint8_t bytes[4][11];
+    uint8_t bytes[4][DSMR_TX_BYTES_MIN];
     struct dsmr_chunk_tx txs[4];
     uint8_t shape = world_take_u8(w);
     struct dsmr_chunk_header header = {
@@ -146,6 +146,7 @@ static void send_small(struct world *w)
     case 0:
         msg.type = DSMR_MSG_STATUS;
         msg.u.status.accepted_height = w->tip->height + (choice & 64 ? 20 : 0);
+        msg.u.status.wall_ms = choice & 128 ? UINT64_MAX : w->wall_ms + choice;
         break;
     case 1:
         msg.type = DSMR_MSG_CHUNK_SIGNATURE;
@@ -161,11 +162,13 @@ static void send_small(struct world *w)
     case 4:
         msg.type = DSMR_MSG_REQUEST_CHUNK;
         msg.u.request_chunk.chunk_id = chunk->ref.chunk_id;
+        msg.u.request_chunk.height = choice / 6;
         break;
     default:
         msg.type = DSMR_MSG_CHUNK;
         msg.u.chunk.chunk_id = chunk->ref.chunk_id;
-        msg.u.chunk.err = choice & 64 ? DSMR_ERR_UNKNOWN : 0;
+        msg.u.chunk.err = choice & 128 ? DSMR_ERR_PRUNED : DSMR_ERR_UNKNOWN;
+        msg.u.chunk.err = choice & 64 ? msg.u.chunk.err : 0;
         msg.u.chunk.chunk = choice & 64 ? NULL : chunk->bytes;
         msg.u.chunk.chunk_len = choice & 64 ? 0 : chunk->ref.chunk_bytes;
         break;
@@ -178,11 +181,11 @@ static void send_small(struct world *w)
 static void submit(struct world *w)
 {
     struct dsmr_submit_item items[4];
-    struct dsmr_buf *owner = dsmr_buf_new(44);
+    struct dsmr_buf *owner = dsmr_buf_new(4 * DSMR_TX_BYTES_MIN);
     REQUIRE(owner != NULL);
     uint32_t count = 1 + world_take_u8(w) % 4;
     for (uint32_t i = 0; i < count; i++) {
-        uint8_t *bytes = owner->bytes + 11 * (size_t)i;
+        uint8_t *bytes = owner->bytes + DSMR_TX_BYTES_MIN * (size_t)i;
         items[i].len = make_tx(w, bytes, w->wall_ms);
         items[i].bytes = bytes;
         items[i].err = DSMR_OK;

@@ -22,11 +22,15 @@ static void status(void *self, struct dsmr_query_status *out)
     (void)self;
     memset(out, 0, sizeof(*out));
 }
-static enum dsmr_err no_tx(void *self, struct dsmr_query_tx *out, const struct dsmr_id *id)
+static enum dsmr_err some_tx(void *self, struct dsmr_query_tx *out, const struct dsmr_id *id)
 {
     (void)self;
-    (void)out;
-    return id->bytes[0] % 2 == 0 ? DSMR_ERR_UNKNOWN : DSMR_ERR_PRUNED;
+    if (id->bytes[0] % 4 < 2) {
+        return id->bytes[0] % 4 == 0 ? DSMR_ERR_UNKNOWN : DSMR_ERR_PRUNED;
+    }
+    memset(out, 0, sizeof(*out));
+    out->state = id->bytes[0] % 4 == 2 ? DSMR_TX_FAILED : DSMR_TX_IN_BLOCK;
+    return DSMR_OK;
 }
 static enum dsmr_err no_block(void *self, struct dsmr_block **out, uint64_t height)
 {
@@ -90,7 +94,7 @@ static const struct dsmr_metrics *get_metrics(void *self)
     return &metrics;
 }
 static const struct dsmr_query_ops query_ops = {.status = status,
-                                                .tx = no_tx,
+                                                .tx = some_tx,
                                                 .block = no_block,
                                                 .find_block = find_block,
                                                 .executed = some_executed,
@@ -145,8 +149,10 @@ static void run(const struct dsmr_http_request *request)
     const struct dsmr_query query = {.ops = &query_ops};
     struct dsmr_waits *waits = dsmr_waits_new(2, 1);
     const struct dsmr_tracker_config tracker_config = {
-        .flights_max = 2, .seed = 1, .waits = waits, .wake = wake};
+        .flights_max = 2, .others_max = 2, .seed = 1, .waits = waits, .wake = wake};
+    const struct dsmr_tracker_sink sink = {0}; /* nothing comes back */
     struct dsmr_tracker *tracker = dsmr_tracker_new(&tracker_config);
+    dsmr_tracker_attach(tracker, &query, &sink);
     const struct dsmr_routes_config config = {.query = query,
                                               .submit = {.ops = &submit_ops},
                                               .waits = waits,

@@ -51,7 +51,6 @@ static void write_chunk(struct world *w, const struct dsmr_effect *fx)
     held->is_signed = held->is_signed || fx->u.store_chunk.is_signed;
     if (fx->u.store_chunk.included_height != UINT64_MAX) {
         held->included_height = fx->u.store_chunk.included_height;
-        held->included_time_ms = fx->u.store_chunk.included_time_ms;
     }
     if (fx->u.store_chunk.is_signed) {
         write_journal(w, &chunk->ref);
@@ -66,13 +65,12 @@ static void write_accept(struct world *w, struct dsmr_block *block)
         return;
     }
     REQUIRE(height == w->accepted_count + 1 && height <= DISK_MAX);
+    w->accepted_wall_ms[w->accepted_count] = w->wall_ms;
     w->accepted[w->accepted_count++] = dsmr_block_ref(block);
     for (uint32_t i = 0; i < block->certs_count; i++) {
         struct on_disk *held = find(w, &block->certs[i].ref.chunk_id);
         if (held != NULL) {
             held->included_height = height;
-            held->included_time_ms = block->time_ms;
-            held->accepted_wall_ms = w->wall_ms;
         }
     }
 }
@@ -105,13 +103,39 @@ static void delete_chunk(struct world *w, const struct dsmr_id *chunk_id, uint64
     }
 }
 
-static void write_gc(struct world *w, const struct dsmr_effect *fx)
+/* Chunks of accepted blocks go only when the block has run here and both times have passed. */
+static void drop_retained(struct world *w, const struct dsmr_effect *fx, struct dsmr_event *answer)
+{
+    for (; w->retained < w->accepted_count; w->retained++) {
+        const struct dsmr_block *block = w->accepted[w->retained];
+        uint64_t wall_ms = w->accepted_wall_ms[w->retained];
+        if (block->height > fx->u.store_gc.retained.height_max ||
+            block->time_ms > fx->u.store_gc.retained.time_max_ms ||
+            wall_ms > fx->u.store_gc.retained.wall_max_ms) {
+            break;
+        }
+        REQUIRE(block->height <= w->executed_height);
+        REQUIRE(block->time_ms + w->params.retention_ms <
+                w->accepted[w->executed_height - 1]->time_ms);
+        for (uint32_t i = 0; i < block->certs_count; i++) {
+            delete_chunk(w, &block->certs[i].ref.chunk_id, w->floor_ms);
+        }
+    }
+    bool is_none = w->retained == w->accepted_count;
+    answer->u.stored_gc.oldest_time_ms = is_none ? UINT64_MAX : w->accepted[w->retained]->time_ms;
+    answer->u.stored_gc.oldest_wall_ms = is_none ? UINT64_MAX : w->accepted_wall_ms[w->retained];
+}
+
+static void write_gc(struct world *w, const struct dsmr_effect *fx, struct dsmr_event *answer)
 {
     uint64_t floor_ms = fx->u.store_gc.floor_ms;
     REQUIRE(floor_ms >= w->floor_ms);
     w->floor_ms = floor_ms;
     for (uint32_t i = 0; i < fx->u.store_gc.chunks_count; i++) {
         delete_chunk(w, &fx->u.store_gc.chunks[i], floor_ms);
+    }
+    if (fx->u.store_gc.retained.is_wanted) {
+        drop_retained(w, fx, answer);
     }
     for (uint32_t i = 0; fx->u.store_gc.drop_journals && i < w->journal_count;) {
         if (w->journal[i].expiry_ms < floor_ms) {
@@ -122,7 +146,7 @@ static void write_gc(struct world *w, const struct dsmr_effect *fx)
     }
 }
 
-void world_disk_write(struct world *w, const struct dsmr_effect *fx)
+void world_disk_write(struct world *w, const struct dsmr_effect *fx, struct dsmr_event *answer)
 {
     switch (fx->kind) {
     case DSMR_FX_STORE_CHUNK:
@@ -135,7 +159,7 @@ void world_disk_write(struct world *w, const struct dsmr_effect *fx)
         write_cert(w, fx->u.store_cert);
         break;
     case DSMR_FX_STORE_GC:
-        write_gc(w, fx);
+        write_gc(w, fx, answer);
         break;
     default: /* evidence is not read back */
         break;
@@ -161,12 +185,12 @@ static void restore_chunks(struct world *w)
     }
     for (uint32_t i = 0; i < w->disk_count; i++) {
         const struct on_disk *held = &w->disk[i];
+        if (held->included_height != UINT64_MAX) {
+            continue;
+        }
         event = (struct dsmr_event){.kind = DSMR_EV_RESTORE_CHUNK};
         event.u.restore_chunk.ref = held->chunk->ref;
         event.u.restore_chunk.producer_sig = held->producer_sig;
-        event.u.restore_chunk.included_height = held->included_height;
-        event.u.restore_chunk.included_time_ms = held->included_time_ms;
-        event.u.restore_chunk.accepted_wall_ms = held->accepted_wall_ms;
         event.u.restore_chunk.is_own = held->is_own;
         event.u.restore_chunk.is_signed = held->is_signed;
         world_step(w, &event);
@@ -217,7 +241,8 @@ static void crash(struct world *w)
     w->node = NULL;
     for (uint32_t i = 0; i < w->owed_count; i++) {
         if (is_store(w->owed[i].kind) && written > 0) {
-            world_disk_write(w, &w->owed[i]);
+            struct dsmr_event lost;
+            world_disk_write(w, &w->owed[i], &lost);
             written--;
         }
         world_drop_owed(&w->owed[i]);
@@ -255,6 +280,7 @@ void world_start(struct world *w)
                                             .retry_ms = 100,
                                             .fetch_timeout_ms = 200,
                                             .fetches_max = 4,
+                                            .exec_blocks_max = 1,
                                             .can_produce = true,
                                             .genesis = w->genesis};
     w->node = dsmr_node_new(&config);

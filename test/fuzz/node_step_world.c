@@ -167,6 +167,7 @@ static void on_effect(struct world *w, struct dsmr_effect *fx)
     case DSMR_FX_AGGREGATE:
     case DSMR_FX_VERIFY_CERTS:
     case DSMR_FX_LOAD_CHUNK:
+    case DSMR_FX_LOAD_BLOCK:
         keep_owed(w, fx);
         break;
     case DSMR_FX_BUILT:
@@ -261,6 +262,12 @@ static void answer(struct world *w, const struct dsmr_effect *fx, uint8_t way)
         event.err = chunk != NULL ? DSMR_OK : DSMR_ERR_UNKNOWN;
         event.u.chunk = chunk;
         break;
+    case DSMR_FX_LOAD_BLOCK:
+        event.kind = DSMR_EV_BLOCK_LOADED;
+        REQUIRE(fx->u.load_block >= 1 && fx->u.load_block <= w->accepted_count); /* durable */
+        event.err = fails ? DSMR_ERR_BUSY : DSMR_OK;
+        event.u.block = fails ? NULL : w->accepted[fx->u.load_block - 1];
+        break;
     case DSMR_FX_AGGREGATE:
         answer_aggregate(&event, fx);
         break;
@@ -290,7 +297,7 @@ static void answer(struct world *w, const struct dsmr_effect *fx, uint8_t way)
         if (fails && fx->kind != DSMR_FX_STORE_ACCEPT) {
             event.err = DSMR_ERR_DISK_FULL; /* an unknown outcome stops a node: see crash */
         } else {
-            world_disk_write(w, fx);
+            world_disk_write(w, fx, &event);
         }
         break;
     }

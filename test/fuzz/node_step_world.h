@@ -35,7 +35,7 @@ struct world {
     struct on_disk {
         struct dsmr_chunk *chunk;
         struct dsmr_bls_sig producer_sig;
-        uint64_t included_height, included_time_ms, accepted_wall_ms;
+        uint64_t included_height;
         bool is_own, is_signed;
     } disk[DISK_MAX];
     uint32_t disk_count;
@@ -44,7 +44,9 @@ struct world {
     struct dsmr_cert certs[DISK_MAX];
     uint32_t certs_count;
     struct dsmr_block *accepted[DISK_MAX]; /* durable: of height i + 1 */
+    uint64_t accepted_wall_ms[DISK_MAX];
     uint32_t accepted_count;
+    uint32_t retained; /* blocks below this index have let their chunks go */
     uint64_t floor_ms;
     struct dsmr_chunk *made[SLOTS]; /* chunks of peers: a ring */
     uint32_t made_count;
@@ -84,8 +86,8 @@ void world_catch_up(struct world *w, uint32_t left);
 void world_drop_owed(struct dsmr_effect *fx);
 
 /* ---- node_step_disk.c: what survives a crash ---- */
-/* A write became durable. */
-void world_disk_write(struct world *w, const struct dsmr_effect *fx);
+/* A write became durable; answer gets what only the disk knows. */
+void world_disk_write(struct world *w, const struct dsmr_effect *fx, struct dsmr_event *answer);
 struct dsmr_chunk *world_disk_find(struct world *w, const struct dsmr_id *chunk_id);
 /* Makes the node and gives it what the disk holds. */
 void world_start(struct world *w);

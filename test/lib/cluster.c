@@ -78,6 +78,9 @@ static void drop_item(struct cluster_item *item)
         (item->event.kind == DSMR_EV_CHUNK_VERIFIED || item->event.kind == DSMR_EV_CHUNK_LOADED)) {
         dsmr_chunk_unref(item->event.u.chunk);
     }
+    if (item->kind == CLUSTER_ANSWER && item->event.kind == DSMR_EV_BLOCK_LOADED) {
+        dsmr_block_unref(item->event.u.block);
+    }
     if (item->has_store) {
         struct dsmr_effects one = {.items = &item->store, .count = 1};
         dsmr_effects_clear(&one);
@@ -139,7 +142,7 @@ static void deliver(struct cluster *cluster, struct cluster_item *item)
 static void answer(struct cluster *cluster, struct cluster_item *item)
 {
     if (item->has_store) {
-        item->event.err = cluster_disk_write(cluster, item->to, &item->store);
+        item->event.err = cluster_disk_write(cluster, item->to, &item->store, &item->event);
     }
     if (item->plan != NULL) {
         item->event.u.executed.height = item->plan->block->height;
@@ -359,7 +362,7 @@ static void finish_writes(struct cluster *cluster, uint32_t number)
     struct dsmr_id root;
     while ((item = first_write(cluster, number)) != NULL) {
         if (item->has_store) {
-            (void)cluster_disk_write(cluster, number, &item->store);
+            (void)cluster_disk_write(cluster, number, &item->store, &item->event);
             struct dsmr_effects one = {.items = &item->store, .count = 1};
             dsmr_effects_clear(&one);
         } else {

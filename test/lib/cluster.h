@@ -46,6 +46,8 @@ struct cluster_disk { /* what survives a crash */
     struct dsmr_cert *certs;
     uint32_t certs_count;
     struct dsmr_block *blocks[CLUSTER_BLOCKS_MAX]; /* accepted, by height */
+    uint64_t accepted_wall_ms[CLUSTER_BLOCKS_MAX];
+    uint64_t retained; /* blocks below this height have let their chunks go */
     uint64_t accepted_height;
     struct dsmr_evidence evidence[64];
     uint32_t evidence_count;
@@ -84,9 +86,11 @@ struct cluster_node {
     uint64_t effects_total;
     /* What the test may set */
     enum dsmr_err fail_store;     /* of the next STORE_CHUNK; OK: none */
+    uint32_t fail_gcs;            /* so many of the next STORE_GC find the disk full */
     bool is_store_slow;           /* STORED answers wait until it is false again */
     bool is_exec_held;            /* EXECUTED answers wait */
     bool keeps_writes;            /* a crash comes after the writes on their way, not before */
+    uint32_t fail_block_loads;    /* so many LOAD_BLOCKs are answered BUSY */
     uint64_t crash_after_effects; /* 0: never; else down when effects_total reaches it */
     /* The sequencer's */
     uint64_t fed_height; /* accepted by this node */
@@ -209,7 +213,7 @@ void cluster_answer(struct cluster *cluster, uint32_t node, uint64_t delay_ms,
                     const struct dsmr_event *event); /* copies what the event borrows */
 void cluster_disk_restore(struct cluster *cluster, uint32_t node);
 enum dsmr_err cluster_disk_write(struct cluster *cluster, uint32_t node,
-                                 const struct dsmr_effect *fx);
+                                 const struct dsmr_effect *fx, struct dsmr_event *answer);
 struct cluster_stored *cluster_disk_find(struct cluster_disk *disk, const struct dsmr_id *chunk_id);
 void cluster_disk_close(struct cluster_disk *disk);
 void cluster_disk_execute(struct cluster *cluster, uint32_t node, struct dsmr_plan *plan,

@@ -81,12 +81,14 @@ static void write_cert(struct cluster_disk *disk, const struct dsmr_cert *cert)
     disk->certs[disk->certs_count - 1] = *cert;
 }
 
-static void write_accept(struct cluster_disk *disk, struct dsmr_block *block)
+static void write_accept(struct cluster_disk *disk, struct dsmr_block *block, uint64_t wall_ms)
 {
     DSMR_ASSERT(block->height < CLUSTER_BLOCKS_MAX);
     dsmr_block_unref(disk->blocks[block->height]);
     disk->blocks[block->height] = dsmr_block_ref(block);
     disk->accepted_height = block->height;
+    disk->accepted_wall_ms[block->height] = wall_ms;
+    disk->retained = disk->retained > block->height ? block->height : disk->retained;
     for (uint32_t i = 0; i < block->certs_count; i++) {
         struct cluster_stored *stored = cluster_disk_find(disk, &block->certs[i].ref.chunk_id);
         if (stored != NULL) {
@@ -111,13 +113,40 @@ static void drop_chunk(struct cluster_disk *disk, const struct dsmr_id *id)
     }
 }
 
-static void write_gc(struct cluster_disk *disk, const struct dsmr_effect *fx)
+/* Of blocks that ran here, in their order, and no others. */
+static void drop_retained(struct cluster_disk *disk, const struct dsmr_effect *fx,
+                          struct dsmr_event *answer)
+{
+    uint64_t height = disk->retained > 0 ? disk->retained : 1;
+    for (; height <= disk->accepted_height; height++) {
+        const struct dsmr_block *block = disk->blocks[height];
+        if (height > fx->u.store_gc.retained.height_max ||
+            block->time_ms > fx->u.store_gc.retained.time_max_ms ||
+            disk->accepted_wall_ms[height] > fx->u.store_gc.retained.wall_max_ms) {
+            break;
+        }
+        DSMR_ASSERT(height <= disk->executed_height);
+        for (uint32_t i = 0; i < block->certs_count; i++) {
+            drop_chunk(disk, &block->certs[i].ref.chunk_id);
+        }
+    }
+    disk->retained = height;
+    bool is_none = height > disk->accepted_height;
+    answer->u.stored_gc.oldest_time_ms = is_none ? UINT64_MAX : disk->blocks[height]->time_ms;
+    answer->u.stored_gc.oldest_wall_ms = is_none ? UINT64_MAX : disk->accepted_wall_ms[height];
+}
+
+static void write_gc(struct cluster_disk *disk, const struct dsmr_effect *fx,
+                     struct dsmr_event *answer)
 {
     disk->gc_writes++;
     DSMR_ASSERT(fx->u.store_gc.floor_ms >= disk->floor_ms);
     disk->floor_ms = fx->u.store_gc.floor_ms;
     for (uint32_t i = 0; i < fx->u.store_gc.chunks_count; i++) {
         drop_chunk(disk, &fx->u.store_gc.chunks[i]);
+    }
+    if (fx->u.store_gc.retained.is_wanted) {
+        drop_retained(disk, fx, answer);
     }
     for (uint32_t i = 0; fx->u.store_gc.drop_journals && i < disk->journals_count;) {
         if (disk->journals[i].expiry_ms < disk->floor_ms) {
@@ -129,7 +158,7 @@ static void write_gc(struct cluster_disk *disk, const struct dsmr_effect *fx)
 }
 
 enum dsmr_err cluster_disk_write(struct cluster *cluster, uint32_t number,
-                                 const struct dsmr_effect *fx)
+                                 const struct dsmr_effect *fx, struct dsmr_event *answer)
 {
     struct cluster_node *node = &cluster->nodes[number];
     struct cluster_disk *disk = &node->disk;
@@ -137,6 +166,10 @@ enum dsmr_err cluster_disk_write(struct cluster *cluster, uint32_t number,
         enum dsmr_err err = node->fail_store;
         node->fail_store = DSMR_OK;
         return err;
+    }
+    if (fx->kind == DSMR_FX_STORE_GC && node->fail_gcs > 0) {
+        node->fail_gcs--;
+        return DSMR_ERR_DISK_FULL;
     }
     disk->writes++;
     switch (fx->kind) {
@@ -147,14 +180,15 @@ enum dsmr_err cluster_disk_write(struct cluster *cluster, uint32_t number,
         write_cert(disk, fx->u.store_cert);
         break;
     case DSMR_FX_STORE_ACCEPT:
-        write_accept(disk, fx->u.store_accept.block);
+        write_accept(disk, fx->u.store_accept.block,
+                     (uint64_t)((int64_t)cluster_wall_ms(cluster) + node->skew_ms));
         break;
     case DSMR_FX_STORE_EVIDENCE:
         DSMR_ASSERT(disk->evidence_count < 64);
         disk->evidence[disk->evidence_count++] = *fx->u.store_evidence;
         break;
     case DSMR_FX_STORE_GC:
-        write_gc(disk, fx);
+        write_gc(disk, fx, answer);
         break;
     default:
         DSMR_UNREACHABLE();
@@ -236,10 +270,11 @@ static void restore_chunks(struct cluster *cluster, uint32_t number)
             continue; /* as a store does it: to have a chunk is to be able to serve it */
         }
         struct dsmr_event chunk = {.kind = DSMR_EV_RESTORE_CHUNK};
+        if (stored->included_height != UINT64_MAX) {
+            continue;
+        }
         chunk.u.restore_chunk.ref = stored->ref;
         chunk.u.restore_chunk.producer_sig = stored->producer_sig;
-        chunk.u.restore_chunk.included_height = stored->included_height;
-        chunk.u.restore_chunk.included_time_ms = stored->included_time_ms;
         chunk.u.restore_chunk.is_own = stored->is_own;
         chunk.u.restore_chunk.is_signed = stored->is_signed;
         restore_event(cluster, number, &chunk);

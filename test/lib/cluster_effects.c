@@ -36,7 +36,7 @@ static const char *const trace_names[] = {
     "CHUNK_BUILT", "SHARE_GIVEN",   "SHARE_REFUSED",  "SHARE_RECEIVED", "CERT_FORMED",
     "CERT_ADDED",  "BLOCK_BUILT",   "BLOCK_VERIFIED", "BLOCK_ACCEPTED", "BLOCK_REJECTED",
     "FETCH_SENT",  "CHUNK_FETCHED", "ASSEMBLED",      "EXECUTED",       "CHUNK_EXPIRED",
-    "EVIDENCE",    "BEHIND"};
+    "EVIDENCE",    "BEHIND",        "CHUNK_PRUNED"};
 
 static uint32_t number_of(const struct cluster *cluster, const struct dsmr_node_id *id)
 {
@@ -224,13 +224,46 @@ static void on_load(struct cluster *cluster, uint32_t number, const struct dsmr_
     cluster_answer(cluster, number, cluster->work_ms, &event);
 }
 
+static void on_load_block(struct cluster *cluster, uint32_t number, const struct dsmr_effect *fx)
+{
+    struct cluster_node *node = &cluster->nodes[number];
+    const struct cluster_disk *disk = &node->disk;
+    uint64_t height = fx->u.load_block;
+    struct dsmr_event event = {.kind = DSMR_EV_BLOCK_LOADED, .request_id = fx->request_id};
+    DSMR_ASSERT(height >= 1 &&
+                height <= disk->accepted_height); /* durable before it is asked for */
+    if (node->fail_block_loads > 0) {
+        node->fail_block_loads--;
+        event.err = DSMR_ERR_BUSY;
+    } else {
+        event.u.block = dsmr_block_ref(disk->blocks[height]);
+        event.err = event.u.block == NULL ? DSMR_ERR_UNKNOWN : DSMR_OK;
+    }
+    cluster_answer(cluster, number, cluster->work_ms, &event);
+}
+
+/* What a driver reads from its own blocks. */
+static bool is_pruned(const struct cluster_disk *disk, const struct dsmr_effect *fx)
+{
+    const struct dsmr_block *block = disk->blocks[fx->u.serve_chunk.height];
+    for (uint32_t i = 0; block != NULL && i < block->certs_count; i++) {
+        if (dsmr_id_equal(&block->certs[i].ref.chunk_id, &fx->u.serve_chunk.chunk_id)) {
+            return block->time_ms < fx->u.serve_chunk.horizon_ms;
+        }
+    }
+    return false;
+}
+
 static void on_serve(struct cluster *cluster, uint32_t number, const struct dsmr_effect *fx)
 {
     uint32_t to = number_of(cluster, &fx->u.serve_chunk.to);
     struct dsmr_chunk *chunk = load(cluster, number, &fx->u.serve_chunk.chunk_id);
     struct dsmr_msg msg = {.type = DSMR_MSG_CHUNK};
     msg.u.chunk.chunk_id = fx->u.serve_chunk.chunk_id;
-    msg.u.chunk.err = chunk == NULL ? DSMR_ERR_UNKNOWN : 0;
+    if (chunk == NULL) {
+        msg.u.chunk.err =
+            is_pruned(&cluster->nodes[number].disk, fx) ? DSMR_ERR_PRUNED : DSMR_ERR_UNKNOWN;
+    }
     if (chunk != NULL) {
         msg.u.chunk.chunk = chunk->bytes;
         msg.u.chunk.chunk_len = chunk->ref.chunk_bytes;
@@ -344,6 +377,9 @@ void cluster_effect(struct cluster *cluster, uint32_t number, struct dsmr_effect
         break;
     case DSMR_FX_LOAD_CHUNK:
         on_load(cluster, number, fx);
+        break;
+    case DSMR_FX_LOAD_BLOCK:
+        on_load_block(cluster, number, fx);
         break;
     case DSMR_FX_SERVE_CHUNK:
         on_serve(cluster, number, fx);

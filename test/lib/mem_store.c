@@ -12,6 +12,7 @@
 #define BLOCKS_MAX 65536u
 #define RECORDS_MAX 4096u
 #define EVIDENCE_MAX 256u
+#define RETAINED_BLOCKS_MAX 16u /* of one GC */
 
 struct chunk {
     struct dsmr_store_chunk_meta meta;
@@ -22,6 +23,9 @@ struct block {
     struct dsmr_id id;
     struct dsmr_quorum_cert finalization;
     bool has_finalization;
+    uint64_t time_ms, wall_ms;
+    struct dsmr_id *chunks; /* chunks_count */
+    uint32_t chunks_count;
 };
 struct record {
     uint8_t key[64];
@@ -42,6 +46,7 @@ struct dsmr_mem_store {
     uint32_t certs_count;
     struct block *blocks; /* by height - 1 */
     uint64_t height;
+    uint64_t retained;      /* blocks below this index have let their chunks go */
     struct record *records; /* sorted */
     uint32_t records_count;
     struct dsmr_evidence evidence[EVIDENCE_MAX];
@@ -65,8 +70,10 @@ void dsmr_mem_store_free(struct dsmr_mem_store *store)
     DSMR_ASSERT(store->queued == 0);
     for (uint32_t i = 0; i < store->chunks_count; i++)
         dsmr_buf_unref(store->chunks[i].bytes);
-    for (uint64_t i = 0; i < store->height; i++)
+    for (uint64_t i = 0; i < store->height; i++) {
         dsmr_buf_unref(store->blocks[i].bytes);
+        free(store->blocks[i].chunks);
+    }
     for (uint32_t i = 0; i < store->records_count; i++)
         dsmr_buf_unref(store->records[i].value);
     free(store->chunks);
@@ -146,6 +153,13 @@ static void apply_accept(struct dsmr_mem_store *store, const struct dsmr_store_w
     if (block->height == store->height + 1) {
         slot->bytes = dsmr_buf_copy(block->bytes->bytes, block->bytes->len);
         slot->id = block->id;
+        slot->time_ms = block->time_ms;
+        slot->wall_ms = write->u.accept.wall_ms;
+        slot->chunks_count = block->certs_count;
+        slot->chunks = calloc(block->certs_count + 1u, sizeof *slot->chunks);
+        DSMR_ASSERT(slot->chunks != NULL);
+        for (uint32_t i = 0; i < block->certs_count; i++)
+            slot->chunks[i] = block->certs[i].ref.chunk_id;
         store->height++;
     }
     DSMR_ASSERT(dsmr_id_equal(&slot->id, &block->id));
@@ -163,22 +177,54 @@ static void apply_accept(struct dsmr_mem_store *store, const struct dsmr_store_w
     }
 }
 
-static void apply_gc(struct dsmr_mem_store *store, const struct dsmr_store_gc *gc)
+void dsmr_mem_store_lose_chunk(struct dsmr_mem_store *store, const struct dsmr_id *chunk_id)
 {
-    store->floor_ms = gc->floor_ms > store->floor_ms ? gc->floor_ms : store->floor_ms;
-    for (uint32_t k = 0; k < gc->chunks_count; k++) {
-        struct chunk *chunk = find_chunk(store, &gc->chunks[k]);
-        if (chunk != NULL) {
-            dsmr_buf_unref(chunk->bytes);
-            *chunk = store->chunks[--store->chunks_count];
-        }
-        for (uint32_t i = 0; i < store->certs_count; i++) {
-            if (dsmr_id_equal(&store->certs[i].ref.chunk_id, &gc->chunks[k])) {
-                store->certs[i] = store->certs[--store->certs_count];
-                break;
-            }
+    struct chunk *chunk = find_chunk(store, chunk_id);
+    if (chunk != NULL) {
+        dsmr_buf_unref(chunk->bytes);
+        *chunk = store->chunks[--store->chunks_count];
+    }
+}
+
+static void drop_chunk(struct dsmr_mem_store *store, const struct dsmr_id *chunk_id)
+{
+    struct chunk *chunk = find_chunk(store, chunk_id);
+    if (chunk != NULL) {
+        dsmr_buf_unref(chunk->bytes);
+        *chunk = store->chunks[--store->chunks_count];
+    }
+    for (uint32_t i = 0; i < store->certs_count; i++) {
+        if (dsmr_id_equal(&store->certs[i].ref.chunk_id, chunk_id)) {
+            store->certs[i] = store->certs[--store->certs_count];
+            break;
         }
     }
+}
+
+static void drop_retained(struct dsmr_mem_store *store, struct dsmr_store_gc *gc)
+{
+    const struct dsmr_store_retained *limits = &gc->retained;
+    uint32_t left = RETAINED_BLOCKS_MAX;
+    for (; store->retained < store->height; store->retained++) {
+        const struct block *block = &store->blocks[store->retained];
+        if (store->retained + 1 > limits->height_max || block->time_ms > limits->time_max_ms ||
+            block->wall_ms > limits->wall_max_ms || left-- == 0)
+            break;
+        for (uint32_t i = 0; i < block->chunks_count; i++)
+            drop_chunk(store, &block->chunks[i]);
+    }
+    bool is_none = store->retained == store->height;
+    gc->oldest_time_ms = is_none ? UINT64_MAX : store->blocks[store->retained].time_ms;
+    gc->oldest_wall_ms = is_none ? UINT64_MAX : store->blocks[store->retained].wall_ms;
+}
+
+static void apply_gc(struct dsmr_mem_store *store, struct dsmr_store_gc *gc)
+{
+    store->floor_ms = gc->floor_ms > store->floor_ms ? gc->floor_ms : store->floor_ms;
+    for (uint32_t k = 0; k < gc->chunks_count; k++)
+        drop_chunk(store, &gc->chunks[k]);
+    if (gc->retained.is_wanted)
+        drop_retained(store, gc);
     for (uint32_t i = 0; gc->drop_journals && i < store->journals_count;) {
         if (store->journals[i].expiry_ms < gc->floor_ms)
             store->journals[i] = store->journals[--store->journals_count];
@@ -226,7 +272,7 @@ static void apply_prune(struct dsmr_mem_store *store, const struct dsmr_store_wr
     store->records_count -= gone;
 }
 
-static void apply(struct dsmr_mem_store *store, const struct dsmr_store_write *write)
+static void apply(struct dsmr_mem_store *store, struct dsmr_store_write *write)
 {
     switch (write->kind) {
     case DSMR_STORE_CHUNK:
@@ -274,6 +320,11 @@ void dsmr_mem_store_on_queued(struct dsmr_mem_store *store, void (*queued)(void 
 {
     store->on_queued = queued;
     store->ctx = ctx;
+}
+
+uint32_t dsmr_mem_store_count(const struct dsmr_mem_store *store)
+{
+    return store->chunks_count + store->certs_count + store->journals_count;
 }
 
 uint32_t dsmr_mem_store_queued(const struct dsmr_mem_store *store)
@@ -395,9 +446,14 @@ static enum dsmr_err recover(void *self, const struct dsmr_store_visitor *visito
          i++)
         err = visitor->journal(visitor->ctx, &store->journals[i]);
     for (uint32_t i = 0; visitor->chunk != NULL && err == DSMR_OK && i < store->chunks_count; i++)
-        err = visitor->chunk(visitor->ctx, &store->chunks[i].meta);
-    for (uint32_t i = 0; visitor->cert != NULL && err == DSMR_OK && i < store->certs_count; i++)
-        err = visitor->cert(visitor->ctx, &store->certs[i]);
+        if (visitor->with_history || store->chunks[i].meta.included_height == UINT64_MAX)
+            err = visitor->chunk(visitor->ctx, &store->chunks[i].meta);
+    for (uint32_t i = 0; visitor->cert != NULL && err == DSMR_OK && i < store->certs_count; i++) {
+        const struct dsmr_cert *cert = &store->certs[i];
+        const struct chunk *chunk = find_chunk(store, &cert->ref.chunk_id);
+        if (visitor->with_history || chunk == NULL || chunk->meta.included_height == UINT64_MAX)
+            err = visitor->cert(visitor->ctx, cert);
+    }
     for (uint32_t i = 0; visitor->bft != NULL && err == DSMR_OK && i < store->records_count; i++) {
         const struct record *record = &store->records[i];
         err = visitor->bft(visitor->ctx, record->key, record->key_len, record->value->bytes,

@@ -10,6 +10,7 @@
 #include "crypto/hash.h"
 #include "lib/hash_bls.h"
 #include "lib/mem_store.h"
+#include "lib/vote_log.h"
 #include "store/kv_mem.h"
 #include "vm/opaque.h"
 #include "wire/codec.h"
@@ -27,6 +28,7 @@ struct event {
     uint32_t node;
     uint32_t life;          /* of the node: events of an earlier one are not its own */
     struct dsmr_task *task; /* WORK */
+    bool is_execution;      /* WORK */
     uint32_t from;          /* MESSAGE, PEER */
     bool is_up;             /* PEER */
     struct dsmr_buf *bytes; /* MESSAGE */
@@ -37,14 +39,20 @@ struct node {
     uint32_t number;
     struct dsmr_driver *driver; /* NULL: down */
     uint32_t life;
-    uint64_t events, crash_at, drops, log_lines;
+    uint64_t events, crash_at, drops;
     int64_t skew_ms;
     struct dsmr_mem_store *store;
+    enum dsmr_err store_err; /* of its writes */
     struct dsmr_kv_mem *kv;
     struct dsmr_app app;
     struct dsmr_app_ops app_ops; /* the opaque application's, but for check */
     struct dsmr_metrics metrics;
     uint64_t work_due_ms[DSMR_WORK_LANES], store_due_ms;
+    uint32_t log_lines[DSMR_LOG_DEBUG + 1];
+    const char *log_last; /* at least a warning */
+    bool is_execution_held, is_store_held, may_halt;
+    uint32_t held_writes;
+    struct event held; /* task: what waits for execution to go on; the driver gives one at a time */
 };
 
 struct dsmr_world {
@@ -61,6 +69,7 @@ struct dsmr_world {
     struct dsmr_bft_schedule_entry schedule[4];
     uint32_t schedule_count;
     struct dsmr_map *executed; /* tx id -> height */
+    struct dsmr_vote_log *votes;
     struct height {
         struct dsmr_id block_id, root;
         bool is_known;
@@ -135,7 +144,8 @@ static void work_submit(void *self, enum dsmr_work_lane lane, struct dsmr_task *
                                      .kind = EVENT_WORK,
                                      .node = node->number,
                                      .life = node->life,
-                                     .task = task});
+                                     .task = task,
+                                     .is_execution = lane == DSMR_WORK_EXECUTE});
 }
 
 static void work_random(void *self, uint8_t *out, size_t len)
@@ -168,6 +178,7 @@ static enum dsmr_err net_send(void *self, const struct dsmr_node_id *to, enum ds
     uint32_t target = number_of(to);
     (void)cls, (void)owner;
     DSMR_ASSERT(target < world->config.nodes && target != node->number);
+    dsmr_vote_log_add(world->votes, node->number, head);
     if (!world->links[node->number][target] || world->nodes[target].driver == NULL)
         return DSMR_ERR_UNKNOWN;
     world->messages++;
@@ -197,12 +208,6 @@ static void net_drop(void *self, const struct dsmr_node_id *peer, enum dsmr_err 
 {
     (void)peer, (void)why;
     ((struct node *)self)->drops++;
-}
-
-static void log_line(void *self, enum dsmr_log_level level, const char *module, const char *text)
-{
-    (void)module, (void)text;
-    ((struct node *)self)->log_lines += level < DSMR_LOG_DEBUG;
 }
 
 static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out, uint64_t epoch)
@@ -251,6 +256,14 @@ static void feed_publish(void *self, const struct dsmr_notice *notice)
         node->world->admitted += notice->u.batch->txs[i].err == DSMR_OK;
     dsmr_buf_unref(notice->u.batch->bytes);
     free(notice->u.batch);
+}
+
+static void log_line(void *self, enum dsmr_log_level level, const char *module, const char *text)
+{
+    struct node *node = self;
+    (void)module;
+    node->log_lines[level]++;
+    node->log_last = level <= DSMR_LOG_WARN ? text : node->log_last;
 }
 
 static const struct dsmr_clock_ops clock_ops = {.wall_ms = wall_ms, .mono_ms = mono_ms};
@@ -383,6 +396,8 @@ void dsmr_world_crash(struct dsmr_world *world, uint32_t number)
     struct dsmr_task *task;
     DSMR_ASSERT(node->driver != NULL);
     dsmr_driver_close(node->driver);
+    dsmr_world_hold_execution(world, number, false);
+    dsmr_world_hold_store(world, number, false);
     drop_events(world, node);
     while ((task = dsmr_mem_store_forget(node->store)) != NULL)
         task->done(task, node->driver);
@@ -397,14 +412,77 @@ void dsmr_world_crash(struct dsmr_world *world, uint32_t number)
             set_peer(world, i, number, false);
 }
 
+void dsmr_world_hold_execution(struct dsmr_world *world, uint32_t number, bool is_held)
+{
+    struct node *node = &world->nodes[number];
+    node->is_execution_held = is_held;
+    if (!is_held && node->held.task != NULL) {
+        struct event event = node->held;
+        node->held.task = NULL;
+        event.due_ms = world->now_ms;
+        push(world, event);
+    }
+}
+
+void dsmr_world_hold_store(struct dsmr_world *world, uint32_t number, bool is_held)
+{
+    struct node *node = &world->nodes[number];
+    node->is_store_held = is_held;
+    for (; !is_held && node->held_writes > 0; node->held_writes--)
+        store_queued(node);
+}
+
 void dsmr_world_restart(struct dsmr_world *world, uint32_t node)
 {
     start(world, &world->nodes[node]);
 }
 
+static void make_disk(struct node *node)
+{
+    node->store = dsmr_mem_store_new();
+    node->kv = dsmr_kv_mem_new();
+    dsmr_mem_store_on_queued(node->store, store_queued, node);
+}
+
+void dsmr_world_wipe(struct dsmr_world *world, uint32_t number)
+{
+    struct node *node = &world->nodes[number];
+    DSMR_ASSERT(node->driver == NULL);
+    dsmr_mem_store_free(node->store);
+    dsmr_kv_mem_free(node->kv);
+    make_disk(node);
+}
+
 void dsmr_world_crash_at(struct dsmr_world *world, uint32_t node, uint64_t events)
 {
     world->nodes[node].crash_at = events;
+}
+
+void dsmr_world_may_halt(struct dsmr_world *world, uint32_t node)
+{
+    world->nodes[node].may_halt = true;
+}
+
+void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,
+                     const struct dsmr_msg *msg)
+{
+    struct dsmr_buf *head = dsmr_msg_encode(msg, true);
+    struct dsmr_node_id id = dsmr_hash_bls_node_id(to);
+    DSMR_ASSERT(head != NULL);
+    enum dsmr_err err =
+        net_send(&world->nodes[from], &id, dsmr_msg_class_of(msg->type), head, NULL, NULL, 0);
+    DSMR_ASSERT(err == DSMR_OK);
+    dsmr_buf_unref(head);
+}
+
+void dsmr_world_lose_chunk(struct dsmr_world *world, uint32_t node, const struct dsmr_id *chunk_id)
+{
+    dsmr_mem_store_lose_chunk(world->nodes[node].store, chunk_id);
+}
+
+void dsmr_world_fail_store(struct dsmr_world *world, uint32_t node, enum dsmr_err err)
+{
+    world->nodes[node].store_err = err;
 }
 
 bool dsmr_world_is_up(const struct dsmr_world *world, uint32_t node)
@@ -434,10 +512,12 @@ struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config)
     DSMR_ASSERT(world != NULL && config->nodes <= DSMR_WORLD_NODES_MAX);
     world->config = *config;
     world->config.delay_ms_max = config->delay_ms_max == 0 ? 5 : config->delay_ms_max;
+    world->config.check_every = config->check_every == 0 ? 1 : config->check_every;
     dsmr_prng_init(&world->prng, config->seed);
     world->heap = calloc(EVENTS_MAX, sizeof *world->heap);
     world->heights = calloc(HEIGHTS_MAX, sizeof *world->heights);
     world->executed = dsmr_map_new(32, 8, EXECUTED_MAX, config->seed);
+    world->votes = dsmr_vote_log_new();
     DSMR_ASSERT(world->heap != NULL && world->heights != NULL && world->executed != NULL);
     dsmr_params_default(&world->params);
     world->params.domain.network_id = 7;
@@ -465,10 +545,9 @@ struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config)
         struct node *node = &world->nodes[i];
         node->world = world;
         node->number = i;
+        node->log_last = "";
         node->crash_at = UINT64_MAX;
-        node->store = dsmr_mem_store_new();
-        node->kv = dsmr_kv_mem_new();
-        dsmr_mem_store_on_queued(node->store, store_queued, node);
+        make_disk(node);
     }
     for (uint32_t i = 0; i < config->nodes; i++)
         start(world, &world->nodes[i]);
@@ -490,6 +569,7 @@ void dsmr_world_free(struct dsmr_world *world)
         dsmr_validator_set_unref(world->schedule[i].set);
     dsmr_block_unref(world->genesis);
     dsmr_map_free(world->executed);
+    dsmr_vote_log_free(world->votes);
     free(world->heights);
     free(world->heap);
     free(world);
@@ -522,10 +602,19 @@ static void handle(struct dsmr_world *world, struct event event)
         return;
     }
     struct dsmr_task *task = event.task;
+    if (event.kind == EVENT_STORE && node->is_store_held) {
+        node->held_writes++;
+        return;
+    }
+    if (event.is_execution && node->is_execution_held) {
+        DSMR_ASSERT(node->held.task == NULL);
+        node->held = event;
+        return;
+    }
     if (event.kind == EVENT_WORK) {
         task->run(task);
     } else if (event.kind == EVENT_STORE) {
-        task = dsmr_mem_store_finish(node->store, DSMR_OK);
+        task = dsmr_mem_store_finish(node->store, node->store_err);
     } else {
         struct call *call = calloc(1, sizeof *call);
         DSMR_ASSERT(call != NULL);
@@ -543,8 +632,14 @@ static void after_event(struct dsmr_world *world, uint32_t number)
     if (node->driver == NULL)
         return;
     enum dsmr_err halted = dsmr_driver_halted(node->driver, &reason);
-    DSMR_ASSERT(halted == DSMR_OK);
-    dsmr_driver_check(node->driver);
+    DSMR_ASSERT(halted == DSMR_OK || node->may_halt || world->config.halted != NULL);
+    if (halted != DSMR_OK && world->config.halted != NULL) {
+        world->config.halted(number, halted, reason);
+        dsmr_world_crash(world, number);
+        return;
+    }
+    if (node->events % world->config.check_every == 0)
+        dsmr_driver_check(node->driver);
     node->events++;
     if (node->events >= node->crash_at)
         dsmr_world_crash(world, number);
@@ -556,7 +651,9 @@ static bool step(struct dsmr_world *world, uint64_t until_ms)
     uint64_t due_ms = world->heap_count > 0 ? world->heap[0].due_ms : UINT64_MAX;
     uint32_t ticking = UINT32_MAX;
     for (uint32_t i = 0; i < world->config.nodes; i++) {
-        if (world->nodes[i].driver == NULL)
+        const char *reason;
+        if (world->nodes[i].driver == NULL ||
+            dsmr_driver_halted(world->nodes[i].driver, &reason) != DSMR_OK)
             continue;
         uint64_t deadline_ms = dsmr_driver_deadline_ms(world->nodes[i].driver);
         deadline_ms = deadline_ms == UINT64_MAX ? UINT64_MAX
@@ -616,6 +713,11 @@ uint64_t dsmr_world_events(const struct dsmr_world *world, uint32_t node)
     return world->nodes[node].events;
 }
 
+uint64_t dsmr_world_votes(const struct dsmr_world *world, uint32_t node)
+{
+    return dsmr_vote_log_count(world->votes, node);
+}
+
 uint64_t dsmr_world_admitted(const struct dsmr_world *world)
 {
     return world->admitted;
@@ -634,6 +736,30 @@ uint64_t dsmr_world_messages(const struct dsmr_world *world)
 struct dsmr_metrics *dsmr_world_metrics(struct dsmr_world *world, uint32_t node)
 {
     return &world->nodes[node].metrics;
+}
+
+uint32_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node,
+                              enum dsmr_log_level level)
+{
+    uint32_t lines = 0;
+    for (uint32_t i = 0; i <= (uint32_t)level; i++)
+        lines += world->nodes[node].log_lines[i];
+    return lines;
+}
+
+const char *dsmr_world_log_last(const struct dsmr_world *world, uint32_t node)
+{
+    return world->nodes[node].log_last;
+}
+
+uint64_t dsmr_world_records(const struct dsmr_world *world, uint32_t node)
+{
+    return dsmr_mem_store_count(world->nodes[node].store);
+}
+
+uint64_t dsmr_world_keys(const struct dsmr_world *world, uint32_t node)
+{
+    return dsmr_kv_mem_count(world->nodes[node].kv);
 }
 
 struct dsmr_driver *dsmr_world_driver(struct dsmr_world *world, uint32_t node)
@@ -663,8 +789,9 @@ bool dsmr_world_is_level(struct dsmr_world *world)
     return true;
 }
 
-void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number)
+struct dsmr_id dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number)
 {
+    struct dsmr_id id;
     uint8_t tx[64];
     struct dsmr_wr wr;
     memset(tx, 0, sizeof tx);
@@ -682,6 +809,8 @@ void dsmr_world_submit(struct dsmr_world *world, uint32_t node, uint64_t number)
         dsmr_buf_unref(batch->bytes);
         free(batch);
     }
+    dsmr_hash(&id, tx, sizeof tx);
+    return id;
 }
 
 const struct dsmr_params *dsmr_world_params(const struct dsmr_world *world)
@@ -705,9 +834,4 @@ void dsmr_world_say(struct dsmr_world *world, uint32_t from, uint32_t to, const 
 uint64_t dsmr_world_drops(const struct dsmr_world *world, uint32_t node)
 {
     return world->nodes[node].drops;
-}
-
-uint64_t dsmr_world_log_lines(const struct dsmr_world *world, uint32_t node)
-{
-    return world->nodes[node].log_lines;
 }

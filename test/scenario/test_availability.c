@@ -12,7 +12,7 @@
 #include "lib/cluster.h"
 #include "wire/codec.h"
 
-enum lie { OTHER_CHUNK, FAKE_BODY, TRUNCATED, HUGE_ONE, UNKNOWN_IT, TOO_LATE, CROSSED };
+enum lie { OTHER_CHUNK, FAKE_BODY, TRUNCATED, HUGE_ONE, UNKNOWN_IT, PRUNED_IT, TOO_LATE, CROSSED };
 
 struct story {
     bool first_lies;   /* whoever is asked first lies */
@@ -66,7 +66,8 @@ static void tell_lie(struct cluster *cluster, uint32_t from, const struct dsmr_m
         out.u.chunk.chunk_len = sizeof(copy);
         break;
     case UNKNOWN_IT:
-        out.u.chunk.err = DSMR_ERR_UNKNOWN;
+    case PRUNED_IT:
+        out.u.chunk.err = story->lie == PRUNED_IT ? DSMR_ERR_PRUNED : DSMR_ERR_UNKNOWN;
         out.u.chunk.chunk = NULL;
         break;
     case TOO_LATE: /* the truth, when nobody waits for it any more */
@@ -286,6 +287,42 @@ static void test_fetch_is_bounded(void **state)
     finish(&story, cluster);
 }
 
+static bool needs_state_sync(const struct cluster *cluster)
+{
+    struct dsmr_node_status status;
+    dsmr_node_status(cluster->nodes[0].node, &status);
+    assert_int_equal(dsmr_metrics_get(&cluster->nodes[0].metrics, DSMR_METRIC_STATE_SYNC_NEEDED),
+                     status.needs_state_sync);
+    return status.needs_state_sync;
+}
+
+/* 53, at the one who fetches: a third of the weight cannot make it believe that a chunk is gone;
+ * more can, and the silence of the rest does not hide it. It goes on asking, rarely. */
+static void test_pruned_by_too_many(void **state)
+{
+    (void)state;
+    struct story story = {.liars = 1u << 3, .silent = 1u << 1 | 1u << 2, .lie = PRUNED_IT};
+    struct cluster *cluster = start(&story, 4, 53);
+    cluster_submit(cluster, 1, 1, 100);
+    cluster_run(cluster, 10000);
+    assert_true(story.asked[3] > 2);
+    assert_false(needs_state_sync(cluster));
+    story.liars |= 1u << 1;
+    cluster_run(cluster, 10000);
+    assert_true(needs_state_sync(cluster));
+    assert_true(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_PRUNED] == 1);
+    assert_int_equal(cluster->nodes[0].faults, 0);
+    uint32_t before = story.asked[1] + story.asked[2] + story.asked[3];
+    cluster_run(cluster, 10 * cluster->params.chunk_lifetime_ms);
+    uint32_t asked = story.asked[1] + story.asked[2] + story.asked[3] - before;
+    assert_in_range(asked, 24, 36); /* each of three, every thirty seconds */
+    story.silent = 0;               /* one has it after all */
+    cluster_run(cluster, cluster->params.chunk_lifetime_ms + 5000);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 1);
+    assert_false(needs_state_sync(cluster));
+    finish(&story, cluster);
+}
+
 /* A chunk that was not asked for, and an answer of somebody who was not asked. */
 static void test_unexpected_chunk(void **state)
 {
@@ -464,7 +501,7 @@ int main(void)
         cmocka_unit_test(test_fetch_from_anyone),      cmocka_unit_test(test_fetch_is_bounded),
         cmocka_unit_test(test_unexpected_chunk),       cmocka_unit_test(test_digest_without_bytes),
         cmocka_unit_test(test_accepted_without_bytes), cmocka_unit_test(test_fetch_amplification),
-        cmocka_unit_test(test_away_for_300_chunks),
+        cmocka_unit_test(test_pruned_by_too_many),     cmocka_unit_test(test_away_for_300_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -159,7 +159,7 @@ static void test_bad_messages_are_counted_not_logged(void **state)
     make_txs(world, txs, 2, 5000);
     struct dsmr_chunk *chunk = make_chunk(world, txs, 2, 1);
     uint64_t shared = shares(world);
-    uint64_t lines = dsmr_world_log_lines(world, 0);
+    uint32_t lines = dsmr_world_log_lines(world, 0, DSMR_LOG_INFO);
     dsmr_world_status(world, 0, &before);
     for (uint32_t i = 0; i < 300; i++) {
         struct dsmr_msg unasked = {.type = DSMR_MSG_CHUNK};
@@ -178,7 +178,7 @@ static void test_bad_messages_are_counted_not_logged(void **state)
     assert_int_equal(errors(world, DSMR_ERR_PRODUCER_KEY), 300);
     assert_int_equal(errors(world, DSMR_ERR_BAD_SIGNATURE), 300);
     assert_true(dsmr_world_drops(world, 0) >= 300); /* garbage ends the connection each time */
-    assert_int_equal(dsmr_world_log_lines(world, 0), lines);
+    assert_int_equal(dsmr_world_log_lines(world, 0, DSMR_LOG_INFO), lines);
     assert_int_equal(shares(world), shared);
     dsmr_world_status(world, 0, &after);
     assert_int_equal(after.height, before.height);

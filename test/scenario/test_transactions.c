@@ -113,6 +113,95 @@ static void test_dup_tx_first_in_block_order(void **state)
     cluster_free(cluster);
 }
 
+/* The same transaction again, at every station of its first copy: a repeat at each. */
+static bool drop_shares(struct cluster *cluster, uint32_t from, uint32_t to,
+                        const struct dsmr_msg *msg)
+{
+    (void)cluster, (void)from, (void)to;
+    return msg->type != DSMR_MSG_CHUNK_SIGNATURE;
+}
+
+static void expect_repeat(struct cluster *cluster, struct dsmr_buf *tx)
+{
+    struct cluster_node *node = &cluster->nodes[1];
+    uint64_t admitted = dsmr_metrics_get(&node->metrics, DSMR_METRIC_TXS_ADMITTED);
+    cluster_submit_bytes(cluster, 1, tx);
+    assert_int_equal(node->last_submit, DSMR_ERR_DUPLICATE);
+    assert_int_equal(dsmr_metrics_get(&node->metrics, DSMR_METRIC_TXS_ADMITTED), admitted);
+}
+
+static void test_repeat_at_every_station(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start();
+    struct cluster_node *node = &cluster->nodes[1];
+    struct dsmr_buf *tx = cluster_tx(cluster, 500, cluster_wall_ms(cluster) + 40000);
+    cluster->is_engine_stopped = true;
+    node->is_store_slow = true;
+    cluster_submit_bytes(cluster, 1, tx);
+    assert_int_equal(node->last_submit, DSMR_OK);
+    expect_repeat(cluster, tx); /* in a chunk that is not stored */
+    cluster->passes = drop_shares;
+    node->is_store_slow = false;
+    cluster_run(cluster, 500);
+    assert_int_equal(node->traces[DSMR_TRACE_CHUNK_BUILT], 1);
+    expect_repeat(cluster, tx); /* not certified */
+    cluster_crash(cluster, 1);
+    cluster_start(cluster, 1);
+    cluster_run(cluster, 100);
+    expect_repeat(cluster, tx); /* after a restart: the chunk has told its transactions */
+    cluster->passes = NULL;
+    cluster_run(cluster, 2000);
+    assert_int_equal(node->traces[DSMR_TRACE_CERT_FORMED], 1);
+    expect_repeat(cluster, tx); /* certified */
+    cluster_crash(cluster, 1);
+    cluster_start(cluster, 1);
+    cluster_run(cluster, 100);
+    expect_repeat(cluster, tx); /* the same with a certificate */
+    node->is_exec_held = true;
+    cluster->is_engine_stopped = false;
+    cluster_wake_engine(cluster, 0);
+    cluster_run(cluster, 1000);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 1);
+    assert_int_equal(cluster_executed_txs(cluster, 1), 0);
+    expect_repeat(cluster, tx); /* in a block */
+    node->is_exec_held = false;
+    cluster_run(cluster, 1000);
+    assert_int_equal(cluster_executed_txs(cluster, 1), 1);
+    expect_repeat(cluster, tx); /* executed */
+    assert_int_equal(node->traces[DSMR_TRACE_CHUNK_BUILT], 1);
+    dsmr_buf_unref(tx);
+    cluster_free(cluster);
+}
+
+/* A chunk comes to nothing: its transactions wait again, and are in one place only. */
+static void test_repeat_after_a_chunk_expired(void **state)
+{
+    (void)state;
+    for (uint32_t restarts = 0; restarts < 2; restarts++) {
+        struct cluster *cluster = start();
+        struct cluster_node *node = &cluster->nodes[1];
+        struct dsmr_buf *tx = cluster_tx(cluster, 500, cluster_wall_ms(cluster) + 55000);
+        cluster->is_engine_stopped = true;
+        cluster_submit_bytes(cluster, 1, tx);
+        cluster_run(cluster, 2000);
+        assert_int_equal(node->traces[DSMR_TRACE_CERT_FORMED], 1);
+        if (restarts > 0) { /* certified before, and only known by its certificate now */
+            cluster_crash(cluster, 1);
+            cluster_start(cluster, 1);
+        }
+        cluster_run(cluster, 33000); /* chain time stands still, the wall clock does not */
+        cluster->is_engine_stopped = false;
+        cluster_wake_engine(cluster, 0);
+        cluster_run(cluster, 10000);
+        assert_int_equal(node->returned, 1);
+        assert_int_equal(cluster_executed_txs(cluster, 1), 1); /* in another chunk */
+        expect_repeat(cluster, tx);
+        dsmr_buf_unref(tx);
+        cluster_free(cluster);
+    }
+}
+
 /* 62: twice in a chunk, in a block, in two blocks, after its expiry. */
 static void test_dup_tx_in_chunk(void **state)
 {
@@ -506,6 +595,8 @@ int main(void)
         cmocka_unit_test(test_tx_outside_window_of_block),
         cmocka_unit_test(test_lagging_executor_dedup),
         cmocka_unit_test(test_lagging_fetch_dedup),
+        cmocka_unit_test(test_repeat_at_every_station),
+        cmocka_unit_test(test_repeat_after_a_chunk_expired),
         cmocka_unit_test(test_re_encoded_tx),
         cmocka_unit_test(test_submit_when_full),
         cmocka_unit_test(test_mempool_expiry),

@@ -299,6 +299,77 @@ static void test_clock_far_behind(void **state)
     dsmr_world_free(world);
 }
 
+/* Whether the words of node 1 are heard, and node 3 is there. */
+static void set_links(struct dsmr_world *world, bool is_up)
+{
+    for (uint32_t i = 0; i < 4; i++) {
+        if (i != 1)
+            dsmr_world_link(world, 1, i, is_up);
+        if (i != 3 && i != 1)
+            dsmr_world_link(world, i, 3, is_up);
+        if (i != 3)
+            dsmr_world_link(world, 3, i, is_up);
+    }
+}
+
+/* 88 wiped-validator, for votes. What node 1 says is not heard for a while and the others are too
+ * few to go on without it: so it votes, loses its disk, and comes back with its key into the view
+ * in which it has voted. The chain goes on then. The world compares its votes with all that it
+ * ever sent, and the roots. */
+static void test_wiped_validator(void **state)
+{
+    (void)state;
+    for (uint64_t ms = 0; ms < 60; ms++) {
+        struct dsmr_world_config config = {.nodes = 4, .seed = 12 + ms % 4};
+        struct dsmr_world *world = dsmr_world_new(&config);
+        struct dsmr_query_status status;
+        execute_some(world, 0, 1, 3);
+        for (uint32_t i = 0; i < 3; i++)
+            dsmr_world_submit(world, i, 10 + i);
+        dsmr_world_pass(world, ms);
+        set_links(world, false);
+        dsmr_world_pass(world, 100);
+        dsmr_world_crash(world, 1);
+        dsmr_world_wipe(world, 1);
+        dsmr_world_restart(world, 1);
+        set_links(world, true);
+        dsmr_world_status(world, 1, &status);
+        assert_int_equal(status.votes_from, UINT64_MAX);
+        execute_some(world, 0, 100, 3);
+        execute_some(world, 2, 200, 3);
+        dsmr_world_status(world, 1, &status);
+        assert_int_equal(status.votes_from, 0);
+        uint64_t votes = dsmr_world_votes(world, 1);
+        execute_some(world, 3, 300, 3);
+        assert_true(dsmr_world_votes(world, 1) > votes);
+        dsmr_world_free(world);
+    }
+}
+
+/* One who is not needed comes back in an idle network; a minute later another one is lost. */
+static void test_wiped_validator_is_a_full_one_again(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 13};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status status;
+    execute_some(world, 0, 1, 10);
+    dsmr_world_crash(world, 2);
+    dsmr_world_wipe(world, 2);
+    dsmr_world_pass(world, MINUTE_MS);
+    dsmr_world_restart(world, 2);
+    dsmr_world_pass(world, MINUTE_MS);
+    dsmr_world_status(world, 2, &status);
+    assert_int_equal(status.votes_from, 0);
+    assert_true(dsmr_world_is_level(world));
+    uint64_t messages = dsmr_world_messages(world);
+    dsmr_world_pass(world, 60 * MINUTE_MS);
+    assert_int_equal(dsmr_world_messages(world), messages);
+    dsmr_world_crash(world, 3);
+    execute_some(world, 2, 100, 10);
+    dsmr_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +388,8 @@ int main(void)
         cmocka_unit_test(test_clock_jump_forward),
         cmocka_unit_test(test_clock_skew),
         cmocka_unit_test(test_clock_far_behind),
+        cmocka_unit_test(test_wiped_validator),
+        cmocka_unit_test(test_wiped_validator_is_a_full_one_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

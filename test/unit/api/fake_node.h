@@ -259,8 +259,9 @@ FAKE_UNUSED static void make_tx(uint8_t out[32], uint64_t number, uint64_t expir
     dsmr_store_be64(out + 9, number);
 }
 
-/* Own chunk with count transactions of make_tx, from number first on. */
-FAKE_UNUSED static struct dsmr_chunk *make_chunk(uint64_t first, uint32_t count, uint64_t expiry_ms)
+/* Own chunk of a slot with count transactions of make_tx, from number first on. */
+FAKE_UNUSED static struct dsmr_chunk *make_chunk_at(uint64_t slot, uint64_t first, uint32_t count,
+                                                    uint64_t expiry_ms)
 {
     struct dsmr_params params;
     struct dsmr_chunk_header header;
@@ -269,8 +270,8 @@ FAKE_UNUSED static struct dsmr_chunk *make_chunk(uint64_t first, uint32_t count,
     struct dsmr_chunk_tx *list = calloc(count, sizeof(*list));
     dsmr_params_default(&params);
     memset(&header, 0, sizeof(header));
-    header.slot = 10;
-    header.expiry_ms = 10 * params.slot_ms + params.chunk_lifetime_ms;
+    header.slot = slot;
+    header.expiry_ms = slot * params.slot_ms + params.chunk_lifetime_ms;
     for (uint32_t i = 0; i < count; i++) {
         make_tx(txs[i], first + i, expiry_ms);
         list[i] = (struct dsmr_chunk_tx){.bytes = txs[i], .len = 32};
@@ -281,11 +282,46 @@ FAKE_UNUSED static struct dsmr_chunk *make_chunk(uint64_t first, uint32_t count,
     free(txs);
     return chunk;
 }
+FAKE_UNUSED static struct dsmr_chunk *make_chunk(uint64_t first, uint32_t count, uint64_t expiry_ms)
+{
+    return make_chunk_at(10, first, count, expiry_ms);
+}
 
+FAKE_UNUSED static void publish_chunk(const struct dsmr_feed *feed, enum dsmr_notice_kind kind,
+                                      struct dsmr_chunk *chunk)
+{
+    const struct dsmr_notice notice = {.kind = kind, .u.chunk = chunk};
+    feed->ops->publish(feed->self, &notice);
+}
 FAKE_UNUSED static void publish_certified(const struct dsmr_feed *feed, struct dsmr_chunk *chunk)
 {
-    const struct dsmr_notice notice = {.kind = DSMR_NOTICE_CERTIFIED, .u.chunk = chunk};
+    publish_chunk(feed, DSMR_NOTICE_CERTIFIED, chunk);
+}
+
+/* A block at height with the certificates of these chunks was accepted. */
+FAKE_UNUSED static void publish_accepted(const struct dsmr_feed *feed, uint64_t height,
+                                         struct dsmr_chunk *const *chunks, uint32_t count)
+{
+    struct dsmr_params params;
+    struct dsmr_block fields, *block = NULL;
+    struct dsmr_cert certs[4];
+    dsmr_params_default(&params);
+    memset(&fields, 0, sizeof(fields));
+    memset(certs, 0, sizeof(certs));
+    assert_true(count <= 4);
+    for (uint32_t i = 0; i < count; i++) {
+        certs[i].ref = chunks[i]->ref;
+        certs[i].signers.words[0] = 7;
+    }
+    fields.height = height;
+    fields.time_ms = 123456;
+    fields.epoch = 4;
+    fields.certs_count = count;
+    fields.certs = certs;
+    assert_int_equal(dsmr_block_build(&block, &params, &fields), DSMR_OK);
+    const struct dsmr_notice notice = {.kind = DSMR_NOTICE_ACCEPTED, .u.block = block};
     feed->ops->publish(feed->self, &notice);
+    dsmr_block_unref(block);
 }
 
 /* ---- clock ---- */
@@ -311,7 +347,7 @@ FAKE_UNUSED static void fake_init(struct fake_node *node)
     node->mono_ms = 5000;
     node->tx_err = DSMR_ERR_UNKNOWN;
     node->app_err = DSMR_ERR_UNKNOWN;
-    node->status.is_ready = true;
+    node->status.is_ready = node->status.is_started = node->status.has_peers = true;
 }
 
 FAKE_UNUSED static void fake_close(struct fake_node *node)

@@ -84,8 +84,13 @@ FAKE_UNUSED static int open_world(void **state)
     fake_init(&w->node);
     w->query = fake_query(&w->node);
     w->waits = dsmr_waits_new(4, 1);
-    const struct dsmr_tracker_config tracker = {
-        .flights_max = 16, .seed = 3, .waits = w->waits, .wake = no_call};
+    const struct dsmr_tracker_config tracker = {.flights_max = 16,
+                                                .others_max = 4,
+                                                .seed = 3,
+                                                .waits = w->waits,
+                                                .clock = fake_clock(&w->node),
+                                                .metrics = &w->node.metrics,
+                                                .wake = no_call};
     const struct dsmr_tracker_sink sink = {.submitted = no_submitted,
                                            .certified = no_seq,
                                            .executed = no_executed,
@@ -228,6 +233,7 @@ FAKE_UNUSED static void fill(struct world *w)
     node->evidence_count = 3;
     node->evidence.refs[0] = node->evidence.refs[1] = node->chunk->ref;
     node->status.height = 7;
+    node->status.executed_height = 7;
     node->status.epoch = 4;
     node->tx_err = DSMR_OK;
     node->tx = (struct dsmr_query_tx){.state = DSMR_TX_FAILED,

@@ -310,22 +310,28 @@ static void too_many_connections_are_refused(void **state)
     }
 }
 
+/* Waits for the result of transaction number of make_tx. */
+static void post_request(char out[256], uint64_t number)
+{
+    char hex[65];
+    uint8_t tx[32];
+    make_tx(tx, number, 1050000);
+    dsmr_hex_encode(hex, tx, 32);
+    (void)snprintf(out, 256,
+                   "POST /v1/tx?mode=executed HTTP/1.1\r\n" HOST
+                   "Content-Length: 73\r\n\r\n{\"tx\":\"%s\"}",
+                   hex);
+}
+
 static void waiting_answers_come_from_the_stream_thread(void **state)
 {
     struct world *w = *state;
     char request[256];
-    char hex[65];
-    uint8_t tx[32];
     const char *body = NULL;
-    make_tx(tx, 1, 1050000);
-    dsmr_hex_encode(hex, tx, 32);
-    int len = snprintf(request, sizeof(request),
-                       "POST /v1/tx?mode=executed HTTP/1.1\r\n" HOST
-                       "Content-Length: 73\r\n\r\n{\"tx\":\"%s\"}",
-                       hex);
     int fd = raw_connect(w->port);
-    for (int i = 0; i < 20; i++) {
-        assert_true(raw_send(fd, request, (size_t)len));
+    for (uint64_t i = 0; i < 20; i++) {
+        post_request(request, i);
+        assert_true(raw_send(fd, request, strlen(request)));
         struct dsmr_submit_batch *batch = fake_take(&w->node);
         const struct dsmr_id id = batch->txs[0].id;
         publish_batch(&w->feed, batch, DSMR_OK);
@@ -333,7 +339,8 @@ static void waiting_answers_come_from_the_stream_thread(void **state)
         assert_int_equal(read_answer(w, fd, &body), 200);
         assert_non_null(strstr(body, "\"state\":\"executed\""));
     }
-    assert_true(raw_send(fd, request, (size_t)len));
+    post_request(request, 20);
+    assert_true(raw_send(fd, request, strlen(request)));
     publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
     w->node.mono_ms += 30001;
     assert_int_equal(read_answer(w, fd, &body), 504);
@@ -367,8 +374,9 @@ static void a_client_that_gives_up_waiting_is_forgotten(void **state)
 static void stop_answers_who_waits(void **state)
 {
     struct world *w = *state;
-    static const char request[] = "POST /v1/tx?mode=certified HTTP/1.1\r\n" HOST
-                                  "Content-Length: 31\r\n\r\n{\"tx\":\"010000000000100000aabb\"}";
+    static const char request[] =
+        "POST /v1/tx?mode=certified HTTP/1.1\r\n" HOST
+        "Content-Length: 41\r\n\r\n{\"tx\":\"010000000000100000aabbccddeeff00\"}";
     int fd = raw_connect(w->port);
     assert_true(raw_send(fd, request, sizeof(request) - 1));
     struct dsmr_submit_batch *batch = fake_take(&w->node);

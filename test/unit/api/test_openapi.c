@@ -201,6 +201,22 @@ static void conforms(const json_t *value, const char *schema_name)
     }
 }
 
+/* The schema's line "enum: [a, b, c]" has value. */
+static void is_enumerated(const char *schema_name, const char *value)
+{
+    char head[64], list[256], word[40];
+    (void)snprintf(head, sizeof(head), "\n    %s:\n", schema_name);
+    const char *at = strstr(strstr(spec, "\n  schemas:\n"), head);
+    at = at != NULL ? strstr(at, "enum: [") : NULL;
+    assert_non_null(at);
+    at += strlen("enum: [");
+    (void)snprintf(list, sizeof(list), ", %.*s,", (int)strcspn(at, "]"), at);
+    (void)snprintf(word, sizeof(word), ", %s,", value);
+    if (strstr(list, word) == NULL) {
+        fail_msg("%s does not know \"%s\"", schema_name, value);
+    }
+}
+
 static void error_conforms(struct world *w)
 {
     conforms(w->reply.json, "Error");
@@ -222,8 +238,12 @@ static void answers_conform(void **state)
     conforms(get(w, "/v1/status", 200), "Status");
     hex_path(path, "/v1/tx/", &w->node.chunk->tx_ids[0], "");
     conforms(get(w, path, 200), "Tx");
-    w->node.tx = (struct dsmr_query_tx){.state = DSMR_TX_PENDING};
-    conforms(get(w, path, 200), "Tx");
+    for (int i = DSMR_TX_PENDING; i <= DSMR_TX_EXPIRED; i++) {
+        w->node.tx.state = (enum dsmr_query_tx_state)i;
+        const json_t *tx = get(w, path, 200);
+        conforms(tx, "Tx");
+        is_enumerated("TxState", text(tx, "state"));
+    }
     const json_t *block = get(w, "/v1/block/7", 200);
     conforms(block, "Block");
     conforms(json_array_get(json_object_get(block, "certs"), 0), "Cert");
@@ -249,7 +269,7 @@ static void answers_conform(void **state)
 static void submissions_conform(void **state)
 {
     struct world *w = *state;
-    static const char body[] = "{\"tx\":\"010000000000100000aabb\"}";
+    static const char body[] = "{\"tx\":\"010000000000100000aabbccddeeff00\"}";
     ask(w, "POST", "/v1/tx?mode=async", body, strlen(body));
     assert_int_equal(w->reply.status, 202);
     conforms(w->reply.json, "TxHandedOver");
@@ -260,10 +280,9 @@ static void submissions_conform(void **state)
     assert_int_equal(w->reply.status, 200);
     conforms(w->reply.json, "TxAnswer");
     ask(w, "POST", "/v1/tx", body, strlen(body));
-    publish_batch(&w->feed, fake_take(&w->node), DSMR_ERR_DUPLICATE);
-    dsmr_tracker_drain(w->tracker);
     assert_int_equal(w->reply.status, 409);
     conforms(w->reply.json, "TxError");
+    is_enumerated("TxState", text(w->reply.json, "state"));
     ask(w, "POST", "/v1/tx", "", 0);
     assert_int_equal(w->reply.status, 400);
     error_conforms(w);

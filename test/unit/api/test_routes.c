@@ -1,7 +1,5 @@
-/* Every route with its answers and refusals, over fake ports. */
+/* Every route that asks, with its answers and refusals, over fake ports. */
 #include "unit/api/fake_routes.h"
-
-#define BODY "{\"tx\":\"010000000000100000aabb\"}"
 
 static void unknown_paths_and_methods(void **state)
 {
@@ -96,6 +94,11 @@ static void blocks_by_height_id_and_latest(void **state)
     assert_int_equal(number(json_object_get(block, "executed"), "tx_count"), 3);
     assert_int_equal(json_array_size(json_object_get(block, "past_epochs")), 1);
     (void)get(w, "/v1/block/latest", 200);
+    w->node.status.height = 7 + 63; /* those above are on their way to the disk */
+    assert_int_equal(number(get(w, "/v1/block/latest", 200), "height"), 7);
+    w->node.status.height = 7 + 64;
+    (void)get(w, "/v1/block/latest", 404);
+    w->node.status.height = 7;
     hex_path(path, "/v1/block/", &w->node.block->id, "");
     (void)get(w, path, 200);
     hex_path(path, "/v1/block/", &w->node.chunk->ref.chunk_id, "");
@@ -125,6 +128,7 @@ static void executed_transactions_come_in_pages(void **state)
     page = get(w, "/v1/block/7/txs?cursor=2&limit=2", 200);
     assert_int_equal(json_array_size(json_object_get(page, "txs")), 1);
     assert_true(is_null(page, "next_cursor"));
+    w->node.status.height = 9; /* and executed is 7 */
     page = get(w, "/v1/block/latest/txs?cursor=18446744073709551615", 200);
     assert_int_equal(json_array_size(json_object_get(page, "txs")), 0);
     (void)get(w, "/v1/block/7/txs?limit=0", 400);
@@ -186,8 +190,10 @@ static void accounts_are_the_applications(void **state)
 {
     struct world *w = *state;
     (void)get(w, "/v1/accounts/abc", 404);
+    expect_error(w, 404, "unknown");
     w->node.app_err = DSMR_ERR_MALFORMED;
     (void)get(w, "/v1/accounts/abc", 400);
+    expect_error(w, 400, "bad_request");
     w->node.app_err = DSMR_OK;
     assert_string_equal(text(get(w, "/v1/accounts/dsmr1x", 200), "path"), "accounts/dsmr1x");
     (void)get(w, "/v1/accounts/..%2f", 400);
@@ -225,6 +231,33 @@ static void metrics_have_every_name(void **state)
 #undef NAMED
 }
 
+static void histograms_are_cumulative_and_in_seconds(void **state)
+{
+    struct world *w = *state;
+    struct dsmr_metrics *metrics = &w->node.metrics;
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 25);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 26);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 70001);
+    ask(w, "GET", "/metrics", NULL, 0);
+    const char *at = strstr(w->reply.body, "# TYPE dsmr_tx_certified_seconds histogram\n");
+    assert_non_null(at);
+    static const char *const lines[] = {"\ndsmr_tx_certified_seconds_bucket{le=\"0.005\"} 0\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"0.025\"} 1\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"0.05\"} 2\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"60\"} 2\n",
+                                        "\ndsmr_tx_certified_seconds_bucket{le=\"+Inf\"} 3\n",
+                                        "\ndsmr_tx_certified_seconds_sum 70.052\n",
+                                        "\ndsmr_tx_certified_seconds_count 3\n"};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) { /* in this order */
+        at = strstr(at, lines[i]);
+        if (at == NULL) {
+            fail_msg("not there, or not in order: %s", lines[i]);
+        }
+    }
+    assert_non_null(strstr(w->reply.body, "\ndsmr_tx_executed_seconds_bucket{le=\"+Inf\"} 0\n"));
+    assert_non_null(strstr(w->reply.body, "\ndsmr_tx_executed_seconds_sum 0.000\n"));
+}
+
 static void expect_reason(struct world *w, const char *path, int status, const char *code)
 {
     const json_t *health = get(w, path, status);
@@ -249,9 +282,26 @@ static void health_gives_reasons(void **state)
     s->is_disk_low = true;
     expect_reason(w, "/health/ready", 503, "disk_low");
     s->is_disk_low = false;
-    s->is_ready = false;
-    expect_reason(w, "/health/ready", 503, "not_ready");
-    s->is_ready = true;
+    s->has_peers = false;
+    expect_reason(w, "/health/ready", 503, "few_peers");
+    s->is_started = false;
+    expect_reason(w, "/health/ready", 503, "window_incomplete");
+    s->is_started = s->has_peers = true;
+    s->is_backlog_full = true;
+    expect_reason(w, "/health/ready", 503, "backlog_full");
+    s->is_backlog_full = false;
+    s->needs_state_sync = true;
+    expect_reason(w, "/health/ready", 503, "needs_state_sync");
+    s->needs_state_sync = false;
+    s->is_final_refused = true;
+    expect_reason(w, "/health/ready", 503, "final_block_refused");
+    s->is_final_refused = false;
+    s->votes_from = UINT64_MAX;
+    expect_reason(w, "/health/ready", 503, "votes_unknown");
+    s->votes_from = 12;
+    expect_reason(w, "/health", 503, "abstaining");
+    expect_reason(w, "/health/live", 200, NULL);
+    s->votes_from = 0;
     s->clock_offset_ms = 1000;
     expect_reason(w, "/health/ready", 200, NULL);
     s->clock_offset_ms = 1001;
@@ -262,217 +312,9 @@ static void health_gives_reasons(void **state)
     s->is_halted = true;
     s->halt_reason = DSMR_ERR_HALTED;
     expect_reason(w, "/health/live", 503, "halted");
-}
-
-/* ---- POST ---- */
-
-static void post(struct world *w, const char *query, const char *body)
-{
-    char target[128];
-    (void)snprintf(target, sizeof(target), "/v1/tx%s", query);
-    ask(w, "POST", target, body, strlen(body));
-}
-
-static void bodies_that_make_no_sense(void **state)
-{
-    struct world *w = *state;
-    static const char *const bodies[] = {
-        "",
-        "{",
-        "[]",
-        "\"x\"",
-        "{}",
-        "{\"tx\":1}",
-        "{\"tx\":null}",
-        "{\"tx\":\"\"}",
-        "{\"tx\":\"0x\"}",
-        "{\"tx\":\"0100000000001000\"}",   /* 8 bytes */
-        "{\"tx\":\"01000000000010000\"}",  /* odd */
-        "{\"tx\":\"01000000000010000g\"}", /* not hex */
-        "{\"tx\":\"010000000000100000\",\"tx\":\"010000000000100000\"}",
-        "{\"tx\":\"010000000000100000\",\"more\":1}",
-        "{\"tx\":\"010000000000100000\"} trailing",
-        "[[[[[[[[[1]]]]]]]]]", /* 9 deep */
-        "{\"tx\":\"\xff\"}",
-    };
-    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-        post(w, "", bodies[i]);
-        expect_error(w, 400, "bad_request");
-    }
-    assert_int_equal(w->node.batches_count, 0);
-    assert_int_equal(w->node.metrics.errors[DSMR_ERR_MALFORMED],
-                     sizeof(bodies) / sizeof(bodies[0]));
-}
-
-static void deep_and_large_bodies_are_refused_before_they_are_parsed(void **state)
-{
-    struct world *w = *state;
-    char *bomb = malloc(70000);
-    memset(bomb, '[', 70000);
-    ask(w, "POST", "/v1/tx", bomb, 65536);
-    expect_error(w, 400, "bad_request");
-    assert_non_null(strstr(w->reply.body, "deeper than 8"));
-    ask(w, "POST", "/v1/tx", bomb, 65537);
-    expect_error(w, 413, "too_large");
-    /* Brackets within a string are no depth; quotes behind a backslash do not end it. */
-    post(w, "", "{\"tx\":\"[[[[[[[[[[[[ \\\" [[[[[[[[\"}");
-    assert_null(strstr(w->reply.body, "deeper"));
-    post(w, "", "[[[[[[[[[1]]]]]]]]]"); /* 9 deep */
-    assert_non_null(strstr(w->reply.body, "deeper"));
-    post(w, "", "[[[[[[[[1]]]]]]]]"); /* 8 deep: parsed, and refused for another reason */
-    assert_null(strstr(w->reply.body, "deeper"));
-    /* The largest that fits. */
-    memset(bomb, '0', 65536);
-    memcpy(bomb, "{\"tx\":\"", 7);
-    memcpy(bomb + 65533, "\" }", 3);
-    ask(w, "POST", "/v1/tx?mode=async", bomb, 65536);
-    assert_int_equal(w->reply.status, 202);
-    assert_int_equal(w->node.batches[0]->txs[0].len, (65533 - 7) / 2);
-    free(bomb);
-}
-
-static void modes_and_timeouts_are_checked(void **state)
-{
-    struct world *w = *state;
-    static const char *const queries[] = {"?mode=",
-                                          "?mode=now",
-                                          "?mode=SYNC",
-                                          "?timeout_ms=0",
-                                          "?timeout_ms=",
-                                          "?timeout_ms=1s",
-                                          "?mode=sync&timeout_ms=99999999999999999999999"};
-    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]) - 1; i++) {
-        post(w, queries[i], BODY);
-        expect_error(w, 400, "bad_request");
-    }
-    assert_int_equal(w->node.batches_count, 0);
-}
-
-static void async_answers_at_once(void **state)
-{
-    struct world *w = *state;
-    post(w, "?mode=async", BODY);
-    assert_int_equal(w->reply.status, 202);
-    struct dsmr_submit_batch *batch = fake_take(&w->node);
-    char hex[65];
-    dsmr_hex_encode(hex, batch->txs[0].id.bytes, 32);
-    assert_string_equal(text(w->reply.json, "tx"), hex);
-    assert_int_equal(batch->txs[0].tag, 0);
-    assert_null(batch->origin);
-    publish_batch(&w->feed, batch, DSMR_ERR_BAD_TX);
-    dsmr_tracker_drain(w->tracker);
-    assert_int_equal(w->reply.times, 1);
-    w->node.is_full = true;
-    post(w, "?mode=async", BODY);
-    expect_error(w, 503, "mempool_full");
-    assert_int_equal(w->reply.retry_after_s, 1);
-}
-
-static void sync_answers_when_admitted_or_says_why_not(void **state)
-{
-    struct world *w = *state;
-    static const struct {
-        enum dsmr_err err;
-        int status;
-    } cases[] = {
-        {DSMR_ERR_DUPLICATE, 409},     {DSMR_ERR_MEMPOOL_FULL, 503}, {DSMR_ERR_BAD_TX, 400},
-        {DSMR_ERR_BAD_SIGNATURE, 400}, {DSMR_ERR_EXPIRED, 410},      {DSMR_ERR_TX_EXPIRY, 400},
-        {DSMR_ERR_WRONG_CHAIN, 400},   {DSMR_ERR_TOO_LARGE, 413},    {DSMR_ERR_NO_MEMORY, 500},
-        {DSMR_ERR_BEHIND, 503},        {DSMR_ERR_RATE_LIMITED, 429}};
-    post(w, "", BODY);
-    assert_int_equal(w->reply.times, 0);
-    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
-    dsmr_tracker_drain(w->tracker);
-    assert_int_equal(w->reply.status, 200);
-    assert_string_equal(text(w->reply.json, "state"), "pending");
-    assert_string_equal(text(w->reply.json, "mode"), "sync");
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        post(w, "?mode=sync", BODY);
-        publish_batch(&w->feed, fake_take(&w->node), cases[i].err);
-        dsmr_tracker_drain(w->tracker);
-        expect_error(w, cases[i].status, dsmr_err_name(cases[i].err));
-        assert_int_equal(strlen(text(w->reply.json, "tx")), 64);
-    }
-    w->node.is_full = true;
-    post(w, "?mode=sync", BODY);
-    expect_error(w, 503, "mempool_full");
-    assert_int_equal(dsmr_waits_count(w->waits), 0);
-}
-
-static void certified_and_executed_wait_for_their_notice(void **state)
-{
-    struct world *w = *state;
-    struct dsmr_chunk *chunk = make_chunk(1, 1, 1050000);
-    uint8_t tx[32];
-    char body[96] = "{\"tx\":\"";
-    make_tx(tx, 1, 1050000);
-    dsmr_hex_encode(body + 7, tx, 32);
-    memcpy(body + 7 + 64, "\"}", 3);
-    post(w, "?mode=certified", body);
-    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
-    dsmr_tracker_drain(w->tracker);
-    assert_int_equal(w->reply.times, 0);
-    publish_certified(&w->feed, chunk);
-    dsmr_tracker_drain(w->tracker);
-    assert_int_equal(w->reply.status, 200);
-    assert_string_equal(text(w->reply.json, "state"), "certified");
-
-    post(w, "?mode=executed", body);
-    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
-    publish_certified(&w->feed, chunk);
-    dsmr_tracker_drain(w->tracker);
-    assert_int_equal(w->reply.times, 0);
-    w->node.tx_err = DSMR_OK;
-    w->node.tx.code_text = "done";
-    publish_executed(&w->feed, 12, 1000, chunk->tx_ids, 1);
-    dsmr_tracker_drain(w->tracker);
-    assert_int_equal(w->reply.status, 200);
-    assert_string_equal(text(w->reply.json, "state"), "executed");
-    assert_string_equal(text(w->reply.json, "reason"), "done");
-    assert_int_equal(number(w->reply.json, "height"), 12);
-    dsmr_chunk_unref(chunk);
-}
-
-static void waiting_ends_by_timeout_expiry_and_close(void **state)
-{
-    struct world *w = *state;
-    post(w, "?mode=executed&timeout_ms=10", BODY); /* its expiry is 1048576: 48 s ahead */
-    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
-    dsmr_tracker_drain(w->tracker);
-    dsmr_waits_tick(w->waits, 5009);
-    assert_int_equal(w->reply.times, 0);
-    dsmr_waits_tick(w->waits, 5010);
-    expect_error(w, 504, "timeout");
-    assert_string_equal(text(w->reply.json, "state"), "pending");
-    /* The node's own limit goes before the client's wish. */
-    post(w, "?mode=executed&timeout_ms=3600000", BODY);
-    dsmr_waits_tick(w->waits, 5000 + 29999);
-    assert_int_equal(w->reply.times, 0);
-    dsmr_waits_tick(w->waits, 5000 + 30000);
-    expect_error(w, 504, "timeout");
-    /* A transaction that cannot run any more is not waited for. */
-    w->node.wall_ms = 1048576 - 1;
-    post(w, "?mode=executed", BODY);
-    dsmr_waits_tick(w->waits, 5000 + 2000);
-    assert_int_equal(w->reply.times, 0);
-    dsmr_waits_tick(w->waits, 5000 + 2001);
-    expect_error(w, 504, "timeout");
-    post(w, "?mode=certified", BODY);
-    dsmr_waits_close(w->waits);
-    expect_error(w, 503, "closed");
-    post(w, "?mode=certified", BODY);
-    expect_error(w, 503, "closed");
-}
-
-static void too_many_waits_are_busy(void **state)
-{
-    struct world *w = *state;
-    for (int i = 0; i < 4; i++) {
-        post(w, "?mode=executed", BODY);
-        assert_int_equal(w->reply.times, 0);
-    }
-    post(w, "?mode=executed", BODY);
-    expect_error(w, 503, "busy");
+    s->halt_text = "the sentence that was logged";
+    const json_t *reasons = json_object_get(get(w, "/health/live", 503), "reasons");
+    assert_string_equal(text(json_array_get(reasons, 0), "message"), s->halt_text);
 }
 
 int main(void)
@@ -489,15 +331,8 @@ int main(void)
         TEST(evidence_in_pages),
         TEST(accounts_are_the_applications),
         TEST(metrics_have_every_name),
+        TEST(histograms_are_cumulative_and_in_seconds),
         TEST(health_gives_reasons),
-        TEST(bodies_that_make_no_sense),
-        TEST(deep_and_large_bodies_are_refused_before_they_are_parsed),
-        TEST(modes_and_timeouts_are_checked),
-        TEST(async_answers_at_once),
-        TEST(sync_answers_when_admitted_or_says_why_not),
-        TEST(certified_and_executed_wait_for_their_notice),
-        TEST(waiting_ends_by_timeout_expiry_and_close),
-        TEST(too_many_waits_are_busy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

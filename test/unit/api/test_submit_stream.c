@@ -1,6 +1,9 @@
 /* The submit stream over real sockets: the good way, each refusal, garbage, limits, going away. */
 #define _POSIX_C_SOURCE 200809L
 #include "unit/api/fake_node.h"
+
+#include <poll.h>
+
 #include "unit/api/raw_socket.h"
 
 #include "api/submit_stream.h"
@@ -427,6 +430,67 @@ static void silence_and_slow_frames_time_out(void **state)
     close(last);
 }
 
+/* Time goes on until the node says something on fd: the thread must not sleep over it. */
+static void pass_time(struct world *w, int fd)
+{
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    while (poll(&wanted, 1, 0) == 0) {
+        w->node.mono_ms += 1000;
+        sched_yield();
+    }
+}
+
+static void each_slow_client_alone_times_out(void **state)
+{
+    struct world *w = *state;
+    int fd = raw_connect(w->port); /* no hello */
+    int other = dial(w, 0);        /* after this the thread has seen the first */
+    pass_time(w, fd);
+    expect_error(fd, DSMR_ERR_TIMEOUT);
+    assert_true(raw_send(other, "\0\0", 2)); /* a frame that does not go on */
+    fd = dial(w, 0);
+    pass_time(w, other);
+    expect_error(other, DSMR_ERR_TIMEOUT);
+    close(fd);
+}
+
+static void a_flight_that_no_notice_ends_is_swept(void **state)
+{
+    struct world *w = *state;
+    int fd = dial(w, DSMR_SUBMIT_FRAME_WANT_EXECUTED);
+    assert_true(submit(fd, 1, 1)); /* its expiry is 50000 */
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    expect_run(fd, DSMR_SUBMIT_FRAME_ACK, 0, 1, 1, 0);
+    publish_executed(&w->feed, 1, 50001, NULL, 0);
+    int other = dial(w, 0); /* after this the thread has heard of the block */
+    pass_time(w, fd);
+    expect_run(fd, DSMR_SUBMIT_FRAME_EXPIRED, 0, 1, 1, 0);
+    close(fd);
+    close(other);
+}
+
+static void on_wait_done(void *ctx, const struct dsmr_waits_news *news)
+{
+    atomic_store((_Atomic int *)ctx, (int)news->err);
+}
+
+/* Without clients and waits it has no time to look at; a wait must not sleep along with it. */
+static void a_wait_wakes_the_thread(void **state)
+{
+    struct world *w = *state;
+    const struct dsmr_waits_news what = {.mode = DSMR_WAITS_EXECUTED};
+    uint64_t ticket = 0;
+    for (int i = 0; i < 20; i++) {
+        _Atomic int err = DSMR_OK;
+        assert_int_equal(dsmr_waits_add(w->waits, &ticket, &what, 0, on_wait_done, &err), DSMR_OK);
+        while (err == DSMR_OK) { /* time goes on; it must be looked at */
+            w->node.mono_ms += 1000;
+            sched_yield();
+        }
+        assert_int_equal(err, DSMR_ERR_TIMEOUT);
+    }
+}
+
 static void stopping_says_closed(void **state)
 {
     struct world *w = *state;
@@ -486,6 +550,9 @@ int main(void)
         TEST(one_connection_too_many_is_told),
         TEST(a_client_that_left_is_forgotten),
         TEST(silence_and_slow_frames_time_out),
+        TEST(each_slow_client_alone_times_out),
+        TEST(a_flight_that_no_notice_ends_is_swept),
+        TEST(a_wait_wakes_the_thread),
         TEST(stopping_says_closed),
         TEST(addresses_are_checked),
     };

@@ -81,8 +81,14 @@ static struct world *open_world(uint32_t flights_max)
     fake_init(&w->node);
     w->query = fake_query(&w->node);
     w->waits = dsmr_waits_new(8, 1);
-    const struct dsmr_tracker_config config = {
-        .flights_max = flights_max, .seed = 3, .waits = w->waits, .wake = on_wake, .wake_ctx = w};
+    const struct dsmr_tracker_config config = {.flights_max = flights_max,
+                                               .others_max = 4,
+                                               .seed = 3,
+                                               .waits = w->waits,
+                                               .clock = fake_clock(&w->node),
+                                               .metrics = &w->node.metrics,
+                                               .wake = on_wake,
+                                               .wake_ctx = w};
     w->tracker = dsmr_tracker_new(&config);
     assert_non_null(w->tracker);
     const struct dsmr_tracker_sink sink = {.self = w,
@@ -134,6 +140,14 @@ static struct dsmr_id id_of(uint64_t number)
     make_tx(tx, number, 50000);
     dsmr_hash(&id, tx, 32);
     return id;
+}
+
+static enum dsmr_query_tx_state state_of(struct world *w, const struct dsmr_id *id)
+{
+    struct dsmr_query_tx tx;
+    enum dsmr_err err = dsmr_tracker_where(w->tracker, &tx, id);
+    assert_int_equal(err, tx.state == DSMR_TX_UNKNOWN ? DSMR_ERR_UNKNOWN : DSMR_OK);
+    return tx.state;
 }
 
 static void expect(const struct world *w, size_t at, char what, uint64_t seq)
@@ -241,11 +255,11 @@ static void expiry_is_told_and_remembered(void **state)
     dsmr_tracker_drain(w->tracker);
     expect(w, 1, 'X', 1);
     assert_int_equal(w->told, 2);
-    assert_true(dsmr_tracker_has_expired(w->tracker, &ids[0]));
-    assert_true(dsmr_tracker_has_expired(w->tracker, &ids[1]));
     const struct dsmr_id other = id_of(3);
-    assert_false(dsmr_tracker_has_expired(w->tracker, &other));
-    assert_false(dsmr_tracker_has_expired(w->tracker, &zero));
+    assert_int_equal(state_of(w, &ids[0]), DSMR_TX_EXPIRED);
+    assert_int_equal(state_of(w, &ids[1]), DSMR_TX_EXPIRED);
+    assert_int_equal(state_of(w, &other), DSMR_TX_UNKNOWN);
+    assert_int_equal(state_of(w, &zero), DSMR_TX_UNKNOWN);
     close_world(w);
 }
 
@@ -332,6 +346,102 @@ static void requests_are_answered_without_an_origin(void **state)
     close_world(w);
 }
 
+static uint64_t observed(const struct world *w, enum dsmr_metric_histogram id, uint64_t ms)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < DSMR_METRIC_BUCKETS; i++) {
+        count += w->node.metrics.histograms[id].counts[i];
+    }
+    assert_int_equal(w->node.metrics.histograms[id].sum_ms, ms);
+    return count;
+}
+
+static void times_count_from_admission_to_the_news(void **state)
+{
+    struct world *w = open_world(16);
+    struct dsmr_chunk *chunk = make_chunk(1, 3, 50000);
+    struct dsmr_submit_batch *http = batch_of(w, 2, 1);
+    (void)state;
+    http->origin = NULL;
+    http->txs[0].tag = 0;
+    publish_batch(&w->feed, batch_of(w, 1, 1), DSMR_OK);
+    w->node.mono_ms += 10;
+    publish_batch(&w->feed, http, DSMR_OK);
+    w->node.mono_ms += 20;
+    publish_certified(&w->feed, chunk);
+    w->node.mono_ms += 30;
+    publish_certified(&w->feed, chunk); /* a heavier certificate is not counted again */
+    w->node.mono_ms += 40;
+    publish_executed(&w->feed, 9, 1000, chunk->tx_ids, 3); /* the third came in elsewhere */
+    w->node.mono_ms += 1000;
+    dsmr_tracker_drain(w->tracker); /* that this thread is late does not matter */
+    assert_int_equal(observed(w, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 30 + 20), 2);
+    assert_int_equal(observed(w, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, 100 + 90), 2);
+    dsmr_chunk_unref(chunk);
+    close_world(w);
+}
+
+static void after_its_certificate_a_flight_is_still_followed(void **state)
+{
+    struct world *w = open_world(16);
+    struct dsmr_chunk *chunk = make_chunk(1, 1, 50000);
+    const struct dsmr_id id = id_of(1);
+    (void)state;
+    w->wants_executed = false;
+    publish_batch(&w->feed, batch_of(w, 1, 1), DSMR_OK);
+    publish_chunk(&w->feed, DSMR_NOTICE_BUILT, chunk);
+    publish_certified(&w->feed, chunk);
+    publish_certified(&w->feed, chunk);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(w->told, 2); /* admitted, certified */
+    assert_int_equal(w->landed, 1);
+    assert_int_equal(state_of(w, &id), DSMR_TX_CERTIFIED);
+    publish_accepted(&w->feed, 4, &chunk, 1);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(state_of(w, &id), DSMR_TX_IN_BLOCK);
+    publish_executed(&w->feed, 4, 1000, &id, 1);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(state_of(w, &id), DSMR_TX_UNKNOWN); /* the store would know now */
+    assert_int_equal(w->told, 2);
+    dsmr_chunk_unref(chunk);
+    close_world(w);
+}
+
+static void beyond_its_limit_a_transaction_is_not_followed(void **state)
+{
+    struct world *w = open_world(16); /* and four without an owner */
+    struct dsmr_submit_batch *http = batch_of(w, 1, 5);
+    (void)state;
+    http->origin = NULL;
+    for (uint32_t i = 0; i < 5; i++) {
+        http->txs[i].tag = 0;
+    }
+    publish_batch(&w->feed, http, DSMR_OK);
+    dsmr_tracker_drain(w->tracker);
+    for (uint64_t i = 1; i <= 5; i++) {
+        const struct dsmr_id id = id_of(i);
+        assert_int_equal(state_of(w, &id), i < 5 ? DSMR_TX_PENDING : DSMR_TX_UNKNOWN);
+    }
+    close_world(w);
+}
+
+static void nobodys_transactions_end_by_the_sweep_too(void **state)
+{
+    struct world *w = open_world(16);
+    struct dsmr_submit_batch *http = batch_of(w, 1, 1); /* its expiry is 50000 */
+    const struct dsmr_id id = id_of(1);
+    (void)state;
+    http->origin = NULL;
+    publish_batch(&w->feed, http, DSMR_OK);
+    publish_executed(&w->feed, 1, 50001, NULL, 0);
+    dsmr_tracker_drain(w->tracker);
+    assert_int_equal(state_of(w, &id), DSMR_TX_PENDING);
+    dsmr_tracker_sweep(w->tracker);
+    assert_int_equal(state_of(w, &id), DSMR_TX_EXPIRED);
+    assert_int_equal(w->told + (size_t)w->landed, 0);
+    close_world(w);
+}
+
 static void what_is_still_queued_is_freed(void **state)
 {
     struct world *w = open_world(16);
@@ -343,8 +453,9 @@ static void what_is_still_queued_is_freed(void **state)
     publish_certified(&w->feed, chunk);
     publish_executed(&w->feed, 1, 1, &id, 1);
     publish_expired(&w->feed, &id, 1);
-    const struct dsmr_notice unused = {.kind = DSMR_NOTICE_BUILT, .u.chunk = chunk};
-    w->feed.ops->publish(w->feed.self, &unused);
+    publish_chunk(&w->feed, DSMR_NOTICE_BUILT, chunk);
+    publish_chunk(&w->feed, DSMR_NOTICE_RETURNED, chunk);
+    publish_accepted(&w->feed, 1, &chunk, 1);
     dsmr_chunk_unref(chunk);
     close_world(w); /* the address sanitizer watches */
 }
@@ -361,6 +472,10 @@ int main(void)
         cmocka_unit_test(the_sweep_ends_what_can_never_run),
         cmocka_unit_test(lost_notices_are_counted_and_the_store_is_asked),
         cmocka_unit_test(requests_are_answered_without_an_origin),
+        cmocka_unit_test(times_count_from_admission_to_the_news),
+        cmocka_unit_test(after_its_certificate_a_flight_is_still_followed),
+        cmocka_unit_test(beyond_its_limit_a_transaction_is_not_followed),
+        cmocka_unit_test(nobodys_transactions_end_by_the_sweep_too),
         cmocka_unit_test(what_is_still_queued_is_freed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

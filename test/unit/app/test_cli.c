@@ -121,7 +121,10 @@ static void mistakes_are_one_sentence(void **state)
     (void)state;
     expect_usage(PARSE("fly"), "there is no verb \"fly\"");
     expect_usage(PARSE("keys"), "keys needs a second word");
-    expect_usage(PARSE("keys", "old"), "keys does not have that second word");
+    expect_usage(PARSE("keys"), "keys needs a second word: new|list");
+    expect_usage(PARSE("keys", "old"), "keys has no second word \"old\", only new|list");
+    expect_usage(PARSE("--far", "go", "a"), "the verb comes first: prog VERB --far");
+    expect_usage(PARSE("help", "fly"), "there is no verb \"fly\"");
     expect_usage(PARSE("go"), "go needs: FROM [TO]");
     expect_usage(PARSE("go", "a", "b", "c"), "go does not take \"c\"");
     expect_usage(PARSE("keys", "list", "x"), "keys list does not take \"x\"");
@@ -254,6 +257,28 @@ static void help_man_and_completion_name_every_option(void **state)
     assert_non_null(strstr(said, "Usage: prog"));
 }
 
+static void help_is_found_where_it_is_looked_for(void **state)
+{
+    (void)state;
+    assert_int_equal(PARSE("go", "--help"), DSMR_EXIT_OK);
+    char *of_go = strdup(said);
+    assert_int_equal(PARSE("help", "go"), DSMR_EXIT_OK);
+    assert_string_equal(said, of_go);
+    assert_int_equal(PARSE("--help", "go"), DSMR_EXIT_OK);
+    assert_string_equal(said, of_go);
+    free(of_go);
+    assert_int_equal(PARSE("help", "keys", "new"), DSMR_EXIT_OK);
+    assert_non_null(strstr(said, "prog keys new NAME [options]"));
+    const char *const groups[][3] = {{"keys", "--help"}, {"keys", "-h"}, {"help", "keys"}};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(PARSE(groups[i][0], groups[i][1]), DSMR_EXIT_OK);
+        assert_string_equal(said, "prog keys new NAME\n    Make a key.\n"
+                                  "prog keys list\n    List keys.\n");
+    }
+    assert_int_equal(PARSE("help"), DSMR_EXIT_OK);
+    assert_non_null(strstr(said, "Usage: prog"));
+}
+
 static void verbs_run(void **state)
 {
     char *argv[] = {(char *)(uintptr_t) "prog", (char *)(uintptr_t) "keys",
@@ -272,6 +297,7 @@ int main(void)
         cmocka_unit_test(flag_before_environment_before_file_before_default),
         cmocka_unit_test(a_wrong_file_names_line_and_range),
         cmocka_unit_test(help_man_and_completion_name_every_option),
+        cmocka_unit_test(help_is_found_where_it_is_looked_for),
         cmocka_unit_test(verbs_run),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

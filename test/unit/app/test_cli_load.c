@@ -8,8 +8,10 @@
 
 #include "api/api.h"
 #include "app/cli_load.h"
+#include "app/cli_load_check.h"
 #include "app/cli_load_tx.h"
 #include "app/cli_view.h"
+#include "app/exit_codes.h"
 #include "vm/transfer_tx.h"
 
 /* One node: whatever comes is executed in a block of its own. */
@@ -283,6 +285,87 @@ static void different_roots_are_not_equal(void **state)
     chain_close(a);
 }
 
+static void a_root_that_could_not_be_read_is_not_equal(void **state)
+{
+    struct chain *a = chain_open();
+    struct chain *b = chain_open();
+    struct dsmr_cli_load_config config = config_for(a);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    (void)state;
+    config.nodes[1] = config.nodes[0];
+    config.nodes[1].http_port = dsmr_api_http_port(b->api);
+    config.nodes[1].submit_port = dsmr_api_submit_port(b->api);
+    config.nodes_count = 2;
+    config.roots_wait_ms = 1;
+    chain_close(b);
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_true(r.executed_txs > 0);
+    assert_int_equal(r.nodes_reachable, 1);
+    assert_false(r.state_roots_equal);
+    chain_close(a);
+}
+
+static const struct dsmr_cli_program program = {.name = "prog"};
+
+/* The verdict on r; on stderr is one sentence with part, or nothing if part is NULL. */
+static int judged(const struct dsmr_cli_load_result *r, const char *part)
+{
+    const struct dsmr_cli_load_config config = {.nodes_count = 4, .verify = true};
+    const struct dsmr_cli_values values = {.program = &program};
+    char said[512];
+    FILE *file = tmpfile();
+    fflush(stderr);
+    int saved = dup(2);
+    assert_true(dup2(fileno(file), 2) >= 0);
+    int code = dsmr_cli_load_check_judge(&values, r, &config);
+    fflush(stderr);
+    (void)dup2(saved, 2);
+    close(saved);
+    rewind(file);
+    said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
+    (void)fclose(file);
+    if (part == NULL) {
+        assert_string_equal(said, "");
+    } else if (strstr(said, part) == NULL) {
+        fail_msg("\"%s\" is not in: %s", part, said);
+    }
+    return code;
+}
+
+static void a_load_is_judged(void **state)
+{
+    (void)state;
+    const struct dsmr_cli_load_result good = {.sent = 100,
+                                              .admitted = 100,
+                                              .executed_txs = 99,
+                                              .nodes_reachable = 4,
+                                              .state_roots_equal = true,
+                                              .is_verified = true};
+    struct dsmr_cli_load_result r = good;
+    assert_int_equal(judged(&r, NULL), DSMR_EXIT_OK);
+    r.executed_txs = 98;
+    assert_int_equal(judged(&r, "only 98 of 100"), DSMR_EXIT_REFUSED);
+    r.executed_txs = r.admitted = 0;
+    r.refused = 100;
+    assert_int_equal(judged(&r, "100 refused"), DSMR_EXIT_REFUSED);
+    r = good;
+    r.nodes_reachable = 3;
+    assert_int_equal(judged(&r, "3 of 4 nodes"), DSMR_EXIT_UNAVAILABLE);
+    r = good;
+    r.state_roots_equal = false;
+    assert_int_equal(judged(&r, "state roots"), DSMR_EXIT_HALTED);
+    r = good;
+    r.is_verified = false;
+    assert_int_equal(judged(&r, "could not be read"), DSMR_EXIT_UNAVAILABLE);
+    r = good;
+    r.missing_txs = 1;
+    assert_int_equal(judged(&r, "1 executed transactions were not found"), DSMR_EXIT_HALTED);
+    r = good;
+    r.notices_twice = 2;
+    assert_int_equal(judged(&r, "2 were executed twice"), DSMR_EXIT_HALTED);
+}
+
 static void wrong_configs_have_a_sentence(void **state)
 {
     struct chain *chain = chain_open();
@@ -303,7 +386,21 @@ static void wrong_configs_have_a_sentence(void **state)
     assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
     config.accounts_dir = "/nonexistent";
     assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
-    assert_true(strlen(reason) > 10);
+    assert_non_null(strstr(reason, "/nonexistent"));
+    char folder[] = "/tmp/test-cli-load-XXXXXX";
+    char path[64];
+    assert_non_null(mkdtemp(folder));
+    config.accounts_dir = folder;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    assert_non_null(strstr(reason, "at least two accounts"));
+    (void)snprintf(path, sizeof(path), "%s/x.json", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    (void)fclose(file);
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    assert_non_null(strstr(reason, path));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
     config = config_for(chain);
     chain_close(chain);
     assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_UNAVAILABLE);
@@ -393,6 +490,8 @@ int main(void)
         cmocka_unit_test(a_node_that_hides_transactions_is_found_out),
         cmocka_unit_test(a_node_that_runs_one_twice_is_found_out),
         cmocka_unit_test(different_roots_are_not_equal),
+        cmocka_unit_test(a_root_that_could_not_be_read_is_not_equal),
+        cmocka_unit_test(a_load_is_judged),
         cmocka_unit_test(wrong_configs_have_a_sentence),
         cmocka_unit_test(transactions_are_distinct_and_authentic),
         cmocka_unit_test(metrics_text_is_read),

@@ -45,6 +45,30 @@ static void errors_count_only_within_the_table(void **state)
     assert_int_equal(sum, 3);
 }
 
+static void a_time_falls_into_the_first_bucket_that_holds_it(void **state)
+{
+    (void)state;
+    static struct dsmr_metrics metrics;
+    const unsigned last = DSMR_METRIC_BUCKETS - 1;
+    assert_true(dsmr_metrics_bucket_ms(last) == UINT64_MAX);
+    for (unsigned i = 0; i < last; i++) { /* its bound lies in it, the next number does not */
+        uint64_t bound = dsmr_metrics_bucket_ms(i);
+        assert_true(bound < dsmr_metrics_bucket_ms(i + 1));
+        dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, bound);
+        dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, bound + 1);
+    }
+    uint64_t sum = 0;
+    for (unsigned i = 0; i <= last; i++) {
+        assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_EXECUTED].counts[i],
+                         i == 0 || i == last ? 1 : 2);
+        sum += i < last ? 2 * dsmr_metrics_bucket_ms(i) + 1 : 0;
+        assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_CERTIFIED].counts[i], 0);
+    }
+    assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_EXECUTED].sum_ms, sum);
+    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 0);
+    assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_CERTIFIED].counts[0], 1);
+}
+
 static int hook_pipe[2];
 
 static void hook(const char *condition, const char *file, int line)
@@ -85,6 +109,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_add_and_set),
         cmocka_unit_test(errors_count_only_within_the_table),
+        cmocka_unit_test(a_time_falls_into_the_first_bucket_that_holds_it),
         cmocka_unit_test(failed_assertion_calls_the_hook_once_and_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,7 @@ static void times_at_their_limits(void **state)
     fails(4, "slot_ms");
     params.chunk_lifetime_ms = params.slot_ms - 1;
     fails(4, "chunk_lifetime_ms");
+    params.slot_ms = 1000;
     params.chunk_lifetime_ms = DSMR_DURATION_MS_MAX;
     fits(4);
     params.chunk_lifetime_ms = DSMR_DURATION_MS_MAX + 1;
@@ -73,6 +74,19 @@ static void times_at_their_limits(void **state)
     fits(4);
     params.retention_ms = params.chunk_lifetime_ms - 1u;
     fails(4, "retention_ms");
+}
+
+/* What a lifetime can bring must fit into the journal and the index of accepted chunks. */
+static void chunks_of_a_lifetime_at_their_limit(void **state)
+{
+    (void)state;
+    assert_int_equal(dsmr_params_lifetime_chunks(&params, 4), 4 * (31000 / 100 + 2));
+    params.slot_ms = 1;
+    fits(16);
+    params.slot_ms = 1;
+    fails(17, "slot_ms");
+    params.chunk_lifetime_ms = DSMR_DURATION_MS_MAX;
+    fails(4, "slot_ms");
 }
 
 static void chunk_sizes_at_their_limits(void **state)
@@ -132,6 +146,10 @@ static void block_sizes_at_their_limits(void **state)
     fits(4);
     params.block_txs_max--;
     fails(4, "block_txs_max");
+    params.block_txs_max = DSMR_BLOCK_TXS_LIMIT;
+    fits(4);
+    params.block_txs_max++;
+    fails(4, "block_txs_max");
     params.backlog_bytes_max = params.block_payload_bytes_max;
     fits(4);
     params.backlog_bytes_max--;
@@ -153,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(defaults_fit_every_number_of_validators, setup),
         cmocka_unit_test_setup(times_at_their_limits, setup),
+        cmocka_unit_test_setup(chunks_of_a_lifetime_at_their_limit, setup),
         cmocka_unit_test_setup(chunk_sizes_at_their_limits, setup),
         cmocka_unit_test_setup(block_sizes_at_their_limits, setup),
         cmocka_unit_test_setup(message_holds_the_larger_of_chunk_and_block, setup),

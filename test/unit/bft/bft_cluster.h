@@ -396,7 +396,13 @@ static inline struct dsmr_buf *cluster_lie(struct cluster *c, struct cluster_nod
     if (dice < 3) {
         return dsmr_buf_ref(bytes);
     }
-    if (msg.type == DSMR_MSG_BFT_VOTE) {
+    if (msg.type == DSMR_MSG_BFT_POSITION) {
+        static const uint64_t lies[] = {0, 1, 2, 7, UINT64_MAX / 2, UINT64_MAX};
+        msg.u.position.view = lies[dsmr_prng_below(&c->prng, 6)];
+        msg.u.position.height = lies[dsmr_prng_below(&c->prng, 6)];
+        msg.u.position.votes_from = lies[dsmr_prng_below(&c->prng, 6)];
+        msg.u.position.heard_view = lies[dsmr_prng_below(&c->prng, 6)];
+    } else if (msg.type == DSMR_MSG_BFT_VOTE) {
         struct dsmr_vote_subject *subject = &msg.u.vote.subject;
         if (dice == 3) {
             subject->kind = DSMR_VOTE_NULLIFY;
@@ -698,6 +704,23 @@ static inline void cluster_crash(struct cluster *c, uint32_t n)
                               .generation = node->generation};
         world_push(&c->queue, &ev);
     }
+}
+
+/* The machine burns down; the key is elsewhere. It starts again by hand. */
+static inline void cluster_wipe(struct cluster *c, uint32_t n)
+{
+    struct cluster_node *node = &c->nodes[n];
+    cluster_crash(c, n);
+    node->generation++; /* a restart that was planned does not happen */
+    for (uint32_t i = 0; i < node->records_count; i++) {
+        dsmr_buf_unref(node->records[i].value);
+    }
+    node->records_count = 0;
+    while (node->chain_count > 1) {
+        dsmr_block_unref(node->chain[--node->chain_count].block);
+    }
+    node->durable_count = 1;
+    memset(node->pruned_key, 0, sizeof(node->pruned_key));
 }
 
 static inline void cluster_start(struct cluster *c, uint32_t n)

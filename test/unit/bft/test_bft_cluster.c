@@ -77,7 +77,12 @@ static void test_four_nodes_decide_and_rest(void **state)
         struct cluster *c = cluster_new(&config);
         cluster_start_all(c, NULL);
         cluster_assert(c, cluster_run_to_rest(c, PATIENCE_MS));
-        cluster_assert(c, c->messages == 0);
+        /* New ones ask each other whether the network is new, and that is all. */
+        cluster_assert(c, c->messages <= 4u * config.nodes_count * config.nodes_count);
+        cluster_assert(c, c->checker->said_count == 0);
+        uint64_t messages = c->messages;
+        cluster_run(c, 3600000);
+        cluster_assert(c, c->messages == messages);
         cluster_demand(c, 30);
         cluster_assert(c, cluster_run_to(c, 30, 30 * 200));
         finish(c, 30);
@@ -312,6 +317,62 @@ static void test_away_node_fetches_300_blocks(void **state)
     }
 }
 
+/* Away for thousands of heights, over an edge, among nodes that are still at work; and every other
+ * batch is lost. */
+static void test_away_node_fetches_3000_blocks(void **state)
+{
+    (void)state;
+    static const uint32_t second[] = {0, 1, 2, 3};
+    struct cluster_config config = calm(1, 4);
+    config.delay_ms = 2;
+    config.disk_ms = 1;
+    struct cluster *c = cluster_new(&config);
+    cluster_schedule(c, 1500, second, 4);
+    cluster_start_all(c, NULL);
+    cluster_demand(c, 3);
+    cluster_assert(c, cluster_run_to(c, 3, PATIENCE_MS));
+    c->nodes[3].is_away = true;
+    cluster_crash(c, 3);
+    cluster_demand(c, 3000);
+    cluster_assert(c, cluster_run_to(c, 3000, PATIENCE_MS));
+    c->nodes[3].is_away = false;
+    c->config.loss_permille = 300;
+    cluster_demand(c, 4000); /* they go on */
+    cluster_start(c, 3);
+    cluster_assert(c, cluster_run_to(c, 3000, PATIENCE_MS));
+    finish(c, c->demand);
+}
+
+/* As many are dead as may be, and the rest is cut into pieces. They come together again; the dead
+ * stay dead. */
+static void test_dead_nodes_and_a_partition(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= seeds(20); seed++) {
+        enum cluster_actor actors[7] = {CLUSTER_HONEST};
+        struct cluster_config config = calm(seed, 7);
+        struct cluster *c = cluster_new(&config);
+        cluster_start_all(c, actors);
+        cluster_demand(c, 5);
+        cluster_assert(c, cluster_run_to(c, 5, PATIENCE_MS));
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t n = (uint32_t)(seed + 3 * i) % 7;
+            c->nodes[n].is_away = true;
+            cluster_crash(c, n);
+        }
+        for (uint32_t n = 0; n < 7; n++) {
+            c->group[n] = (uint32_t)dsmr_prng_below(&c->prng, 3);
+        }
+        cluster_demand(c, 20);
+        cluster_run(c, 1000 * seed);
+        uint64_t before_ms = c->now_ms;
+        memset(c->group, 0, sizeof(c->group));
+        cluster_assert(c, cluster_run_to(c, 20, PATIENCE_MS));
+        cluster_assert(c, c->now_ms - before_ms < 30000); /* no hangover */
+        finish(c, 20);
+    }
+}
+
 static void test_away_node_under_crashes(void **state)
 {
     (void)state;
@@ -392,6 +453,8 @@ int main(void)
         cmocka_unit_test(test_liars_and_crashes),
         cmocka_unit_test(test_partition_and_heal),
         cmocka_unit_test(test_away_node_fetches_300_blocks),
+        cmocka_unit_test(test_away_node_fetches_3000_blocks),
+        cmocka_unit_test(test_dead_nodes_and_a_partition),
         cmocka_unit_test(test_away_node_under_crashes),
         cmocka_unit_test(test_epochs_by_schedule),
     };

@@ -86,11 +86,11 @@ static void frames_hold_what_was_added(void **state)
         assert_int_equal(seq, i);
         memset(tx, (int)i + 1, 20);
     }
-    dsmr_submit_client_trim(client, 20, 9);
+    dsmr_submit_client_trim(client, 20, 17);
     dsmr_submit_client_commit(client);
     dsmr_submit_client_commit(client); /* nothing to end */
     assert_int_equal(dsmr_submit_client_unsent(client),
-                     DSMR_SUBMIT_FRAME_SUBMIT_HEAD_BYTES + 24 + 24 + 13);
+                     DSMR_SUBMIT_FRAME_SUBMIT_HEAD_BYTES + 24 + 24 + 21);
     assert_int_equal(read_all(client), DSMR_ERR_CLOSED);
     dsmr_submit_client_free(client);
     scripted_stop(&server);
@@ -125,7 +125,7 @@ static void notices_come_in_any_cut(void **state)
     const struct script scripts[] = {
         {.read_bytes = DSMR_SUBMIT_FRAME_HELLO_BYTES, .answer = says, .answer_len = says_len}};
     for (int i = 0; i < 5; i++) {
-        assert_non_null(dsmr_submit_client_add(client, &seq, 9));
+        assert_non_null(dsmr_submit_client_add(client, &seq, DSMR_TX_BYTES_MIN));
     }
     scripted_start(&server, scripts, 1);
     enum dsmr_err err = dsmr_submit_client_connect(client, "127.0.0.1", server.port, &hello, 20000);
@@ -149,7 +149,7 @@ static enum dsmr_err after(const void *bytes, size_t len)
     struct dsmr_submit_client *client = dsmr_submit_client_new(&ops, NULL);
     uint64_t seq = 0;
     for (int i = 0; i < 5; i++) {
-        assert_non_null(dsmr_submit_client_add(client, &seq, 9));
+        assert_non_null(dsmr_submit_client_add(client, &seq, DSMR_TX_BYTES_MIN));
     }
     memcpy(says + says_len, bytes, len);
     const struct script scripts[] = {{.read_bytes = DSMR_SUBMIT_FRAME_HELLO_BYTES,

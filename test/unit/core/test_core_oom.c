@@ -15,7 +15,6 @@
 #include "core/journal.h"
 #include "core/mempool.h"
 #include "core/peer_table.h"
-#include "core/retention.h"
 #include "core/verdict_cache.h"
 #include "dsmr/dsmr.h"
 #include "leaf_fixture.h"
@@ -91,7 +90,6 @@ static void test_constructors(void **state)
     ASSERT_SURVIVES(dsmr_journal, dsmr_journal_new(10, 1), dsmr_journal_free);
     ASSERT_SURVIVES(dsmr_mempool, dsmr_mempool_new(10, 10, 1), dsmr_mempool_free);
     ASSERT_SURVIVES(dsmr_peer_table, dsmr_peer_table_new(10, 1), dsmr_peer_table_free);
-    ASSERT_SURVIVES(dsmr_retention, dsmr_retention_new(10, 1), dsmr_retention_free);
     ASSERT_SURVIVES(dsmr_verdict_cache, dsmr_verdict_cache_new(10, 1), dsmr_verdict_cache_free);
 }
 
@@ -160,7 +158,7 @@ static void test_growing_ids_are_unchanged_on_failure(void **state)
     dsmr_executed_ids_free(ids);
 }
 
-static void test_tree_and_retention_are_unchanged_on_failure(void **state)
+static void test_tree_is_unchanged_on_failure(void **state)
 {
     (void)state;
     struct dsmr_block_tree *tree = dsmr_block_tree_new(4, 1);
@@ -178,16 +176,6 @@ static void test_tree_and_retention_are_unchanged_on_failure(void **state)
     }
     assert_true(dsmr_block_tree_remove(tree, &block.id));
     dsmr_block_tree_free(tree);
-
-    struct dsmr_retention *retention = dsmr_retention_new(10, 0);
-    const struct dsmr_retention_entry entry = {.chunk_id = id_of(1)};
-    allocations_left = 0;
-    err = dsmr_retention_add(retention, &entry);
-    allocations_left = NEVER;
-    assert_int_equal(err, DSMR_ERR_NO_MEMORY);
-    assert_int_equal(dsmr_retention_count(retention), 0);
-    assert_int_equal(dsmr_retention_add(retention, &entry), DSMR_OK);
-    dsmr_retention_free(retention);
 }
 
 int main(void)
@@ -197,7 +185,7 @@ int main(void)
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_growing_index_is_unchanged_on_failure),
         cmocka_unit_test(test_growing_ids_are_unchanged_on_failure),
-        cmocka_unit_test(test_tree_and_retention_are_unchanged_on_failure),
+        cmocka_unit_test(test_tree_is_unchanged_on_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

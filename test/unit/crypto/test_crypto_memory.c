@@ -28,6 +28,8 @@ static void *limited_calloc(size_t count, size_t size)
 #include "crypto/bls.c"
 
 #include "crypto/aggregate.c"
+
+#include "crypto/set_builder.c"
 #undef malloc
 #undef calloc
 
@@ -69,11 +71,26 @@ static void batch_says_so_and_leaks_nothing(void **state)
     dsmr_validator_set_unref(set);
 }
 
+static void set_says_so(void **state)
+{
+    (void)state;
+    struct dsmr_set_builder_entry entry = {.weight = 1};
+    struct dsmr_validator_set *set = NULL;
+    size_t bad;
+    allocations_left = 0;
+    assert_int_equal(dsmr_set_builder_build(&set, &bad, 0, &entry, 1), DSMR_ERR_NO_MEMORY);
+    assert_null(set);
+    allocations_left = 1;
+    assert_int_equal(dsmr_set_builder_build(&set, &bad, 0, &entry, 1), DSMR_OK);
+    dsmr_validator_set_unref(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(aggregation_says_so),
         cmocka_unit_test(batch_says_so_and_leaks_nothing),
+        cmocka_unit_test(set_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

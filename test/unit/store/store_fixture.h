@@ -184,6 +184,18 @@ static UNUSED enum dsmr_err do_write(struct fixture *f, struct dsmr_store_write 
     return write->err;
 }
 
+/* What the store says about its last failure: the path of one of its files, and why. */
+static UNUSED void check_cause(struct fixture *f, const char *file, const char *why)
+{
+    char text[1024] = "";
+
+    f->port.ops->cause(f->port.self, text, sizeof text);
+    if (strstr(text, f->path) == NULL || strstr(text, file) == NULL || strstr(text, why) == NULL) {
+        print_error("the cause is \"%s\", not of %s: %s\n", text, file, why);
+        fail();
+    }
+}
+
 /* ---- values ---- */
 
 static UNUSED struct dsmr_id id_of(uint64_t n)
@@ -382,6 +394,18 @@ static UNUSED enum dsmr_err collect(struct fixture *f, uint64_t floor_ms, const 
     return do_write(f, &write);
 }
 
+/* Lets the chunks of blocks up to all three limits go. */
+static UNUSED enum dsmr_err retain(struct fixture *f, struct dsmr_store_write *write,
+                                   uint64_t height_max, uint64_t time_max_ms, uint64_t wall_max_ms)
+{
+    *write = (struct dsmr_store_write){.kind = DSMR_STORE_GC};
+    write->u.gc.retained = (struct dsmr_store_retained){.is_wanted = true,
+                                                        .height_max = height_max,
+                                                        .time_max_ms = time_max_ms,
+                                                        .wall_max_ms = wall_max_ms};
+    return do_write(f, write);
+}
+
 static UNUSED enum dsmr_err put_bft(struct fixture *f, const char *key, const char *value)
 {
     struct dsmr_store_write write = {.kind = DSMR_STORE_BFT_PUT};
@@ -402,7 +426,7 @@ struct recovered {
     size_t journals_count, chunks_count, certs_count, bft_count;
     struct dsmr_store_journal journals[2048];
     struct dsmr_store_chunk_meta chunks[2048];
-    struct dsmr_cert certs[512];
+    struct dsmr_cert certs[2048];
     char bft[64][2][128]; /* key, value */
 };
 
@@ -456,13 +480,25 @@ static UNUSED enum dsmr_err on_bft(void *ctx, const uint8_t *key, uint32_t key_l
     return DSMR_OK;
 }
 
-static UNUSED struct recovered *recover_all(struct fixture *f)
+static UNUSED struct recovered *recover(struct fixture *f, bool with_history)
 {
     struct recovered *r = calloc(1, sizeof *r);
-    struct dsmr_store_visitor visitor = {r, on_floor, on_journal, on_chunk, on_cert, on_bft};
+    struct dsmr_store_visitor visitor = {r,        with_history, on_floor, on_journal,
+                                         on_chunk, on_cert,      on_bft};
 
     assert_int_equal(f->port.ops->recover(f->port.self, &visitor), DSMR_OK);
     return r;
+}
+
+static UNUSED struct recovered *recover_all(struct fixture *f)
+{
+    return recover(f, true);
+}
+
+/* What a node reads at its start. */
+static UNUSED struct recovered *recover_waiting(struct fixture *f)
+{
+    return recover(f, false);
 }
 
 static UNUSED bool recovered_has(const struct recovered *r, uint64_t n)

@@ -144,25 +144,25 @@ static void limits_of_keys_and_values(void **state)
     struct fixture *f = *state;
     struct dsmr_kv_txn *txn = begin(f, true);
     uint8_t key[DSMR_KV_KEY_BYTES_MAX + 1];
-    uint8_t *big = calloc(1, DSMR_LMDB_KV_VALUE_BYTES_MAX + 1);
+    uint8_t *big = calloc(1, DSMR_KV_VALUE_BYTES_MAX + 1);
     const uint8_t *value;
     size_t len;
 
     memset(key, 'k', sizeof key);
-    big[DSMR_LMDB_KV_VALUE_BYTES_MAX - 1] = 7;
+    big[DSMR_KV_VALUE_BYTES_MAX - 1] = 7;
     assert_int_equal(f->kv.ops->put(f->kv.self, txn, key, sizeof key, "v", 1), DSMR_ERR_TOO_LARGE);
     assert_int_equal(f->kv.ops->put(f->kv.self, txn, key, 0, "v", 1), DSMR_ERR_TOO_LARGE);
     assert_int_equal(f->kv.ops->get(f->kv.self, txn, key, 0, &value, &len), DSMR_ERR_TOO_LARGE);
     assert_int_equal(f->kv.ops->del(f->kv.self, txn, key, sizeof key), DSMR_ERR_TOO_LARGE);
-    assert_int_equal(f->kv.ops->put(f->kv.self, txn, "b", 1, big, DSMR_LMDB_KV_VALUE_BYTES_MAX + 1),
+    assert_int_equal(f->kv.ops->put(f->kv.self, txn, "b", 1, big, DSMR_KV_VALUE_BYTES_MAX + 1),
                      DSMR_ERR_TOO_LARGE);
     assert_int_equal(
-        f->kv.ops->put(f->kv.self, txn, key, sizeof key - 1, big, DSMR_LMDB_KV_VALUE_BYTES_MAX),
+        f->kv.ops->put(f->kv.self, txn, key, sizeof key - 1, big, DSMR_KV_VALUE_BYTES_MAX),
         DSMR_OK);
     assert_int_equal(commit(f, txn), DSMR_OK);
     txn = begin(f, false);
     assert_int_equal(f->kv.ops->get(f->kv.self, txn, key, sizeof key - 1, &value, &len), DSMR_OK);
-    assert_int_equal(len, DSMR_LMDB_KV_VALUE_BYTES_MAX);
+    assert_int_equal(len, DSMR_KV_VALUE_BYTES_MAX);
     assert_int_equal(value[len - 1], 7);
     f->kv.ops->abort(f->kv.self, txn);
     free(big);

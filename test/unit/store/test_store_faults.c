@@ -20,6 +20,7 @@ enum op_kind {
     OP_ACCEPT, /* n: height; names the chunks 2n+1 and 2n+2 */
     OP_PROOF,  /* n: evidence */
     OP_GC,     /* drops the chunks n..n+count-1 and the journals of all below n+count */
+    OP_RETAIN, /* n: drops the chunks of blocks up to height n */
     OP_BFT,    /* n: key "k<n>" */
     OP_PRUNE,  /* below key "k<n>" */
     OP_WAIT    /* until all before it are done */
@@ -46,6 +47,9 @@ static const struct op script[] = {
     {OP_GC, 5, 0, 4},        {OP_WAIT, 0, 0, 0},      {OP_CHUNK, 5, 60000, 0},
     {OP_PROOF, 2, 0, 0},     {OP_CHUNK, 9, 20000, 0}, {OP_CERT, 9, 0, 0},
     {OP_WAIT, 0, 0, 0},      {OP_ACCEPT, 3, 0, 0},    {OP_WAIT, 0, 0, 0},
+    {OP_RETAIN, 1, 0, 0},    {OP_WAIT, 0, 0, 0},      {OP_CHUNK, 7, 1, 0},
+    {OP_CERT, 7, 0, 0},      {OP_WAIT, 0, 0, 0},      {OP_RETAIN, 3, 0, 0},
+    {OP_WAIT, 0, 0, 0},
 };
 #define OPS (sizeof script / sizeof script[0])
 
@@ -116,6 +120,11 @@ static void write_init(struct script_write *w, const struct op *op)
                                    .chunks_count = op->count,
                                    .drop_journals = true};
         break;
+    case OP_RETAIN:
+        w->write.kind = DSMR_STORE_GC;
+        w->write.u.gc.retained = (struct dsmr_store_retained){
+            .is_wanted = true, .height_max = op->n, .time_max_ms = NEVER, .wall_max_ms = NEVER};
+        break;
     case OP_BFT:
     case OP_PRUNE:
         w->write.kind = op->kind == OP_BFT ? DSMR_STORE_BFT_PUT : DSMR_STORE_BFT_PRUNE;
@@ -180,6 +189,12 @@ static void model_apply(struct model *m, const struct op *op)
         }
         m->floor_ms = meta_of(op->n + op->count, 0).ref.expiry_ms;
         break;
+    case OP_RETAIN:
+        for (uint64_t n = 1; n <= 2 * op->n + 2; n++) {
+            m->chunk[n] = false;
+            m->cert[n] = false;
+        }
+        break;
     case OP_BFT:
         m->key[op->n] = true;
         break;
@@ -200,6 +215,26 @@ static void model_of(struct model *m, size_t ops)
     for (size_t i = 0; i < ops; i++) {
         model_apply(m, &script[i]);
     }
+}
+
+/* The list of what waits for a block agrees with the records that it points to. */
+static void check_waiting(struct fixture *f, const struct model *m)
+{
+    struct recovered *r = recover_waiting(f);
+    bool chunk[CHUNKS] = {false}, cert[CHUNKS] = {false};
+
+    for (size_t i = 0; i < r->chunks_count; i++) {
+        chunk[r->chunks[i].ref.slot] = true;
+    }
+    for (size_t i = 0; i < r->certs_count; i++) {
+        cert[r->certs[i].ref.slot] = true;
+    }
+    for (size_t n = 0; n < CHUNKS; n++) {
+        bool is_waiting = m->chunk[n] && m->included[n] == NEVER;
+        assert_int_equal(chunk[n], is_waiting);
+        assert_int_equal(cert[n], m->cert[n] && is_waiting);
+    }
+    free(r);
 }
 
 /* What the open store holds, in the model's terms; asserts what must hold whatever happened. */
@@ -234,6 +269,7 @@ static void observe(struct fixture *f, struct model *m)
         m->key[r->bft[i][0][1] - '0'] = true;
     }
     free(r);
+    check_waiting(f, m);
     m->height = NEVER;
     if (f->port.ops->last_accepted(f->port.self, &height, &id) == DSMR_OK) {
         m->height = height;
@@ -463,6 +499,7 @@ static void full_disk_at_every_effect(void **state)
         if (err != DSMR_OK) {
             struct dsmr_id none = id_of(99);
             assert_int_equal(err, DSMR_ERR_DISK_FULL);
+            check_cause(f, "/", "No space left on device");
             refused++;
             /* Garbage collection works on the full disk; so does reading. */
             assert_int_equal(collect(f, 1, &none, 1, true), DSMR_OK);
@@ -500,6 +537,7 @@ static void error_at_every_effect_stops_the_store(void **state)
         faults_arm(FAULT_NONE, 0);
         if (err != DSMR_OK) {
             assert_int_equal(err, DSMR_ERR_IO);
+            check_cause(f, "/", "Input/output error");
             stopped++;
             assert_int_equal(put_chunk(f, 1, 5000), DSMR_ERR_IO); /* and it stays so */
             assert_int_equal(collect(f, 1, NULL, 0, false), DSMR_ERR_IO);
@@ -652,6 +690,7 @@ static void full_map_is_a_full_disk(void **state)
         count += err == DSMR_OK;
     }
     assert_int_equal(err, DSMR_ERR_DISK_FULL);
+    check_cause(f, "/consensus/data.mdb", "store-map-bytes");
     assert_true(count > 500);
     fixture_reopen(f);
     assert_int_equal(put_cert(f, 5000, 3), DSMR_ERR_DISK_FULL);

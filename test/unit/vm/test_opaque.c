@@ -81,7 +81,8 @@ static void test_check(void **state)
     struct chain chain;
     chain_init(&chain);
     static const uint8_t bytes[16] = {200};
-    static const uint32_t lens[4] = {9, 8, DSMR_TX_BYTES_MAX, DSMR_TX_BYTES_MAX + 1};
+    static const uint32_t lens[4] = {DSMR_TX_BYTES_MIN, DSMR_TX_BYTES_MIN - 1, DSMR_TX_BYTES_MAX,
+                                     DSMR_TX_BYTES_MAX + 1};
     struct dsmr_tx_view views[4];
     enum dsmr_err errs[4];
     for (uint32_t i = 0; i < 4; i++) {

@@ -271,6 +271,82 @@ static void test_rules_at_limits(void **state)
     chain_close(&chain);
 }
 
+/* What the door says is what the run would come to, for each transaction by itself. */
+static void test_the_door_judges_by_the_state(void **state)
+{
+    (void)state;
+    static struct block block;
+    static const struct plan plans[] = {
+        {.from = 0, .to = 1, .amount = 1000000 - FEE, .fee_limit = FEE},
+        {.from = 0, .to = 1, .amount = 1000000 - FEE + 1, .fee_limit = FEE},
+        {.from = 0, .to = 1, .amount = UINT64_MAX, .fee_limit = FEE},
+        {.from = 0, .to = 1, .amount = 1, .fee_limit = FEE - 1},
+        {.from = 3, .to = 3, .amount = 0, .fee_limit = FEE}, /* has the fee exactly */
+        {.from = 3, .to = 3, .amount = 1, .fee_limit = FEE},
+        {.from = 4, .to = 1, .amount = 0, .fee_limit = FEE}, /* one short of it */
+        {.from = 6, .to = 1, .amount = 0, .fee_limit = FEE}, /* no account */
+        {.from = 6, .to = 1, .amount = 0, .fee_limit = FEE, .damage = 1},
+        {.from = 6, .to = 1, .amount = 0, .fee_limit = FEE}, /* found bad before */
+    };
+    static const enum dsmr_err expected[] = {
+        DSMR_OK,
+        DSMR_ERR_INSUFFICIENT,
+        DSMR_ERR_INSUFFICIENT,
+        DSMR_ERR_FEE_LIMIT,
+        DSMR_OK,
+        DSMR_ERR_INSUFFICIENT,
+        DSMR_ERR_INSUFFICIENT,
+        DSMR_ERR_INSUFFICIENT,
+        DSMR_OK, /* not the door's business */
+        DSMR_ERR_BAD_SIGNATURE,
+    };
+    const uint32_t count = sizeof plans / sizeof plans[0];
+    enum dsmr_err errs[sizeof plans / sizeof plans[0]] = {DSMR_OK};
+    struct dsmr_tx_view txs[sizeof plans / sizeof plans[0]];
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    encode(&chain, &block, plans, count);
+    for (uint32_t i = 0; i < count; i++) {
+        txs[i] = block.txs[i].tx;
+    }
+    errs[count - 1] = DSMR_ERR_BAD_SIGNATURE;
+    struct dsmr_kv_txn *snapshot = begin(&chain.f, false);
+    chain.app.ops->admit(chain.app.self, errs, &chain.f.kv, snapshot, txs, count);
+    chain.f.kv.ops->abort(chain.f.kv.self, snapshot);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(errs[i], expected[i]);
+    }
+    run(&chain, plans, 1); /* it spends all: now nothing of that account comes in */
+    memset(errs, 0, sizeof errs);
+    snapshot = begin(&chain.f, false);
+    chain.app.ops->admit(chain.app.self, errs, &chain.f.kv, snapshot, txs, 1);
+    assert_int_equal(errs[0], DSMR_ERR_INSUFFICIENT);
+    chain.f.kv.ops->abort(chain.f.kv.self, snapshot);
+    chain_close(&chain);
+}
+
+/* A state that cannot be read keeps nothing out: execution decides. */
+static void test_the_door_is_open_where_the_state_is_not_readable(void **state)
+{
+    (void)state;
+    static struct block block;
+    static const struct plan plan = {.from = 6, .to = 1, .fee_limit = FEE}; /* no account */
+    struct chain chain;
+    chain_init(&chain, 0, rich);
+    encode(&chain, &block, &plan, 1);
+    for (uint64_t works = 0; works < 2; works++) { /* the head, the first node */
+        enum dsmr_err err = DSMR_OK;
+        struct dsmr_kv_txn *snapshot = begin(&chain.f, false);
+        dsmr_kv_mem_fail_after(chain.f.mem, works, DSMR_ERR_IO);
+        chain.app.ops->admit(chain.app.self, &err, &chain.f.kv, snapshot, &block.txs[0].tx, 1);
+        assert_true(dsmr_kv_mem_has_failed(chain.f.mem));
+        dsmr_kv_mem_fail_after(chain.f.mem, UINT64_MAX, DSMR_OK);
+        assert_int_equal(err, DSMR_OK);
+        chain.f.kv.ops->abort(chain.f.kv.self, snapshot);
+    }
+    chain_close(&chain);
+}
+
 static void test_self_and_fee_recipient(void **state)
 {
     (void)state;
@@ -630,6 +706,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules_at_limits),
+        cmocka_unit_test(test_the_door_judges_by_the_state),
+        cmocka_unit_test(test_the_door_is_open_where_the_state_is_not_readable),
         cmocka_unit_test(test_self_and_fee_recipient),
         cmocka_unit_test(test_signatures_are_not_judged_again),
         cmocka_unit_test(test_unparsable_is_a_result),

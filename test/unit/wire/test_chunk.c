@@ -88,9 +88,9 @@ static void header_layout(void **state)
     assert_int_equal(dsmr_load_be64(bytes + 73), WIRE_SAMPLES_SLOT * 100 + 30000);
     assert_memory_equal(bytes + 81, sample->header.fee_recipient.bytes, 32);
     assert_int_equal(dsmr_load_be32(bytes + 113), 3);
-    assert_int_equal(dsmr_load_be32(bytes + 117), 3 * 4 + 9 + 19 + 29);
+    assert_int_equal(dsmr_load_be32(bytes + 117), 3 * 4 + 16 + 26 + 36);
     assert_memory_equal(bytes + 121, sample->header.tx_root.bytes, 32);
-    assert_int_equal(dsmr_load_be32(bytes + 153), 9);
+    assert_int_equal(dsmr_load_be32(bytes + 153), 16);
     dsmr_hash(&id, bytes, DSMR_CHUNK_HEADER_BYTES);
     assert_memory_equal(&sample->ref.chunk_id, &id, 32);
     dsmr_hash_merkle_root(&id, sample->tx_ids, 3);
@@ -168,7 +168,7 @@ static void each_header_rule_has_its_error(void **state)
         {120, 0x80, DSMR_ERR_MALFORMED},
         {117, 0xff, DSMR_ERR_MALFORMED},
         {152, 1, DSMR_ERR_BODY_MISMATCH},
-        {156, 0x01, DSMR_ERR_BAD_TX}, /* a tx of 8 bytes */
+        {156, 0x1f, DSMR_ERR_BAD_TX}, /* a tx of 15 bytes */
         {153, 0x80, DSMR_ERR_BODY_MISMATCH},
         {160, 1, DSMR_ERR_BODY_MISMATCH},
     };
@@ -291,7 +291,7 @@ static void the_largest_and_the_fullest_chunk(void **state)
     params.chunk_txs_max = DSMR_CHUNK_TXS_LIMIT;
     static const struct {
         uint32_t count, len;
-    } shapes[] = {{DSMR_CHUNK_TXS_LIMIT, 13}, {127, DSMR_TX_BYTES_MAX}};
+    } shapes[] = {{DSMR_CHUNK_TXS_LIMIT, DSMR_TX_BYTES_MIN}, {127, DSMR_TX_BYTES_MAX}};
     for (unsigned i = 0; i < 2; i++) {
         struct dsmr_chunk *chunk = NULL, *again = NULL;
         struct batch batch = batch_new(shapes[i].count, shapes[i].len);

@@ -2,33 +2,12 @@
  *
  * UPDATE=1 rewrites the file (and the fuzzers' first inputs); a change of it is a change of the
  * wire format and needs a line in CHANGELOG.md. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-#include <jansson.h>
-
+#include "unit/vectors.h"
 #include "unit/wire/wire_samples.h"
+#include "wire/submit_frame.h"
 
 #define FILE_NAME "test/vectors/wire.json"
 #define CORPUS "test/fuzz/corpus/"
-
-static json_t *made;
-
-static void add(const char *name, const void *bytes, size_t len)
-{
-    char *text = malloc(2 * len + 1);
-    assert_non_null(text);
-    dsmr_hex_encode(text, bytes, len);
-    assert_null(json_object_get(made, name));
-    assert_int_equal(json_object_set_new(made, name, json_string(text)), 0);
-    free(text);
-}
 
 static void add_parts(void)
 {
@@ -42,20 +21,20 @@ static void add_parts(void)
     samples_reference(&ref, 1);
     dsmr_wr_init(&wr, bytes, sizeof(bytes));
     dsmr_reference_encode(&wr, &ref);
-    add("reference", bytes, wr.at);
+    vectors_add("reference", bytes, wr.at);
     samples_cert(&cert, 1, 9);
     dsmr_wr_init(&wr, bytes, sizeof(bytes));
     dsmr_cert_encode(&wr, &cert);
-    add("certificate", bytes, wr.at);
+    vectors_add("certificate", bytes, wr.at);
     dsmr_cert_hash(&hash, &cert);
-    add("certificate.hash", hash.bytes, 32);
+    vectors_add("certificate.hash", hash.bytes, 32);
     samples_evidence(&evidence);
     dsmr_evidence_encode(bytes, &evidence);
-    add("evidence", bytes, DSMR_EVIDENCE_BYTES);
+    vectors_add("evidence", bytes, DSMR_EVIDENCE_BYTES);
     samples_quorum_cert(&qc, DSMR_VOTE_NOTARIZE);
     dsmr_wr_init(&wr, bytes, sizeof(bytes));
     dsmr_quorum_cert_encode(&wr, &qc);
-    add("quorum_certificate", bytes, wr.at);
+    vectors_add("quorum_certificate", bytes, wr.at);
 }
 
 static void add_signed(void)
@@ -70,13 +49,14 @@ static void add_signed(void)
     samples_params(&params);
     samples_reference(&ref, 1);
     dsmr_share_signing_bytes(bytes, &params.domain, &ref);
-    add("signing.share", bytes, DSMR_SHARE_SIGNING_BYTES);
+    vectors_add("signing.share", bytes, DSMR_SHARE_SIGNING_BYTES);
     samples_cert(&cert, 1, 9);
-    add("certificate.warp_message", bytes, dsmr_cert_warp_message(bytes, &params.domain, &cert));
+    vectors_add("certificate.warp_message", bytes,
+                dsmr_cert_warp_message(bytes, &params.domain, &cert));
     for (uint8_t kind = DSMR_VOTE_NOTARIZE; kind <= DSMR_VOTE_FINALIZE; kind++) {
         samples_vote(&vote, kind);
         dsmr_vote_signing_bytes(bytes, &params.domain, &vote);
-        add(names[kind - 1], bytes, DSMR_VOTE_SIGNING_BYTES);
+        vectors_add(names[kind - 1], bytes, DSMR_VOTE_SIGNING_BYTES);
     }
 }
 
@@ -86,15 +66,15 @@ static void add_chunk_and_blocks(void)
     struct dsmr_chunk *chunk = samples_chunk();
     struct dsmr_block *block = samples_block(2), *genesis = NULL;
     samples_params(&params);
-    add("chunk", chunk->bytes, chunk->ref.chunk_bytes);
-    add("chunk.id", chunk->ref.chunk_id.bytes, 32);
-    add("chunk.tx_root", chunk->header.tx_root.bytes, 32);
-    add("chunk.tx_ids", chunk->tx_ids, WIRE_SAMPLES_TXS * sizeof(struct dsmr_id));
-    add("block", block->bytes->bytes, block->bytes->len);
-    add("block.id", block->id.bytes, 32);
+    vectors_add("chunk", chunk->bytes, chunk->ref.chunk_bytes);
+    vectors_add("chunk.id", chunk->ref.chunk_id.bytes, 32);
+    vectors_add("chunk.tx_root", chunk->header.tx_root.bytes, 32);
+    vectors_add("chunk.tx_ids", chunk->tx_ids, WIRE_SAMPLES_TXS * sizeof(struct dsmr_id));
+    vectors_add("block", block->bytes->bytes, block->bytes->len);
+    vectors_add("block.id", block->id.bytes, 32);
     assert_int_equal(dsmr_block_genesis(&genesis, &params, 1700000000000), DSMR_OK);
-    add("block.genesis", genesis->bytes->bytes, genesis->bytes->len);
-    add("block.genesis.id", genesis->id.bytes, 32);
+    vectors_add("block.genesis", genesis->bytes->bytes, genesis->bytes->len);
+    vectors_add("block.genesis.id", genesis->id.bytes, 32);
     dsmr_block_unref(genesis);
     dsmr_block_unref(block);
     dsmr_chunk_unref(chunk);
@@ -115,76 +95,154 @@ static void add_merkle_roots(void)
         char name[32];
         snprintf(name, sizeof(name), "merkle_root.%u", counts[i]);
         dsmr_hash_merkle_root(&root, ids, counts[i]);
-        add(name, root.bytes, 32);
+        vectors_add(name, root.bytes, 32);
     }
     free(ids);
 }
 
+static void add_message(const char *name, const struct dsmr_msg *msg)
+{
+    struct dsmr_buf *buf = dsmr_msg_encode(msg, true);
+    assert_non_null(buf);
+    vectors_add(name, buf->bytes, buf->len);
+    dsmr_buf_unref(buf);
+}
+
 static void add_messages(void)
 {
+    struct dsmr_msg msg;
     for (size_t i = 0; i < SAMPLES_TYPES; i++) {
-        struct dsmr_msg msg;
         char name[64];
         samples_message(&msg, samples_types[i], samples_body, sizeof(samples_body));
-        struct dsmr_buf *buf = dsmr_msg_encode(&msg, true);
-        assert_non_null(buf);
         snprintf(name, sizeof(name), "message.%s", dsmr_msg_name(samples_types[i]));
-        add(name, buf->bytes, buf->len);
-        dsmr_buf_unref(buf);
+        add_message(name, &msg);
     }
+    /* the other forms of three of them */
+    samples_message(&msg, DSMR_MSG_CHUNK, NULL, 0);
+    msg.u.chunk.err = DSMR_ERR_PRUNED;
+    add_message("message.CHUNK.pruned", &msg);
+    samples_message(&msg, DSMR_MSG_BFT_PROPOSAL, NULL, 0);
+    add_message("message.BFT_PROPOSAL.again", &msg);
+    samples_message(&msg, DSMR_MSG_CERTIFICATE_ANSWER, NULL, 0);
+    msg.u.chunk_refused.err = DSMR_OK;
+    add_message("message.CERTIFICATE_ANSWER.taken", &msg);
+}
+#define MESSAGES (SAMPLES_TYPES + 3)
+
+/* A notice of two runs. */
+static void add_notice(const char *name, enum dsmr_submit_frame_type type, uint64_t height,
+                       uint32_t code)
+{
+    uint8_t bytes[DSMR_SUBMIT_FRAME_NOTICE_HEAD_BYTES + 2 * DSMR_SUBMIT_FRAME_RUN_BYTES];
+    struct dsmr_submit_run runs[2] = {{5, 1000, 0}, {1005, 24, code}};
+    dsmr_submit_frame_notice_head(bytes, type, height, 2);
+    for (size_t i = 0; i < 2; i++) {
+        dsmr_submit_frame_run_encode(bytes + DSMR_SUBMIT_FRAME_NOTICE_HEAD_BYTES +
+                                         i * DSMR_SUBMIT_FRAME_RUN_BYTES,
+                                     &runs[i]);
+    }
+    vectors_add(name, bytes, sizeof(bytes));
+}
+
+static void add_submit_frames(void)
+{
+    struct dsmr_params params;
+    struct dsmr_submit_frame_hello hello = {.wants = DSMR_SUBMIT_FRAME_WANT_CERTIFIED |
+                                                     DSMR_SUBMIT_FRAME_WANT_EXECUTED};
+    const struct dsmr_submit_frame_welcome welcome = {1u << 20, 16384, 65536};
+    uint8_t bytes[512];
+    size_t len = DSMR_SUBMIT_FRAME_SUBMIT_HEAD_BYTES;
+    samples_params(&params);
+    hello.domain = params.domain;
+    dsmr_submit_frame_hello_encode(bytes, &hello);
+    vectors_add("submit.HELLO", bytes, DSMR_SUBMIT_FRAME_HELLO_BYTES);
+    for (uint32_t i = 0; i < WIRE_SAMPLES_TXS; i++) {
+        uint32_t tx_len = samples_tx(bytes + len + 4, i);
+        dsmr_store_be32(bytes + len, tx_len);
+        len += 4 + tx_len;
+    }
+    dsmr_submit_frame_submit_head(bytes, 5, WIRE_SAMPLES_TXS,
+                                  (uint32_t)len - DSMR_SUBMIT_FRAME_SUBMIT_HEAD_BYTES);
+    vectors_add("submit.SUBMIT", bytes, len);
+    dsmr_submit_frame_welcome_encode(bytes, &welcome);
+    vectors_add("submit.WELCOME", bytes, DSMR_SUBMIT_FRAME_WELCOME_BYTES);
+    dsmr_submit_frame_error_encode(bytes, DSMR_ERR_TOO_LARGE);
+    vectors_add("submit.ERROR", bytes, DSMR_SUBMIT_FRAME_ERROR_BYTES);
+    add_notice("submit.ACK", DSMR_SUBMIT_FRAME_ACK, 0, DSMR_ERR_MEMPOOL_FULL);
+    add_notice("submit.CERTIFIED", DSMR_SUBMIT_FRAME_CERTIFIED, 0, 0);
+    add_notice("submit.EXECUTED", DSMR_SUBMIT_FRAME_EXECUTED, 42, 5);
+    add_notice("submit.EXPIRED", DSMR_SUBMIT_FRAME_EXPIRED, 0, 0);
 }
 
 static int group_setup(void **state)
 {
     (void)state;
-    made = json_object();
-    assert_non_null(made);
     add_parts();
     add_signed();
     add_chunk_and_blocks();
     add_merkle_roots();
     add_messages();
+    add_submit_frames();
     return 0;
 }
 
 static int group_teardown(void **state)
 {
     (void)state;
-    json_decref(made);
+    vectors_forget();
     return 0;
 }
 
 static void every_vector_is_exact(void **state)
 {
     (void)state;
-    json_error_t error;
-    json_t *kept = json_load_file(FILE_NAME, 0, &error);
-    assert_non_null(kept);
-    assert_int_equal(json_object_size(kept), json_object_size(made));
-    const char *name;
-    json_t *value;
-    json_object_foreach(made, name, value)
-    {
-        const char *expected = json_string_value(json_object_get(kept, name));
-        if (expected == NULL || strcmp(json_string_value(value), expected) != 0) {
-            print_message("%s differs\n", name);
-        }
-        assert_non_null(expected);
-        assert_string_equal(json_string_value(value), expected);
+    vectors_compare(FILE_NAME);
+}
+
+/* Name of the type in "message.TYPE" or "message.TYPE.form". */
+static bool is_message_of(const char *name, const char *type)
+{
+    size_t len = strlen(type);
+    return strncmp(name + 8, type, len) == 0 && (name[8 + len] == '\0' || name[8 + len] == '.');
+}
+
+static void submit_frame_decodes(uint8_t type, const uint8_t *payload, size_t len)
+{
+    struct dsmr_submit_frame_hello hello;
+    struct dsmr_submit_frame_welcome welcome;
+    enum dsmr_err err;
+    uint64_t number;
+    uint32_t count;
+    switch (type) {
+    case DSMR_SUBMIT_FRAME_HELLO:
+        assert_int_equal(dsmr_submit_frame_hello_decode(&hello, payload, len), DSMR_OK);
+        break;
+    case DSMR_SUBMIT_FRAME_WELCOME:
+        assert_int_equal(dsmr_submit_frame_welcome_decode(&welcome, payload, len), DSMR_OK);
+        break;
+    case DSMR_SUBMIT_FRAME_SUBMIT:
+        assert_int_equal(dsmr_submit_frame_submit_decode(&number, &count, payload, len), DSMR_OK);
+        assert_int_equal(count, WIRE_SAMPLES_TXS);
+        break;
+    case DSMR_SUBMIT_FRAME_ERROR:
+        assert_int_equal(dsmr_submit_frame_error_decode(&err, payload, len), DSMR_OK);
+        assert_int_equal(err, DSMR_ERR_TOO_LARGE);
+        break;
+    default:
+        assert_int_equal(dsmr_submit_frame_notice_decode(&number, &count, payload, len), DSMR_OK);
+        assert_int_equal(count, 2);
+        break;
     }
-    json_decref(kept);
 }
 
 /* The file is what users of the format read: its bytes decode to what they say. */
 static void vectors_decode(void **state)
 {
     (void)state;
-    json_error_t error;
-    json_t *kept = json_load_file(FILE_NAME, 0, &error);
-    assert_non_null(kept);
+    json_t *kept = vectors_load(FILE_NAME);
     const char *name;
     json_t *value;
-    unsigned messages = 0;
+    unsigned messages = 0, frames = 0;
     json_object_foreach(kept, name, value)
     {
         const char *text = json_string_value(value);
@@ -196,8 +254,14 @@ static void vectors_decode(void **state)
         assert_int_equal(dsmr_hex_decode(buf->bytes, buf->len, text, strlen(text)), DSMR_OK);
         if (strncmp(name, "message.", 8) == 0) {
             assert_int_equal(dsmr_msg_decode(&msg, buf->bytes, buf->len), DSMR_OK);
-            assert_string_equal(dsmr_msg_name(msg.type), name + 8);
+            assert_true(is_message_of(name, dsmr_msg_name(msg.type)));
             messages++;
+        } else if (strncmp(name, "submit.", 7) == 0) {
+            size_t frame_len;
+            assert_int_equal(dsmr_submit_frame_peek(&frame_len, buf->bytes, buf->len), DSMR_OK);
+            assert_int_equal(frame_len, buf->len);
+            submit_frame_decodes(buf->bytes[4], buf->bytes + 5, frame_len - 5);
+            frames++;
         } else if (strcmp(name, "chunk") == 0) {
             struct dsmr_chunk *chunk = NULL;
             assert_int_equal(dsmr_chunk_decode(&chunk, &params, buf, buf->bytes, buf->len),
@@ -212,7 +276,8 @@ static void vectors_decode(void **state)
         }
         dsmr_buf_unref(buf);
     }
-    assert_int_equal(messages, SAMPLES_TYPES);
+    assert_int_equal(messages, MESSAGES);
+    assert_int_equal(frames, DSMR_SUBMIT_FRAME_ERROR);
     json_decref(kept);
 }
 
@@ -236,7 +301,7 @@ static int update(void)
     const char *name;
     json_t *value;
     group_setup(NULL);
-    json_object_foreach(made, name, value)
+    json_object_foreach(vectors_made, name, value)
     {
         const char *hex = json_string_value(value);
         if (strncmp(name, "message.", 8) == 0) {
@@ -253,9 +318,9 @@ static int update(void)
             write_seed("quorum_cert", name, hex);
         }
     }
-    int failed = json_dump_file(made, FILE_NAME, JSON_INDENT(1) | JSON_SORT_KEYS);
-    json_decref(made);
-    return failed != 0;
+    int failed = vectors_save(FILE_NAME);
+    vectors_forget();
+    return failed;
 }
 
 int main(void)

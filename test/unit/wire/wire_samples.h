@@ -47,13 +47,13 @@ static inline void samples_header(struct dsmr_chunk_header *out)
     samples_fill(out->fee_recipient.bytes, 32, 0x50);
 }
 
-/* Transaction i: version 1, an expiry within the window, a body of 10 * i bytes. */
+/* Transaction i: version 1, an expiry within the window, a body of 7 + 10 * i bytes. */
 static inline uint32_t samples_tx(uint8_t out[256], uint32_t i)
 {
     out[0] = 1;
     dsmr_store_be64(out + 1, WIRE_SAMPLES_SLOT * 100 + 1000 * i);
-    samples_fill(out + 9, 10u * i, (uint8_t)i);
-    return 9 + 10 * i;
+    samples_fill(out + DSMR_TX_HEAD_BYTES, 7 + 10u * i, (uint8_t)i);
+    return DSMR_TX_BYTES_MIN + 10 * i;
 }
 
 static inline struct dsmr_chunk *samples_chunk(void)
@@ -157,6 +157,7 @@ static inline void samples_small_message(struct dsmr_msg *out, uint8_t type)
     case DSMR_MSG_STATUS:
         out->u.status.accepted_height = 1000;
         out->u.status.executed_height = 990;
+        out->u.status.wall_ms = UINT64_C(1700000000123);
         break;
     case DSMR_MSG_CHUNK_SIGNATURE:
         samples_reference(&out->u.chunk_signature.ref, 3);
@@ -172,6 +173,7 @@ static inline void samples_small_message(struct dsmr_msg *out, uint8_t type)
         break;
     case DSMR_MSG_REQUEST_CHUNK:
         samples_fill(out->u.request_chunk.chunk_id.bytes, 32, 6);
+        out->u.request_chunk.height = 43;
         break;
     case DSMR_MSG_BFT_VOTE:
         samples_vote(&out->u.vote.subject, DSMR_VOTE_FINALIZE);
@@ -190,6 +192,14 @@ static inline void samples_small_message(struct dsmr_msg *out, uint8_t type)
         break;
     case DSMR_MSG_BFT_REQUEST_BLOCK:
         samples_fill(out->u.request_block.block_id.bytes, 32, 7);
+        break;
+    case DSMR_MSG_BFT_POSITION:
+        out->u.position.epoch = 7;
+        out->u.position.view = 20;
+        out->u.position.height = 43;
+        out->u.position.votes_from = 22;
+        out->u.position.heard_view = 19;
+        out->u.position.question = 4711;
         break;
     default:
         break;

@@ -1,0 +1,519 @@
+#include "driver/exec_index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "wire/cursor.h"
+
+#define VERSION 1u
+#define FAN_BITS 4u
+#define FAN (1u << FAN_BITS)
+#define LEVELS_MAX 10u /* 16^10 blocks */
+#define HEIGHT_BITS 40u
+#define INDEX_BITS 24u
+#define BLOCK_ENTRY_BYTES DSMR_EXEC_INDEX_TX_BYTES
+#define ENTRY_BYTES 16u
+#define PART_ENTRIES 2047u /* and LMDB's header: eight whole pages */
+#define STEP_ENTRIES (8u * PART_ENTRIES)
+#define STEP_COST 512u /* of a step besides its entries: finding 16 inputs */
+#define CLEAN_COST 64u
+#define DROPS_MAX 64u
+#define RUN_KEY_BYTES (2u + 1u + 8u + 8u)
+#define STATE_BYTES_MAX (1u + 2u + 1u + LEVELS_MAX * 8u)
+
+_Static_assert(DSMR_BLOCK_TXS_LIMIT <= 1u << INDEX_BITS, "a place names any transaction");
+_Static_assert((uint64_t)DSMR_BLOCK_TXS_LIMIT *BLOCK_ENTRY_BYTES <= DSMR_KV_VALUE_BYTES_MAX,
+               "the table of a block fits into one value");
+
+struct entry {
+    uint64_t prefix;
+    uint64_t place;
+};
+
+struct index {
+    const struct dsmr_kv *kv;
+    struct dsmr_kv_txn *txn;
+    uint16_t dirty; /* bit: runs of this level may be left that a complete one replaces */
+    uint64_t done[LEVELS_MAX + 1]; /* complete runs by level; of level 0, blocks */
+};
+
+/* A value with sorted entries: of a block (level 0) or a part of a run. */
+struct table {
+    uint32_t level;
+    uint64_t number;
+    const uint8_t *bytes;
+    uint32_t count;
+};
+
+/* ---- keys and values ---- */
+
+static size_t make_key(uint8_t key[RUN_KEY_BYTES], uint32_t level, uint64_t number, uint64_t prefix)
+{
+    key[0] = DSMR_KV_SPACE_EXEC;
+    if (level == 0) {
+        key[1] = 'p';
+        dsmr_store_be64(key + 2, number);
+        return 10;
+    }
+    key[1] = 'm';
+    key[2] = (uint8_t)level;
+    dsmr_store_be64(key + 3, number);
+    dsmr_store_be64(key + 11, prefix);
+    return RUN_KEY_BYTES;
+}
+
+static enum dsmr_err open_table(struct table *out, uint32_t level, uint64_t number,
+                                const uint8_t *value, size_t len)
+{
+    size_t entry_bytes = level == 0 ? BLOCK_ENTRY_BYTES : ENTRY_BYTES;
+    if (len == 0 || len % entry_bytes != 0 || len / entry_bytes > UINT32_MAX)
+        return DSMR_ERR_CORRUPT;
+    *out = (struct table){
+        .level = level, .number = number, .bytes = value, .count = (uint32_t)(len / entry_bytes)};
+    return DSMR_OK;
+}
+
+static struct entry entry_at(const struct table *table, uint32_t i)
+{
+    if (table->level == 0) {
+        const uint8_t *at = table->bytes + (size_t)i * BLOCK_ENTRY_BYTES;
+        return (struct entry){dsmr_load_be64(at),
+                              table->number << INDEX_BITS | dsmr_load_be32(at + 8)};
+    }
+    const uint8_t *at = table->bytes + (size_t)i * ENTRY_BYTES;
+    return (struct entry){dsmr_load_be64(at), dsmr_load_be64(at + 8)};
+}
+
+/* The first entry whose prefix is at least prefix. */
+static uint32_t lower_bound(const struct table *table, uint64_t prefix)
+{
+    uint32_t low = 0, high = table->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (entry_at(table, middle).prefix < prefix)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* The table at or beside the key, if it is one of this level. Which number it has is the caller's
+ * question. UNKNOWN: none. */
+static enum dsmr_err seek_table(const struct index *x, struct table *out, uint32_t level,
+                                uint64_t number, uint64_t prefix, bool reverse)
+{
+    uint8_t key[RUN_KEY_BYTES];
+    const uint8_t *found, *value;
+    size_t found_len, len, key_len = make_key(key, level, number, prefix);
+    enum dsmr_err err = x->kv->ops->seek(x->kv->self, x->txn, key, key_len, reverse, &found,
+                                         &found_len, &value, &len);
+    if (err != DSMR_OK)
+        return err;
+    if (found_len != key_len || found[0] != key[0] || found[1] != key[1] ||
+        (level > 0 && found[2] != key[2]))
+        return DSMR_ERR_UNKNOWN;
+    return open_table(out, level, dsmr_load_be64(found + (level == 0 ? 2 : 3)), value, len);
+}
+
+/* The same of one run. */
+static enum dsmr_err seek_run(const struct index *x, struct table *out, uint32_t level,
+                              uint64_t number, uint64_t prefix, bool reverse)
+{
+    enum dsmr_err err = seek_table(x, out, level, number, prefix, reverse);
+    return err == DSMR_OK && out->number != number ? DSMR_ERR_UNKNOWN : err;
+}
+
+static enum dsmr_err del_table(const struct index *x, const struct table *table)
+{
+    uint8_t key[RUN_KEY_BYTES];
+    size_t key_len = make_key(key, table->level, table->number, entry_at(table, 0).prefix);
+    return x->kv->ops->del(x->kv->self, x->txn, key, key_len);
+}
+
+/* ---- how far the runs are ---- */
+
+static size_t make_state_key(uint8_t key[2])
+{
+    key[0] = DSMR_KV_SPACE_EXEC;
+    key[1] = 'i';
+    return 2;
+}
+
+static enum dsmr_err load_state(struct index *x, const struct dsmr_kv *kv, struct dsmr_kv_txn *txn)
+{
+    uint8_t key[2];
+    const uint8_t *value;
+    size_t len;
+    memset(x, 0, sizeof *x);
+    x->kv = kv;
+    x->txn = txn;
+    enum dsmr_err err = kv->ops->get(kv->self, txn, key, make_state_key(key), &value, &len);
+    if (err != DSMR_OK)
+        return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
+    struct dsmr_rd rd;
+    dsmr_rd_init(&rd, value, len);
+    uint8_t version = dsmr_rd_u8(&rd);
+    if (rd.err == DSMR_OK && version != VERSION)
+        return version > VERSION ? DSMR_ERR_NEWER_FORMAT : DSMR_ERR_CORRUPT;
+    x->dirty = dsmr_rd_u16(&rd);
+    uint32_t levels = dsmr_rd_u8(&rd);
+    if (levels > LEVELS_MAX)
+        return DSMR_ERR_CORRUPT;
+    for (uint32_t level = 1; level <= levels; level++)
+        x->done[level] = dsmr_rd_u64(&rd);
+    if (dsmr_rd_end(&rd) != DSMR_OK)
+        return DSMR_ERR_CORRUPT;
+    for (uint32_t level = 1; level <= LEVELS_MAX; level++) {
+        if (x->done[level] > UINT64_C(1) << (HEIGHT_BITS - FAN_BITS * level) ||
+            (level > 1 && x->done[level] << FAN_BITS > x->done[level - 1]))
+            return DSMR_ERR_CORRUPT;
+    }
+    return DSMR_OK;
+}
+
+static enum dsmr_err save_state(const struct index *x)
+{
+    uint8_t key[2], bytes[STATE_BYTES_MAX];
+    struct dsmr_wr wr;
+    uint32_t levels = 0;
+    while (levels < LEVELS_MAX && x->done[levels + 1] > 0)
+        levels++;
+    dsmr_wr_init(&wr, bytes, sizeof bytes);
+    dsmr_wr_u8(&wr, VERSION);
+    dsmr_wr_u16(&wr, x->dirty);
+    dsmr_wr_u8(&wr, (uint8_t)levels);
+    for (uint32_t level = 1; level <= levels; level++)
+        dsmr_wr_u64(&wr, x->done[level]);
+    if (wr.err != DSMR_OK)
+        return wr.err;
+    return x->kv->ops->put(x->kv->self, x->txn, key, make_state_key(key), bytes, wr.at);
+}
+
+/* First number of a level that no complete run of the next one has. */
+static uint64_t first_number(const struct index *x, uint32_t level)
+{
+    return level == LEVELS_MAX ? 0 : x->done[level + 1] << FAN_BITS;
+}
+
+/* ---- merging ---- */
+
+struct input {
+    struct table table;
+    uint32_t at;
+    struct entry next; /* where is_over is false */
+    bool is_over;
+};
+
+struct merge {
+    struct index *x;
+    uint32_t level;  /* of the inputs */
+    uint64_t number; /* of the output */
+    struct input inputs[FAN];
+    struct entry *out;
+    uint32_t count, room;
+};
+
+/* Sets next; goes on to the next part where one ends. */
+static enum dsmr_err settle(const struct index *x, struct input *input)
+{
+    const struct table *table = &input->table;
+    if (input->at == table->count && table->level > 0) {
+        uint64_t last = entry_at(table, table->count - 1).prefix;
+        struct table part;
+        enum dsmr_err err = last == UINT64_MAX
+                                ? DSMR_ERR_UNKNOWN
+                                : seek_run(x, &part, table->level, table->number, last + 1, false);
+        if (err == DSMR_OK) {
+            input->table = part;
+            input->at = 0;
+        } else if (err != DSMR_ERR_UNKNOWN) {
+            return err;
+        }
+    }
+    input->is_over = input->at == table->count;
+    if (!input->is_over)
+        input->next = entry_at(table, input->at);
+    return DSMR_OK;
+}
+
+/* Opens the run at its first entry, or at the first above after. */
+static enum dsmr_err open_input(struct merge *m, struct input *input, uint64_t number,
+                                bool has_after, uint64_t after)
+{
+    enum dsmr_err err = DSMR_ERR_UNKNOWN;
+    input->is_over = true;
+    if (has_after) /* the part in which it would be */
+        err = seek_run(m->x, &input->table, m->level, number, after, true);
+    if (err == DSMR_ERR_UNKNOWN)
+        err = seek_run(m->x, &input->table, m->level, number, 0, false);
+    if (err != DSMR_OK) /* nothing was executed there, or it was dropped */
+        return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
+    input->at = 0;
+    if (has_after)
+        input->at =
+            after == UINT64_MAX ? input->table.count : lower_bound(&input->table, after + 1);
+    return settle(m->x, input);
+}
+
+/* Where the output ends so far. */
+static enum dsmr_err find_end(struct merge *m, bool *has_after, uint64_t *after)
+{
+    struct table last;
+    enum dsmr_err err = seek_run(m->x, &last, m->level + 1, m->number, UINT64_MAX, true);
+    *has_after = err == DSMR_OK;
+    if (*has_after)
+        *after = entry_at(&last, last.count - 1).prefix;
+    return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
+}
+
+static enum dsmr_err add_entry(struct merge *m, struct entry entry)
+{
+    if (m->count == m->room) {
+        uint32_t room = m->room == 0 ? PART_ENTRIES : 2 * m->room;
+        struct entry *out = realloc(m->out, (size_t)room * sizeof *out);
+        if (out == NULL)
+            return DSMR_ERR_NO_MEMORY;
+        m->out = out;
+        m->room = room;
+    }
+    m->out[m->count++] = entry;
+    return DSMR_OK;
+}
+
+/* Takes the smallest entries, at least max if there are so many; never some of equal prefixes. */
+static enum dsmr_err take(struct merge *m, bool *is_complete, uint32_t max)
+{
+    enum dsmr_err err = DSMR_OK;
+    while (err == DSMR_OK) {
+        struct input *least = NULL;
+        for (uint32_t i = 0; i < FAN; i++) {
+            struct input *input = &m->inputs[i];
+            if (!input->is_over && (least == NULL || input->next.prefix < least->next.prefix))
+                least = input;
+        }
+        *is_complete = least == NULL;
+        if (least == NULL || (m->count >= max && m->out[m->count - 1].prefix != least->next.prefix))
+            return DSMR_OK;
+        if (m->count > 0 && least->next.prefix < m->out[m->count - 1].prefix)
+            return DSMR_ERR_CORRUPT; /* an input is not sorted */
+        err = add_entry(m, least->next);
+        least->at++;
+        if (err == DSMR_OK)
+            err = settle(m->x, least);
+    }
+    return err;
+}
+
+/* Writes what was taken, in parts that end between different prefixes. */
+static enum dsmr_err put_parts(const struct merge *m)
+{
+    uint8_t key[RUN_KEY_BYTES];
+    uint8_t *bytes = malloc((size_t)m->count * ENTRY_BYTES + 1u);
+    enum dsmr_err err = bytes == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    for (uint32_t from = 0; err == DSMR_OK && from < m->count;) {
+        uint32_t end = m->count - from > PART_ENTRIES ? from + PART_ENTRIES : m->count;
+        while (end < m->count && m->out[end].prefix == m->out[end - 1].prefix)
+            end++;
+        for (uint32_t i = from; i < end; i++) {
+            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES, m->out[i].prefix);
+            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES + 8, m->out[i].place);
+        }
+        size_t key_len = make_key(key, m->level + 1, m->number, m->out[from].prefix);
+        err = m->x->kv->ops->put(m->x->kv->self, m->x->txn, key, key_len, bytes,
+                                 (size_t)(end - from) * ENTRY_BYTES);
+        from = end;
+    }
+    free(bytes);
+    return err;
+}
+
+/* One step of the merge of level's next 16 runs. *cost: what it was worth. */
+static enum dsmr_err merge_step(struct index *x, uint32_t *cost, uint32_t level, uint32_t max)
+{
+    struct merge m = {.x = x, .level = level, .number = x->done[level + 1]};
+    bool has_after = false, is_complete = false;
+    uint64_t after = 0;
+    enum dsmr_err err = find_end(&m, &has_after, &after);
+    for (uint32_t i = 0; i < FAN && err == DSMR_OK; i++)
+        err = open_input(&m, &m.inputs[i], (m.number << FAN_BITS) + i, has_after, after);
+    if (err == DSMR_OK)
+        err = take(&m, &is_complete, max);
+    if (err == DSMR_OK)
+        err = put_parts(&m);
+    *cost = STEP_COST + m.count;
+    free(m.out);
+    if (err != DSMR_OK || !is_complete)
+        return err;
+    x->done[level + 1]++;
+    x->dirty |= (uint16_t)(1u << level);
+    return save_state(x);
+}
+
+/* Removes one value that a complete run has replaced. *is_clean: there was none. */
+static enum dsmr_err clean_step(struct index *x, bool *is_clean, uint32_t level)
+{
+    struct table table;
+    enum dsmr_err err = seek_table(x, &table, level, 0, 0, false);
+    *is_clean =
+        err == DSMR_ERR_UNKNOWN || (err == DSMR_OK && table.number >= first_number(x, level));
+    if (!*is_clean)
+        return err == DSMR_OK ? del_table(x, &table) : err;
+    x->dirty &= (uint16_t) ~(1u << level);
+    return save_state(x);
+}
+
+/* Low levels first: they are what a lookup meets most of. A transaction is merged once for each
+ * level that is in use, so that much and a little more with each block keeps up. */
+static enum dsmr_err work(struct index *x, uint64_t budget)
+{
+    enum dsmr_err err = DSMR_OK;
+    for (uint32_t level = 0; level < LEVELS_MAX && err == DSMR_OK; level++) {
+        while (err == DSMR_OK && budget > 0 && x->done[level] >> FAN_BITS > x->done[level + 1]) {
+            uint32_t cost = 0;
+            uint64_t max = budget < STEP_ENTRIES ? budget : STEP_ENTRIES;
+            err = merge_step(x, &cost, level, max < PART_ENTRIES ? PART_ENTRIES : (uint32_t)max);
+            budget = budget > cost ? budget - cost : 0;
+        }
+        while (err == DSMR_OK && budget > 0 && (x->dirty >> level & 1u) != 0) {
+            bool is_clean = false;
+            err = clean_step(x, &is_clean, level);
+            budget = budget > CLEAN_COST ? budget - CLEAN_COST : 0;
+        }
+    }
+    return err;
+}
+
+/* ---- what others see ---- */
+
+static int compare_entries(const void *a, const void *b)
+{
+    return memcmp(a, b, BLOCK_ENTRY_BYTES);
+}
+
+static enum dsmr_err put_block(const struct index *x, const struct dsmr_executed *executed)
+{
+    uint8_t key[RUN_KEY_BYTES];
+    size_t len = (size_t)executed->count * BLOCK_ENTRY_BYTES;
+    uint8_t *bytes = malloc(len);
+    if (bytes == NULL)
+        return DSMR_ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < executed->count; i++) {
+        memcpy(bytes + (size_t)i * BLOCK_ENTRY_BYTES, executed->ids[i].bytes, 8);
+        dsmr_store_be32(bytes + (size_t)i * BLOCK_ENTRY_BYTES + 8, i);
+    }
+    qsort(bytes, executed->count, BLOCK_ENTRY_BYTES, compare_entries);
+    size_t key_len = make_key(key, 0, executed->height, 0);
+    enum dsmr_err err = x->kv->ops->put(x->kv->self, x->txn, key, key_len, bytes, len);
+    free(bytes);
+    return err;
+}
+
+enum dsmr_err dsmr_exec_index_add(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                  const struct dsmr_executed *executed)
+{
+    struct index x;
+    if (executed->height >> HEIGHT_BITS != 0 || executed->count >> INDEX_BITS != 0)
+        return DSMR_ERR_LIMIT;
+    enum dsmr_err err = load_state(&x, kv, txn);
+    if (err == DSMR_OK && executed->count > 0)
+        err = put_block(&x, executed);
+    if (err != DSMR_OK)
+        return err;
+    x.done[0] = executed->height + 1;
+    uint64_t levels = 1;
+    while (levels < LEVELS_MAX && x.done[levels] > 0)
+        levels++;
+    return work(&x, (levels + 1) * executed->count + 2 * STEP_COST + PART_ENTRIES);
+}
+
+static enum dsmr_err find_in(const struct table *table, uint64_t prefix,
+                             dsmr_exec_index_visit visit, void *ctx)
+{
+    enum dsmr_err err = DSMR_ERR_UNKNOWN;
+    for (uint32_t i = lower_bound(table, prefix); i < table->count && err == DSMR_ERR_UNKNOWN;
+         i++) {
+        struct entry entry = entry_at(table, i);
+        if (entry.prefix != prefix)
+            break;
+        err = visit(ctx, entry.place >> INDEX_BITS,
+                    (uint32_t)(entry.place & ((UINT64_C(1) << INDEX_BITS) - 1)));
+    }
+    return err;
+}
+
+/* In the blocks that no run has; one without transactions has no table. */
+static enum dsmr_err find_in_blocks(const struct index *x, uint64_t prefix,
+                                    dsmr_exec_index_visit visit, void *ctx)
+{
+    uint64_t height = UINT64_MAX;
+    for (;;) {
+        struct table table;
+        enum dsmr_err err = seek_table(x, &table, 0, height, 0, true);
+        if (err != DSMR_OK || table.number < first_number(x, 0))
+            return err == DSMR_OK ? DSMR_ERR_UNKNOWN : err;
+        err = find_in(&table, prefix, visit, ctx);
+        if (err != DSMR_ERR_UNKNOWN || table.number == 0)
+            return err;
+        height = table.number - 1;
+    }
+}
+
+/* In the runs of one level that no complete run of the next one has. */
+static enum dsmr_err find_in_runs(const struct index *x, uint32_t level, uint64_t prefix,
+                                  dsmr_exec_index_visit visit, void *ctx)
+{
+    enum dsmr_err err = DSMR_ERR_UNKNOWN;
+    uint64_t first = first_number(x, level);
+    for (uint64_t end = x->done[level]; end > first && err == DSMR_ERR_UNKNOWN; end--) {
+        struct table table;
+        err = seek_run(x, &table, level, end - 1, prefix, true);
+        if (err == DSMR_OK)
+            err = find_in(&table, prefix, visit, ctx);
+    }
+    return err;
+}
+
+enum dsmr_err dsmr_exec_index_find(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                   const struct dsmr_id *tx_id, dsmr_exec_index_visit visit,
+                                   void *ctx)
+{
+    struct index x;
+    enum dsmr_err err = load_state(&x, kv, txn);
+    if (err != DSMR_OK)
+        return err;
+    uint64_t prefix = dsmr_load_be64(tx_id->bytes);
+    err = find_in_blocks(&x, prefix, visit, ctx);
+    for (uint32_t level = 1; level <= LEVELS_MAX && err == DSMR_ERR_UNKNOWN; level++)
+        err = find_in_runs(&x, level, prefix, visit, ctx);
+    return err;
+}
+
+enum dsmr_err dsmr_exec_index_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                   uint64_t height)
+{
+    struct index x;
+    enum dsmr_err err = load_state(&x, kv, txn);
+    for (uint32_t level = 1; err == DSMR_OK && level <= LEVELS_MAX && x.done[level] > 0; level++) {
+        for (uint32_t i = 0; err == DSMR_OK && i < DROPS_MAX; i++) {
+            struct table table;
+            err = seek_table(&x, &table, level, 0, 0, false);
+            if (err == DSMR_ERR_UNKNOWN ||
+                (err == DSMR_OK && (table.number + 1) << (FAN_BITS * level) > height)) {
+                err = DSMR_OK;
+                break;
+            }
+            if (err == DSMR_OK)
+                err = del_table(&x, &table);
+        }
+    }
+    return err;
+}
+
+enum dsmr_err dsmr_exec_index_drop_block(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
+                                         uint64_t height)
+{
+    uint8_t key[RUN_KEY_BYTES];
+    return kv->ops->del(kv->self, txn, key, make_key(key, 0, height, 0));
+}

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""What scripts rely on in dsmr localnet: how it ends, what it says then, and what it leaves."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+
+from net import DSMR, DSMRD, Node, check, is_running, main, processes_of, run, until
+
+
+class Localnet:
+    """with Localnet("--load", "none") as net: ...; end(signal) gives exit code, summary, stderr."""
+
+    def __init__(self, *options):
+        self.options = list(options)
+
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="dsmr-e2e-")
+        self.home = os.path.join(self.directory, "net")
+        self.process = subprocess.Popen([DSMR, "localnet", "--home", self.home, "--json"] +
+                                        self.options, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
+        started = json.loads(self.process.stdout.readline())
+        check(started["event"] == "started", "%s" % started)
+        self.nodes = [Node(facts) for facts in started["nodes"]]
+        return self
+
+    def end(self, number=None):
+        if number is not None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate()
+        lines = [json.loads(line) for line in out.splitlines()]
+        return self.process.returncode, lines[-1] if lines else None, err
+
+    def __exit__(self, kind, value, trace):
+        for node in self.nodes:
+            if node.process is not None and node.process.poll() is None:
+                node.process.kill()
+                node.process.wait()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        try:
+            until("all processes are gone", lambda: not processes_of(self.directory), 30)
+        finally:
+            for pid in processes_of(self.directory):
+                os.kill(pid, signal.SIGKILL)
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def runs_until_interrupted():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with Localnet("--duration", "0", "--validators", "2") as net:
+            check(all(is_running(node.pid) for node in net.nodes), "a node is not there")
+            code, summary, err = net.end(number)
+            check(code == 0 and err == "", "%d %s" % (code, err))
+            check(summary["event"] == "summary" and summary["state_roots_equal"], "%s" % summary)
+            check(not any(is_running(node.pid) for node in net.nodes), "a node outlives it")
+            check(os.path.exists(os.path.join(net.nodes[0].home, "node.log")), "the homes are gone")
+            code, _, err = run(DSMR, "localnet", "--home", net.home)
+            check(code == 78 and "exists already" in err, "another one in its place: %d" % code)
+
+
+def dies_with_its_nodes():
+    with Localnet("--load", "transfers", "--rate", "20", "--duration", "0") as net:
+        until("it works", lambda: net.nodes[0].metric("txs_executed_total") > 0)
+        net.process.kill()
+        net.process.wait()
+        until("its nodes are gone", lambda: not any(is_running(n.pid) for n in net.nodes))
+
+
+def a_killed_node_is_missed():
+    with Localnet("--duration", "0") as net:
+        net.nodes[3].kill()
+        code, summary, err = net.end(signal.SIGINT)
+        check(code == 69 and "3 of 4 nodes" in err, "%d %s" % (code, err))
+        check(summary["nodes_reachable"] == 3 and not summary["state_roots_equal"], "%s" % summary)
+
+
+def a_killed_node_that_came_back_is_not():
+    with Localnet("--load", "opaque", "--rate", "30", "--duration", "0") as net:
+        victim = net.nodes[3]
+        ports = (victim.p2p_port, victim.http_port, victim.submit_port)
+        until("it works", lambda: net.nodes[0].metric("txs_executed_total") > 0)
+        victim.kill()
+        victim.start()
+        check((victim.p2p_port, victim.http_port, victim.submit_port) == ports, "other ports")
+        until("it catches up", lambda: victim.executed() > 0 and
+              victim.executed() + 5 >= net.nodes[0].height())
+        code, summary, err = net.end(signal.SIGINT)
+        # What only the killed node had admitted is lost: that may be more than one in a hundred.
+        check(code == 0 or (code == 1 and "admitted transactions were executed" in err),
+              "%d %s" % (code, err))
+        check(summary["nodes_reachable"] == 4 and summary["state_roots_equal"], "%s" % summary)
+        check(victim.stop() == 0, "it does not stop well")
+
+
+def nodes_need_dsmrd():
+    """Its place is beside dsmr: without it, one sentence."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
+        shutil.copy(DSMR, folder)
+        code, out, err = run(os.path.join(folder, "dsmr"), "localnet", "--home", folder + "/net")
+        check(code == 69 and out == "" and "dsmrd" in err, "%d %s" % (code, err))
+    check(os.access(DSMRD, os.X_OK), "dsmrd")
+
+
+if __name__ == "__main__":
+    main(runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
+         a_killed_node_that_came_back_is_not, nodes_need_dsmrd)

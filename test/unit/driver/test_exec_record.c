@@ -1,0 +1,337 @@
+/* Results are found by id, at a cost that does not follow the number of blocks; what was dropped
+ * is not found and takes no room. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/bytes.h"
+#include "base/prng.h"
+#include "crypto/hash.h"
+#include "driver/exec_record.h"
+#include "store/kv_mem.h"
+
+/* ---- a kv store that counts ---- */
+
+struct counter {
+    struct dsmr_kv_mem *mem;
+    struct dsmr_kv inner;
+    uint64_t reads, writes;
+};
+
+static enum dsmr_err count_begin(void *self, struct dsmr_kv_txn **out, bool write)
+{
+    const struct counter *c = self;
+    return c->inner.ops->begin(c->inner.self, out, write);
+}
+
+static enum dsmr_err count_commit(void *self, struct dsmr_kv_txn *txn)
+{
+    const struct counter *c = self;
+    return c->inner.ops->commit(c->inner.self, txn);
+}
+
+static void count_abort(void *self, struct dsmr_kv_txn *txn)
+{
+    const struct counter *c = self;
+    c->inner.ops->abort(c->inner.self, txn);
+}
+
+static enum dsmr_err count_get(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
+                               const uint8_t **value, size_t *value_len)
+{
+    struct counter *c = self;
+    c->reads++;
+    return c->inner.ops->get(c->inner.self, txn, key, key_len, value, value_len);
+}
+
+static enum dsmr_err count_put(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
+                               const void *value, size_t value_len)
+{
+    struct counter *c = self;
+    c->writes++;
+    return c->inner.ops->put(c->inner.self, txn, key, key_len, value, value_len);
+}
+
+static enum dsmr_err count_del(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len)
+{
+    struct counter *c = self;
+    c->writes++;
+    return c->inner.ops->del(c->inner.self, txn, key, key_len);
+}
+
+static enum dsmr_err count_seek(void *self, struct dsmr_kv_txn *txn, const void *key,
+                                size_t key_len, bool reverse, const uint8_t **found,
+                                size_t *found_len, const uint8_t **value, size_t *value_len)
+{
+    struct counter *c = self;
+    c->reads++;
+    return c->inner.ops->seek(c->inner.self, txn, key, key_len, reverse, found, found_len, value,
+                              value_len);
+}
+
+static const struct dsmr_kv_ops count_ops = {.begin = count_begin,
+                                             .commit = count_commit,
+                                             .abort = count_abort,
+                                             .get = count_get,
+                                             .put = count_put,
+                                             .del = count_del,
+                                             .seek = count_seek};
+
+/* ---- a chain of executed blocks ---- */
+
+struct chain {
+    struct counter counter;
+    struct dsmr_kv kv;
+    struct dsmr_kv_txn *txn;
+    uint64_t height;
+    uint64_t writes_max; /* of one block */
+    void (*make_id)(struct dsmr_id *id, uint64_t height, uint32_t index);
+};
+
+static void hashed_id(struct dsmr_id *id, uint64_t height, uint32_t index)
+{
+    uint8_t bytes[12];
+    dsmr_store_be64(bytes, height);
+    dsmr_store_be32(bytes + 8, index);
+    dsmr_hash(id, bytes, sizeof bytes);
+}
+
+/* All ids of a chain begin with one of three prefixes: what an attacker may try. */
+static void crowded_id(struct dsmr_id *id, uint64_t height, uint32_t index)
+{
+    static const uint64_t prefixes[3] = {0, UINT64_C(0x8000000000000000), UINT64_MAX};
+    memset(id, 0, sizeof *id);
+    dsmr_store_be64(id->bytes, prefixes[(height + index) % 3]);
+    dsmr_store_be64(id->bytes + 8, height);
+    dsmr_store_be32(id->bytes + 16, index);
+}
+
+static uint32_t code_of(uint64_t height, uint32_t index)
+{
+    return (uint32_t)(height * 31u + index);
+}
+
+static void chain_init(struct chain *chain)
+{
+    memset(chain, 0, sizeof *chain);
+    chain->counter.mem = dsmr_kv_mem_new();
+    assert_non_null(chain->counter.mem);
+    chain->counter.inner = dsmr_kv_mem_port(chain->counter.mem);
+    chain->kv = (struct dsmr_kv){.self = &chain->counter, .ops = &count_ops};
+    chain->make_id = hashed_id;
+    assert_int_equal(chain->kv.ops->begin(chain->kv.self, &chain->txn, true), DSMR_OK);
+}
+
+static void chain_close(struct chain *chain)
+{
+    assert_int_equal(chain->kv.ops->commit(chain->kv.self, chain->txn), DSMR_OK);
+    dsmr_kv_mem_free(chain->counter.mem);
+}
+
+static void chain_commit(struct chain *chain)
+{
+    assert_int_equal(chain->kv.ops->commit(chain->kv.self, chain->txn), DSMR_OK);
+    assert_int_equal(chain->kv.ops->begin(chain->kv.self, &chain->txn, true), DSMR_OK);
+}
+
+static enum dsmr_err execute(struct chain *chain, uint32_t count)
+{
+    struct dsmr_executed *executed = dsmr_exec_record_new(count);
+    uint64_t *expiries_ms = calloc(count + 1u, sizeof *expiries_ms);
+    assert_true(executed != NULL && expiries_ms != NULL);
+    executed->height = ++chain->height;
+    executed->time_ms = chain->height * 1000;
+    for (uint32_t i = 0; i < count; i++) {
+        chain->make_id(&executed->ids[i], chain->height, i);
+        executed->results[i].code = code_of(chain->height, i);
+        executed->results[i].fee = i;
+    }
+    struct dsmr_exec_head head = {.height = executed->height, .time_ms = executed->time_ms};
+    uint64_t writes = chain->counter.writes;
+    enum dsmr_err err = dsmr_exec_record_put(&chain->kv, chain->txn, &head, executed, expiries_ms);
+    writes = chain->counter.writes - writes;
+    chain->writes_max = writes > chain->writes_max ? writes : chain->writes_max;
+    dsmr_executed_unref(executed);
+    free(expiries_ms);
+    return err;
+}
+
+static enum dsmr_err find(struct chain *chain, uint64_t height, uint32_t index)
+{
+    struct dsmr_app_result result;
+    struct dsmr_id id;
+    uint64_t found = 0;
+    chain->make_id(&id, height, index);
+    chain->counter.reads = 0;
+    enum dsmr_err err = dsmr_exec_record_find(&found, &result, &chain->kv, chain->txn, &id);
+    if (err == DSMR_OK) {
+        assert_int_equal(found, height);
+        assert_int_equal(result.code, code_of(height, index));
+        assert_int_equal(result.fee, index);
+    }
+    return err;
+}
+
+/* ---- tests ---- */
+
+static void everything_is_found_where_it_was_executed(void **state)
+{
+    enum { BLOCKS = 4500 };
+    static uint32_t counts[BLOCKS + 1];
+    struct chain chain;
+    struct dsmr_prng prng;
+    (void)state;
+    for (int is_crowded = 0; is_crowded < 2; is_crowded++) {
+        uint64_t blocks = is_crowded ? 300 : BLOCKS;
+        chain_init(&chain);
+        dsmr_prng_init(&prng, 5);
+        chain.make_id = is_crowded ? crowded_id : hashed_id;
+        assert_int_equal(find(&chain, 1, 0), DSMR_ERR_UNKNOWN);
+        for (uint64_t height = 1; height <= blocks; height++) {
+            counts[height] = dsmr_prng_below(&prng, 3) == 0 ? 0 : (uint32_t)height % 12;
+            counts[height] *= is_crowded ? 8u : 1u; /* more of one prefix than a part has */
+            assert_int_equal(execute(&chain, counts[height]), DSMR_OK);
+        }
+        for (uint64_t height = 1; height <= blocks; height++) {
+            for (uint32_t i = 0; i < counts[height]; i += is_crowded ? 29 : 1)
+                assert_int_equal(find(&chain, height, i), DSMR_OK);
+            assert_int_equal(find(&chain, height, counts[height]), DSMR_ERR_UNKNOWN);
+        }
+        chain_close(&chain);
+    }
+}
+
+static void a_lookup_does_not_walk_the_blocks(void **state)
+{
+    struct chain chain;
+    uint64_t most = 0;
+    (void)state;
+    chain_init(&chain);
+    for (uint64_t height = 1; height <= 20000; height++) {
+        assert_int_equal(execute(&chain, 1 + (uint32_t)height % 3), DSMR_OK);
+        if (height > 100 && height % 97 == 0) {
+            assert_int_equal(find(&chain, height, 1000), DSMR_ERR_UNKNOWN);
+            most = chain.counter.reads > most ? chain.counter.reads : most;
+            assert_int_equal(find(&chain, height / 2, 0), DSMR_OK);
+            most = chain.counter.reads > most ? chain.counter.reads : most;
+        }
+    }
+    print_message("[ at most %u reads for one id ]\n", (unsigned)most);
+    assert_true(most < 100);
+    assert_true(chain.writes_max < 40); /* and no block pays for many others */
+    chain_close(&chain);
+}
+
+/* Retention as the driver does it: after each block, all that is older than a hundred blocks. */
+static void what_was_dropped_takes_no_room(void **state)
+{
+    enum { KEPT = 100 };
+    struct chain chain;
+    uint64_t keys_max = 0;
+    (void)state;
+    chain_init(&chain);
+    for (uint64_t height = 1; height <= 12000; height++) {
+        assert_int_equal(execute(&chain, 5), DSMR_OK);
+        if (height > KEPT)
+            assert_int_equal(
+                dsmr_exec_record_drop(&chain.kv, chain.txn, (height - KEPT + 1) * 1000), DSMR_OK);
+        if (height > KEPT && height % 61 == 0) {
+            for (uint64_t h = height - KEPT + 1; h <= height; h++)
+                assert_int_equal(find(&chain, h, (uint32_t)h % 5), DSMR_OK);
+            assert_int_equal(find(&chain, height - KEPT, 0), DSMR_ERR_UNKNOWN);
+            assert_int_equal(find(&chain, 1, 0), DSMR_ERR_UNKNOWN);
+            chain_commit(&chain);
+            uint64_t keys = dsmr_kv_mem_count(chain.counter.mem);
+            keys_max = keys > keys_max ? keys : keys_max;
+        }
+    }
+    print_message("[ at most %u keys ]\n", (unsigned)keys_max);
+    assert_true(keys_max < KEPT + 64);
+    chain_close(&chain);
+}
+
+/* One block with as many transactions as a thousand of the others, and what comes after it. */
+static void a_large_block_is_merged_in_steps(void **state)
+{
+    enum { LARGE = 120000 };
+    struct chain chain;
+    (void)state;
+    chain_init(&chain);
+    for (uint64_t height = 1; height <= 600; height++)
+        assert_int_equal(execute(&chain, height == 37 ? LARGE : 3), DSMR_OK);
+    for (uint32_t i = 0; i < LARGE; i += 97)
+        assert_int_equal(find(&chain, 37, i), DSMR_OK);
+    assert_int_equal(find(&chain, 37, LARGE - 1), DSMR_OK);
+    assert_int_equal(find(&chain, 37, LARGE), DSMR_ERR_UNKNOWN);
+    assert_int_equal(find(&chain, 36, 2), DSMR_OK);
+    assert_true(chain.writes_max < 150);
+    chain_close(&chain);
+}
+
+static void limits_of_height_and_count(void **state)
+{
+    struct chain chain;
+    (void)state;
+    chain_init(&chain);
+    chain.height = (UINT64_C(1) << 40) - 1;
+    assert_int_equal(execute(&chain, 1), DSMR_ERR_LIMIT);
+    chain_close(&chain);
+}
+
+/* Every value of the index, cut and overwritten: an error or nothing found, never more. */
+static void damaged_values_are_refused(void **state)
+{
+    static const char spaces[] = {'i', 'p', 'm'};
+    struct chain chain;
+    (void)state;
+    for (size_t s = 0; s < sizeof spaces; s++) {
+        for (uint32_t how = 0; how < 4; how++) {
+            const uint8_t *key, *value;
+            uint8_t copy[32], start[2] = {DSMR_KV_SPACE_EXEC, (uint8_t)spaces[s]};
+            static uint8_t junk[40000];
+            size_t key_len, len;
+            chain_init(&chain);
+            for (uint64_t height = 1; height <= 40; height++)
+                assert_int_equal(execute(&chain, 4), DSMR_OK);
+            assert_int_equal(chain.kv.ops->seek(chain.kv.self, chain.txn, start, 2, false, &key,
+                                                &key_len, &value, &len),
+                             DSMR_OK);
+            assert_true(key_len <= sizeof copy && len <= sizeof junk && key[1] == start[1]);
+            memcpy(copy, key, key_len);
+            memcpy(junk, value, len);
+            size_t lens[4] = {0, len - 1, len, len + 1};
+            memset(junk + (how < 3 ? 0 : len), how == 2 ? 0xff : 1, how == 2 ? len : 1);
+            assert_int_equal(
+                chain.kv.ops->put(chain.kv.self, chain.txn, copy, key_len, junk, lens[how]),
+                DSMR_OK);
+            for (uint64_t height = 1; height <= 40; height++) {
+                enum dsmr_err err = find(&chain, height, 0);
+                assert_true(err == DSMR_OK || err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT ||
+                            err == DSMR_ERR_NEWER_FORMAT);
+                assert_true(spaces[s] != 'i' || err != DSMR_OK);
+            }
+            enum dsmr_err err = DSMR_OK;
+            for (uint32_t i = 0; i < 40 && err == DSMR_OK; i++)
+                err = execute(&chain, 4);
+            assert_true(err == DSMR_OK || err == DSMR_ERR_CORRUPT || err == DSMR_ERR_NEWER_FORMAT);
+            chain_close(&chain);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_is_found_where_it_was_executed),
+        cmocka_unit_test(a_lookup_does_not_walk_the_blocks),
+        cmocka_unit_test(what_was_dropped_takes_no_room),
+        cmocka_unit_test(a_large_block_is_merged_in_steps),
+        cmocka_unit_test(limits_of_height_and_count),
+        cmocka_unit_test(damaged_values_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
