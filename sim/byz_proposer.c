@@ -58,7 +58,7 @@ static void break_cert(struct proposer *self, struct dsmr_sim *sim, struct dsmr_
 
 static void break_fields(struct dsmr_sim *sim, struct dsmr_block *fields)
 {
-    switch (dsmr_sim_byz_random(sim, 7)) {
+    switch (dsmr_sim_byz_random(sim, 8)) {
     case 0:
         fields->time_ms = 1;
         break;
@@ -79,6 +79,9 @@ static void break_fields(struct dsmr_sim *sim, struct dsmr_block *fields)
         break;
     case 5:
         fields->epoch++;
+        break;
+    case 6: /* ahead of all clocks, but no certificate has expired */
+        fields->time_ms += 2000 + dsmr_sim_byz_random(sim, 20000);
         break;
     default:
         dsmr_sim_byz_random_id(sim, &fields->parent_id);
