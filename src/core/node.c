@@ -299,7 +299,7 @@ static void on_stored(struct dsmr_node *node, const struct dsmr_request *request
         dsmr_conflict_on_stored(node, request, err);
         break;
     case DSMR_REQUEST_GC:
-        dsmr_expiry_on_gc(node, event);
+        dsmr_expiry_on_gc(node, request, event);
         break;
     default:
         DSMR_UNREACHABLE();
