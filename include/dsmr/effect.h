@@ -165,7 +165,7 @@ struct dsmr_effect {
         } answer;
         struct {                 /* SUBMITTED */
             enum dsmr_err *errs; /* owned by the effect */
-            uint32_t count;
+            uint32_t count;      /* 0: none was admitted, for want of memory */
         } submitted;
         struct { /* NOTICE */
             enum dsmr_notice_what what;
