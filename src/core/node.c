@@ -465,6 +465,7 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS, dsmr_exec_queue_length(&node->queue));
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS_HELD, node->queue.count);
     dsmr_node_common_gauge(node, DSMR_METRIC_STATE_SYNC_NEEDED, node->fetches_pruned > 0);
+    dsmr_node_common_gauge(node, DSMR_METRIC_INDEX_CHUNKS, dsmr_accepted_index_count(node->index));
     uint64_t uncertified = 0;
     for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
