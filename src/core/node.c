@@ -271,6 +271,7 @@ static void on_set(struct dsmr_node *node, struct dsmr_validator_set *set)
             break;
         }
     }
+    dsmr_restore_on_set(node);
     dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
     dsmr_block_builder_update(node);
 }
@@ -512,6 +513,21 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->needs_state_sync = node->fetches_pruned > 0;
     out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
     out->clock_offset_ms = node->clock_offset_ms;
+}
+
+uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
+                               uint32_t max)
+{
+    const struct dsmr_block *tip = node->accepted;
+    uint32_t count =
+        dsmr_epochs_since(node->epochs, out, max, tip->epoch == DSMR_EPOCH_NONE ? 0 : tip->epoch);
+    for (uint32_t i = 0; i < tip->past_epochs_count && count < max; i++) {
+        struct dsmr_validator_set *set = dsmr_epochs_find(node->epochs, tip->past_epochs[i].epoch);
+        if (set != NULL && (tip->epoch == DSMR_EPOCH_NONE || set->epoch < tip->epoch)) {
+            out[count++] = set;
+        }
+    }
+    return count;
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

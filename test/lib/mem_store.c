@@ -144,12 +144,31 @@ static void apply_cert(struct dsmr_mem_store *store, const struct dsmr_cert *cer
     store->certs_count = i == store->certs_count ? i + 1 : store->certs_count;
 }
 
+/* The engine went back and another way: as the real store, chunks of what is left wait again. */
+static void drop_blocks(struct dsmr_mem_store *store, uint64_t from_height)
+{
+    while (store->height >= from_height) {
+        struct block *block = &store->blocks[--store->height];
+        dsmr_buf_unref(block->bytes);
+        free(block->chunks);
+        memset(block, 0, sizeof *block);
+    }
+    store->retained = store->retained < store->height ? store->retained : store->height;
+    for (uint32_t i = 0; i < store->chunks_count; i++) {
+        if (store->chunks[i].meta.included_height != UINT64_MAX &&
+            store->chunks[i].meta.included_height >= from_height)
+            store->chunks[i].meta.included_height = UINT64_MAX;
+    }
+}
+
 static void apply_accept(struct dsmr_mem_store *store, const struct dsmr_store_write *write)
 {
     const struct dsmr_block *block = write->u.accept.block;
     DSMR_ASSERT(block->height >= 1 && block->height <= store->height + 1 &&
                 block->height <= BLOCKS_MAX);
     struct block *slot = &store->blocks[block->height - 1];
+    if (block->height <= store->height && !dsmr_id_equal(&slot->id, &block->id))
+        drop_blocks(store, block->height);
     if (block->height == store->height + 1) {
         slot->bytes = dsmr_buf_copy(block->bytes->bytes, block->bytes->len);
         slot->id = block->id;
