@@ -440,6 +440,37 @@ static void test_another_block_where_none_ran(void **state)
     end(&story);
 }
 
+/* The same on a network whose producer does not come back: the certificate, which stands in no
+ * other place than the block that was replaced, is not lost. */
+static void test_certificate_of_a_replaced_block(void **state)
+{
+    (void)state;
+    struct story story;
+    begin_epoch(&story, 4, 4);
+    submit(&story, 0, 1);
+    await_ready(&story, 1);
+    struct dsmr_block *block = build(&story, 1, story.tip, FIRST);
+    for (uint32_t node = 1; node < 4; node++) {
+        dsmr_world_hold_execution(story.world, node, true);
+        assert_int_equal(other_engine_verify(story.engine, node, block, FIRST), DSMR_OK);
+        assert_int_equal(other_engine_accept(story.engine, node, block), DSMR_OK);
+    }
+    for (uint32_t node = 0; node < 4; node++)
+        other_engine_crash(story.engine, node);
+    for (uint32_t node = 1; node < 4; node++) {
+        other_engine_set_tip(story.engine, node, story.tip->height, &story.tip->id);
+        other_engine_restart(story.engine, node);
+    }
+    dsmr_world_pass(story.world, 100);
+    await_ready(&story, 2);
+    go_on(&story, 2, FIRST);
+    assert_int_equal(story.tip->height, block->height);
+    assert_int_equal(story.tip->certs_count, 1);
+    assert_true(dsmr_world_run(story.world, has_run_all, &story, MINUTE_MS));
+    dsmr_block_unref(block);
+    end(&story);
+}
+
 /* An engine that stands where our disk has no such block: the node does not start. */
 static void test_tip_that_is_not_here(void **state)
 {
@@ -497,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_another_block_where_one_ran),
         cmocka_unit_test(test_accepted_again_from_disk),
         cmocka_unit_test(test_another_block_where_none_ran),
+        cmocka_unit_test(test_certificate_of_a_replaced_block),
         cmocka_unit_test(test_tip_that_is_not_here),
         cmocka_unit_test(test_bootstrapping),
     };
