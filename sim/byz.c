@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "crypto/hash.h"
 #include "sim/sim_accounts.h"
 #include "sim/sim_bls.h"
@@ -19,16 +20,24 @@ const struct dsmr_sim_byz_ops *dsmr_sim_byz_find(const char *name)
     return NULL;
 }
 
-void dsmr_sim_byz_next_tick(struct dsmr_sim *sim, uint32_t number)
+static void next_tick(struct dsmr_sim *sim, uint32_t number)
 {
-    struct dsmr_sim_node *node = &sim->nodes[number];
-    if (node->byz != NULL && node->byz->tick != NULL && node->driver != NULL) {
+    const struct dsmr_sim_node *node = &sim->nodes[number];
+    if (node->byz->tick != NULL) {
         dsmr_sim_queue_push(&sim->queue,
                             (struct dsmr_sim_event){.due_us = sim->now_us + node->byz->tick_us,
                                                     .kind = DSMR_SIM_BYZ,
-                                                    .node = number,
-                                                    .life = node->life});
+                                                    .node = number});
     }
+}
+
+void dsmr_sim_byz_tick(struct dsmr_sim *sim, uint32_t number)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    if (node->driver != NULL && !node->is_paused) {
+        node->byz->tick(node->byz_self, sim, number);
+    }
+    next_tick(sim, number);
 }
 
 void dsmr_sim_byz_set(struct dsmr_sim *sim, uint32_t number, const struct dsmr_sim_byz_ops *ops)
@@ -37,7 +46,7 @@ void dsmr_sim_byz_set(struct dsmr_sim *sim, uint32_t number, const struct dsmr_s
     DSMR_ASSERT(node->byz == NULL);
     node->byz = ops;
     node->byz_self = ops->make == NULL ? NULL : ops->make(sim, number);
-    dsmr_sim_byz_next_tick(sim, number);
+    next_tick(sim, number);
 }
 
 bool dsmr_sim_byz_is(const struct dsmr_sim *sim, uint32_t node)
@@ -48,6 +57,9 @@ bool dsmr_sim_byz_is(const struct dsmr_sim *sim, uint32_t node)
 void dsmr_sim_byz_send_bytes(struct dsmr_sim *sim, uint32_t from, uint32_t to, const void *bytes,
                              size_t len)
 {
+    if (sim->nodes[from].driver == NULL || sim->nodes[from].is_dying) {
+        return;
+    }
     struct dsmr_buf *copy = dsmr_buf_copy(bytes, len);
     DSMR_ASSERT(copy != NULL);
     dsmr_sim_net_send(sim, from, to, copy);
@@ -58,8 +70,29 @@ void dsmr_sim_byz_send(struct dsmr_sim *sim, uint32_t from, uint32_t to, const s
 {
     struct dsmr_buf *bytes = dsmr_msg_encode(msg, true);
     DSMR_ASSERT(bytes != NULL);
-    dsmr_sim_net_send(sim, from, to, bytes);
+    dsmr_sim_byz_send_bytes(sim, from, to, bytes->bytes, bytes->len);
     dsmr_buf_unref(bytes);
+}
+
+void dsmr_sim_byz_send_all(struct dsmr_sim *sim, uint32_t from, const struct dsmr_msg *msg)
+{
+    for (uint32_t to = 0; to < sim->config.nodes; to++) {
+        if (to != from) {
+            dsmr_sim_byz_send(sim, from, to, msg);
+        }
+    }
+}
+
+void dsmr_sim_byz_deliver(struct dsmr_sim *sim, uint32_t number, uint32_t from,
+                          const struct dsmr_msg *msg)
+{
+    struct dsmr_sim_node *node = &sim->nodes[number];
+    struct dsmr_sim_item *item = calloc(1, sizeof(*item));
+    DSMR_ASSERT(item != NULL && node->driver != NULL);
+    item->from = from;
+    item->bytes = dsmr_msg_encode(msg, true);
+    DSMR_ASSERT(item->bytes != NULL);
+    dsmr_sim_node_push(node, item);
 }
 
 struct dsmr_chunk *dsmr_sim_byz_chunk(struct dsmr_sim *sim, uint32_t node, uint64_t epoch,
@@ -78,7 +111,7 @@ struct dsmr_chunk *dsmr_sim_byz_chunk(struct dsmr_sim *sim, uint32_t node, uint6
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t number = dsmr_prng_next(&sim->work_prng) | UINT64_C(1) << 63;
+        uint64_t number = dsmr_prng_next(&sim->byz_prng) | UINT64_C(1) << 63;
         uint64_t expiry_ms = start_ms + sim->params.validity_window_ms / 2;
         txs[i].len =
             sim->config.app == DSMR_SIM_TRANSFERS
@@ -143,5 +176,87 @@ uint32_t dsmr_sim_byz_nodes(const struct dsmr_sim *sim)
 
 uint64_t dsmr_sim_byz_random(struct dsmr_sim *sim, uint64_t below)
 {
-    return dsmr_prng_below(&sim->work_prng, below);
+    return dsmr_prng_below(&sim->byz_prng, below);
+}
+
+void dsmr_sim_byz_random_id(struct dsmr_sim *sim, struct dsmr_id *out)
+{
+    for (size_t i = 0; i < sizeof(out->bytes); i += 8) {
+        dsmr_store_be64(out->bytes + i, dsmr_prng_next(&sim->byz_prng));
+    }
+}
+
+uint64_t dsmr_sim_byz_slot(const struct dsmr_sim *sim)
+{
+    return dsmr_sim_wall_ms(sim) / sim->params.slot_ms;
+}
+
+uint32_t dsmr_sim_byz_epochs(const struct dsmr_sim *sim, uint64_t out[DSMR_SIM_SETS_MAX])
+{
+    for (uint32_t i = 0; i < sim->schedule_count; i++) {
+        out[i] = sim->schedule[i].from_height;
+    }
+    return sim->schedule_count;
+}
+
+struct dsmr_block *dsmr_sim_byz_block(const struct dsmr_sim *sim, const struct dsmr_msg *msg,
+                                      struct dsmr_buf *bytes)
+{
+    struct dsmr_block *block = NULL;
+    if (msg->u.proposal.block_len == 0 ||
+        dsmr_block_decode(&block, &sim->params, bytes, msg->u.proposal.block,
+                          msg->u.proposal.block_len) != DSMR_OK) {
+        return NULL;
+    }
+    return block;
+}
+
+uint32_t dsmr_sim_byz_number(const struct dsmr_node_id *id)
+{
+    return dsmr_sim_net_number(id);
+}
+
+/* ---- the common plan ---- */
+
+uint32_t dsmr_sim_byz_side(const struct dsmr_sim *sim, uint32_t node)
+{
+    return (uint32_t)((node + sim->config.seed) % 2);
+}
+
+uint32_t dsmr_sim_byz_victim(const struct dsmr_sim *sim)
+{
+    uint32_t node = (uint32_t)(sim->config.seed / 2 % sim->config.nodes);
+    while (dsmr_sim_byz_is(sim, node)) { /* less than a third lies */
+        node = (node + 1) % sim->config.nodes;
+    }
+    return node;
+}
+
+/* ---- twins ---- */
+
+void dsmr_sim_byz_twin(struct dsmr_sim *sim, uint32_t number)
+{
+    struct dsmr_sim_node *first = &sim->nodes[number];
+    uint32_t twin = sim->bodies;
+    DSMR_ASSERT(first->twin == 0 && twin < sim->config.nodes + DSMR_SIM_TWINS_MAX);
+    sim->bodies++;
+    dsmr_sim_node_init(sim, twin, number);
+    sim->nodes[twin].byz = first->byz;
+    first->twin = twin;
+    dsmr_sim_restart(sim, twin);
+}
+
+void dsmr_sim_byz_twin_mask(struct dsmr_sim *sim, uint32_t number, uint64_t mask)
+{
+    DSMR_ASSERT(sim->nodes[number].twin != 0);
+    sim->nodes[number].twin_mask = mask;
+    dsmr_sim_net_regroup(sim, number);
+}
+
+void dsmr_sim_byz_twin_restart(struct dsmr_sim *sim, uint32_t number)
+{
+    uint32_t twin = sim->nodes[number].twin;
+    if (twin != 0 && sim->nodes[twin].driver == NULL) {
+        dsmr_sim_restart(sim, twin);
+    }
 }

@@ -1,15 +1,18 @@
 /* byz_equivocator.c - a producer that shows two chunks of one slot, each to one half of the others,
- * and after a while to each half the other's. */
+ * and now and then to one the other half's. The liars sign both. */
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "sim/byz.h"
+#include "sim/byz_offer.h"
 #include "wire/codec.h"
 
+#define KEPT 4u
+
 struct equivocator {
-    struct dsmr_chunk *twin; /* of the chunk that was sent last */
-    struct dsmr_id of;
+    struct dsmr_sim_byz_offer twins[KEPT]; /* of the chunks that were sent last */
+    struct dsmr_id of[KEPT];
+    uint32_t next;
 };
 
 static void *make(struct dsmr_sim *sim, uint32_t node)
@@ -23,47 +26,64 @@ static void *make(struct dsmr_sim *sim, uint32_t node)
 static void free_self(void *ctx)
 {
     struct equivocator *self = ctx;
-    dsmr_chunk_unref(self->twin);
+    for (uint32_t i = 0; i < KEPT; i++) {
+        dsmr_sim_byz_offer_drop(&self->twins[i]);
+    }
     free(self);
 }
 
-static void send_twin(struct equivocator *self, struct dsmr_sim *sim, uint32_t node, uint32_t to)
+/* NULL: there is none. */
+static const struct dsmr_sim_byz_offer *twin_of(struct equivocator *self, struct dsmr_sim *sim,
+                                                uint32_t node,
+                                                const struct dsmr_chunk_header *header)
 {
-    struct dsmr_msg msg = {.type = DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE};
-    msg.u.request_share.sig = dsmr_sim_byz_share(sim, node, &self->twin->ref);
-    msg.u.request_share.chunk = self->twin->bytes;
-    msg.u.request_share.chunk_len = self->twin->ref.chunk_bytes;
-    dsmr_sim_byz_send(sim, node, to, &msg);
+    struct dsmr_reference ref;
+    dsmr_chunk_reference(&ref, header);
+    for (uint32_t i = 0; i < KEPT; i++) {
+        if (self->twins[i].chunk != NULL && dsmr_id_equal(&self->of[i], &ref.chunk_id)) {
+            return &self->twins[i];
+        }
+    }
+    uint32_t i = self->next++ % KEPT;
+    if (!dsmr_sim_byz_offer_make(&self->twins[i], sim, node, header->epoch, header->slot, 2)) {
+        return NULL;
+    }
+    dsmr_sim_byz_offer_collude(&self->twins[i], sim);
+    self->of[i] = ref.chunk_id;
+    return &self->twins[i];
 }
 
 static bool sends(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t to,
                   const struct dsmr_msg *msg, struct dsmr_buf *bytes)
 {
-    struct equivocator *self = ctx;
     struct dsmr_chunk_header header;
-    struct dsmr_reference ref;
     (void)bytes;
     if (msg->type != DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE ||
         dsmr_chunk_header_decode(&header, dsmr_sim_byz_params(sim), msg->u.request_share.chunk,
                                  msg->u.request_share.chunk_len) != DSMR_OK) {
         return true;
     }
-    dsmr_chunk_reference(&ref, &header);
-    if (self->twin == NULL || !dsmr_id_equal(&self->of, &ref.chunk_id)) {
-        dsmr_chunk_unref(self->twin);
-        self->twin = dsmr_sim_byz_chunk(sim, node, header.epoch, header.slot, 2);
-        self->of = ref.chunk_id;
-    }
-    if (self->twin == NULL) {
+    const struct dsmr_sim_byz_offer *twin = twin_of(ctx, sim, node, &header);
+    bool is_swapped = dsmr_sim_byz_random(sim, 4) == 0;
+    if (twin == NULL || (dsmr_sim_byz_side(sim, to) == 1) == is_swapped) {
         return true;
     }
-    bool is_first = dsmr_sim_byz_random(sim, 4) != 0; /* now and then the other one */
-    if ((to % 2 == 0) == is_first) {
-        return true;
-    }
-    send_twin(self, sim, node, to);
+    dsmr_sim_byz_offer_show(twin, sim, node, to);
     return false;
 }
 
+static bool receives(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t from,
+                     const struct dsmr_msg *msg, struct dsmr_buf *bytes)
+{
+    struct equivocator *self = ctx;
+    (void)bytes;
+    for (uint32_t i = 0; i < KEPT; i++) {
+        if (dsmr_sim_byz_offer_take(&self->twins[i], sim, from, msg)) {
+            dsmr_sim_byz_offer_send_cert(&self->twins[i], sim, node);
+        }
+    }
+    return true;
+}
+
 const struct dsmr_sim_byz_ops dsmr_sim_byz_equivocator = {
-    .name = "equivocator", .make = make, .free = free_self, .sends = sends};
+    .name = "equivocator", .make = make, .free = free_self, .sends = sends, .receives = receives};

@@ -171,17 +171,20 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     dsmr_prng_init(&sim->disk_prng, config->seed * 4 + 2);
     dsmr_prng_init(&sim->work_prng, config->seed * 4 + 3);
     dsmr_prng_init(&sim->seed_prng, config->seed * 4 + 4);
+    dsmr_prng_init(&sim->byz_prng, ~config->seed);
     sim->hash = UINT64_C(0xcbf29ce484222325);
     make_params(sim);
     make_schedule(sim);
     dsmr_sim_accounts_genesis(sim->app_genesis, sizeof(sim->app_genesis),
                               config->app == DSMR_SIM_TRANSFERS);
-    sim->nodes = calloc(config->nodes, sizeof(*sim->nodes));
-    sim->paths = calloc((size_t)config->nodes * config->nodes, sizeof(*sim->paths));
+    size_t bodies_max = config->nodes + DSMR_SIM_TWINS_MAX;
+    sim->nodes = calloc(bodies_max, sizeof(*sim->nodes));
+    sim->paths = calloc(bodies_max * bodies_max, sizeof(*sim->paths));
     DSMR_ASSERT(sim->nodes != NULL && sim->paths != NULL);
     for (uint32_t i = 0; i < config->nodes; i++) {
-        dsmr_sim_node_init(sim, i);
+        dsmr_sim_node_init(sim, i, i);
     }
+    sim->bodies = config->nodes;
     for (uint32_t i = 0; i < config->nodes; i++) {
         dsmr_sim_restart(sim, i);
     }
@@ -201,7 +204,7 @@ static void free_item(struct dsmr_sim_event *event)
 void dsmr_sim_free(struct dsmr_sim *sim)
 {
     struct dsmr_sim_event event;
-    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+    for (uint32_t i = 0; i < sim->bodies; i++) {
         dsmr_sim_node_close(sim, i);
     }
     while (dsmr_sim_queue_pop(&sim->queue, &event)) {
@@ -229,6 +232,10 @@ static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
         return;
     }
     struct dsmr_sim_node *node = &sim->nodes[event->node];
+    if (event->kind == DSMR_SIM_BYZ) { /* a liar goes on lying after a crash */
+        dsmr_sim_byz_tick(sim, event->node);
+        return;
+    }
     if (node->driver == NULL || node->life != event->life) {
         free_item(event);
         return;
@@ -260,9 +267,6 @@ static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
         dsmr_sim_net_uplink_free(node);
         break;
     case DSMR_SIM_BYZ:
-        node->byz->tick(node->byz_self, sim, node->number);
-        dsmr_sim_byz_next_tick(sim, event->node);
-        break;
     case DSMR_SIM_ACT:
         DSMR_UNREACHABLE();
     }

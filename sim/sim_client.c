@@ -46,7 +46,10 @@ static uint32_t make_bytes(const struct dsmr_sim_clients *clients, const struct 
 
 static void send_to(struct dsmr_sim_clients *clients, const struct tx *tx, uint32_t number)
 {
-    struct dsmr_sim_node *node = &clients->sim->nodes[number];
+    uint32_t twin = clients->sim->nodes[number].twin;
+    /* They reach one body or the other of a node that has two. */
+    struct dsmr_sim_node *node =
+        &clients->sim->nodes[twin != 0 && tx->number % 2 == 0 ? twin : number];
     uint8_t bytes[DSMR_SIM_TX_BYTES_MAX];
     if (node->driver == NULL || node->is_paused) {
         return; /* it is not there */

@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sim/byz.h"
 #include "sim/sim_run.h"
 
 #define EXIT_USAGE 64
@@ -19,6 +18,7 @@ struct options {
     uint32_t validators, jobs;
     double minutes;
     const struct dsmr_sim_profile *profile;
+    const struct dsmr_sim_byz_ops *liar;
     bool is_traced, has_to_minimize, has_to_repeat;
 };
 
@@ -35,7 +35,8 @@ static void print_help(void)
     for (const struct dsmr_sim_profile *p = dsmr_sim_profiles; p->name != NULL; p++) {
         printf("                       %-9s %s\n", p->name, p->text);
     }
-    printf("  --jobs N           runs at a time, with --seeds (default 1)\n"
+    printf("  --liar NAME        what all liars are (default: by the seed)\n"
+           "  --jobs N           runs at a time, with --seeds (default 1)\n"
            "  --trace            what happens, on standard error\n"
            "  --repeat           runs twice and compares the hashes of the runs\n"
            "  --minimize         leaves out faults of a failing seed while it fails\n"
@@ -59,6 +60,7 @@ static struct dsmr_sim_run_config config_of(const struct options *options, uint6
                                         .validators = options->validators,
                                         .fault_us = (uint64_t)(options->minutes * 60e6),
                                         .profile = options->profile,
+                                        .liar = options->liar,
                                         .is_traced = options->is_traced};
 }
 
@@ -68,6 +70,9 @@ static void print_reproduce(const struct options *options, uint64_t seed)
            options->profile->name, options->minutes);
     if (options->validators != 0) {
         printf(" --validators %u", options->validators);
+    }
+    if (options->liar != NULL) {
+        printf(" --liar %s", options->liar->name);
     }
     printf("\n");
 }
@@ -281,6 +286,9 @@ static int read_option(struct options *options, int what, const char *value)
     case 'p':
         options->profile = dsmr_sim_profile_find(value);
         return options->profile == NULL ? wrong("profile", value) : 0;
+    case 'l':
+        options->liar = dsmr_sim_byz_find(value);
+        return options->liar == NULL ? wrong("liar", value) : 0;
     case 'j':
         if (!read_number(value, 1, 64, &number)) {
             return wrong("jobs", value);
@@ -299,6 +307,7 @@ int main(int argc, char **argv)
                                           {"validators", required_argument, NULL, 'v'},
                                           {"minutes", required_argument, NULL, 'm'},
                                           {"profile", required_argument, NULL, 'p'},
+                                          {"liar", required_argument, NULL, 'l'},
                                           {"jobs", required_argument, NULL, 'j'},
                                           {"trace", no_argument, NULL, 't'},
                                           {"repeat", no_argument, NULL, 'r'},

@@ -20,7 +20,32 @@ uint32_t dsmr_sim_net_number(const struct dsmr_node_id *id)
 
 struct dsmr_sim_path *dsmr_sim_net_path(const struct dsmr_sim *sim, uint32_t from, uint32_t to)
 {
-    return &sim->paths[(size_t)from * sim->config.nodes + to];
+    return &sim->paths[(size_t)from * (sim->config.nodes + DSMR_SIM_TWINS_MAX) + to];
+}
+
+/* ---- twins: two bodies of one node; each other node sees one of them ---- */
+
+/* Which body of a node with twins: 0 or 1. */
+static uint32_t side_seen(const struct dsmr_sim *sim, uint32_t body, uint32_t number)
+{
+    const struct dsmr_sim_node *who = &sim->nodes[body];
+    if (who->twin != 0 || who->number != who->identity) {
+        return who->twin == 0; /* first bodies see first ones, second bodies second ones */
+    }
+    return sim->nodes[number].twin_mask >> (who->identity % 64) & 1;
+}
+
+uint32_t dsmr_sim_net_body(const struct dsmr_sim *sim, uint32_t body, uint32_t number)
+{
+    uint32_t twin = sim->nodes[number].twin;
+    return twin != 0 && side_seen(sim, body, number) == 1 ? twin : number;
+}
+
+static bool is_in_sight(const struct dsmr_sim *sim, uint32_t a, uint32_t b)
+{
+    uint32_t a_identity = sim->nodes[a].identity, b_identity = sim->nodes[b].identity;
+    return a_identity != b_identity && dsmr_sim_net_body(sim, a, b_identity) == b &&
+           dsmr_sim_net_body(sim, b, a_identity) == a;
 }
 
 /* ---- travelling ---- */
@@ -119,6 +144,7 @@ static enum dsmr_err queue(struct dsmr_sim_node *node, uint32_t to, enum dsmr_ms
 
 void dsmr_sim_net_send(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes)
 {
+    to = dsmr_sim_net_body(sim, from, to);
     struct dsmr_sim_node *node = &sim->nodes[from];
     int cls = bytes->len == 0 ? -1 : dsmr_msg_class_of(bytes->bytes[0]);
     if (node->uplink_bytes_per_s == 0) {
@@ -152,8 +178,8 @@ static bool may_leave(struct dsmr_sim_node *node, uint32_t to, struct dsmr_buf *
         return false;
     }
     if (node->byz != NULL) {
-        return node->byz->sends == NULL ||
-               node->byz->sends(node->byz_self, sim, node->number, to, &msg, bytes);
+        return node->byz->sends == NULL || node->byz->sends(node->byz_self, sim, node->number,
+                                                            sim->nodes[to].identity, &msg, bytes);
     }
     for (uint32_t i = 0; i < sim->checkers_count; i++) {
         const struct dsmr_sim_checker *checker = &sim->checkers[i];
@@ -170,13 +196,13 @@ static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_m
 {
     struct dsmr_sim_node *node = self;
     struct dsmr_sim *sim = node->sim;
-    uint32_t target = dsmr_sim_net_number(to);
+    uint32_t target = dsmr_sim_net_body(sim, node->number, dsmr_sim_net_number(to));
     (void)owner;
     if (!dsmr_sim_node_port_call(node)) {
         return DSMR_OK;
     }
-    DSMR_ASSERT(target < sim->config.nodes);
-    DSMR_ASSERT(target != node->number);
+    DSMR_ASSERT(target < sim->bodies);
+    DSMR_ASSERT(sim->nodes[target].identity != node->identity);
     if (!dsmr_sim_net_path(sim, target, node->number)->is_known) {
         return DSMR_ERR_UNKNOWN;
     }
@@ -231,13 +257,13 @@ static void tell(struct dsmr_sim *sim, uint32_t node, uint32_t from, bool is_up)
 
 static bool can_connect(const struct dsmr_sim *sim, uint32_t a, uint32_t b)
 {
-    return sim->nodes[a].driver != NULL && sim->nodes[b].driver != NULL &&
+    return sim->nodes[a].driver != NULL && sim->nodes[b].driver != NULL && is_in_sight(sim, a, b) &&
            !dsmr_sim_net_path(sim, a, b)->is_cut && !dsmr_sim_net_path(sim, b, a)->is_cut;
 }
 
 void dsmr_sim_net_started(struct dsmr_sim *sim, uint32_t node)
 {
-    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+    for (uint32_t i = 0; i < sim->bodies; i++) {
         if (i != node) {
             dsmr_sim_net_path(sim, i, node)->is_known = false; /* it has just begun */
             if (can_connect(sim, i, node)) {
@@ -250,9 +276,29 @@ void dsmr_sim_net_started(struct dsmr_sim *sim, uint32_t node)
 
 void dsmr_sim_net_stopped(struct dsmr_sim *sim, uint32_t node)
 {
-    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+    for (uint32_t i = 0; i < sim->bodies; i++) {
         if (i != node) {
             tell(sim, i, node, false);
+        }
+    }
+}
+
+void dsmr_sim_net_regroup(struct dsmr_sim *sim, uint32_t number)
+{
+    const uint32_t both[2] = {number, sim->nodes[number].twin};
+    for (uint32_t i = 0; i < sim->bodies; i++) {
+        for (uint32_t k = 0; k < 2; k++) { /* who goes is told before who comes */
+            bool is_seen = is_in_sight(sim, i, both[k]);
+            if (i != both[k] && !is_seen) {
+                tell(sim, i, both[k], false);
+                tell(sim, both[k], i, false);
+            }
+        }
+        for (uint32_t k = 0; k < 2; k++) {
+            if (i != both[k] && can_connect(sim, i, both[k])) {
+                tell(sim, i, both[k], true);
+                tell(sim, both[k], i, true);
+            }
         }
     }
 }

@@ -107,8 +107,8 @@ static bool may_enter(struct dsmr_sim_node *node, const struct dsmr_sim_item *it
         return true;
     }
     return dsmr_msg_decode(&msg, item->bytes->bytes, item->bytes->len) != DSMR_OK ||
-           node->byz->receives(node->byz_self, node->sim, node->number, item->from, &msg,
-                               item->bytes);
+           node->byz->receives(node->byz_self, node->sim, node->number,
+                               node->sim->nodes[item->from].identity, &msg, item->bytes);
 }
 
 /* Looks at a node after each event: invariants, halts, a crash that was asked for, its next tick.
@@ -123,14 +123,15 @@ static void after_event(struct dsmr_sim_node *node)
     }
     enum dsmr_err halted = dsmr_driver_halted(node->driver, &reason);
     if (halted != DSMR_OK) {
-        if (!node->has_bad_disk) { /* fail-stop is right then; nothing else is */
+        /* Fail-stop is right then; else only a liar may get itself into it. */
+        if (!node->has_bad_disk && node->byz == NULL) {
             dsmr_sim_fail(sim, "runs", "node %u has halted: %s", node->number, reason);
         }
         dsmr_sim_trace(sim, "n%u halts: %s", node->number, reason);
         dsmr_sim_crash(sim, node->number);
         return;
     }
-    if ((sim->events & 15u) == 0) {
+    if ((sim->events & 1023u) == 0) {
         dsmr_driver_check(node->driver);
     }
     uint64_t deadline_ms = dsmr_driver_deadline_ms(node->driver);
@@ -181,7 +182,7 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
         DSMR_ASSERT(call != NULL);
         *call = (struct call){.task.done = call_done,
                               .bytes = dsmr_buf_ref(item->bytes),
-                              .from = item->from,
+                              .from = node->sim->nodes[item->from].identity,
                               .is_up = item->is_up};
         dsmr_driver_task(node->driver, &call->task);
     }
@@ -267,7 +268,7 @@ static void configure_core(const struct dsmr_sim *sim, const struct dsmr_sim_nod
                            struct dsmr_driver_config *config)
 {
     config->node.params = sim->params;
-    config->node.node_id = dsmr_sim_bls_node_id(node->number);
+    config->node.node_id = dsmr_sim_bls_node_id(node->identity);
     config->node.validators_max = sim->config.nodes;
     config->node.mempool_bytes_max = 1u << 20;
     config->node.mempool_txs_max = 4096;
@@ -304,7 +305,7 @@ static void configure(struct dsmr_sim *sim, struct dsmr_sim_node *node,
     config->work = dsmr_sim_work_port(node);
     config->clock = (struct dsmr_clock){.self = node, .ops = &clock_ops};
     config->validators = (struct dsmr_validators){.self = node, .ops = &validators_ops};
-    config->signer = dsmr_sim_bls_signer(&node->number);
+    config->signer = dsmr_sim_bls_signer(&node->identity);
     config->app = node->app_wrapped;
     config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
     config->bls = &dsmr_sim_work_bls;
@@ -473,11 +474,22 @@ void dsmr_sim_crash_after(struct dsmr_sim *sim, uint32_t node, uint64_t port_cal
     sim->nodes[node].crash_at = sim->nodes[node].port_calls + port_calls;
 }
 
-void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number)
+static void init_path(struct dsmr_sim *sim, uint32_t from, uint32_t to)
+{
+    struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
+    path->link = sim->config.link;
+    if (sim->config.latency_us != NULL) {
+        path->link.latency_us =
+            sim->config.latency_us(sim->nodes[from].identity, sim->nodes[to].identity);
+    }
+}
+
+void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
     node->sim = sim;
     node->number = number;
+    node->identity = identity;
     node->crash_at = UINT64_MAX;
     node->tick_us = UINT64_MAX;
     node->inbox_end = &node->inbox;
@@ -491,12 +503,9 @@ void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number)
     node->store = dsmr_sim_store_new();
     node->kv = dsmr_kv_mem_new();
     dsmr_sim_store_on_queued(node->store, store_queued, node);
-    for (uint32_t i = 0; i < sim->config.nodes; i++) {
-        struct dsmr_sim_path *path = dsmr_sim_net_path(sim, i, number);
-        path->link = sim->config.link;
-        if (sim->config.latency_us != NULL) {
-            path->link.latency_us = sim->config.latency_us(i, number);
-        }
+    for (uint32_t i = 0; i < number; i++) {
+        init_path(sim, i, number);
+        init_path(sim, number, i);
     }
 }
 

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "sim/byz.h"
 #include "sim/check.h"
 
 #define HEAL_US (240 * DSMR_SIM_SECOND_US) /* the bound of progress after the last fault */
@@ -121,7 +120,7 @@ static bool is_tolerable(const struct run *run, const bool *is_bad)
 }
 
 static void choose_liars(struct run *run, struct dsmr_prng *prng,
-                         const struct dsmr_sim_profile *profile)
+                         const struct dsmr_sim_run_config *config)
 {
     bool is_bad[DSMR_SIM_NODES_MAX] = {false};
     uint32_t kinds = 0;
@@ -129,6 +128,10 @@ static void choose_liars(struct run *run, struct dsmr_prng *prng,
     while (dsmr_sim_byz_kinds[kinds] != NULL) {
         kinds++;
     }
+    /* Sometimes all are of one kind: they help each other. */
+    const struct dsmr_sim_byz_ops *common = dsmr_sim_byz_kinds[dsmr_prng_below(prng, kinds)];
+    bool has_common = dsmr_prng_below(prng, 3) == 0 || config->liar != NULL;
+    common = config->liar != NULL ? config->liar : common;
     for (uint32_t i = 0; i < run->sim.nodes; i++) {
         uint32_t node = (uint32_t)dsmr_prng_below(prng, run->sim.nodes);
         bool is_wanted = dsmr_prng_below(prng, 3) != 0;
@@ -137,10 +140,11 @@ static void choose_liars(struct run *run, struct dsmr_prng *prng,
         is_bad[node] = true;
         if (was_bad || !is_wanted || !is_tolerable(run, is_bad)) {
             is_bad[node] = was_bad;
-        } else if (run->wipeable == UINT32_MAX && profile->mix.weights[DSMR_SIM_FAULT_WIPE] > 0) {
+        } else if (run->wipeable == UINT32_MAX &&
+                   config->profile->mix.weights[DSMR_SIM_FAULT_WIPE] > 0) {
             run->wipeable = node; /* an honest node that may lose its memory counts as one */
-        } else if (profile->has_byz) {
-            run->byz[node] = kind;
+        } else if (config->profile->has_byz) {
+            run->byz[node] = has_common ? common : kind;
         } else {
             is_bad[node] = false;
         }
@@ -164,7 +168,7 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     run->sim.sync_us_max = 500 + dsmr_prng_below(&prng, 20000);
     run->has_retention = dsmr_prng_below(&prng, 3) == 0;
     choose_sets(run, &prng, config->profile);
-    choose_liars(run, &prng, config->profile);
+    choose_liars(run, &prng, config);
     run->clients = (struct dsmr_sim_client_config){
         .seed = dsmr_prng_next(&prng),
         .txs_per_s = 1 + (uint32_t)dsmr_prng_below(&prng, 40),

@@ -5,6 +5,7 @@
 #ifndef DSMR_SIM_SIM_RUN_H
 #define DSMR_SIM_SIM_RUN_H
 
+#include "sim/byz.h"
 #include "sim/sim_client.h"
 #include "sim/sim_plan.h"
 
@@ -23,6 +24,7 @@ struct dsmr_sim_run_config {
     uint32_t validators; /* 0: 4 to 7, by the seed */
     uint64_t fault_us;   /* how long the first phase lasts */
     const struct dsmr_sim_profile *profile;
+    const struct dsmr_sim_byz_ops *liar; /* what all liars are; NULL: by the seed */
     bool is_traced;
     const bool *is_left_out; /* DSMR_SIM_FAULTS_MAX; NULL: nothing is */
 };

@@ -12,6 +12,7 @@
 #include "store/kv_mem.h"
 
 #define DSMR_SIM_CHECKERS_MAX 16u
+#define DSMR_SIM_TWINS_MAX 8u
 
 struct dsmr_sim_item { /* what waits for a node's logic thread */
     struct dsmr_sim_item *next;
@@ -30,7 +31,8 @@ struct dsmr_sim_out { /* a message that waits for the uplink */
 
 struct dsmr_sim_node {
     struct dsmr_sim *sim;
-    uint32_t number;
+    uint32_t number;            /* its place in nodes */
+    uint32_t identity;          /* whose key and node id it has: number, but for a twin */
     uint32_t life;              /* events of an earlier life are not this one's */
     struct dsmr_driver *driver; /* NULL: down */
     bool is_paused;
@@ -63,6 +65,8 @@ struct dsmr_sim_node {
 
     const struct dsmr_sim_byz_ops *byz; /* NULL: honest */
     void *byz_self;
+    uint32_t twin;      /* number of the second body with this key; 0: none */
+    uint64_t twin_mask; /* bit i: node i sees the second body */
     struct dsmr_sim_usage usage;
 };
 
@@ -78,14 +82,15 @@ struct dsmr_sim {
     struct dsmr_sim_queue queue;
     uint64_t now_us;
     /* A stream for each purpose, so that one more draw of one does not change the others. */
-    struct dsmr_prng net_prng, disk_prng, work_prng, seed_prng;
+    struct dsmr_prng net_prng, disk_prng, work_prng, seed_prng, byz_prng;
     struct dsmr_params params;
     struct dsmr_block *genesis;
     char app_genesis[65536];
     struct dsmr_bft_schedule_entry schedule[DSMR_SIM_SETS_MAX];
     uint32_t schedule_count;
-    struct dsmr_sim_node *nodes;
-    struct dsmr_sim_path *paths; /* nodes x nodes */
+    struct dsmr_sim_node *nodes; /* config.nodes, and twins behind them */
+    uint32_t bodies;             /* of both */
+    struct dsmr_sim_path *paths; /* from, to; DSMR_SIM_TWINS_MAX more than nodes each */
     struct dsmr_sim_checker checkers[DSMR_SIM_CHECKERS_MAX];
     uint32_t checkers_count;
     void (*on_notice)(void *ctx, uint32_t node, const struct dsmr_notice *notice);
@@ -95,7 +100,7 @@ struct dsmr_sim {
 };
 
 /* sim_node.c */
-void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number);
+void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity);
 void dsmr_sim_node_close(struct dsmr_sim *sim, uint32_t number);
 /* Gives item to the logic thread of node. */
 void dsmr_sim_node_push(struct dsmr_sim_node *node, struct dsmr_sim_item *item);
@@ -117,6 +122,10 @@ void dsmr_sim_net_stopped(struct dsmr_sim *sim, uint32_t node);
 /* Sends as from, past its own code. */
 void dsmr_sim_net_send(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes);
 uint32_t dsmr_sim_net_number(const struct dsmr_node_id *id);
+/* The body of node number that body sees. */
+uint32_t dsmr_sim_net_body(const struct dsmr_sim *sim, uint32_t body, uint32_t number);
+/* Tells all bodies whom they see of a node with twins, after its mask has changed. */
+void dsmr_sim_net_regroup(struct dsmr_sim *sim, uint32_t number);
 
 /* sim_work.c */
 struct dsmr_work dsmr_sim_work_port(struct dsmr_sim_node *node);
@@ -128,7 +137,7 @@ void dsmr_sim_work_wrap_app(struct dsmr_sim_node *node);
 extern const struct dsmr_bls_ops dsmr_sim_work_bls;
 
 /* byz.c */
-void dsmr_sim_byz_next_tick(struct dsmr_sim *sim, uint32_t node);
+void dsmr_sim_byz_tick(struct dsmr_sim *sim, uint32_t node);
 
 /* sim.c */
 void dsmr_sim_notice(struct dsmr_sim *sim, uint32_t node, const struct dsmr_notice *notice);

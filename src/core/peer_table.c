@@ -107,16 +107,16 @@ static void fill(struct dsmr_peer_budget *budget, uint64_t rate, uint64_t burst,
     }
     uint64_t passed_ms = mono_ms - budget->filled_mono_ms;
     uint64_t missing = burst > budget->tokens ? burst - budget->tokens : 0;
-    uint64_t flowed = passed_ms > UINT64_MAX / rate ? UINT64_MAX : passed_ms * rate / 1000u;
-    if (flowed >= missing) {
+    bool is_more_than_all = passed_ms > (UINT64_MAX - 999u) / rate;
+    uint64_t flowed = is_more_than_all ? 0 : passed_ms * rate + budget->thousandths;
+    budget->filled_mono_ms = mono_ms; /* used up, whoever asks again in this millisecond */
+    if (is_more_than_all || flowed / 1000u >= missing) {
         budget->tokens = burst;
-        budget->filled_mono_ms = mono_ms;
+        budget->thousandths = 0;
         return;
     }
-    budget->tokens += flowed;
-    /* Only the time that whole tokens took is used up, so that small steps lose nothing. flowed is
-     * below passed_ms * rate / 1000, which did not overflow, so neither does this. */
-    budget->filled_mono_ms += flowed / rate * 1000u + flowed % rate * 1000u / rate;
+    budget->tokens += flowed / 1000u;
+    budget->thousandths = (uint32_t)(flowed % 1000u); /* so that small steps lose nothing */
 }
 
 bool dsmr_peer_budget_take(struct dsmr_peer_budget *budget, uint64_t amount, uint64_t rate,

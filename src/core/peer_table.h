@@ -16,6 +16,7 @@ struct dsmr_peer_table; /* opaque */
 struct dsmr_peer_budget {
     uint64_t tokens;
     uint64_t filled_mono_ms; /* when it was last filled */
+    uint32_t thousandths;    /* of a token, that have flowed beside tokens */
 };
 struct dsmr_peer {
     struct dsmr_node_id node_id;

@@ -7,6 +7,17 @@
 #include "core/exec_queue.h"
 #include "core/share_collector.h"
 
+/* Garbage collection comes now and then: the disk may hold more entries than memory. Those that
+ * expire first give way, and the floor rises over them: nothing that they could contradict is
+ * signed (6.3). False: the entry that needs the room is such a one itself. */
+static bool make_room(struct dsmr_node *node, uint64_t expiry_ms)
+{
+    uint64_t first_ms = dsmr_journal_expiry_min_ms(node->journal);
+    node->floor_ms = first_ms < expiry_ms ? first_ms : expiry_ms;
+    return dsmr_journal_prune(node->journal, node->floor_ms + 1, UINT32_MAX) > 0 &&
+           expiry_ms > node->floor_ms;
+}
+
 static void on_journal(struct dsmr_node *node, const struct dsmr_event *event)
 {
     struct dsmr_journal_entry entry = {.chunk_id = event->u.journal.chunk_id,
@@ -18,11 +29,13 @@ static void on_journal(struct dsmr_node *node, const struct dsmr_event *event)
     }
     enum dsmr_err err = dsmr_journal_restore(node->journal, &event->u.journal.producer,
                                              event->u.journal.slot, &entry);
-    if (err != DSMR_OK) {
+    if (err == DSMR_ERR_FULL && make_room(node, entry.expiry_ms)) {
+        err = dsmr_journal_restore(node->journal, &event->u.journal.producer, event->u.journal.slot,
+                                   &entry);
+    }
+    if (err != DSMR_OK && err != DSMR_ERR_FULL) {
         dsmr_node_common_error(node, err);
-        dsmr_node_common_halt(node, err == DSMR_ERR_FULL
-                                        ? "the journal on disk is larger than its limit"
-                                        : "the journal on disk holds two chunks of one slot");
+        dsmr_node_common_halt(node, "the journal on disk holds two chunks of one slot");
     }
 }
 

@@ -82,6 +82,33 @@ static void test_budget_loses_no_fraction(void **state)
     assert_in_range(taken, 29, 30);
 }
 
+/* A thousand times a millisecond: no more than the rate. One token a millisecond and a fraction is
+ * what rounding would give away. */
+static void test_budget_gives_no_more_to_who_asks_often(void **state)
+{
+    (void)state;
+    struct dsmr_peer_budget budget = {0};
+    const uint64_t rate = 2097152, burst = 1000;
+    uint64_t taken = 0;
+    assert_true(dsmr_peer_budget_take(&budget, burst, rate, burst, 1));
+    for (uint64_t mono_ms = 2; mono_ms <= 1001; mono_ms++) {
+        for (uint32_t i = 0; i < 1000; i++) {
+            taken += dsmr_peer_budget_take(&budget, 500, rate, burst, mono_ms) ? 500u : 0u;
+        }
+    }
+    assert_true(taken <= 1000 * burst); /* a millisecond gives more than a burst: that is kept */
+    assert_true(taken >= 990 * burst);
+    taken = 0;
+    budget = (struct dsmr_peer_budget){0};
+    assert_true(dsmr_peer_budget_take(&budget, rate, rate, rate, 1));
+    for (uint64_t mono_ms = 2; mono_ms <= 1001; mono_ms++) {
+        for (uint32_t i = 0; i < 1000; i++) {
+            taken += dsmr_peer_budget_take(&budget, 7, rate, rate, mono_ms) ? 7u : 0u;
+        }
+    }
+    assert_in_range(taken, rate - 7, rate);
+}
+
 static void test_budget_does_not_overflow(void **state)
 {
     (void)state;
@@ -127,6 +154,7 @@ int main(void)
         cmocka_unit_test(test_at_the_limit_one_that_is_down_gives_way),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_budget_loses_no_fraction),
+        cmocka_unit_test(test_budget_gives_no_more_to_who_asks_often),
         cmocka_unit_test(test_budget_does_not_overflow),
         cmocka_unit_test(test_weight_above),
     };
