@@ -335,6 +335,13 @@ static void apply_prune(struct dsmr_sim_store *store, const struct dsmr_store_wr
 
 static void apply_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence *evidence)
 {
+    for (uint32_t i = 0; i < store->evidence_count; i++) { /* the first of its key stays */
+        const struct dsmr_reference *ref = &store->evidence[i].refs[0];
+        if (ref->epoch == evidence->refs[0].epoch &&
+            dsmr_node_id_equal(&ref->producer, &evidence->refs[0].producer)) {
+            return;
+        }
+    }
     store->evidence =
         realloc(store->evidence, (store->evidence_count + 1) * sizeof(*store->evidence));
     DSMR_ASSERT(store->evidence != NULL);
