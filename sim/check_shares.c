@@ -20,6 +20,10 @@ struct claim_key {
     struct dsmr_node_id producer;
     uint8_t slot[8];
 };
+struct claim {
+    struct dsmr_id chunk_id;
+    uint32_t life; /* of the node: how often its disk had been lost */
+};
 struct node {
     uint64_t start_ms; /* what its clock said at the latest start */
     uint64_t floor_ms; /* durable */
@@ -27,11 +31,12 @@ struct node {
     uint64_t time_ms, epoch;
     struct dsmr_past_epoch past[DSMR_PAST_EPOCHS_MAX]; /* of the last block that it stored */
     uint32_t past_count;
-    bool is_wiped, went_back;
+    uint32_t life;
+    bool went_back;           /* its clock, over the latest loss */
     uint64_t wiped_latest_ms; /* the latest time that its clock had told when it was wiped */
 };
 struct shares {
-    struct dsmr_sim_table *sent;    /* struct claim_key -> chunk id; also of earlier lives */
+    struct dsmr_sim_table *sent;    /* struct claim_key -> struct claim; also of earlier lives */
     struct dsmr_sim_table *journal; /* the same, durable */
     struct node nodes[DSMR_SIM_NODES_MAX];
 };
@@ -40,8 +45,8 @@ static void *make(struct dsmr_sim *sim)
 {
     struct shares *self = calloc(1, sizeof(*self));
     DSMR_ASSERT(self != NULL);
-    self->sent = dsmr_sim_table_new(sizeof(struct claim_key), sizeof(struct dsmr_id));
-    self->journal = dsmr_sim_table_new(sizeof(struct claim_key), sizeof(struct dsmr_id));
+    self->sent = dsmr_sim_table_new(sizeof(struct claim_key), sizeof(struct claim));
+    self->journal = dsmr_sim_table_new(sizeof(struct claim_key), sizeof(struct claim));
     for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
         self->nodes[i].start_ms = dsmr_sim_check_wall_ms(sim, i);
         self->nodes[i].epoch = DSMR_EPOCH_NONE;
@@ -68,25 +73,26 @@ static struct claim_key key_of(uint32_t node, const struct dsmr_node_id *produce
 
 /* 12.4 looks at the clock: one that was further ahead before the disk was lost may have signed for
  * later slots than the floor covers. */
-static bool is_forgiven(const struct node *node)
+static bool is_forgiven(const struct node *node, const struct claim *claim)
 {
-    return node->is_wiped && node->went_back;
+    return claim->life < node->life && node->went_back;
 }
 
 /* One chunk for each key, for ever. */
-static void claim(struct shares *self, struct dsmr_sim *sim, struct dsmr_sim_table *table,
-                  uint32_t node, const struct dsmr_reference *ref, const char *what)
+static void add_claim(struct shares *self, struct dsmr_sim *sim, struct dsmr_sim_table *table,
+                      uint32_t node, const struct dsmr_reference *ref, const char *what)
 {
     struct claim_key key = key_of(node, &ref->producer, ref->slot);
     bool is_new = false;
-    struct dsmr_id *id = dsmr_sim_table_add(table, &key, &is_new);
-    if (!is_new && !dsmr_id_equal(id, &ref->chunk_id) && !is_forgiven(&self->nodes[node])) {
+    struct claim *claim = dsmr_sim_table_add(table, &key, &is_new);
+    if (!is_new && !dsmr_id_equal(&claim->chunk_id, &ref->chunk_id) &&
+        !is_forgiven(&self->nodes[node], claim)) {
         dsmr_sim_fail(sim, "6.4", "node %u %s chunk %s of n%u's slot %llu after chunk %s", node,
                       what, dsmr_sim_rules_name(&ref->chunk_id),
                       dsmr_sim_check_number(&ref->producer), (unsigned long long)ref->slot,
-                      dsmr_sim_rules_name(id));
+                      dsmr_sim_rules_name(&claim->chunk_id));
     }
-    *id = ref->chunk_id;
+    *claim = (struct claim){.chunk_id = ref->chunk_id, .life = self->nodes[node].life};
 }
 
 /* ---- what becomes durable ---- */
@@ -109,9 +115,11 @@ static void on_claim(struct shares *self, struct dsmr_sim *sim, uint32_t number,
     const struct dsmr_validator_set *set = dsmr_sim_check_set(sim, ref->epoch);
     const char *rule = NULL;
     struct claim_key key = key_of(number, &ref->producer, ref->slot);
-    const struct dsmr_id *old = dsmr_sim_table_find(self->journal, &key);
-    claim(self, sim, self->journal, number, ref, "journals");
-    if (old != NULL) {
+    const struct claim *old = dsmr_sim_table_find(self->journal, &key);
+    bool is_again = old != NULL && old->life == node->life &&
+                    dsmr_id_equal(&old->chunk_id, &ref->chunk_id);
+    add_claim(self, sim, self->journal, number, ref, "journals");
+    if (is_again) {
         return; /* the chunk again: it was judged when it came */
     }
     dsmr_sim_u128 latest_ms =
@@ -200,8 +208,8 @@ static void on_share(struct shares *self, struct dsmr_sim *sim, uint32_t node,
                      const struct dsmr_reference *ref, const char *rule)
 {
     struct claim_key key = key_of(node, &ref->producer, ref->slot);
-    const struct dsmr_id *id = dsmr_sim_table_find(self->journal, &key);
-    if (id == NULL || !dsmr_id_equal(id, &ref->chunk_id)) {
+    const struct claim *entry = dsmr_sim_table_find(self->journal, &key);
+    if (entry == NULL || !dsmr_id_equal(&entry->chunk_id, &ref->chunk_id)) {
         dsmr_sim_fail(sim, rule,
                       "node %u signs chunk %s of n%u's slot %llu without a journal entry", node,
                       dsmr_sim_rules_name(&ref->chunk_id), dsmr_sim_check_number(&ref->producer),
@@ -212,7 +220,7 @@ static void on_share(struct shares *self, struct dsmr_sim *sim, uint32_t node,
                       node, dsmr_sim_rules_name(&ref->chunk_id),
                       dsmr_sim_check_number(&ref->producer), (unsigned long long)ref->slot);
     }
-    claim(self, sim, self->sent, node, ref, "signs");
+    add_claim(self, sim, self->sent, node, ref, "signs");
 }
 
 /* The producer's own share goes out with its chunk. */
@@ -257,10 +265,8 @@ static void started(void *ctx, struct dsmr_sim *sim, uint32_t number, uint64_t e
 static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t number)
 {
     struct node *node = &((struct shares *)ctx)->nodes[number];
-    bool went_back = node->went_back;
     *node = (struct node){.epoch = DSMR_EPOCH_NONE,
-                          .is_wiped = true,
-                          .went_back = went_back,
+                          .life = node->life + 1,
                           .wiped_latest_ms = dsmr_sim_check_latest_ms(sim, number)};
 }
 
