@@ -25,7 +25,7 @@ struct claim {
     uint32_t life; /* of the node: how often its disk had been lost */
 };
 struct node {
-    uint64_t start_ms; /* what its clock said at the latest start */
+    uint64_t start_ms; /* what its clock said at the latest start without a floor */
     uint64_t floor_ms; /* durable */
     bool has_accepted; /* since its journal was made */
     uint64_t time_ms, epoch;
@@ -259,7 +259,9 @@ static void started(void *ctx, struct dsmr_sim *sim, uint32_t number, uint64_t e
 {
     struct node *node = &((struct shares *)ctx)->nodes[number];
     (void)executed_height;
-    node->start_ms = dsmr_sim_check_wall_ms(sim, number);
+    if (node->floor_ms == 0) { /* else the journal began with an earlier start */
+        node->start_ms = dsmr_sim_check_wall_ms(sim, number);
+    }
 }
 
 static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t number)
