@@ -10,22 +10,28 @@
 
 #define CHUNK_BYTES_MIN 4096u                /* 6.5: a chunk counts as at least this */
 #define TICKS 10u                            /* looks at a node's queues once a second */
-#define GARBAGE_US (20 * DSMR_SIM_SECOND_US) /* in which what may go has gone */
+#define GARBAGE_US (20 * DSMR_SIM_SECOND_US) /* in which what may go has gone, ... */
+#define GARBAGE_LOOKS 3u /* ... unless the chain stood still: each look is upon an accept */
 #define OUTSTANDING_MAX 16384u
 #define RECORDS_MAX 4096u /* of the engine's journal, at the end */
 
 struct held { /* a chunk on a node's disk */
     struct dsmr_reference ref;
     uint64_t height, time_ms; /* of the block that has it; height 0: none */
+    uint64_t accepted_ms;     /* what the node's clock said then */
     bool is_pending;
     uint64_t garbage_us; /* since when it may go; 0: it may not */
+    uint32_t looks;      /* that found it since then */
+};
+struct included {
+    uint64_t height, time_ms, accepted_ms;
 };
 struct pending {
     uint64_t bytes;
 };
 struct node {
     struct dsmr_sim_table *held;     /* chunk id -> struct held */
-    struct dsmr_sim_table *included; /* chunk id -> time_ms, of blocks that it has stored */
+    struct dsmr_sim_table *included; /* chunk id -> struct included */
     struct dsmr_sim_table *pending;  /* producer -> struct pending */
     struct dsmr_sim_table *records;  /* 17 bytes: of the engine's journal */
     uint64_t height, time_ms, executed;
@@ -41,7 +47,7 @@ static void open_node(struct node *node)
 {
     *node = (struct node){
         .held = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct held)),
-        .included = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(uint64_t[2])),
+        .included = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct included)),
         .pending = dsmr_sim_table_new(sizeof(struct dsmr_node_id), sizeof(struct pending)),
         .records = dsmr_sim_table_new(17, 0)};
 }
@@ -112,13 +118,14 @@ static void on_chunk(struct dsmr_sim *sim, uint32_t number, struct node *node,
     uint64_t max = dsmr_sim_check_params(sim)->pending_bytes_max;
     bool is_new = false;
     struct held *held = dsmr_sim_table_add(node->held, &ref->chunk_id, &is_new);
-    const uint64_t *block = dsmr_sim_table_find(node->included, &ref->chunk_id);
+    const struct included *block = dsmr_sim_table_find(node->included, &ref->chunk_id);
     if (is_new) {
         *held = (struct held){.ref = *ref};
     }
     if (block != NULL) {
-        held->height = block[0];
-        held->time_ms = block[1];
+        held->height = block->height;
+        held->time_ms = block->time_ms;
+        held->accepted_ms = block->accepted_ms;
     }
     if (!meta->is_signed || held->is_pending || held->height != 0 ||
         ref->expiry_ms < node->time_ms) {
@@ -139,14 +146,16 @@ static void on_chunk(struct dsmr_sim *sim, uint32_t number, struct node *node,
 
 /* ---- the disk ---- */
 
-static bool may_go(const struct dsmr_sim *sim, const struct node *node, const struct held *held)
+static bool may_go(const struct dsmr_sim *sim, uint32_t number, const struct node *node,
+                   const struct held *held)
 {
     uint64_t retention_ms = dsmr_sim_check_params(sim)->retention_ms;
     if (held->height == 0) {
         return held->ref.expiry_ms < node->time_ms;
     }
     return retention_ms != UINT64_MAX && held->height <= node->executed &&
-           (dsmr_sim_u128)held->time_ms + retention_ms < node->time_ms;
+           (dsmr_sim_u128)held->time_ms + retention_ms < node->time_ms &&
+           (dsmr_sim_u128)held->accepted_ms + retention_ms <= dsmr_sim_check_wall_ms(sim, number);
 }
 
 /* Now and then, upon an accept: what may go has some time to do so. */
@@ -159,21 +168,30 @@ static void look_at_disk(struct dsmr_sim *sim, uint32_t number, struct node *nod
     uint64_t steady_us = dsmr_sim_check_steady_us(sim, number);
     while (dsmr_sim_table_next(node->held, &position, &id, &value)) {
         struct held *held = value;
-        if (!may_go(sim, node, held)) {
+        if (!may_go(sim, number, node, held)) {
             held->garbage_us = 0;
         } else if (held->garbage_us == 0) {
             held->garbage_us = now_us;
-        } else if (now_us - held->garbage_us > GARBAGE_US && steady_us > GARBAGE_US) {
-            dsmr_sim_fail(sim, "11.4", "node %u keeps chunk %s, which might have gone at %.3f s",
-                          number, dsmr_sim_rules_name(id), (double)held->garbage_us / 1e6);
+            held->looks = 0;
+        } else if (++held->looks >= GARBAGE_LOOKS && now_us - held->garbage_us > GARBAGE_US &&
+                   steady_us > GARBAGE_US) {
+            dsmr_sim_fail(sim, "11.4",
+                          "node %u keeps chunk %s of n%u, which might have gone at %.3f s: expiry "
+                          "%llu, block %llu, block time %llu, chain time %llu",
+                          number, dsmr_sim_rules_name(id),
+                          dsmr_sim_check_number(&held->ref.producer),
+                          (double)held->garbage_us / 1e6, (unsigned long long)held->ref.expiry_ms,
+                          (unsigned long long)held->height, (unsigned long long)held->time_ms,
+                          (unsigned long long)node->time_ms);
             return;
         }
     }
 }
 
 static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
-                      const struct dsmr_block *block)
+                      const struct dsmr_store_write *write)
 {
+    const struct dsmr_block *block = write->u.accept.block;
     if (block->height <= node->height) {
         return;
     }
@@ -181,14 +199,16 @@ static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
     node->time_ms = block->time_ms;
     for (uint32_t i = 0; i < block->certs_count; i++) {
         const struct dsmr_id *id = &block->certs[i].ref.chunk_id;
-        uint64_t *entry = dsmr_sim_table_add(node->included, id, NULL);
+        struct included *entry = dsmr_sim_table_add(node->included, id, NULL);
         struct held *held = dsmr_sim_table_find(node->held, id);
-        entry[0] = block->height;
-        entry[1] = block->time_ms;
+        *entry = (struct included){.height = block->height,
+                                   .time_ms = block->time_ms,
+                                   .accepted_ms = write->u.accept.wall_ms};
         if (held != NULL) {
             release(node, held);
             held->height = block->height;
             held->time_ms = block->time_ms;
+            held->accepted_ms = write->u.accept.wall_ms;
         }
     }
     if (dsmr_sim_now_us(sim) >= node->looked_us + DSMR_SIM_SECOND_US) {
@@ -243,7 +263,7 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t number,
     if (write->kind == DSMR_STORE_CHUNK) {
         on_chunk(sim, number, node, write->u.chunk.meta);
     } else if (write->kind == DSMR_STORE_ACCEPT) {
-        on_accept(sim, number, node, write->u.accept.block);
+        on_accept(sim, number, node, write);
     } else if (write->kind == DSMR_STORE_GC) {
         on_gc(node, &write->u.gc);
     } else if (write->kind == DSMR_STORE_BFT_PUT || write->kind == DSMR_STORE_BFT_PRUNE) {

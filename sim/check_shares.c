@@ -116,8 +116,8 @@ static void on_claim(struct shares *self, struct dsmr_sim *sim, uint32_t number,
     const char *rule = NULL;
     struct claim_key key = key_of(number, &ref->producer, ref->slot);
     const struct claim *old = dsmr_sim_table_find(self->journal, &key);
-    bool is_again = old != NULL && old->life == node->life &&
-                    dsmr_id_equal(&old->chunk_id, &ref->chunk_id);
+    bool is_again =
+        old != NULL && old->life == node->life && dsmr_id_equal(&old->chunk_id, &ref->chunk_id);
     add_claim(self, sim, self->journal, number, ref, "journals");
     if (is_again) {
         return; /* the chunk again: it was judged when it came */
