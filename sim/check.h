@@ -43,6 +43,8 @@ void dsmr_sim_check_end(struct dsmr_sim *sim);
 /* ---- what checkers may look at ---- */
 bool dsmr_sim_check_is_honest(const struct dsmr_sim *sim, uint32_t node);
 uint32_t dsmr_sim_check_nodes(const struct dsmr_sim *sim);
+bool dsmr_sim_check_is_transfers(const struct dsmr_sim *sim); /* which application */
+const struct dsmr_block *dsmr_sim_check_genesis(const struct dsmr_sim *sim);
 /* The set of an epoch as genesis' schedule has it; NULL: none. Borrowed. */
 const struct dsmr_validator_set *dsmr_sim_check_set(const struct dsmr_sim *sim, uint64_t epoch);
 const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim);
@@ -53,5 +55,13 @@ bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,
 struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes, size_t len);
 uint32_t dsmr_sim_check_number(const struct dsmr_node_id *id); /* of a node */
 uint64_t dsmr_sim_check_stored_bytes(const struct dsmr_sim *sim, uint32_t node);
+/* What node's clock says, and the latest that it ever told the node. */
+uint64_t dsmr_sim_check_wall_ms(const struct dsmr_sim *sim, uint32_t node);
+uint64_t dsmr_sim_check_latest_ms(const struct dsmr_sim *sim, uint32_t node);
+/* For how long it has been up and not paused; 0: it is not. */
+uint64_t dsmr_sim_check_steady_us(const struct dsmr_sim *sim, uint32_t node);
+uint64_t dsmr_sim_check_healed_ms(const struct dsmr_sim *sim); /* UINT64_MAX: not yet */
+void dsmr_sim_check_mempool(const struct dsmr_sim *sim, uint32_t node, uint64_t *bytes_max,
+                            uint64_t *txs_max);
 
 #endif

@@ -1,26 +1,30 @@
-/* check_agreement.c - equal blocks, state roots and results at equal height; heights without gaps;
- * no transaction executed in two blocks. */
+/* check_agreement.c - equal blocks, state roots and results at equal height; each node executes
+ * height after height, once; no transaction in two blocks (docs/protocol.md, 10.6; docs/bft.md, S1;
+ * INV-02). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/map.h"
+#include "base/bytes.h"
 #include "sim/check.h"
+#include "sim/check_rules.h"
+#include "sim/check_table.h"
 
-#define TXS_MAX (1u << 20)
+/* What one commit may hold: a node that dies after it comes back so much further. */
+#define UNTOLD_MAX 16u
 
 struct height {
     bool is_accepted, is_executed;
     struct dsmr_id block_id, root;
     uint32_t count;
-    uint64_t results; /* a digest of codes and fees */
+    uint64_t results; /* a digest of ids, codes and fees */
 };
 
 struct agreement {
     struct height *heights;
     uint64_t heights_count;
     uint64_t executed[DSMR_SIM_NODES_MAX]; /* last height of each node */
-    struct dsmr_map *txs;                  /* id -> height */
+    struct dsmr_sim_table *txs;            /* id -> height */
 };
 
 static void *make(struct dsmr_sim *sim)
@@ -28,15 +32,14 @@ static void *make(struct dsmr_sim *sim)
     (void)sim;
     struct agreement *self = calloc(1, sizeof(*self));
     DSMR_ASSERT(self != NULL);
-    self->txs = dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint64_t), TXS_MAX, 1);
-    DSMR_ASSERT(self->txs != NULL);
+    self->txs = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(uint64_t));
     return self;
 }
 
 static void free_self(void *ctx)
 {
     struct agreement *self = ctx;
-    dsmr_map_free(self->txs);
+    dsmr_sim_table_free(self->txs);
     free(self->heights);
     free(self);
 }
@@ -57,25 +60,42 @@ static struct height *at(struct agreement *self, uint64_t height)
 static void check_id(struct dsmr_sim *sim, struct height *height, uint64_t number, uint32_t node,
                      const struct dsmr_id *id)
 {
-    if ((height->is_accepted || height->is_executed) &&
-        memcmp(&height->block_id, id, sizeof(*id)) != 0) {
-        dsmr_sim_fail(sim, "agreement", "node %u has another block at height %llu", node,
-                      (unsigned long long)number);
+    if (!height->is_accepted && !height->is_executed) {
+        height->block_id = *id;
+    } else if (!dsmr_id_equal(&height->block_id, id)) {
+        dsmr_sim_fail(sim, "agreement", "node %u has block %s at height %llu, others have %s", node,
+                      dsmr_sim_rules_name(id), (unsigned long long)number,
+                      dsmr_sim_rules_name(&height->block_id));
     }
-    height->block_id = *id;
+}
+
+static void accept(struct agreement *self, struct dsmr_sim *sim, uint32_t node,
+                   const struct dsmr_block *block)
+{
+    struct height *height = at(self, block->height);
+    check_id(sim, height, block->height, node, &block->id);
+    height->is_accepted = true;
 }
 
 static void accepted(void *ctx, struct dsmr_sim *sim, uint32_t node, const struct dsmr_block *block)
 {
-    struct height *height = at(ctx, block->height);
-    check_id(sim, height, block->height, node, &block->id);
-    height->is_accepted = true;
+    accept(ctx, sim, node, block);
+}
+
+/* A node that dies before it can tell has accepted all the same. */
+static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
+                   const struct dsmr_store_write *write)
+{
+    if (write->kind == DSMR_STORE_ACCEPT) {
+        accept(ctx, sim, node, write->u.accept.block);
+    }
 }
 
 static uint64_t digest(const struct dsmr_executed *executed)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < executed->count; i++) {
+        sum = sum * 31 + dsmr_load_be64(executed->ids[i].bytes);
         sum = sum * 31 + executed->results[i].code;
         sum = sum * 31 + executed->results[i].fee;
     }
@@ -85,16 +105,19 @@ static uint64_t digest(const struct dsmr_executed *executed)
 static void check_txs(struct agreement *self, struct dsmr_sim *sim, uint32_t node,
                       const struct dsmr_executed *executed)
 {
+    struct dsmr_sim_table *here = dsmr_sim_table_new(sizeof(struct dsmr_id), 0);
     for (uint32_t i = 0; i < executed->count; i++) {
-        bool is_new = false;
-        uint64_t *height = dsmr_map_add(self->txs, &executed->ids[i], &is_new);
-        DSMR_ASSERT(height != NULL);
-        if (!is_new && *height != executed->height) {
-            dsmr_sim_fail(sim, "once", "node %u executes in block %llu what ran in block %llu",
-                          node, (unsigned long long)executed->height, (unsigned long long)*height);
+        bool is_new = false, is_first = false;
+        uint64_t *height = dsmr_sim_table_add(self->txs, &executed->ids[i], &is_new);
+        (void)dsmr_sim_table_add(here, &executed->ids[i], &is_first);
+        if ((!is_new && *height != executed->height) || !is_first) {
+            dsmr_sim_fail(sim, "once", "node %u executes %s in block %llu, and did in block %llu",
+                          node, dsmr_sim_rules_name(&executed->ids[i]),
+                          (unsigned long long)executed->height, (unsigned long long)*height);
         }
         *height = executed->height;
     }
+    dsmr_sim_table_free(here);
 }
 
 static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
@@ -104,22 +127,22 @@ static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
     struct height *height = at(self, executed->height);
     check_id(sim, height, executed->height, node, &executed->block_id);
     uint64_t results = digest(executed);
-    if (height->is_executed &&
-        (memcmp(&height->root, &executed->state_root, sizeof(height->root)) != 0 ||
-         height->count != executed->count || height->results != results)) {
-        dsmr_sim_fail(sim, "roots", "node %u has another state at height %llu", node,
-                      (unsigned long long)executed->height);
+    if (!height->is_executed) {
+        height->root = executed->state_root;
+        height->count = executed->count;
+        height->results = results;
+    } else if (!dsmr_id_equal(&height->root, &executed->state_root) ||
+               height->count != executed->count || height->results != results) {
+        dsmr_sim_fail(sim, "roots", "node %u has another state or other results at height %llu",
+                      node, (unsigned long long)executed->height);
     }
     height->is_executed = true;
-    height->root = executed->state_root;
-    height->count = executed->count;
-    height->results = results;
-    uint64_t last = self->executed[node];
-    if (executed->height > last + 1 || executed->height == 0) {
-        dsmr_sim_fail(sim, "order", "node %u executes %llu after %llu", node,
-                      (unsigned long long)executed->height, (unsigned long long)last);
+    if (executed->height != self->executed[node] + 1) {
+        dsmr_sim_fail(sim, "order", "node %u executes block %llu after block %llu", node,
+                      (unsigned long long)executed->height,
+                      (unsigned long long)self->executed[node]);
     }
-    self->executed[node] = executed->height > last ? executed->height : last;
+    self->executed[node] = executed->height;
     check_txs(self, sim, node, executed);
 }
 
@@ -127,12 +150,20 @@ static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
 static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t executed_height)
 {
     struct agreement *self = ctx;
-    if (executed_height < self->executed[node] || executed_height > self->executed[node] + 16) {
+    struct dsmr_query_status status;
+    if (executed_height < self->executed[node] ||
+        executed_height > self->executed[node] + UNTOLD_MAX) {
         dsmr_sim_fail(sim, "order", "node %u comes back at height %llu after %llu", node,
                       (unsigned long long)executed_height,
                       (unsigned long long)self->executed[node]);
     }
     self->executed[node] = executed_height;
+    dsmr_sim_status(sim, node, &status);
+    const struct height *height = at(self, executed_height);
+    if (height->is_executed && !dsmr_id_equal(&height->root, &status.state_root)) {
+        dsmr_sim_fail(sim, "roots", "node %u comes back with another state at height %llu", node,
+                      (unsigned long long)executed_height);
+    }
 }
 
 static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
@@ -146,5 +177,6 @@ const struct dsmr_sim_checker_ops dsmr_sim_check_agreement = {.name = "agreement
                                                               .free = free_self,
                                                               .accepted = accepted,
                                                               .executed = executed,
+                                                              .stored = stored,
                                                               .started = started,
                                                               .wiped = wiped};

@@ -164,6 +164,7 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     DSMR_ASSERT(config->nodes >= 1);
     DSMR_ASSERT(config->nodes <= DSMR_SIM_NODES_MAX);
     sim->config = *config;
+    sim->healed_us = UINT64_MAX;
     if (config->link.latency_us == 0 && config->link.jitter_us == 0) {
         sim->config.link.jitter_us = 5000;
     }
@@ -405,6 +406,16 @@ uint32_t dsmr_sim_check_nodes(const struct dsmr_sim *sim)
     return sim->config.nodes;
 }
 
+bool dsmr_sim_check_is_transfers(const struct dsmr_sim *sim)
+{
+    return sim->config.app == DSMR_SIM_TRANSFERS;
+}
+
+const struct dsmr_block *dsmr_sim_check_genesis(const struct dsmr_sim *sim)
+{
+    return sim->genesis;
+}
+
 const struct dsmr_validator_set *dsmr_sim_check_set(const struct dsmr_sim *sim, uint64_t epoch)
 {
     return dsmr_sim_byz_set_of(sim, epoch);
@@ -436,4 +447,33 @@ uint32_t dsmr_sim_check_number(const struct dsmr_node_id *id)
 uint64_t dsmr_sim_check_stored_bytes(const struct dsmr_sim *sim, uint32_t node)
 {
     return dsmr_sim_store_bytes(sim->nodes[node].store);
+}
+
+uint64_t dsmr_sim_check_wall_ms(const struct dsmr_sim *sim, uint32_t node)
+{
+    return dsmr_sim_node_wall_ms(&sim->nodes[node]);
+}
+
+uint64_t dsmr_sim_check_latest_ms(const struct dsmr_sim *sim, uint32_t node)
+{
+    return sim->nodes[node].latest_ms;
+}
+
+uint64_t dsmr_sim_check_steady_us(const struct dsmr_sim *sim, uint32_t number)
+{
+    const struct dsmr_sim_node *node = &sim->nodes[number];
+    bool is_steady = node->driver != NULL && !node->is_paused;
+    return is_steady ? sim->now_us - node->steady_since_us : 0;
+}
+
+uint64_t dsmr_sim_check_healed_ms(const struct dsmr_sim *sim)
+{
+    return sim->healed_us == UINT64_MAX ? UINT64_MAX : DSMR_SIM_START_MS + sim->healed_us / 1000;
+}
+
+void dsmr_sim_check_mempool(const struct dsmr_sim *sim, uint32_t node, uint64_t *bytes_max,
+                            uint64_t *txs_max)
+{
+    *bytes_max = sim->nodes[node].mempool_bytes_max;
+    *txs_max = sim->nodes[node].mempool_txs_max;
 }

@@ -44,9 +44,12 @@ void dsmr_sim_accounts_genesis(char *out, size_t capacity, bool is_transfers)
         snprintf(out, capacity, "{}");
         return;
     }
+    unsigned long long fee = DSMR_SIM_FEE;
     size_t used = (size_t)snprintf(
         out, capacity,
-        "{\"fee\":{\"base\":\"1\",\"per_byte\":\"1\",\"per_signature\":\"1\"},\"accounts\":[");
+        "{\"fee\":{\"base\":\"%llu\",\"per_byte\":\"%llu\",\"per_signature\":\"%llu\"},"
+        "\"accounts\":[",
+        fee, fee, fee);
     for (uint32_t i = 0; i < DSMR_SIM_ACCOUNTS; i++) {
         char text[DSMR_ADDRESS_TEXT_LEN + 1];
         struct dsmr_address address = dsmr_sim_accounts_address(i);

@@ -8,6 +8,7 @@
 
 #define DSMR_SIM_ACCOUNTS 64u
 #define DSMR_SIM_ACCOUNT_BALANCE UINT64_C(1000000)
+#define DSMR_SIM_FEE UINT64_C(1) /* base, per byte and per signature */
 #define DSMR_SIM_TX_BYTES_MAX 4096u
 
 /* The member "app" of genesis, as text. */

@@ -9,6 +9,9 @@
 #include "sim/sim_state.h"
 
 #define TXS_MAX (1u << 20)
+#define REPLAYED 512u    /* of the last that were made */
+#define SHORT_MS_MIN 20u /* lifetimes of those that expire on their way */
+#define SHORT_MS_MAX 2000u
 
 struct tx {
     struct dsmr_id id;
@@ -99,15 +102,46 @@ void dsmr_sim_client_submit(struct dsmr_sim_clients *clients, uint32_t node, uin
     send_to(clients, tx, node);
 }
 
-static void make_one(struct dsmr_sim_clients *clients)
+static bool is_one_of_thousand(struct dsmr_sim_clients *clients, uint32_t per_mille)
+{
+    return dsmr_prng_below(&clients->prng, 1000) < per_mille;
+}
+
+/* What has run must not run again, whoever sends it wherever. False: there is none. */
+static bool replay(struct dsmr_sim_clients *clients)
+{
+    uint32_t recent = clients->count < REPLAYED ? clients->count : REPLAYED;
+    if (recent == 0) {
+        return false;
+    }
+    uint32_t back = 1 + (uint32_t)dsmr_prng_below(&clients->prng, recent);
+    const struct tx *tx = &clients->txs[clients->count - back];
+    if (!tx->is_executed || tx->expiry_ms < dsmr_sim_wall_ms(clients->sim)) {
+        return false;
+    }
+    send_to(clients, tx, (uint32_t)dsmr_prng_below(&clients->prng, clients->sim->config.nodes));
+    return true;
+}
+
+static uint64_t choose_lifetime(struct dsmr_sim_clients *clients)
 {
     const struct dsmr_sim_client_config *config = &clients->config;
     uint64_t range_ms = config->lifetime_ms_max - config->lifetime_ms_min + 1;
-    struct tx *tx =
-        add(clients, config->lifetime_ms_min + dsmr_prng_below(&clients->prng, range_ms));
+    return is_one_of_thousand(clients, config->short_per_mille)
+               ? SHORT_MS_MIN + dsmr_prng_below(&clients->prng, SHORT_MS_MAX - SHORT_MS_MIN)
+               : config->lifetime_ms_min + dsmr_prng_below(&clients->prng, range_ms);
+}
+
+static void make_one(struct dsmr_sim_clients *clients)
+{
+    const struct dsmr_sim_client_config *config = &clients->config;
+    if (is_one_of_thousand(clients, config->replay_per_mille) && replay(clients)) {
+        return;
+    }
+    struct tx *tx = add(clients, choose_lifetime(clients));
     uint32_t nodes = clients->sim->config.nodes;
     tx->node = (uint32_t)dsmr_prng_below(&clients->prng, nodes);
-    if (dsmr_prng_below(&clients->prng, 1000) < config->everywhere_per_mille) {
+    if (is_one_of_thousand(clients, config->everywhere_per_mille)) {
         for (uint32_t i = 0; i < nodes; i++) {
             send_to(clients, tx, i);
         }

@@ -21,11 +21,18 @@ static uint64_t mono_ms(void *self)
     return dsmr_sim_node_mono_us(self) / 1000;
 }
 
-static uint64_t wall_ms(void *self)
+uint64_t dsmr_sim_node_wall_ms(const struct dsmr_sim_node *node)
 {
-    const struct dsmr_sim_node *node = self;
     return (uint64_t)((int64_t)(DSMR_SIM_START_MS + dsmr_sim_node_mono_us(node) / 1000 - 1) +
                       node->skew_ms);
+}
+
+static uint64_t wall_ms(void *self)
+{
+    struct dsmr_sim_node *node = self;
+    uint64_t now_ms = dsmr_sim_node_wall_ms(node);
+    node->latest_ms = now_ms > node->latest_ms ? now_ms : node->latest_ms;
+    return now_ms;
 }
 
 void dsmr_sim_set_clock(struct dsmr_sim *sim, uint32_t number, int64_t skew_ms, int32_t drift_ppm)
@@ -212,6 +219,7 @@ void dsmr_sim_pause(struct dsmr_sim *sim, uint32_t number, bool is_paused)
     }
     node->is_paused = is_paused;
     if (!is_paused) {
+        node->steady_since_us = sim->now_us;
         dsmr_sim_work_start(node);
         if (!node->is_logic_busy && node->inbox != NULL) {
             start_logic(node, 0);
@@ -340,6 +348,9 @@ static void start(struct dsmr_sim_node *node)
     DSMR_ASSERT(err == DSMR_OK);
     dsmr_sim_work_wrap_app(node);
     configure(sim, node, &config);
+    node->mempool_bytes_max = config.node.mempool_bytes_max;
+    node->mempool_txs_max = config.node.mempool_txs_max;
+    node->steady_since_us = sim->now_us;
     node->life++;
     err = dsmr_driver_new(&node->driver, &config);
     DSMR_ASSERT(err == DSMR_OK);

@@ -255,6 +255,7 @@ void dsmr_sim_plan_heal(struct dsmr_sim *sim)
 {
     uint32_t nodes = sim->config.nodes;
     armed.plan = NULL;
+    sim->healed_us = sim->now_us;
     for (uint32_t i = 0; i < nodes; i++) {
         dsmr_sim_set_disk(sim, i, DSMR_SIM_DISK_OK);
         dsmr_sim_set_clock(sim, i, 0, 0);

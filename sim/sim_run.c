@@ -56,20 +56,25 @@ struct run { /* what the seed has chosen */
     uint32_t validators;
     uint32_t wipeable;
     const struct dsmr_sim_byz_ops *byz[DSMR_SIM_NODES_MAX];
-    bool has_retention;
+    struct tuning {
+        bool has_retention;
+        uint32_t chunk_lifetime_ms, block_certs_max, pending_bytes_max;
+    } tuning;
 };
 
-static bool has_retention; /* of the run that is being made: tune() has no context */
+static struct tuning tuning; /* of the run that is being made: tune() has no context */
 
 static void tune(struct dsmr_driver_config *config)
 {
     config->node.params.slot_ms = 100;
-    config->node.params.pending_bytes_max = 256u << 10;
+    config->node.params.chunk_lifetime_ms = tuning.chunk_lifetime_ms;
+    config->node.params.block_certs_max = tuning.block_certs_max;
+    config->node.params.pending_bytes_max = tuning.pending_bytes_max;
     config->node.params.chunk_bytes_max = 64u << 10;
     config->node.params.chunk_txs_max = 1024;
     config->node.params.block_txs_max = 16384;
-    if (has_retention) {
-        config->node.params.retention_ms = 120000;
+    if (tuning.has_retention) {
+        config->node.params.retention_ms = 40000;
     }
 }
 
@@ -99,6 +104,20 @@ static void choose_sets(struct run *run, struct dsmr_prng *prng,
             sets[i].weights[k] = is_unequal ? 1 + dsmr_prng_below(prng, 4) : 1;
         }
     }
+}
+
+/* Half of the chains have the usual parameters; in the others things expire and fill up sooner. */
+static void choose_tuning(struct run *run, struct dsmr_prng *prng)
+{
+    static const uint32_t lifetimes_ms[] = {3000, 8000, 30000};
+    static const uint32_t certs[] = {3, 8, 256};
+    static const uint32_t pending[] = {64u << 10, 128u << 10, 256u << 10};
+    bool is_usual = dsmr_prng_below(prng, 2) == 0;
+    run->tuning =
+        (struct tuning){.has_retention = dsmr_prng_below(prng, 3) == 0,
+                        .chunk_lifetime_ms = lifetimes_ms[is_usual ? 2 : dsmr_prng_below(prng, 3)],
+                        .block_certs_max = certs[is_usual ? 2 : dsmr_prng_below(prng, 3)],
+                        .pending_bytes_max = pending[is_usual ? 2 : dsmr_prng_below(prng, 3)]};
 }
 
 /* Whether in every set these nodes weigh less than a third. */
@@ -166,7 +185,7 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     run->sim.link.latency_us = dsmr_prng_below(&prng, 20000);
     run->sim.link.jitter_us = 1 + dsmr_prng_below(&prng, 30000);
     run->sim.sync_us_max = 500 + dsmr_prng_below(&prng, 20000);
-    run->has_retention = dsmr_prng_below(&prng, 3) == 0;
+    choose_tuning(run, &prng);
     choose_sets(run, &prng, config->profile);
     choose_liars(run, &prng, config);
     run->clients = (struct dsmr_sim_client_config){
@@ -176,6 +195,8 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
         .lifetime_ms_min = 5000,
         .lifetime_ms_max = 58000,
         .everywhere_per_mille = dsmr_prng_below(&prng, 4) == 0 ? 300 : 20,
+        .short_per_mille = dsmr_prng_below(&prng, 2) == 0 ? 0 : 200,
+        .replay_per_mille = dsmr_prng_below(&prng, 2) == 0 ? 0 : 100,
         .retry_ms = dsmr_prng_below(&prng, 2) == 0 ? 0 : 3000};
     dsmr_sim_plan_make(&run->plan, &prng, &config->profile->mix, run->sim.nodes, run->wipeable,
                        DSMR_SIM_SECOND_US / 10, config->fault_us);
@@ -357,7 +378,7 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
     DSMR_ASSERT(run != NULL);
     memset(result, 0, sizeof(*result));
     choose(run, config);
-    has_retention = run->has_retention;
+    tuning = run->tuning;
     struct dsmr_sim *sim = dsmr_sim_new(&run->sim);
     for (uint32_t i = 0; dsmr_sim_check_all[i] != NULL; i++) {
         dsmr_sim_check_add(sim, dsmr_sim_check_all[i]);

@@ -40,6 +40,9 @@ struct dsmr_sim_node {
     uint64_t port_calls, crash_at;
     int64_t skew_ms;
     int32_t drift_ppm;
+    uint64_t latest_ms;       /* the latest time that its clock has told it */
+    uint64_t steady_since_us; /* up and not paused */
+    uint64_t mempool_bytes_max, mempool_txs_max;
     uint64_t tick_us; /* the next tick in the queue; UINT64_MAX: none */
 
     struct dsmr_sim_item *inbox, **inbox_end;
@@ -96,6 +99,7 @@ struct dsmr_sim {
     void (*on_notice)(void *ctx, uint32_t node, const struct dsmr_notice *notice);
     void *notice_ctx;
     char failure[512];
+    uint64_t healed_us; /* UINT64_MAX: there may be faults */
     uint64_t hash, messages, events;
 };
 
@@ -111,6 +115,7 @@ void dsmr_sim_node_synced(struct dsmr_sim_node *node); /* its disk has done a gr
 /* Counts a call of a port. False: the node is dead already, nothing may happen. */
 bool dsmr_sim_node_port_call(struct dsmr_sim_node *node);
 uint64_t dsmr_sim_node_mono_us(const struct dsmr_sim_node *node);
+uint64_t dsmr_sim_node_wall_ms(const struct dsmr_sim_node *node);
 
 /* sim_net.c */
 struct dsmr_net dsmr_sim_net_port(struct dsmr_sim_node *node);

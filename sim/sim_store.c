@@ -43,6 +43,7 @@ struct dsmr_sim_store {
     bool (*on_queued)(void *ctx);
     void *ctx;
     enum dsmr_sim_disk state;
+    bool is_broken; /* by an error: nothing more is written in this life */
     uint64_t floor_ms, bytes, written;
     struct table chunks, certs, journals;
     struct block *blocks; /* by height - 1 */
@@ -365,6 +366,13 @@ static void apply_prune(struct dsmr_sim_store *store, const struct dsmr_store_wr
 
 static void apply_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence *evidence)
 {
+    for (uint32_t i = 0; i < store->evidence_count; i++) { /* the first of its key stays */
+        const struct dsmr_reference *ref = &store->evidence[i].refs[0];
+        if (ref->epoch == evidence->refs[0].epoch &&
+            dsmr_node_id_equal(&ref->producer, &evidence->refs[0].producer)) {
+            return;
+        }
+    }
     store->evidence =
         realloc(store->evidence, (store->evidence_count + 1) * sizeof(*store->evidence));
     DSMR_ASSERT(store->evidence != NULL);
@@ -444,6 +452,13 @@ uint64_t dsmr_sim_store_begin_sync(struct dsmr_sim_store *store)
     return bytes;
 }
 
+/* A full disk refuses; and then also the block after one that it refused. */
+static bool is_refused(const struct dsmr_sim_store *store, const struct dsmr_store_write *write)
+{
+    return (store->state == DSMR_SIM_DISK_FULL && write->kind != DSMR_STORE_GC) ||
+           (write->kind == DSMR_STORE_ACCEPT && write->u.accept.block->height > store->height + 1);
+}
+
 static uint32_t count_tasks(const struct dsmr_task *task)
 {
     uint32_t count = 0;
@@ -460,15 +475,14 @@ struct dsmr_task *dsmr_sim_store_end_sync(struct dsmr_sim_store *store, struct d
 {
     struct dsmr_task *group = store->group;
     /* After an error nobody knows how much of the group there is. */
-    uint64_t good = store->state == DSMR_SIM_DISK_EIO
-                        ? dsmr_prng_below(prng, count_tasks(group) + 1u)
-                        : UINT64_MAX;
+    bool is_error = store->state == DSMR_SIM_DISK_EIO || store->is_broken;
+    uint64_t good = store->is_broken ? 0
+                    : is_error       ? dsmr_prng_below(prng, count_tasks(group) + 1u)
+                                     : UINT64_MAX;
     for (struct dsmr_task *task = group; task != NULL; task = task->next) {
         struct dsmr_store_write *write = (struct dsmr_store_write *)task;
-        bool is_full = store->state == DSMR_SIM_DISK_FULL && write->kind != DSMR_STORE_GC;
-        write->err = store->state == DSMR_SIM_DISK_EIO ? DSMR_ERR_IO
-                     : is_full                         ? DSMR_ERR_DISK_FULL
-                                                       : DSMR_OK;
+        bool is_full = is_refused(store, write);
+        write->err = is_error ? DSMR_ERR_IO : is_full ? DSMR_ERR_DISK_FULL : DSMR_OK;
         if (good > 0 && !is_full) {
             good -= good == UINT64_MAX ? 0 : 1;
             apply(store, write);
@@ -477,6 +491,7 @@ struct dsmr_task *dsmr_sim_store_end_sync(struct dsmr_sim_store *store, struct d
     }
     if (store->state == DSMR_SIM_DISK_EIO) {
         store->state = DSMR_SIM_DISK_OK;
+        store->is_broken = true;
     }
     store->group = NULL;
     *has_more = store->first != NULL;
@@ -488,14 +503,14 @@ dsmr_sim_store_crash(struct dsmr_sim_store *store, struct dsmr_prng *prng,
                      void (*durable)(void *ctx, const struct dsmr_store_write *write), void *ctx)
 {
     uint64_t good = store->group == NULL ? 0 : dsmr_prng_below(prng, count_tasks(store->group) + 1);
-    good = store->state == DSMR_SIM_DISK_FULL ? 0 : good;
     struct dsmr_task *all = store->group, **end = &all;
     for (; *end != NULL; end = &(*end)->next) {
-        if (good > 0) {
-            good--;
-            apply(store, (struct dsmr_store_write *)*end);
-            durable(ctx, (struct dsmr_store_write *)*end);
+        struct dsmr_store_write *write = (struct dsmr_store_write *)*end;
+        if (good > 0 && !store->is_broken && !is_refused(store, write)) {
+            apply(store, write);
+            durable(ctx, write);
         }
+        good -= good > 0 ? 1 : 0;
     }
     *end = store->first;
     for (struct dsmr_task *task = all; task != NULL; task = task->next) {
@@ -504,6 +519,7 @@ dsmr_sim_store_crash(struct dsmr_sim_store *store, struct dsmr_prng *prng,
     store->group = NULL;
     store->first = NULL;
     store->end = &store->first;
+    store->is_broken = false;
     return all;
 }
 

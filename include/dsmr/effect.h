@@ -31,7 +31,7 @@ enum dsmr_fx_kind {
     DSMR_FX_ACCEPTED,       /* answers EV_ACCEPT once durable */
     DSMR_FX_SUBMITTED,      /* answers EV_SUBMIT: a verdict per transaction */
     DSMR_FX_NOTICE,         /* own chunk built, certified, returned; transactions expired */
-    DSMR_FX_WANT_SET,       /* the set of an epoch is needed -> EV_SET when available */
+    DSMR_FX_WANT_SET,       /* an epoch's set is needed -> EV_SET once it is there; said once */
     DSMR_FX_FAULT,          /* a peer did what no honest one does */
     DSMR_FX_HALT,           /* safety cannot be kept: stop the node with this reason */
     DSMR_FX_TRACE           /* a step of the protocol, for tests, metrics and the live view */
@@ -165,7 +165,7 @@ struct dsmr_effect {
         } answer;
         struct {                 /* SUBMITTED */
             enum dsmr_err *errs; /* owned by the effect */
-            uint32_t count;
+            uint32_t count;      /* 0: none was admitted, for want of memory */
         } submitted;
         struct { /* NOTICE */
             enum dsmr_notice_what what;

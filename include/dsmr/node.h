@@ -56,6 +56,11 @@ struct dsmr_node_status {
     bool needs_state_sync;   /* a chunk that it has to execute is kept by nobody any more */
 };
 void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out);
+/* The sets whose validators are to be served: of the last accepted block's epoch and of its list,
+ * and those of later epochs that are known, for a block may come that brings them. At most max into
+ * out, borrowed until the next step; returns how many. */
+uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
+                               uint32_t max);
 /* Whether tx waits in the mempool. */
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id);
 

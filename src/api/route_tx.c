@@ -278,6 +278,7 @@ static bool is_known(const struct dsmr_route_call *call, struct dsmr_query_tx *k
                  known->state != DSMR_TX_EXPIRED;
     if (is_so) { /* as the core counts what it knows */
         dsmr_metrics_add(call->config->metrics, DSMR_METRIC_SUBMIT_TXS, 1);
+        dsmr_metrics_add(call->config->metrics, DSMR_METRIC_TXS_REFUSED, 1);
         dsmr_metrics_count_error(call->config->metrics, DSMR_ERR_DUPLICATE);
     }
     return is_so;

@@ -13,6 +13,7 @@
 #include "app/application.h"
 #include "app/exit_codes.h"
 #include "app/genesis.h"
+#include "app/node_config.h"
 #include "app/node_settings.h"
 #include "base/bytes.h"
 #include "base/metrics.h"

@@ -83,9 +83,10 @@ static int run_testnet(const struct dsmr_cli_values *values)
     clock_gettime(CLOCK_REALTIME, &now);
     config.directory = dsmr_cli_text(values, "o");
     config.validators = (uint32_t)dsmr_cli_number(values, "v");
-    config.followers = (uint32_t)dsmr_cli_number(values, "n");
-    if (config.validators + config.followers > DSMR_TESTNET_NODES_MAX)
-        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "at most %u nodes", DSMR_TESTNET_NODES_MAX);
+    if (dsmr_cli_number(values, "n") != 0)
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                             "--n: validators serve validators only, so a node that is none could "
+                             "not follow them yet; leave it at 0");
     config.node_prefix = dsmr_cli_text(values, "node-dir-prefix");
     config.hostname_prefix = dsmr_cli_text(values, "hostname-prefix");
     config.address = dsmr_cli_text(values, "starting-ip-address");
@@ -109,7 +110,7 @@ static int run_testnet(const struct dsmr_cli_values *values)
     config.slot_ms = (uint32_t)dsmr_cli_number(values, "slot");
     config.retention_ms = UINT64_MAX;
     config.time_ms = (uint64_t)now.tv_sec * 1000u;
-    for (uint32_t i = 0; i < config.validators + config.followers; i++)
+    for (uint32_t i = 0; i < config.validators; i++)
         for (uint32_t k = 0; k < 3; k++)
             config.ports[i][k] =
                 (uint16_t)(dsmr_cli_number(values, "port") + k + (config.is_local ? 10u * i : 0u));
@@ -120,12 +121,10 @@ static int run_testnet(const struct dsmr_cli_values *values)
     if (dsmr_cli_flag(values, "json")) {
         printf("{\"directory\":");
         dsmr_cli_print_json(stdout, config.directory);
-        printf(",\"validators\":%u,\"followers\":%u}\n", config.validators, config.followers);
+        printf(",\"validators\":%u}\n", config.validators);
     } else
-        printf("%u validators and %u followers in %s; start each with: dsmrd start --home "
-               "%s/%sN\n",
-               config.validators, config.followers, config.directory, config.directory,
-               config.node_prefix);
+        printf("%u validators in %s; start each with: dsmrd start --home %s/%sN\n",
+               config.validators, config.directory, config.directory, config.node_prefix);
     return DSMR_EXIT_OK;
 }
 
@@ -239,7 +238,7 @@ static const struct dsmr_cli_option common_options[] = {
 static const struct dsmr_cli_option testnet_options[] = {
     {"v", "N", DSMR_CLI_NUMBER, 1, DSMR_TESTNET_NODES_MAX, NULL, "4", "validators"},
     {"n", "N", DSMR_CLI_NUMBER, 0, DSMR_TESTNET_NODES_MAX, NULL, "0",
-     "nodes that are not validators"},
+     "nodes that are not validators: none yet"},
     {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet", "where everything is written"},
     {"node-dir-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, "node", "names of the homes"},
     {"hostname-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, NULL,

@@ -239,7 +239,7 @@ enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES],
     snprintf(reason, DSMR_HOME_REASON_BYTES, "out of memory");
     m->config = config;
     m->reason = reason;
-    m->count = config->validators + config->followers;
+    m->count = config->validators;
     enum dsmr_err err = DSMR_OK;
     snprintf(genesis, sizeof genesis, "%.*s/genesis.json", PATH_MAX - 64, config->directory);
     if (dsmr_files_make_folder(config->directory, 0755) != DSMR_OK) {

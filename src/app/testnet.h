@@ -10,7 +10,6 @@
 struct dsmr_testnet_config {
     const char *directory; /* made; must not hold a genesis.json yet */
     uint32_t validators;
-    uint32_t followers;          /* nodes that are not validators */
     const char *node_prefix;     /* "node": homes are node0, node1, ... */
     const char *hostname_prefix; /* peers are PREFIX0, PREFIX1, ...; NULL: addresses */
     const char *address;         /* first node's; NULL: all on 127.0.0.1 */

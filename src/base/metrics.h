@@ -57,7 +57,7 @@
     X(NET_DROPPED, counter, "net_dropped_total", "messages dropped because a queue was full")      \
     X(DISK_BYTES, counter, "disk_bytes_written_total", "bytes written to the store")               \
     X(DISK_SYNCS, counter, "disk_syncs_total", "fsync calls")                                      \
-    X(INDEX_BLOCKS, gauge, "index_blocks", "blocks in the duplicate index")                        \
+    X(INDEX_CHUNKS, gauge, "index_chunks", "chunks that no new block may name again")              \
     X(BEHIND, gauge, "behind", "1 while this node is behind")                                      \
     X(CLOCK_SKEW_MS, gauge, "clock_skew_ms", "distance of this clock from the validators' median") \
     X(STATE_SYNC_NEEDED, gauge, "state_sync_needed", "1 while nobody keeps a chunk it must run")   \

@@ -156,7 +156,8 @@ static void refuse(struct dsmr_bft *bft, struct dsmr_bft_candidate *candidate, e
     if (is_final_word) {
         candidate->state = DSMR_BFT_CANDIDATE_REFUSED;
         if (round != NULL && is_proposed_now(bft, &candidate->block->id)) {
-            dsmr_bft_outbox_fault(bft, round->proposal.peer, err);
+            /* What is wrong with the block is the block layer's to count. */
+            dsmr_bft_outbox_fault(bft, round->proposal.peer, DSMR_ERR_BAD_PROPOSAL);
         }
         return;
     }

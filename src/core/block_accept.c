@@ -127,8 +127,9 @@ void dsmr_block_accept_on_accept(struct dsmr_node *node, uint64_t request_id,
     bool is_again = block == node->accepted;
     enum dsmr_err err = is_again ? DSMR_OK : check_accept(node, block);
     if (err == DSMR_OK) {
-        dsmr_health_before_accept(node, block);
-        err = request_store(node, request_id, block) ? DSMR_OK : DSMR_ERR_BUSY;
+        bool is_asked =
+            dsmr_health_before_accept(node, block) && request_store(node, request_id, block);
+        err = is_asked ? DSMR_OK : DSMR_ERR_BUSY;
     }
     if (err != DSMR_OK) {
         dsmr_effects_answer(node->fx, DSMR_FX_ACCEPTED, request_id, err, NULL);

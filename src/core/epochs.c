@@ -60,6 +60,18 @@ static struct known *find(struct dsmr_epochs *epochs, uint64_t epoch)
     return NULL;
 }
 
+uint32_t dsmr_epochs_since(const struct dsmr_epochs *epochs, struct dsmr_validator_set **out,
+                           uint32_t max, uint64_t epoch_min)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < epochs->count && count < max; i++) {
+        if (epochs->sets[i].set->epoch >= epoch_min) {
+            out[count++] = epochs->sets[i].set;
+        }
+    }
+    return count;
+}
+
 bool dsmr_epochs_has_member(const struct dsmr_epochs *epochs, const struct dsmr_node_id *node_id)
 {
     for (uint32_t i = 0; i < epochs->count; i++) {

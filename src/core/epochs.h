@@ -19,6 +19,10 @@ void dsmr_epochs_free(struct dsmr_epochs *epochs); /* NULL is fine */
 void dsmr_epochs_add(struct dsmr_epochs *epochs, struct dsmr_validator_set *set);
 /* Borrowed while it stays in the registry; NULL: not known. */
 struct dsmr_validator_set *dsmr_epochs_find(struct dsmr_epochs *epochs, uint64_t epoch);
+/* The known sets of epoch epoch_min or a later one, borrowed as above; at most max, returns how
+ * many. */
+uint32_t dsmr_epochs_since(const struct dsmr_epochs *epochs, struct dsmr_validator_set **out,
+                           uint32_t max, uint64_t epoch_min);
 /* True if node_id may sign in any set that is known: past, present or scheduled. */
 bool dsmr_epochs_has_member(const struct dsmr_epochs *epochs, const struct dsmr_node_id *node_id);
 /* Pins the epochs of block (its own and its list), and only those. */

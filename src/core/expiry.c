@@ -207,8 +207,22 @@ void dsmr_expiry_run(struct dsmr_node *node)
     }
 }
 
-void dsmr_expiry_on_gc(struct dsmr_node *node, const struct dsmr_event *event)
+/* The floor of an empty journal: without it the node must not go on. */
+static void on_own_floor(struct dsmr_node *node, enum dsmr_err err)
 {
+    if (err != DSMR_OK) {
+        dsmr_node_common_error(node, err);
+        dsmr_node_common_halt(node, "what an empty journal must not sign could not be stored");
+    }
+}
+
+void dsmr_expiry_on_gc(struct dsmr_node *node, const struct dsmr_request *request,
+                       const struct dsmr_event *event)
+{
+    if (request->number != 0) {
+        on_own_floor(node, event->err);
+        return;
+    }
     node->is_gc_running = false;
     node->has_gc_failed = event->err != DSMR_OK;
     if (event->err != DSMR_OK) { /* the ids are asked for again, and so are journal entries */
@@ -231,17 +245,21 @@ void dsmr_expiry_on_gc(struct dsmr_node *node, const struct dsmr_event *event)
     dsmr_expiry_run(node);
 }
 
-void dsmr_expiry_set_floor(struct dsmr_node *node, uint64_t floor_ms)
+bool dsmr_expiry_set_floor(struct dsmr_node *node, uint64_t floor_ms)
 {
+    struct dsmr_request request = {.kind = DSMR_REQUEST_GC, .number = floor_ms};
     if (floor_ms <= node->floor_ms) {
-        return;
+        return true;
+    }
+    uint64_t id = dsmr_requests_begin(node->requests, &request);
+    if (id == 0) {
+        return false;
     }
     node->floor_ms = floor_ms;
-    if (node->is_gc_running) {
-        node->is_floor_due = true; /* one at a time: its answer starts the next */
-    } else {
-        start_gc(node);
-    }
+    struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_STORE_GC);
+    fx->request_id = id;
+    fx->u.store_gc.floor_ms = dsmr_node_common_floor(node);
+    return true;
 }
 
 void dsmr_expiry_on_mempool(struct dsmr_node *node)

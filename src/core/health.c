@@ -38,11 +38,11 @@ static void update_behind(struct dsmr_node *node)
 /* The chain ran before this journal was made: what this key has promised is not known here. The
  * latest slot that it can have signed starts at now + skew, so nothing that expires before that
  * slot does is signed (section 12). */
-static void set_wiped_floor(struct dsmr_node *node)
+static bool set_wiped_floor(struct dsmr_node *node)
 {
     const struct dsmr_params *params = &node->config.params;
     uint64_t past_ms = (uint64_t)params->clock_skew_ms + params->chunk_lifetime_ms;
-    dsmr_expiry_set_floor(node, dsmr_node_common_add(node->wall_ms, past_ms));
+    return dsmr_expiry_set_floor(node, dsmr_node_common_add(node->wall_ms, past_ms));
 }
 
 void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *from,
@@ -131,13 +131,14 @@ static void tell(struct dsmr_node *node)
     node->status_mono_ms = node->mono_ms;
 }
 
-void dsmr_health_before_accept(struct dsmr_node *node, const struct dsmr_block *block)
+bool dsmr_health_before_accept(struct dsmr_node *node, const struct dsmr_block *block)
 {
     /* Our first block: was it made before we started? */
-    if (node->is_fresh && block->time_ms < node->start_wall_ms) {
-        set_wiped_floor(node);
+    if (node->is_fresh && block->time_ms < node->start_wall_ms && !set_wiped_floor(node)) {
+        return false;
     }
     node->is_fresh = false;
+    return true;
 }
 
 void dsmr_health_on_accept(struct dsmr_node *node)

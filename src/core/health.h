@@ -15,8 +15,9 @@ void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *fr
                            const struct dsmr_msg *msg);
 void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer, bool is_up);
 /* Before block is accepted. Ours may be a new journal of an old key (12.4): then its floor is
- * written now, before the accept, so that no crash leaves the accept without it. */
-void dsmr_health_before_accept(struct dsmr_node *node, const struct dsmr_block *block);
+ * written now, before the accept, so that no crash leaves the accept without it. False: too much is
+ * on its way for that write; nothing has changed. */
+bool dsmr_health_before_accept(struct dsmr_node *node, const struct dsmr_block *block);
 void dsmr_health_on_accept(struct dsmr_node *node);
 void dsmr_health_on_executed(struct dsmr_node *node);
 void dsmr_health_on_flag(struct dsmr_node *node, bool *flag, bool value);

@@ -271,6 +271,7 @@ static void on_set(struct dsmr_node *node, struct dsmr_validator_set *set)
             break;
         }
     }
+    dsmr_restore_on_set(node);
     dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
     dsmr_block_builder_update(node);
 }
@@ -299,7 +300,7 @@ static void on_stored(struct dsmr_node *node, const struct dsmr_request *request
         dsmr_conflict_on_stored(node, request, err);
         break;
     case DSMR_REQUEST_GC:
-        dsmr_expiry_on_gc(node, event);
+        dsmr_expiry_on_gc(node, request, event);
         break;
     default:
         DSMR_UNREACHABLE();
@@ -465,6 +466,7 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS, dsmr_exec_queue_length(&node->queue));
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS_HELD, node->queue.count);
     dsmr_node_common_gauge(node, DSMR_METRIC_STATE_SYNC_NEEDED, node->fetches_pruned > 0);
+    dsmr_node_common_gauge(node, DSMR_METRIC_INDEX_CHUNKS, dsmr_accepted_index_count(node->index));
     uint64_t uncertified = 0;
     for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
@@ -511,6 +513,21 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->needs_state_sync = node->fetches_pruned > 0;
     out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
     out->clock_offset_ms = node->clock_offset_ms;
+}
+
+uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
+                               uint32_t max)
+{
+    const struct dsmr_block *tip = node->accepted;
+    uint32_t count =
+        dsmr_epochs_since(node->epochs, out, max, tip->epoch == DSMR_EPOCH_NONE ? 0 : tip->epoch);
+    for (uint32_t i = 0; i < tip->past_epochs_count && count < max; i++) {
+        struct dsmr_validator_set *set = dsmr_epochs_find(node->epochs, tip->past_epochs[i].epoch);
+        if (set != NULL && (tip->epoch == DSMR_EPOCH_NONE || set->epoch < tip->epoch)) {
+            out[count++] = set;
+        }
+    }
+    return count;
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

@@ -257,7 +257,8 @@ struct dsmr_node {
     struct dsmr_effects *fx;
 
     bool is_started, is_halted, is_bootstrapping, is_disk_low, is_behind;
-    bool is_fresh; /* the journal was created by this start (section 12) */
+    bool is_fresh;      /* the journal was created by this start (section 12) */
+    bool is_resume_due; /* own chunks from before this start wait for their validator set */
     uint64_t start_wall_ms;
     uint64_t floor_ms;            /* durable, or about to be */
     uint64_t timers[DSMR_TIMERS]; /* mono; UINT64_MAX: stopped */

@@ -31,7 +31,7 @@ enum dsmr_request_kind {
     DSMR_REQUEST_EXECUTE,         /* number: height */
     DSMR_REQUEST_EVIDENCE_VERIFY, /* item: evidence job */
     DSMR_REQUEST_EVIDENCE_STORE,  /* item: evidence job */
-    DSMR_REQUEST_GC
+    DSMR_REQUEST_GC               /* number: the floor without which the node cannot go on, or 0 */
 };
 
 struct dsmr_request {

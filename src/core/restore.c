@@ -140,11 +140,16 @@ static void resume_own(struct dsmr_node *node)
     const struct dsmr_chunk_entry *entry;
     while ((entry = dsmr_chunk_pool_next(node->chunks, &position)) != NULL) {
         if (!entry->is_own || entry->state == DSMR_CHUNK_INCLUDED ||
-            entry->ref.expiry_ms <= dsmr_node_common_floor(node)) {
+            entry->ref.expiry_ms <= dsmr_node_common_floor(node) ||
+            dsmr_share_collector_find(node, &entry->ref.chunk_id) != NULL) {
             continue;
         }
         struct dsmr_validator_set *set = dsmr_node_common_set(node, entry->ref.epoch);
-        if (set == NULL || dsmr_validator_set_find(set, &node->config.node_id) < 0) {
+        if (set == NULL) {
+            node->is_resume_due = true; /* when the set comes */
+            continue;
+        }
+        if (dsmr_validator_set_find(set, &node->config.node_id) < 0) {
             continue; /* it expires, or is included by the certificate that is already out */
         }
         const struct dsmr_cert *cert = dsmr_cert_pool_find(node->certs, &entry->ref.chunk_id);
@@ -169,6 +174,14 @@ static void resume_own(struct dsmr_node *node)
         struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_LOAD_CHUNK);
         fx->request_id = id;
         fx->u.load_chunk = entry->ref.chunk_id;
+    }
+}
+
+void dsmr_restore_on_set(struct dsmr_node *node)
+{
+    if (node->is_started && node->is_resume_due && !node->is_halted) {
+        node->is_resume_due = false;
+        resume_own(node);
     }
 }
 

@@ -10,5 +10,7 @@
 /* One RESTORE event. */
 void dsmr_restore_on_event(struct dsmr_node *node, const struct dsmr_event *event);
 void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *event);
+/* A validator set has come: own chunks that START had to leave for want of it are taken up. */
+void dsmr_restore_on_set(struct dsmr_node *node);
 
 #endif

@@ -50,6 +50,7 @@ void dsmr_submission_on_items(struct dsmr_node *node, const struct dsmr_event *e
     fx->request_id = event->request_id;
     if (errs == NULL) { /* count 0 tells the driver that none was admitted */
         dsmr_node_common_error(node, DSMR_ERR_NO_MEMORY);
+        dsmr_node_common_count(node, DSMR_METRIC_TXS_REFUSED, count);
         return;
     }
     fx->u.submitted.errs = errs;

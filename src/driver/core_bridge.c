@@ -11,44 +11,6 @@ static const struct dsmr_engine *engine_of(const struct dsmr_driver *driver)
     return &driver->config.engine;
 }
 
-/* The net serves the validators of the current and the past epochs; the built-in engine's whole
- * schedule, so that the next set can connect before its turn. */
-void dsmr_core_bridge_update_peers(struct dsmr_driver *driver)
-{
-    struct dsmr_node_id *peers = NULL;
-    uint32_t count = 0, capacity = 0;
-    const struct dsmr_bft_config *bft = &driver->config.bft;
-    for (uint32_t i = 0; i < bft->schedule_count; i++)
-        capacity += bft->schedule[i].set->count * DSMR_NODE_IDS_PER_KEY_MAX;
-    if (driver->config.net.ops == NULL || capacity == 0)
-        return;
-    peers = calloc(capacity, sizeof *peers);
-    if (peers == NULL)
-        return;
-    for (uint32_t i = 0; i < bft->schedule_count; i++) {
-        const struct dsmr_validator_set *set = bft->schedule[i].set;
-        for (uint32_t j = 0; j < set->count; j++)
-            for (uint32_t k = 0; k < set->validators[j].node_ids_count; k++)
-                peers[count++] = set->validators[j].node_ids[k];
-    }
-    driver->config.net.ops->set_peers(driver->config.net.self, peers, count);
-    free(peers);
-}
-
-static void want_set(struct dsmr_driver *driver, uint64_t epoch)
-{
-    struct dsmr_validator_set *set = NULL;
-    enum dsmr_err err =
-        driver->config.validators.ops->get(driver->config.validators.self, &set, epoch);
-    if (err != DSMR_OK)
-        return; /* the adapter fetches it and the engine brings it with its next call */
-    struct dsmr_event event = {.kind = DSMR_EV_SET};
-    event.u.set = set;
-    dsmr_driver_core_event(driver, &event);
-    dsmr_validator_set_unref(set);
-    dsmr_core_bridge_update_peers(driver);
-}
-
 static void submitted(struct dsmr_driver *driver, const struct dsmr_effect *fx)
 {
     struct dsmr_submit_batch *batch = (struct dsmr_submit_batch *)(uintptr_t)fx->request_id;
@@ -106,6 +68,8 @@ static void answer(struct dsmr_driver *driver, const struct dsmr_effect *fx)
     } else if (fx->kind == DSMR_FX_VERDICT) {
         engine->ops->verdict(engine->self, fx->request_id, fx->u.answer.err);
     } else {
+        if (fx->u.answer.err == DSMR_OK)
+            dsmr_validator_sets_serve(driver);
         if (fx->u.answer.err == DSMR_OK && driver->config.feed.ops != NULL &&
             fx->u.answer.block != NULL) {
             struct dsmr_notice out = {.kind = DSMR_NOTICE_ACCEPTED, .u.block = fx->u.answer.block};
@@ -162,7 +126,7 @@ bool dsmr_core_bridge_do(struct dsmr_driver *driver, struct dsmr_effect *fx)
         notice(driver, fx);
         return false;
     case DSMR_FX_WANT_SET:
-        want_set(driver, fx->u.want_set);
+        dsmr_validator_sets_want(driver, fx->u.want_set);
         return false;
     case DSMR_FX_FAULT:
         dsmr_driver_fault(driver, &fx->u.fault.peer, fx->u.fault.err);

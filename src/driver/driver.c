@@ -344,6 +344,11 @@ void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrap
     dsmr_driver_core_event(driver, &event);
 }
 
+void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch)
+{
+    dsmr_validator_sets_available(driver, epoch);
+}
+
 /* ---- life ---- */
 
 enum dsmr_err dsmr_driver_new(struct dsmr_driver **out, const struct dsmr_driver_config *config)
@@ -352,6 +357,7 @@ enum dsmr_err dsmr_driver_new(struct dsmr_driver **out, const struct dsmr_driver
     if (driver == NULL)
         return DSMR_ERR_NO_MEMORY;
     driver->config = *config;
+    DSMR_ASSERT(config->bft.schedule != NULL || config->engine.ops != NULL);
     driver->config.node.metrics = config->metrics;
     driver->config.node.genesis = config->genesis;
     dsmr_block_ref(config->genesis);
@@ -397,6 +403,7 @@ void dsmr_driver_free(struct dsmr_driver *driver)
 void dsmr_driver_set_net(struct dsmr_driver *driver, const struct dsmr_net *net)
 {
     driver->config.net = *net;
+    driver->served_count = 0; /* it does not know yet whom to serve */
 }
 
 void dsmr_driver_set_feed(struct dsmr_driver *driver, const struct dsmr_feed *feed)
@@ -416,6 +423,7 @@ void dsmr_driver_tick(struct dsmr_driver *driver)
     dsmr_driver_core_event(driver, &event);
     struct dsmr_bft_event bft_event = {.kind = DSMR_BFT_EV_TICK};
     dsmr_driver_bft_event(driver, &bft_event);
+    dsmr_validator_sets_tick(driver);
     dsmr_driver_pump(driver);
 }
 
@@ -423,7 +431,9 @@ uint64_t dsmr_driver_deadline_ms(const struct dsmr_driver *driver)
 {
     uint64_t deadline_ms = dsmr_node_deadline_ms(driver->node);
     uint64_t bft_ms = driver->bft == NULL ? UINT64_MAX : dsmr_bft_deadline_ms(driver->bft);
+    uint64_t sets_ms = dsmr_validator_sets_deadline_ms(driver);
     deadline_ms = bft_ms < deadline_ms ? bft_ms : deadline_ms;
+    deadline_ms = sets_ms < deadline_ms ? sets_ms : deadline_ms;
     /* A low disk is looked at again even when nothing else happens. */
     uint64_t disk_ms =
         driver->is_disk_low ? driver->disk_checked_ms + DSMR_DRIVER_DISK_CHECK_MS : UINT64_MAX;

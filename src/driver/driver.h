@@ -34,6 +34,10 @@ struct dsmr_driver_config {
      * engine is the one in `engine`. */
     struct dsmr_bft_config bft;
     struct dsmr_engine engine;
+    /* Of another engine: where it stands. Blocks above that are accepted again before they run, and
+     * not run again if they have (protocol.md, 12.2). False: it stands where the store does. */
+    bool has_engine_tip;
+    struct dsmr_engine_tip engine_tip;
     struct dsmr_block *genesis; /* referenced */
     const char *app_genesis;    /* JSON text for app->genesis; borrowed for ever */
     size_t app_genesis_len;

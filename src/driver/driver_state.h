@@ -12,6 +12,8 @@
 #define DSMR_DRIVER_DISK_CHECK_MS 2000u
 #define DSMR_DRIVER_REFUSALS_MAX 8u /* of a final block: then it is an alarm */
 #define DSMR_DRIVER_HALT_BYTES 640u
+#define DSMR_DRIVER_WANTED_MAX 16u /* epochs whose set the port does not have yet */
+#define DSMR_DRIVER_SETS_MAX 64u   /* sets that the core knows and whose members are served */
 
 /* One effect of either state machine that waits to be done. */
 struct dsmr_driver_item {
@@ -67,6 +69,13 @@ struct dsmr_driver {
     uint32_t plans_count;
     bool is_executing;
 
+    /* validator_sets.c */
+    uint64_t wanted[DSMR_DRIVER_WANTED_MAX];
+    uint32_t wanted_count;
+    uint64_t want_due_ms, want_wait_ms;
+    uint64_t served[DSMR_DRIVER_SETS_MAX]; /* epochs of the sets that the net was last told */
+    uint32_t served_count;
+
     uint32_t outstanding;
     _Atomic uint32_t submits;
     _Atomic uint64_t submit_bytes;
@@ -104,9 +113,17 @@ void dsmr_driver_broadcast(struct dsmr_driver *driver, const struct dsmr_validat
                            enum dsmr_msg_class cls, struct dsmr_buf *head, struct dsmr_buf *owner,
                            const uint8_t *body, uint32_t body_len);
 
+/* validator_sets.c */
+/* The core needs the set of epoch. */
+void dsmr_validator_sets_want(struct dsmr_driver *driver, uint64_t epoch);
+void dsmr_validator_sets_available(struct dsmr_driver *driver, uint64_t epoch);
+/* Asks the port again for what it did not have, if it is time. */
+void dsmr_validator_sets_tick(struct dsmr_driver *driver);
+uint64_t dsmr_validator_sets_deadline_ms(const struct dsmr_driver *driver);
+/* Tells the net whom to serve, if that has changed. */
+void dsmr_validator_sets_serve(struct dsmr_driver *driver);
+
 /* core_bridge.c, bft_bridge.c: do one effect; true if they took over what it holds */
-/* Tells the net whom to serve. */
-void dsmr_core_bridge_update_peers(struct dsmr_driver *driver);
 bool dsmr_core_bridge_do(struct dsmr_driver *driver, struct dsmr_effect *fx);
 bool dsmr_bft_bridge_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx);
 extern const struct dsmr_engine_ops dsmr_bft_bridge_engine;

@@ -2,7 +2,9 @@
  *
  * Order: validator sets, floor, journals, chunks, accepted blocks (far enough back for the
  * duplicate index, and all that are not executed), executed ids of the window, certificates, the
- * engine's journal; then both start. Nothing executes before the duplicate filter is complete. */
+ * engine's journal; then both start. Nothing executes before the duplicate filter is complete.
+ * Tip:   another engine says up to where blocks are accepted. What lies above on our disk is not,
+ *        until it is accepted again: only that it was executed is remembered (12.2, 12.3). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,47 +13,58 @@
 #include "driver/exec_record.h"
 #include "wire/codec.h"
 
+struct recovery { /* what a visitor of the store needs */
+    struct dsmr_driver *driver;
+    uint64_t tip_height;      /* the last accepted block's */
+    uint64_t executed_height; /* may lie above */
+    uint64_t stored_height;   /* the highest block that the store holds */
+};
+
 static enum dsmr_err on_floor(void *ctx, uint64_t floor_ms)
 {
+    const struct recovery *r = ctx;
     struct dsmr_event event = {.kind = DSMR_EV_RESTORE_FLOOR, .u.floor_ms = floor_ms};
-    dsmr_driver_core_event(ctx, &event);
+    dsmr_driver_core_event(r->driver, &event);
     return DSMR_OK;
 }
 
 static enum dsmr_err on_journal(void *ctx, const struct dsmr_store_journal *entry)
 {
+    const struct recovery *r = ctx;
     struct dsmr_event event = {.kind = DSMR_EV_RESTORE_JOURNAL};
     event.u.journal.producer = entry->producer;
     event.u.journal.slot = entry->slot;
     event.u.journal.chunk_id = entry->chunk_id;
     event.u.journal.epoch = entry->epoch;
     event.u.journal.expiry_ms = entry->expiry_ms;
-    dsmr_driver_core_event(ctx, &event);
+    dsmr_driver_core_event(r->driver, &event);
     return DSMR_OK;
 }
 
 static enum dsmr_err on_chunk(void *ctx, const struct dsmr_store_chunk_meta *meta)
 {
+    const struct recovery *r = ctx;
     struct dsmr_event event = {.kind = DSMR_EV_RESTORE_CHUNK};
     event.u.restore_chunk.ref = meta->ref;
     event.u.restore_chunk.producer_sig = meta->producer_sig;
     event.u.restore_chunk.is_own = meta->is_own;
     event.u.restore_chunk.is_signed = meta->is_signed;
-    dsmr_driver_core_event(ctx, &event);
+    dsmr_driver_core_event(r->driver, &event);
     return DSMR_OK;
 }
 
 static enum dsmr_err on_cert(void *ctx, const struct dsmr_cert *cert)
 {
+    const struct recovery *r = ctx;
     struct dsmr_event event = {.kind = DSMR_EV_RESTORE_CERT, .u.cert = cert};
-    dsmr_driver_core_event(ctx, &event);
+    dsmr_driver_core_event(r->driver, &event);
     return DSMR_OK;
 }
 
 static enum dsmr_err on_bft(void *ctx, const uint8_t *key, uint32_t key_len, const uint8_t *value,
                             uint32_t value_len)
 {
-    struct dsmr_driver *driver = ctx;
+    struct dsmr_driver *driver = ((const struct recovery *)ctx)->driver;
     return driver->bft == NULL ? DSMR_OK
                                : dsmr_bft_restore(driver->bft, key, key_len, value, value_len);
 }
@@ -96,23 +109,56 @@ static enum dsmr_err first_block(struct dsmr_driver *driver, uint64_t *first, ui
     return DSMR_OK;
 }
 
-static enum dsmr_err restore_blocks(struct dsmr_driver *driver, uint64_t last_height,
-                                    uint64_t executed_height)
+static enum dsmr_err restore_block(const struct recovery *r, uint64_t height)
 {
-    uint64_t first = 1;
-    enum dsmr_err err = first_block(driver, &first, last_height, executed_height);
-    for (uint64_t height = first; err == DSMR_OK && height <= last_height; height++) {
+    struct dsmr_block *block = NULL;
+    bool has_finalization;
+    enum dsmr_err err = load_block(r->driver, &block, NULL, &has_finalization, height);
+    if (err != DSMR_OK)
+        return err;
+    struct dsmr_event event = {.kind = DSMR_EV_RESTORE_BLOCK};
+    event.u.restore_block.block = block;
+    event.u.restore_block.is_executed = height <= r->executed_height;
+    event.u.restore_block.is_above_pointer = height > r->tip_height;
+    dsmr_driver_core_event(r->driver, &event);
+    dsmr_block_unref(block);
+    return DSMR_OK;
+}
+
+/* A block that has to be accepted again, and to run, or that another one replaces: for the store
+ * its chunks and certificates are a block's, but for the core they wait like any others. */
+static enum dsmr_err restore_waiting(struct recovery *r, bool is_certs)
+{
+    const struct dsmr_store *store = &r->driver->config.store;
+    uint64_t height = r->tip_height > r->executed_height ? r->tip_height : r->executed_height;
+    enum dsmr_err err = DSMR_OK;
+    while (err == DSMR_OK && ++height <= r->stored_height) {
         struct dsmr_block *block = NULL;
         bool has_finalization;
-        err = load_block(driver, &block, NULL, &has_finalization, height);
-        if (err != DSMR_OK)
-            break;
-        struct dsmr_event event = {.kind = DSMR_EV_RESTORE_BLOCK};
-        event.u.restore_block.block = block;
-        event.u.restore_block.is_executed = height <= executed_height;
-        dsmr_driver_core_event(driver, &event);
+        err = load_block(r->driver, &block, NULL, &has_finalization, height);
+        for (uint32_t i = 0; err == DSMR_OK && i < block->certs_count; i++) {
+            struct dsmr_store_chunk_meta meta;
+            if (is_certs)
+                err = on_cert(r, &block->certs[i]);
+            else if (store->ops->load_chunk_meta(store->self, &meta,
+                                                 &block->certs[i].ref.chunk_id) == DSMR_OK)
+                err = on_chunk(r, &meta); /* else it was never here */
+        }
         dsmr_block_unref(block);
     }
+    return err;
+}
+
+/* Up to the tip; above it what has been executed. */
+static enum dsmr_err restore_blocks(const struct recovery *r)
+{
+    uint64_t first = 1;
+    uint64_t last = r->executed_height > r->tip_height ? r->executed_height : r->tip_height;
+    enum dsmr_err err = DSMR_OK;
+    if (r->tip_height > 0)
+        err = first_block(r->driver, &first, r->tip_height, r->executed_height);
+    for (uint64_t height = first; err == DSMR_OK && height <= last; height++)
+        err = restore_block(r, height);
     return err;
 }
 
@@ -190,51 +236,81 @@ static void restore_sets(struct dsmr_driver *driver)
     }
 }
 
-static enum dsmr_err restore_all(struct dsmr_driver *driver, uint64_t last_height,
-                                 struct dsmr_kv_txn *txn, const struct dsmr_exec_head *head)
+static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
+                                 const struct dsmr_exec_head *head)
 {
+    struct dsmr_driver *driver = r->driver;
     const struct dsmr_store *store = &driver->config.store;
     struct dsmr_store_visitor promises = {
-        .ctx = driver, .floor = on_floor, .journal = on_journal, .chunk = on_chunk};
-    struct dsmr_store_visitor rest = {.ctx = driver, .cert = on_cert, .bft = on_bft};
+        .ctx = r, .floor = on_floor, .journal = on_journal, .chunk = on_chunk};
+    struct dsmr_store_visitor rest = {.ctx = r, .cert = on_cert, .bft = on_bft};
     restore_sets(driver);
     enum dsmr_err err = store->ops->recover(store->self, &promises);
-    if (err == DSMR_OK && last_height > 0)
-        err = restore_blocks(driver, last_height, head->height);
+    if (err == DSMR_OK)
+        err = restore_waiting(r, false);
+    if (err == DSMR_OK)
+        err = restore_blocks(r);
     if (err == DSMR_OK)
         err = restore_executed(driver, txn, head);
     if (err == DSMR_OK)
-        err = new_engine(driver, last_height);
+        err = new_engine(driver, r->tip_height);
     if (err == DSMR_OK)
         err = store->ops->recover(store->self, &rest);
+    if (err == DSMR_OK)
+        err = restore_waiting(r, true);
+    return err;
+}
+
+static enum dsmr_err refuse(struct dsmr_driver *driver, const char *reason)
+{
+    dsmr_driver_log(driver, DSMR_LOG_ERROR, "store", reason);
+    return DSMR_ERR_CORRUPT;
+}
+
+/* Up to where blocks are accepted: the engine's word, if our disk has that block. */
+static enum dsmr_err find_tip(struct recovery *r)
+{
+    struct dsmr_driver *driver = r->driver;
+    const struct dsmr_store *store = &driver->config.store;
+    const struct dsmr_engine_tip *tip = &driver->config.engine_tip;
+    struct dsmr_id id;
+    uint64_t height = 0;
+    enum dsmr_err err = store->ops->last_accepted(store->self, &r->stored_height, &id);
+    if (err != DSMR_OK && err != DSMR_ERR_UNKNOWN)
+        return err;
+    r->tip_height = r->stored_height;
+    if (r->executed_height > r->stored_height)
+        return refuse(driver, "the state is ahead of the last accepted block: data/consensus and "
+                              "data/state do not belong together");
+    if (!driver->config.has_engine_tip)
+        return DSMR_OK;
+    err = dsmr_id_equal(&tip->block_id, &driver->config.genesis->id)
+              ? DSMR_OK
+              : store->ops->find_block(store->self, &height, &tip->block_id);
+    if (err == DSMR_ERR_UNKNOWN || (err == DSMR_OK && height != tip->height))
+        return refuse(driver, "the block at which the engine stands is not in data/consensus: they "
+                              "do not belong together");
+    r->tip_height = height;
     return err;
 }
 
 enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
 {
-    const struct dsmr_store *store = &driver->config.store;
     const struct dsmr_kv *kv = &driver->config.kv;
+    struct recovery r = {.driver = driver};
     struct dsmr_exec_head head;
     struct dsmr_kv_txn *txn = NULL;
-    struct dsmr_id last_id;
-    uint64_t last_height = 0;
     enum dsmr_err err = dsmr_execute_genesis(driver);
     if (err == DSMR_OK)
         err = kv->ops->begin(kv->self, &txn, false);
     if (err == DSMR_OK)
         err = dsmr_exec_record_head(&head, kv, txn);
     if (err == DSMR_OK) {
-        err = store->ops->last_accepted(store->self, &last_height, &last_id);
-        err = err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
-    }
-    if (err == DSMR_OK && head.height > last_height && driver->config.bft.schedule != NULL) {
-        dsmr_driver_log(driver, DSMR_LOG_ERROR, "store",
-                        "the state is ahead of the last accepted block: data/consensus and "
-                        "data/state do not belong together");
-        err = DSMR_ERR_CORRUPT;
+        r.executed_height = head.height;
+        err = find_tip(&r);
     }
     if (err == DSMR_OK)
-        err = restore_all(driver, last_height, txn, &head);
+        err = restore_all(&r, txn, &head);
     if (txn != NULL)
         kv->ops->abort(kv->self, txn);
     if (err != DSMR_OK) {
@@ -242,7 +318,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
         return err;
     }
     driver->is_started = true;
-    dsmr_core_bridge_update_peers(driver);
+    dsmr_validator_sets_serve(driver);
     struct dsmr_event event = {.kind = DSMR_EV_START};
     event.u.start.state_root = head.state_root;
     event.u.start.executed_height = head.height;

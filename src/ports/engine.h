@@ -24,7 +24,15 @@ struct dsmr_engine {
     const struct dsmr_engine_ops *ops;
 };
 
-/* What the engine asks; implemented by the driver. */
+/* The block that the engine holds for the last accepted one, on its own disk. The node's may know
+ * more: it was told first. */
+struct dsmr_engine_tip {
+    uint64_t height; /* 0: genesis */
+    struct dsmr_id block_id;
+};
+
+/* What the engine asks; implemented by the driver. Each from a task, or in answer to what the
+ * engine is told: what follows is done when the task is over. */
 struct dsmr_driver;
 /* context: the epoch of the new block, DSMR_EPOCH_NONE without one. */
 void dsmr_driver_build(struct dsmr_driver *driver, uint64_t request_id,
@@ -35,6 +43,8 @@ void dsmr_driver_accept(struct dsmr_driver *driver, uint64_t request_id,
                         const struct dsmr_id *block_id);
 void dsmr_driver_reject(struct dsmr_driver *driver, const struct dsmr_id *block_id);
 void dsmr_driver_prefer(struct dsmr_driver *driver, const struct dsmr_id *block_id);
+/* The set of epoch, for which the validators port had no answer, is there (ports/validators.h). */
+void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch);
 /* The engine catches up with blocks that are already decided: neither sign nor build. */
 void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrapping);
 

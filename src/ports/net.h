@@ -23,8 +23,8 @@ struct dsmr_net_ops {
     enum dsmr_err (*send)(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
                           struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
                           uint32_t body_len);
-    /* Who gets service: the validators of the current and listed epochs. Others are disconnected.
-     * peers: borrowed. */
+    /* Who gets service: the validators of the current and listed epochs, and of later ones that are
+     * known. Others are disconnected. peers: borrowed, may name one twice. */
     void (*set_peers)(void *self, const struct dsmr_node_id *peers, uint32_t count);
     /* Ends the connection because of what the peer did; it may come back after a pause. */
     void (*drop)(void *self, const struct dsmr_node_id *peer, enum dsmr_err why);

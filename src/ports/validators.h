@@ -10,7 +10,9 @@
 
 struct dsmr_validators_ops {
     /* Set of epoch; caller unrefs. EPOCH_UNKNOWN: not available yet; the adapter fetches it and
-     * then calls available() of the driver through the inbox. Any thread. */
+     * then calls dsmr_driver_set_available from a task. Without that call the driver asks again by
+     * and by, a second later and then less and less often: a look-up that failed is made again
+     * then. Any thread. */
     enum dsmr_err (*get)(void *self, struct dsmr_validator_set **out, uint64_t epoch);
     /* Built-in engine only: the epoch that a block at height has (from_height of its entry), and
      * the first height of the next entry (UINT64_MAX: none). */

@@ -66,6 +66,7 @@ def command_lines():
             ("start", "--workers", "0"): ["--workers", "0"],
             ("start", "--frob"): ["--frob"],
             ("testnet", "-v", "65"): ["65"],
+            ("testnet", "-n", "1"): ["--n", "could not follow"],
             ("testnet", "--slot", "1h"): ["--slot", "1h"],
             ("config",): ["config"]}.items():
         expect(64, *texts, command=[DSMRD, *words])

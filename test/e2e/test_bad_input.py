@@ -8,14 +8,14 @@ import ssl
 import struct
 import time
 
-from net import DSMRD, Net, Node, check, main, run, until
+from net import DSMRD, Net, Node, Testnet, check, main, run, until
 
 TX_EXPIRY_MS = 20000
 GIVE_UP_S = 40
 
 
 class Counted:
-    """with Counted(node, "malformed"): the node must count that error in the block."""
+    """with Counted(node, "malformed"): the node must count that error in the block, once."""
 
     def __init__(self, node, name):
         self.node, self.name = node, name
@@ -27,6 +27,8 @@ class Counted:
         if kind is None:
             until("%s counts %s" % (self.node.home, self.name),
                   lambda: self.node.errors(self.name) > self.before, GIVE_UP_S)
+            times = self.node.errors(self.name) - self.before
+            check(times == 1, "%s counts %s %d times" % (self.node.home, self.name, times))
 
 
 def connect(port):
@@ -110,7 +112,7 @@ def bad_http(node):
                  b'{"tx":"' + b"00" * 16 + b'","tx":"' + b"00" * 16 + b'"}'):
         expect(400, "malformed", post + "Content-Length: %d\n\n" % len(body), body)
     body = json.dumps({"tx": "01" * 20}).encode()
-    expect(400, None, post + "Content-Length: %d\n\n" % len(body), body)  # expiry is absurd
+    expect(400, "tx_expiry", post + "Content-Length: %d\n\n" % len(body), body)
     expect(404, None, "GET /v1/nothing HTTP/1.1\n" + host + "\n")
     expect(404, None, "GET /v1/../../etc/passwd HTTP/1.1\n" + host + "\n")
     expect(400, None, "GET /v1/tx/xyz HTTP/1.1\n" + host + "\n")
@@ -134,15 +136,20 @@ def frame(kind, payload):
     return struct.pack(">IB", len(payload) + 1, kind) + payload
 
 
+def stream_hello(chain, network, magic=0x44534D52, version=1, wants=0):
+    return frame(1, struct.pack(">IHI", magic, version, network) + chain + bytes([wants]))
+
+
+def submit(txs, count=None, seq=1):
+    body = b"".join(struct.pack(">I", len(tx)) + tx for tx in txs)
+    return frame(2, struct.pack(">QI", seq, len(txs) if count is None else count) + body)
+
+
 def bad_stream(node, status):
     chain, network = bytes.fromhex(status["chain_id"]), status["network_id"]
 
-    def hello(magic=0x44534D52, version=1, network=network, chain=chain, wants=0):
-        return frame(1, struct.pack(">IHI", magic, version, network) + chain + bytes([wants]))
-
-    def submit(txs, count=None, seq=1):
-        body = b"".join(struct.pack(">I", len(tx)) + tx for tx in txs)
-        return frame(2, struct.pack(">QI", seq, len(txs) if count is None else count) + body)
+    def hello(chain=chain, network=network, **others):
+        return stream_hello(chain, network, **others)
 
     def expect(name, number, data):
         """The last frame is ERROR with that number; the node closes."""
@@ -309,5 +316,34 @@ def three_ports():
         net.await_equal_roots()
 
 
+def each_once():
+    """What /metrics says of two refused transactions, one on each door: exact numbers."""
+    names = ("submit_txs_total", "txs_admitted_total", "txs_refused_total", "txs_executed_total",
+             "txs_duplicate_total", 'errors_total{name="duplicate"}')
+    with Testnet(1) as net:
+        node = net.nodes[0]
+        node.start()
+        before = node.metrics()
+
+        def expect(*counts):
+            now = node.metrics()
+            grown = tuple(now["dsmr_" + name] - before.get("dsmr_" + name, 0) for name in names)
+            check(grown == counts, "%s instead of %s of %s" % (grown, counts, names))
+
+        tx = opaque_tx().hex()
+        check(node.http("/v1/tx?mode=executed", {"tx": tx})[0] == 200, "it ran")
+        expect(1, 1, 0, 1, 0, 0)
+        check(node.http("/v1/tx?mode=sync", {"tx": tx})[0] == 409, "the second one is refused")
+        expect(2, 1, 1, 1, 0, 1)
+        status, twice = node.status(), opaque_tx()
+        with connect(node.submit_port) as connection:
+            connection.sendall(stream_hello(bytes.fromhex(status["chain_id"]),
+                                            status["network_id"]) + submit([twice, twice]))
+            until("both are answered", lambda: node.metric("submit_txs_total") -
+                  before.get("dsmr_submit_txs_total", 0) == 4 and
+                  node.metric("txs_executed_total") == 2, GIVE_UP_S)
+        expect(4, 2, 2, 2, 0, 2)
+
+
 if __name__ == "__main__":
-    main(three_ports)
+    main(three_ports, each_once)

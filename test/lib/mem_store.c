@@ -44,8 +44,8 @@ struct dsmr_mem_store {
     uint32_t journals_count;
     struct dsmr_cert *certs;
     uint32_t certs_count;
-    struct block *blocks; /* by height - 1 */
-    uint64_t height;
+    struct block *blocks; /* by height - 1; grows */
+    uint64_t height, blocks_capacity;
     uint64_t retained;      /* blocks below this index have let their chunks go */
     struct record *records; /* sorted */
     uint32_t records_count;
@@ -60,7 +60,6 @@ struct dsmr_mem_store *dsmr_mem_store_new(void)
     store->chunks = calloc(CHUNKS_MAX, sizeof *store->chunks);
     store->journals = calloc(JOURNALS_MAX, sizeof *store->journals);
     store->certs = calloc(CERTS_MAX, sizeof *store->certs);
-    store->blocks = calloc(BLOCKS_MAX, sizeof *store->blocks);
     store->records = calloc(RECORDS_MAX, sizeof *store->records);
     return store;
 }
@@ -144,12 +143,42 @@ static void apply_cert(struct dsmr_mem_store *store, const struct dsmr_cert *cer
     store->certs_count = i == store->certs_count ? i + 1 : store->certs_count;
 }
 
+static void grow_blocks(struct dsmr_mem_store *store)
+{
+    uint64_t capacity = store->blocks_capacity == 0 ? 64 : store->blocks_capacity * 2;
+    store->blocks = realloc(store->blocks, capacity * sizeof *store->blocks);
+    DSMR_ASSERT(store->blocks != NULL && capacity <= BLOCKS_MAX);
+    memset(store->blocks + store->blocks_capacity, 0,
+           (capacity - store->blocks_capacity) * sizeof *store->blocks);
+    store->blocks_capacity = capacity;
+}
+
+/* The engine went back and another way: as the real store, chunks of what is left wait again. */
+static void drop_blocks(struct dsmr_mem_store *store, uint64_t from_height)
+{
+    while (store->height >= from_height) {
+        struct block *block = &store->blocks[--store->height];
+        dsmr_buf_unref(block->bytes);
+        free(block->chunks);
+        memset(block, 0, sizeof *block);
+    }
+    store->retained = store->retained < store->height ? store->retained : store->height;
+    for (uint32_t i = 0; i < store->chunks_count; i++) {
+        if (store->chunks[i].meta.included_height != UINT64_MAX &&
+            store->chunks[i].meta.included_height >= from_height)
+            store->chunks[i].meta.included_height = UINT64_MAX;
+    }
+}
+
 static void apply_accept(struct dsmr_mem_store *store, const struct dsmr_store_write *write)
 {
     const struct dsmr_block *block = write->u.accept.block;
-    DSMR_ASSERT(block->height >= 1 && block->height <= store->height + 1 &&
-                block->height <= BLOCKS_MAX);
+    DSMR_ASSERT(block->height >= 1 && block->height <= store->height + 1);
+    if (block->height > store->blocks_capacity)
+        grow_blocks(store);
     struct block *slot = &store->blocks[block->height - 1];
+    if (block->height <= store->height && !dsmr_id_equal(&slot->id, &block->id))
+        drop_blocks(store, block->height);
     if (block->height == store->height + 1) {
         slot->bytes = dsmr_buf_copy(block->bytes->bytes, block->bytes->len);
         slot->id = block->id;

@@ -540,6 +540,25 @@ static void test_wiped_validator_crashes(void **state)
     }
 }
 
+/* 88 on a disk that refuses the floor but takes the block: without a floor it must not go on. */
+static void test_wiped_validator_full_disk(void **state)
+{
+    (void)state;
+    struct wiped wiped;
+    wipe_node_0(&wiped);
+    struct cluster_node *node = &wiped.cluster->nodes[0];
+    node->fail_gcs = 1;
+    cluster_start(wiped.cluster, 0);
+    cluster_run(wiped.cluster, 500);
+    assert_int_equal(node->fail_gcs, 0);
+    assert_true(node->is_halted);
+    assert_non_null(node->halt_reason);
+    cluster_send_chunk_request(wiped.cluster, 3, 0, wiped.b, NULL);
+    cluster_run(wiped.cluster, 100);
+    assert_int_equal(node->signs, wiped.signs);
+    wiped_end(&wiped);
+}
+
 /* 77 on a small scale: consensus stands still while all produce; memory and disk are bounded, and
  * then it goes on. */
 static void test_consensus_stands_still(void **state)
@@ -588,6 +607,7 @@ int main(void)
         cmocka_unit_test(test_clock_jump_forward),
         cmocka_unit_test(test_wiped_validator),
         cmocka_unit_test(test_wiped_validator_crashes),
+        cmocka_unit_test(test_wiped_validator_full_disk),
         cmocka_unit_test(test_consensus_stands_still),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

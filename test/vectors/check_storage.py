@@ -64,6 +64,11 @@ def journal_record(n):
                   id_of(n) + be("Q", 3))
 
 
+def waiting_record(n):
+    """No accepted block has chunk n."""
+    return record(b"w" + be("Q", n * 100 + 30000) + id_of(n), b"")
+
+
 def block_records():
     block_id, encoded = id_of(1000000 + 7 * 1000), body(200 + 100, 7 * 1000)
     finalization = (b"\3" + be("QQQ", 0, 14, 7) + id_of(7) + be("H", 1) + b"\7" + b"\x09" * 96)
@@ -87,12 +92,14 @@ def evidence_records():
 def consensus_vectors():
     """Chunk 2 and the journal entries of 1 and 2 were collected; 2's body is to be given back."""
     return {
-        **record(b"F", be("Q", 1)),
+        **record(b"F", be("Q", 2)),
         **record(b"G", be("Q", 30250)),
         **block_records(),
         **chunk_record(1, 1 + 2, included=(7, 7000, 5007)),
         **chunk_record(3, 2),
         **chunk_record(4, 0),
+        **waiting_record(3),
+        **waiting_record(4),
         **record(b"t" + id_of(1), certificate(1)),
         **journal_record(3),
         **evidence_records(),

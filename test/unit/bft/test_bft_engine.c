@@ -641,7 +641,7 @@ static void test_invalid_block_gets_no_vote(void **state)
     struct dsmr_block *block = world_block(s->genesis, 0, 2000);
     s->verdict = DSMR_ERR_BLOCK_TIME;
     solo_propose(s, view, 0, &s->genesis->id, block);
-    assert_int_equal(s->fault_err, DSMR_ERR_BLOCK_TIME);
+    assert_int_equal(s->fault_err, DSMR_ERR_BAD_PROPOSAL);
     s->verdict = DSMR_OK;
     for (uint32_t i = 0; i < 5; i++) {
         solo_tick(s);

@@ -69,6 +69,23 @@ static void test_pinned_stay_and_least_looked_up_goes(void **state)
     dsmr_epochs_free(epochs);
 }
 
+static void test_since(void **state)
+{
+    (void)state;
+    struct dsmr_epochs *epochs = dsmr_epochs_new(10);
+    struct dsmr_validator_set *sets[10];
+    assert_int_equal(dsmr_epochs_since(epochs, sets, 10, 0), 0);
+    for (uint64_t epoch = 3; epoch < 9; epoch++) {
+        add(epochs, epoch);
+    }
+    assert_int_equal(dsmr_epochs_since(epochs, sets, 10, 0), 6);
+    assert_int_equal(dsmr_epochs_since(epochs, sets, 10, 7), 2);
+    assert_int_equal(sets[0]->epoch + sets[1]->epoch, 7 + 8);
+    assert_int_equal(dsmr_epochs_since(epochs, sets, 4, 0), 4); /* no more than there is room for */
+    assert_int_equal(dsmr_epochs_since(epochs, sets, 10, 9), 0);
+    dsmr_epochs_free(epochs);
+}
+
 static void test_list_appends_prunes_and_keeps_the_newest(void **state)
 {
     (void)state;
@@ -119,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_set_of_an_epoch_counts),
         cmocka_unit_test(test_pinned_stay_and_least_looked_up_goes),
+        cmocka_unit_test(test_since),
         cmocka_unit_test(test_list_appends_prunes_and_keeps_the_newest),
         cmocka_unit_test(test_allows),
     };

@@ -1,0 +1,114 @@
+/* check_certified.c - nothing that an honest node called certified is lost (docs/protocol.md, 5.7,
+ * 5.8): once the network is well, its chunk is in the chain before it expires, or its transactions
+ * come back and run; and what is in the chain runs, if it may. */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "sim/check_rules.h"
+#include "sim/check_table.h"
+
+/* How long a transaction must have left after the healing, so that its chunk may expire, and the
+ * next one with it be included. */
+#define AGAIN_MS 15000u
+
+struct tx {
+    uint64_t number; /* of the node that said so */
+    uint64_t expiry_ms;
+    struct dsmr_id chunk_id;
+    uint64_t chunk_expiry_ms;
+};
+struct certified {
+    struct dsmr_sim_table *txs; /* id -> struct tx: certified, not executed anywhere */
+    struct dsmr_sim_table *ran; /* set of ids */
+};
+
+static void *make(struct dsmr_sim *sim)
+{
+    (void)sim;
+    struct certified *self = calloc(1, sizeof(*self));
+    DSMR_ASSERT(self != NULL);
+    self->txs = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct tx));
+    self->ran = dsmr_sim_table_new(sizeof(struct dsmr_id), 0);
+    return self;
+}
+
+static void free_self(void *ctx)
+{
+    struct certified *self = ctx;
+    dsmr_sim_table_free(self->txs);
+    dsmr_sim_table_free(self->ran);
+    free(self);
+}
+
+static void certified(void *ctx, struct dsmr_sim *sim, uint32_t node,
+                      const struct dsmr_chunk *chunk)
+{
+    struct certified *self = ctx;
+    (void)sim;
+    for (uint32_t i = 0; i < chunk->ref.tx_count; i++) {
+        if (dsmr_sim_table_find(self->ran, &chunk->tx_ids[i]) != NULL) {
+            continue;
+        }
+        struct tx *tx = dsmr_sim_table_add(self->txs, &chunk->tx_ids[i], NULL);
+        *tx = (struct tx){.number = node,
+                          .expiry_ms = dsmr_load_be64(chunk->bytes + chunk->tx_offsets[i] + 1),
+                          .chunk_id = chunk->ref.chunk_id,
+                          .chunk_expiry_ms = chunk->ref.expiry_ms};
+    }
+}
+
+static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
+                     const struct dsmr_executed *executed)
+{
+    struct certified *self = ctx;
+    (void)sim, (void)node;
+    for (uint32_t i = 0; i < executed->count; i++) {
+        (void)dsmr_sim_table_add(self->ran, &executed->ids[i], NULL);
+        dsmr_sim_table_remove(self->txs, &executed->ids[i]);
+    }
+}
+
+/* A node that lost its disk lost its chunks; the certificates are with the others, but nobody
+ * returns their transactions. */
+static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
+{
+    struct certified *self = ctx;
+    size_t position = 0;
+    void *value;
+    (void)sim;
+    while (dsmr_sim_table_next(self->txs, &position, NULL, &value)) {
+        struct tx *tx = value;
+        tx->expiry_ms = tx->number == node ? 0 : tx->expiry_ms;
+    }
+}
+
+static void end(void *ctx, struct dsmr_sim *sim)
+{
+    struct certified *self = ctx;
+    size_t position = 0;
+    const void *id;
+    void *value;
+    uint64_t healed_ms = dsmr_sim_check_healed_ms(sim);
+    uint64_t lifetime_ms = dsmr_sim_check_params(sim)->chunk_lifetime_ms;
+    while (dsmr_sim_table_next(self->txs, &position, &id, &value)) {
+        const struct tx *tx = value;
+        bool was_alive = tx->chunk_expiry_ms >= healed_ms;
+        if (was_alive && tx->expiry_ms >= (dsmr_sim_u128)healed_ms + lifetime_ms + AGAIN_MS) {
+            dsmr_sim_fail(sim, "certified",
+                          "transaction %s, which node %llu said was certified in chunk %s, did not "
+                          "run until %llu, healed at %llu, chunk expiry %llu",
+                          dsmr_sim_rules_name(id), (unsigned long long)tx->number,
+                          dsmr_sim_rules_name(&tx->chunk_id), (unsigned long long)tx->expiry_ms,
+                          (unsigned long long)healed_ms, (unsigned long long)tx->chunk_expiry_ms);
+        }
+    }
+}
+
+const struct dsmr_sim_checker_ops dsmr_sim_check_certified = {.name = "certified",
+                                                              .make = make,
+                                                              .free = free_self,
+                                                              .executed = executed,
+                                                              .certified = certified,
+                                                              .wiped = wiped,
+                                                              .end = end};

@@ -1,0 +1,380 @@
+/* check_limits.c - memory, disk and queues of honest nodes: mempool, what a producer has pending,
+ * backlog, work on its way, messages; what may leave the disk leaves it (docs/protocol.md, 6.5,
+ * 11.1, 11.3, 11.4, 13.3, 13.4; docs/bft.md, rule 12). */
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "sim/check_rules.h"
+#include "sim/check_table.h"
+
+#define CHUNK_BYTES_MIN 4096u                /* 6.5: a chunk counts as at least this */
+#define TICKS 10u                            /* looks at a node's queues once a second */
+#define GARBAGE_US (20 * DSMR_SIM_SECOND_US) /* in which what may go has gone, ... */
+#define GARBAGE_LOOKS 3u /* ... unless the chain stood still: each look is upon an accept */
+#define OUTSTANDING_MAX 16384u
+#define RECORDS_MAX 4096u /* of the engine's journal, at the end */
+
+struct held { /* a chunk on a node's disk */
+    struct dsmr_reference ref;
+    uint64_t height, time_ms; /* of the block that has it; height 0: none */
+    uint64_t accepted_ms;     /* what the node's clock said then */
+    bool is_pending;
+    uint64_t garbage_us; /* since when it may go; 0: it may not */
+    uint32_t looks;      /* that found it since then */
+};
+struct included {
+    uint64_t height, time_ms, accepted_ms;
+};
+struct pending {
+    uint64_t bytes;
+};
+struct node {
+    struct dsmr_sim_table *held;     /* chunk id -> struct held */
+    struct dsmr_sim_table *included; /* chunk id -> struct included */
+    struct dsmr_sim_table *pending;  /* producer -> struct pending */
+    struct dsmr_sim_table *records;  /* 17 bytes: of the engine's journal */
+    uint64_t height, time_ms, executed;
+    uint64_t looked_us; /* at its disk */
+};
+struct limits {
+    struct node *nodes;
+    uint32_t count;
+    uint32_t ticks;
+};
+
+static void open_node(struct node *node)
+{
+    *node = (struct node){
+        .held = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct held)),
+        .included = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct included)),
+        .pending = dsmr_sim_table_new(sizeof(struct dsmr_node_id), sizeof(struct pending)),
+        .records = dsmr_sim_table_new(17, 0)};
+}
+
+static void close_node(struct node *node)
+{
+    dsmr_sim_table_free(node->held);
+    dsmr_sim_table_free(node->included);
+    dsmr_sim_table_free(node->pending);
+    dsmr_sim_table_free(node->records);
+}
+
+static void *make(struct dsmr_sim *sim)
+{
+    struct limits *self = calloc(1, sizeof(*self));
+    DSMR_ASSERT(self != NULL);
+    self->count = dsmr_sim_check_nodes(sim);
+    self->nodes = calloc(self->count, sizeof(*self->nodes));
+    DSMR_ASSERT(self->nodes != NULL);
+    for (uint32_t i = 0; i < self->count; i++) {
+        open_node(&self->nodes[i]);
+    }
+    return self;
+}
+
+static void free_self(void *ctx)
+{
+    struct limits *self = ctx;
+    for (uint32_t i = 0; i < self->count; i++) {
+        close_node(&self->nodes[i]);
+    }
+    free(self->nodes);
+    free(self);
+}
+
+/* ---- pending bytes ---- */
+
+static uint64_t quota_bytes(const struct held *held)
+{
+    return held->ref.chunk_bytes < CHUNK_BYTES_MIN ? CHUNK_BYTES_MIN : held->ref.chunk_bytes;
+}
+
+static void release(struct node *node, struct held *held)
+{
+    if (held->is_pending) {
+        struct pending *pending = dsmr_sim_table_find(node->pending, &held->ref.producer);
+        pending->bytes -= quota_bytes(held);
+        held->is_pending = false;
+    }
+}
+
+static void release_expired(struct node *node)
+{
+    size_t position = 0;
+    void *value;
+    while (dsmr_sim_table_next(node->held, &position, NULL, &value)) {
+        struct held *held = value;
+        if (held->ref.expiry_ms < node->time_ms) {
+            release(node, held);
+        }
+    }
+}
+
+static void on_chunk(struct dsmr_sim *sim, uint32_t number, struct node *node,
+                     const struct dsmr_store_chunk_meta *meta)
+{
+    const struct dsmr_reference *ref = &meta->ref;
+    uint64_t max = dsmr_sim_check_params(sim)->pending_bytes_max;
+    bool is_new = false;
+    struct held *held = dsmr_sim_table_add(node->held, &ref->chunk_id, &is_new);
+    const struct included *block = dsmr_sim_table_find(node->included, &ref->chunk_id);
+    if (is_new) {
+        *held = (struct held){.ref = *ref};
+    }
+    if (block != NULL) {
+        held->height = block->height;
+        held->time_ms = block->time_ms;
+        held->accepted_ms = block->accepted_ms;
+    }
+    if (!meta->is_signed || held->is_pending || held->height != 0 ||
+        ref->expiry_ms < node->time_ms) {
+        return;
+    }
+    held->is_pending = true;
+    struct pending *pending = dsmr_sim_table_add(node->pending, &ref->producer, NULL);
+    pending->bytes += quota_bytes(held);
+    if (pending->bytes > max) {
+        release_expired(node);
+    }
+    if (pending->bytes > max) {
+        dsmr_sim_fail(sim, "6.5", "node %u has signed for %llu bytes of n%u, which may have %llu",
+                      number, (unsigned long long)pending->bytes,
+                      dsmr_sim_check_number(&ref->producer), (unsigned long long)max);
+    }
+}
+
+/* ---- the disk ---- */
+
+static bool may_go(const struct dsmr_sim *sim, uint32_t number, const struct node *node,
+                   const struct held *held)
+{
+    uint64_t retention_ms = dsmr_sim_check_params(sim)->retention_ms;
+    if (held->height == 0) {
+        return held->ref.expiry_ms < node->time_ms;
+    }
+    return retention_ms != UINT64_MAX && held->height <= node->executed &&
+           (dsmr_sim_u128)held->time_ms + retention_ms < node->time_ms &&
+           (dsmr_sim_u128)held->accepted_ms + retention_ms <= dsmr_sim_check_wall_ms(sim, number);
+}
+
+/* Now and then, upon an accept: what may go has some time to do so. */
+static void look_at_disk(struct dsmr_sim *sim, uint32_t number, struct node *node)
+{
+    size_t position = 0;
+    const void *id;
+    void *value;
+    uint64_t now_us = dsmr_sim_now_us(sim);
+    uint64_t steady_us = dsmr_sim_check_steady_us(sim, number);
+    while (dsmr_sim_table_next(node->held, &position, &id, &value)) {
+        struct held *held = value;
+        if (!may_go(sim, number, node, held)) {
+            held->garbage_us = 0;
+        } else if (held->garbage_us == 0) {
+            held->garbage_us = now_us;
+            held->looks = 0;
+        } else if (++held->looks >= GARBAGE_LOOKS && now_us - held->garbage_us > GARBAGE_US &&
+                   steady_us > GARBAGE_US) {
+            dsmr_sim_fail(sim, "11.4",
+                          "node %u keeps chunk %s of n%u, which might have gone at %.3f s: expiry "
+                          "%llu, block %llu, block time %llu, chain time %llu",
+                          number, dsmr_sim_rules_name(id),
+                          dsmr_sim_check_number(&held->ref.producer),
+                          (double)held->garbage_us / 1e6, (unsigned long long)held->ref.expiry_ms,
+                          (unsigned long long)held->height, (unsigned long long)held->time_ms,
+                          (unsigned long long)node->time_ms);
+            return;
+        }
+    }
+}
+
+static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
+                      const struct dsmr_store_write *write)
+{
+    const struct dsmr_block *block = write->u.accept.block;
+    if (block->height <= node->height) {
+        return;
+    }
+    node->height = block->height;
+    node->time_ms = block->time_ms;
+    for (uint32_t i = 0; i < block->certs_count; i++) {
+        const struct dsmr_id *id = &block->certs[i].ref.chunk_id;
+        struct included *entry = dsmr_sim_table_add(node->included, id, NULL);
+        struct held *held = dsmr_sim_table_find(node->held, id);
+        *entry = (struct included){.height = block->height,
+                                   .time_ms = block->time_ms,
+                                   .accepted_ms = write->u.accept.wall_ms};
+        if (held != NULL) {
+            release(node, held);
+            held->height = block->height;
+            held->time_ms = block->time_ms;
+            held->accepted_ms = write->u.accept.wall_ms;
+        }
+    }
+    if (dsmr_sim_now_us(sim) >= node->looked_us + DSMR_SIM_SECOND_US) {
+        node->looked_us = dsmr_sim_now_us(sim);
+        look_at_disk(sim, number, node);
+    }
+}
+
+static void on_gc(struct node *node, const struct dsmr_store_gc *gc)
+{
+    for (uint32_t i = 0; i < gc->chunks_count; i++) {
+        struct held *held = dsmr_sim_table_find(node->held, &gc->chunks[i]);
+        if (held != NULL) {
+            release(node, held);
+            dsmr_sim_table_remove(node->held, &gc->chunks[i]);
+        }
+    }
+}
+
+/* ---- the engine's journal ---- */
+
+static void on_record(struct node *node, const struct dsmr_store_write *write)
+{
+    const uint8_t *key = write->u.bft.key;
+    if (write->u.bft.key_len != 17) {
+        return;
+    }
+    if (write->kind == DSMR_STORE_BFT_PUT) {
+        (void)dsmr_sim_table_add(node->records, key, NULL);
+        return;
+    }
+    size_t count = 0;
+    uint8_t(*gone)[17] = calloc(dsmr_sim_table_count(node->records) + 1, sizeof(*gone));
+    size_t position = 0;
+    const void *record;
+    DSMR_ASSERT(gone != NULL);
+    while (dsmr_sim_table_next(node->records, &position, &record, NULL)) {
+        if (memcmp(record, key, 17) < 0) {
+            memcpy(gone[count++], record, 17);
+        }
+    }
+    while (count > 0) {
+        dsmr_sim_table_remove(node->records, gone[--count]);
+    }
+    free(gone);
+}
+
+static void stored(void *ctx, struct dsmr_sim *sim, uint32_t number,
+                   const struct dsmr_store_write *write)
+{
+    struct node *node = &((struct limits *)ctx)->nodes[number];
+    if (write->kind == DSMR_STORE_CHUNK) {
+        on_chunk(sim, number, node, write->u.chunk.meta);
+    } else if (write->kind == DSMR_STORE_ACCEPT) {
+        on_accept(sim, number, node, write);
+    } else if (write->kind == DSMR_STORE_GC) {
+        on_gc(node, &write->u.gc);
+    } else if (write->kind == DSMR_STORE_BFT_PUT || write->kind == DSMR_STORE_BFT_PRUNE) {
+        on_record(node, write);
+    }
+}
+
+static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
+                     const struct dsmr_executed *executed)
+{
+    (void)sim;
+    ((struct limits *)ctx)->nodes[node].executed = executed->height;
+}
+
+static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t executed_height)
+{
+    (void)sim;
+    ((struct limits *)ctx)->nodes[node].executed = executed_height;
+}
+
+static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
+{
+    struct limits *self = ctx;
+    (void)sim;
+    close_node(&self->nodes[node]);
+    open_node(&self->nodes[node]);
+}
+
+/* ---- queues ---- */
+
+/* Accepted and not executed: 6.5 stops signing beyond the limit, but what is signed already may be
+ * included yet. */
+static uint64_t backlog_max(const struct dsmr_sim *sim)
+{
+    const struct dsmr_params *params = dsmr_sim_check_params(sim);
+    uint64_t producers = dsmr_sim_check_nodes(sim);
+    return params->backlog_bytes_max + producers * params->pending_bytes_max;
+}
+
+static void look_at_queues(struct dsmr_sim *sim, uint32_t node)
+{
+    struct dsmr_query_status status;
+    uint64_t bytes_max, txs_max;
+    dsmr_sim_status(sim, node, &status);
+    dsmr_sim_check_mempool(sim, node, &bytes_max, &txs_max);
+    if (status.mempool_bytes > bytes_max || status.mempool_txs > txs_max) {
+        dsmr_sim_fail(sim, "13.3", "node %u has %llu transactions, %llu bytes in its mempool", node,
+                      (unsigned long long)status.mempool_txs,
+                      (unsigned long long)status.mempool_bytes);
+    }
+    uint64_t backlog = dsmr_metrics_get(dsmr_sim_metrics(sim, node), DSMR_METRIC_BACKLOG_BYTES);
+    if (backlog > backlog_max(sim)) {
+        dsmr_sim_fail(sim, "13.4", "node %u has accepted %llu bytes that it has not executed", node,
+                      (unsigned long long)backlog);
+    }
+    uint32_t outstanding = dsmr_driver_outstanding(dsmr_sim_driver(sim, node));
+    if (outstanding > OUTSTANDING_MAX) {
+        dsmr_sim_fail(sim, "13.4", "node %u has %u tasks on their way", node, outstanding);
+    }
+}
+
+static void tick(void *ctx, struct dsmr_sim *sim)
+{
+    struct limits *self = ctx;
+    self->ticks++;
+    for (uint32_t i = 0; i < self->count; i++) {
+        if ((self->ticks + i) % TICKS == 0 && dsmr_sim_is_up(sim, i) &&
+            dsmr_sim_check_is_honest(sim, i)) {
+            look_at_queues(sim, i);
+        }
+    }
+}
+
+static void sent(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t to,
+                 const struct dsmr_msg *msg)
+{
+    const struct dsmr_params *params = dsmr_sim_check_params(sim);
+    uint32_t max = params->chunk_bytes_max > params->block_bytes_max ? params->chunk_bytes_max
+                                                                     : params->block_bytes_max;
+    uint32_t len = msg->type == DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE
+                       ? msg->u.request_share.chunk_len
+                   : msg->type == DSMR_MSG_CHUNK        ? msg->u.chunk.chunk_len
+                   : msg->type == DSMR_MSG_BFT_PROPOSAL ? msg->u.proposal.block_len
+                   : msg->type == DSMR_MSG_BFT_BLOCKS   ? msg->u.blocks.blocks_len
+                   : msg->type == DSMR_MSG_BFT_BLOCK    ? msg->u.block.block_len
+                                                        : 0;
+    (void)ctx, (void)to;
+    if (len > max + DSMR_MESSAGE_OVERHEAD_MAX) {
+        dsmr_sim_fail(sim, "2.2", "node %u sends a message with %u bytes of payload", node, len);
+    }
+}
+
+static void end(void *ctx, struct dsmr_sim *sim)
+{
+    struct limits *self = ctx;
+    for (uint32_t i = 0; i < self->count; i++) {
+        size_t records = dsmr_sim_table_count(self->nodes[i].records);
+        if (dsmr_sim_check_is_honest(sim, i) && records > RECORDS_MAX) {
+            dsmr_sim_fail(sim, "bft 12", "node %u keeps %zu records in the engine's journal", i,
+                          records);
+        }
+    }
+}
+
+const struct dsmr_sim_checker_ops dsmr_sim_check_limits = {.name = "limits",
+                                                           .make = make,
+                                                           .free = free_self,
+                                                           .executed = executed,
+                                                           .sent = sent,
+                                                           .stored = stored,
+                                                           .started = started,
+                                                           .wiped = wiped,
+                                                           .tick = tick,
+                                                           .end = end};
