@@ -37,7 +37,6 @@ dsmr_tests(unit "test/unit/sim/test_*.c" dsmr_sim)
 if(TARGET dsmr_app)
   dsmr_tests("unit;threads" "test/unit/app/test_*.c" dsmr_app jansson)
 endif()
-dsmr_tests("unit" "test/unit/sim/test_*.c" dsmr_sim)
 # test/vectors/check_NAME.py: the vectors once more, derived from the documents alone.
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 file(GLOB VECTOR_CHECKS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/vectors/check_*.py)
