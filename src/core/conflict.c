@@ -44,7 +44,8 @@ void dsmr_conflict_on_found(struct dsmr_node *node, const struct dsmr_reference 
     }
     int signer = dsmr_validator_set_find(set, &second->producer);
     if (signer < 0 ||
-        dsmr_evidence_log_begin(node->evidence, &second->producer, second->epoch) != DSMR_OK) {
+        dsmr_evidence_log_begin(node->evidence, &second->producer, evidence.refs[0].epoch) !=
+            DSMR_OK) { /* the pair's epoch is its first chunk's, on disk too */
         return;
     }
     struct dsmr_evidence_job *job = &node->evidence_jobs[item];
@@ -59,8 +60,8 @@ void dsmr_conflict_on_found(struct dsmr_node *node, const struct dsmr_reference 
 
 static void abandon(struct dsmr_node *node, struct dsmr_evidence_job *job)
 {
-    const struct dsmr_reference *second = &job->evidence.refs[1];
-    dsmr_evidence_log_abort(node->evidence, &second->producer, second->epoch);
+    const struct dsmr_reference *first = &job->evidence.refs[0];
+    dsmr_evidence_log_abort(node->evidence, &first->producer, first->epoch);
     job->is_used = false;
 }
 
@@ -102,9 +103,9 @@ void dsmr_conflict_on_stored(struct dsmr_node *node, const struct dsmr_request *
         abandon(node, job);
         return;
     }
-    const struct dsmr_reference *second = &job->evidence.refs[1];
-    dsmr_evidence_log_commit(node->evidence, &second->producer, second->epoch);
-    dsmr_effects_trace(node->fx, DSMR_TRACE_EVIDENCE, &second->chunk_id, 0, 0);
+    const struct dsmr_reference *first = &job->evidence.refs[0];
+    dsmr_evidence_log_commit(node->evidence, &first->producer, first->epoch);
+    dsmr_effects_trace(node->fx, DSMR_TRACE_EVIDENCE, &job->evidence.refs[1].chunk_id, 0, 0);
     dsmr_node_common_count(node, DSMR_METRIC_EVIDENCE, 1);
     job->is_used = false;
 }
