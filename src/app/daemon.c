@@ -17,6 +17,7 @@
 #include "app/node_settings.h"
 #include "base/bytes.h"
 #include "base/metrics.h"
+#include "crypto/bls.h"
 #include "crypto/hash.h"
 #include "driver/driver.h"
 #include "host/file_signer.h"
@@ -155,6 +156,34 @@ static int open_genesis(struct daemon *d)
     if (access(state, F_OK) != 0 &&
         dsmr_application_check(&d->app, said, d->genesis.app_json) != DSMR_OK)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA, "%s: %s", path, said);
+    return -1;
+}
+
+/* The keys are two files: one of another node's is a validator that signs what nobody accepts. */
+static int check_identity(struct daemon *d)
+{
+    const struct dsmr_node_id *id = &d->identity->node_id;
+    struct dsmr_bls_public_key_raw raw;
+    struct dsmr_bls_point point;
+    bool is_named = false;
+    if (dsmr_bls_key_decode(&raw, &point, dsmr_file_signer_public_key(d->signer)) != DSMR_OK)
+        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "%s/keys/bls.key: not a valid key",
+                             d->home->path);
+    for (uint32_t i = 0; i < d->genesis.schedule_count; i++) {
+        const struct dsmr_validator_set *set = d->genesis.schedule[i].set;
+        int place = dsmr_validator_set_find(set, id);
+        if (place < 0)
+            continue;
+        is_named = true;
+        if (memcmp(&set->validators[place].public_key, &raw, sizeof raw) != 0)
+            return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
+                                 "%s/keys: genesis names another BLS key for the node of tls.key: "
+                                 "the two files are not of one node",
+                                 d->home->path);
+    }
+    if (!is_named && !dsmr_cli_flag(d->values, "follow"))
+        fprintf(stderr, "dsmrd: genesis names no validator with this node's keys: validators will "
+                        "not serve it\n");
     return -1;
 }
 
@@ -334,9 +363,9 @@ static int start_node(struct daemon *d)
 
 static int start(struct daemon *d)
 {
-    static int (*const steps[])(struct daemon *) = {read_settings, take_lock,  open_keys,
-                                                    open_genesis,  open_store, open_driver,
-                                                    open_api,      open_net,   start_node};
+    static int (*const steps[])(struct daemon *) = {
+        read_settings, take_lock,   open_keys, open_genesis, check_identity,
+        open_store,    open_driver, open_api,  open_net,     start_node};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int code = steps[i](d);
         if (code >= 0)

@@ -181,6 +181,12 @@ def config_files():
             expect(78, file, command=start(node))
             with open(file, "w") as good:
                 good.write(kept)
+        other, own = net.home + "/other", os.path.join(node.home, "keys", "bls.key")
+        check(run(DSMRD, "init", "--home", other)[0] == 0, "init")
+        shutil.copy(own, own + ".kept")
+        shutil.copy(other + "/keys/bls.key", own)
+        expect(78, node.home, "not of one node", command=start(node))
+        os.rename(own + ".kept", own)
         expect(78, "nowhere", "init", command=[DSMRD, "start", "--home", net.home + "/nowhere"])
         expect(78, "nowhere", command=[DSMRD, "inspect", "--home", net.home + "/nowhere"])
         node.start()
