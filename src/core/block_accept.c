@@ -60,8 +60,8 @@ void dsmr_block_accept_include(struct dsmr_node *node, const struct dsmr_block *
         dsmr_cert_pool_remove(node->certs, &ref->chunk_id);
         struct dsmr_own_chunk *own = dsmr_share_collector_find(node, &ref->chunk_id);
         if (own != NULL && own->state != DSMR_OWN_STORING) {
-            if (!own->has_cert && own->chunk != NULL && node->is_started) {
-                /* A block was faster than the disk with our own certificate. */
+            if (!own->is_told && own->chunk != NULL && node->is_started) {
+                /* A block was faster than those who were to keep the certificate. */
                 dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_CERTIFIED, own->chunk);
             }
             dsmr_share_collector_remove(node, own);

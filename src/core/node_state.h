@@ -107,6 +107,8 @@ struct dsmr_own_chunk {
     struct dsmr_bitset shared;  /* who has a share in shares */
     struct dsmr_bitset settled; /* whom we need not ask again: shared, refused for good, liar */
     struct dsmr_bitset acked;   /* who has the certificate */
+    struct dsmr_bitset keepers; /* who has some certificate of it on disk, as they say; and we */
+    bool is_told;               /* that it is certified: by the notice */
     struct dsmr_bitset asked;   /* who was asked to wait: not yet, or busy */
     struct dsmr_bitset resent;  /* to whom it went more than once */
     uint64_t first_sent_ms, last_sent_ms; /* mono */

@@ -306,13 +306,34 @@ void dsmr_share_collector_on_refused(struct dsmr_node *node, const struct dsmr_n
     }
 }
 
+/* "Certified" promises a client that its transaction outlives the crash of f validators, this one
+ * among them. So it is said when more weight than that has the certificate on disk: who crashes
+ * then leaves one who brings it into a block. */
+static void tell_certified(struct dsmr_node *node, struct dsmr_own_chunk *own)
+{
+    uint64_t weight = 0, total = own->set->total_weight;
+    for (uint32_t i = 0; i < own->set->count; i++) {
+        weight += dsmr_bitset_has(&own->keepers, i) ? own->set->validators[i].weight : 0;
+    }
+    if (own->is_told || own->chunk == NULL || weight <= total - dsmr_quorum_weight(total)) {
+        return;
+    }
+    own->is_told = true;
+    dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_CERTIFIED, own->chunk);
+}
+
 void dsmr_share_collector_on_cert_answer(struct dsmr_node *node, const struct dsmr_node_id *from,
                                          const struct dsmr_msg *msg)
 {
     struct dsmr_own_chunk *own = dsmr_share_collector_find(node, &msg->u.chunk_refused.chunk_id);
     int peer = own == NULL ? -1 : dsmr_validator_set_find(own->set, from);
-    if (peer >= 0 && !is_not_yet(msg->u.chunk_refused.err)) {
-        dsmr_bitset_add(&own->acked, (uint32_t)peer);
+    if (peer < 0 || is_not_yet(msg->u.chunk_refused.err)) {
+        return;
+    }
+    dsmr_bitset_add(&own->acked, (uint32_t)peer);
+    if (msg->u.chunk_refused.err == DSMR_OK) {
+        dsmr_bitset_add(&own->keepers, (uint32_t)peer);
+        tell_certified(node, own);
     }
 }
 
@@ -387,6 +408,7 @@ static void become_certified(struct dsmr_node *node, struct dsmr_own_chunk *own)
     int self = dsmr_validator_set_find(own->set, &node->config.node_id);
     if (self >= 0) {
         dsmr_bitset_add(&own->acked, (uint32_t)self);
+        dsmr_bitset_add(&own->keepers, (uint32_t)self);
     }
     dsmr_retry_start(&own->retry, &node->prng, node->mono_ms);
     dsmr_node_common_arm(node, DSMR_TIMER_OWN, own->retry.due_mono_ms);
@@ -411,9 +433,7 @@ void dsmr_share_collector_on_cert_stored(struct dsmr_node *node, struct dsmr_own
         struct dsmr_backlogs backlogs = {node->own_uncertified_bytes, node->own_waiting_bytes,
                                          node->queue.backlog_bytes};
         dsmr_backpressure_on_certified(&node->backpressure, &backlogs);
-        if (own->chunk != NULL) {
-            dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_CERTIFIED, own->chunk);
-        }
+        tell_certified(node, own);
         dsmr_effects_trace(node->fx, DSMR_TRACE_CERT_FORMED, &own->ref.chunk_id,
                            dsmr_bitset_count(&own->cert.signers), 0);
         dsmr_node_common_count(node, DSMR_METRIC_CERTS_FORMED, 1);

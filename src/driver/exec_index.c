@@ -376,7 +376,7 @@ static enum dsmr_err work(struct index *x, uint64_t budget)
             err = merge_step(x, &cost, level, max < PART_ENTRIES ? PART_ENTRIES : (uint32_t)max);
             budget = budget > cost ? budget - cost : 0;
         }
-        while (err == DSMR_OK && budget > 0 && (x->dirty >> level & 1u) != 0) {
+        while (err == DSMR_OK && budget > 0 && ((uint32_t)x->dirty >> level & 1u) != 0) {
             bool is_clean = false;
             err = clean_step(x, &is_clean, level);
             budget = budget > CLEAN_COST ? budget - CLEAN_COST : 0;

@@ -79,7 +79,7 @@ struct cluster_node {
     enum dsmr_err last_fault;
     uint32_t signs, chunk_stores, cert_verifies, chunk_verifies; /* effects so far */
     uint32_t submitted_ok, submitted_refused;
-    uint32_t returned, txs_expired;
+    uint32_t returned, txs_expired, told_certified;
     enum dsmr_err last_submit, last_build, last_verdict, last_accept;
     struct dsmr_block *built; /* of the last BUILT */
     uint32_t verdicts, accepts, builds;

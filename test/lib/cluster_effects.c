@@ -401,6 +401,7 @@ void cluster_effect(struct cluster *cluster, uint32_t number, struct dsmr_effect
         break;
     case DSMR_FX_NOTICE:
         node->returned += fx->u.notice.what == DSMR_NOTICE_OWN_RETURNED;
+        node->told_certified += fx->u.notice.what == DSMR_NOTICE_OWN_CERTIFIED;
         node->txs_expired += fx->u.notice.tx_ids_count;
         break;
     case DSMR_FX_WANT_SET:

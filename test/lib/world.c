@@ -470,7 +470,8 @@ void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,
     struct dsmr_node_id id = dsmr_hash_bls_node_id(to);
     DSMR_ASSERT(head != NULL);
     enum dsmr_err err =
-        net_send(&world->nodes[from], &id, dsmr_msg_class_of(msg->type), head, NULL, NULL, 0);
+        net_send(&world->nodes[from], &id, (enum dsmr_msg_class)dsmr_msg_class_of(msg->type), head,
+                 NULL, NULL, 0);
     DSMR_ASSERT(err == DSMR_OK);
     dsmr_buf_unref(head);
 }
