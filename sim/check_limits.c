@@ -217,8 +217,32 @@ static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
     }
 }
 
-static void on_gc(struct node *node, const struct dsmr_store_gc *gc)
+/* What old blocks have let go is not listed: the disk tells. */
+static void on_retained_gone(struct dsmr_sim *sim, uint32_t number, struct node *node)
 {
+    size_t count = 0, position = 0;
+    const void *id;
+    void *value;
+    struct dsmr_id *gone = calloc(dsmr_sim_table_count(node->held) + 1, sizeof(*gone));
+    DSMR_ASSERT(gone != NULL);
+    while (dsmr_sim_table_next(node->held, &position, &id, &value)) {
+        if (((const struct held *)value)->height != 0 &&
+            !dsmr_sim_check_has_chunk(sim, number, id)) {
+            memcpy(&gone[count++], id, sizeof(*gone));
+        }
+    }
+    while (count > 0) {
+        dsmr_sim_table_remove(node->held, &gone[--count]);
+    }
+    free(gone);
+}
+
+static void on_gc(struct dsmr_sim *sim, uint32_t number, struct node *node,
+                  const struct dsmr_store_gc *gc)
+{
+    if (gc->retained.is_wanted) {
+        on_retained_gone(sim, number, node);
+    }
     for (uint32_t i = 0; i < gc->chunks_count; i++) {
         struct held *held = dsmr_sim_table_find(node->held, &gc->chunks[i]);
         if (held != NULL) {
@@ -265,7 +289,7 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t number,
     } else if (write->kind == DSMR_STORE_ACCEPT) {
         on_accept(sim, number, node, write);
     } else if (write->kind == DSMR_STORE_GC) {
-        on_gc(node, &write->u.gc);
+        on_gc(sim, number, node, &write->u.gc);
     } else if (write->kind == DSMR_STORE_BFT_PUT || write->kind == DSMR_STORE_BFT_PRUNE) {
         on_record(node, write);
     }
