@@ -60,6 +60,8 @@ uint64_t dsmr_sim_check_wall_ms(const struct dsmr_sim *sim, uint32_t node);
 uint64_t dsmr_sim_check_latest_ms(const struct dsmr_sim *sim, uint32_t node);
 /* For how long it has been up and not paused; 0: it is not. */
 uint64_t dsmr_sim_check_steady_us(const struct dsmr_sim *sim, uint32_t node);
+/* Writes of this life may have failed: it knows more than its disk. */
+bool dsmr_sim_check_has_bad_disk(const struct dsmr_sim *sim, uint32_t node);
 uint64_t dsmr_sim_check_healed_ms(const struct dsmr_sim *sim); /* UINT64_MAX: not yet */
 void dsmr_sim_check_mempool(const struct dsmr_sim *sim, uint32_t node, uint64_t *bytes_max,
                             uint64_t *txs_max);

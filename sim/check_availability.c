@@ -92,8 +92,11 @@ static const char *why_not(const struct availability *self, const struct dsmr_si
 {
     const struct node *node = &self->nodes[number];
     uint64_t retention_ms = dsmr_sim_check_params(sim)->retention_ms;
+    /* A full disk takes a collection and not the block that it goes by. */
+    bool is_ahead = dsmr_sim_check_has_bad_disk(sim, number) && gc->floor_ms > node->time_ms;
+    uint64_t time_ms = is_ahead ? gc->floor_ms : node->time_ms;
     if (chunk->height == 0 || chunk->height > node->height) {
-        return chunk->expiry_ms >= node->time_ms  ? "it has not expired"
+        return chunk->expiry_ms >= time_ms        ? "it has not expired"
                : chunk->expiry_ms >= gc->floor_ms ? "its expiry is above the floor"
                                                   : NULL;
     }
@@ -104,7 +107,7 @@ static const char *why_not(const struct availability *self, const struct dsmr_si
     struct accept_key key = accept_key(number, chunk->height);
     const uint64_t *accepted_ms = dsmr_sim_table_find(self->accepts, &key);
     dsmr_sim_u128 local_ms = (dsmr_sim_u128)(accepted_ms == NULL ? 0 : *accepted_ms) + retention_ms;
-    return end_ms >= node->time_ms ? "chain time has not passed its retention"
+    return end_ms >= time_ms ? "chain time has not passed its retention"
            : local_ms > dsmr_sim_check_latest_ms(sim, number)
                ? "local time has not passed its retention"
                : NULL;

@@ -19,8 +19,9 @@ struct tx {
     uint64_t chunk_expiry_ms;
 };
 struct certified {
-    struct dsmr_sim_table *txs; /* id -> struct tx: certified, not executed anywhere */
-    struct dsmr_sim_table *ran; /* set of ids */
+    struct dsmr_sim_table *txs;             /* id -> struct tx: certified, not executed anywhere */
+    struct dsmr_sim_table *ran;             /* set of ids */
+    uint64_t latest_ms[DSMR_SIM_NODES_MAX]; /* that each node's clock has told, so far */
 };
 
 static void *make(struct dsmr_sim *sim)
@@ -69,17 +70,36 @@ static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
     }
 }
 
-/* A node that lost its disk lost its chunks; the certificates are with the others, but nobody
- * returns their transactions. */
-static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
+/* What node said so far does not bind it any more. The certificates are with the others; but
+ * nobody else returns their transactions. */
+static void forgive(struct certified *self, uint32_t node)
 {
-    struct certified *self = ctx;
     size_t position = 0;
     void *value;
-    (void)sim;
     while (dsmr_sim_table_next(self->txs, &position, NULL, &value)) {
         struct tx *tx = value;
         tx->expiry_ms = tx->number == node ? 0 : tx->expiry_ms;
+    }
+}
+
+/* It lost its disk. */
+static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
+{
+    (void)sim;
+    forgive(ctx, node);
+}
+
+/* By a clock that is ahead its transactions have expired. */
+static void tick(void *ctx, struct dsmr_sim *sim)
+{
+    struct certified *self = ctx;
+    uint64_t right_ms = dsmr_sim_wall_ms(sim) + dsmr_sim_check_params(sim)->clock_skew_ms;
+    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
+        uint64_t latest_ms = dsmr_sim_check_latest_ms(sim, i);
+        if (latest_ms != self->latest_ms[i] && latest_ms > right_ms) {
+            forgive(self, i);
+        }
+        self->latest_ms[i] = latest_ms;
     }
 }
 
@@ -90,10 +110,11 @@ static void end(void *ctx, struct dsmr_sim *sim)
     const void *id;
     void *value;
     uint64_t healed_ms = dsmr_sim_check_healed_ms(sim);
+    uint64_t skew_ms = dsmr_sim_check_params(sim)->clock_skew_ms; /* chain time may be ahead */
     uint64_t lifetime_ms = dsmr_sim_check_params(sim)->chunk_lifetime_ms;
     while (dsmr_sim_table_next(self->txs, &position, &id, &value)) {
         const struct tx *tx = value;
-        bool was_alive = tx->chunk_expiry_ms >= healed_ms;
+        bool was_alive = tx->chunk_expiry_ms > (dsmr_sim_u128)healed_ms + skew_ms;
         if (was_alive && tx->expiry_ms >= (dsmr_sim_u128)healed_ms + lifetime_ms + AGAIN_MS) {
             dsmr_sim_fail(sim, "certified",
                           "transaction %s, which node %llu said was certified in chunk %s, did not "
@@ -111,4 +132,5 @@ const struct dsmr_sim_checker_ops dsmr_sim_check_certified = {.name = "certified
                                                               .executed = executed,
                                                               .certified = certified,
                                                               .wiped = wiped,
+                                                              .tick = tick,
                                                               .end = end};

@@ -3,7 +3,8 @@
  * up to the floor (docs/protocol.md, 3.8, 5.2, 6, 12.1, 12.4).
  *
  * Writes become durable in the order in which they were given; so what is durable when a chunk with
- * a journal entry becomes it, is what the node went by when it claimed the slot. */
+ * a journal entry becomes it, is what the node went by when it claimed the slot. A full disk breaks
+ * that: a block may be refused and a later chunk taken. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,8 +120,8 @@ static void on_claim(struct shares *self, struct dsmr_sim *sim, uint32_t number,
     bool is_again =
         old != NULL && old->life == node->life && dsmr_id_equal(&old->chunk_id, &ref->chunk_id);
     add_claim(self, sim, self->journal, number, ref, "journals");
-    if (is_again) {
-        return; /* the chunk again: it was judged when it came */
+    if (is_again || dsmr_sim_check_has_bad_disk(sim, number)) {
+        return; /* the chunk again: it was judged when it came; or what it went by was not stored */
     }
     dsmr_sim_u128 latest_ms =
         (dsmr_sim_u128)dsmr_sim_check_latest_ms(sim, number) + params->clock_skew_ms;
@@ -182,7 +183,8 @@ static void on_gc(struct dsmr_sim *sim, uint32_t number, struct node *node,
                   const struct dsmr_store_gc *gc)
 {
     uint64_t floor_ms = gc->floor_ms;
-    if (floor_ms > node->time_ms && floor_ms > node->floor_ms && node->has_accepted) {
+    if (floor_ms > node->time_ms && floor_ms > node->floor_ms && node->has_accepted &&
+        !dsmr_sim_check_has_bad_disk(sim, number)) {
         dsmr_sim_fail(sim, "12.1", "node %u collects with floor %llu at chain time %llu", number,
                       (unsigned long long)floor_ms, (unsigned long long)node->time_ms);
     }

@@ -466,6 +466,11 @@ uint64_t dsmr_sim_check_steady_us(const struct dsmr_sim *sim, uint32_t number)
     return is_steady ? sim->now_us - node->steady_since_us : 0;
 }
 
+bool dsmr_sim_check_has_bad_disk(const struct dsmr_sim *sim, uint32_t node)
+{
+    return sim->nodes[node].has_bad_disk;
+}
+
 uint64_t dsmr_sim_check_healed_ms(const struct dsmr_sim *sim)
 {
     return sim->healed_us == UINT64_MAX ? UINT64_MAX : DSMR_SIM_START_MS + sim->healed_us / 1000;

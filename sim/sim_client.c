@@ -11,7 +11,7 @@
 #define TXS_MAX (1u << 20)
 #define REPLAYED 512u    /* of the last that were made */
 #define SHORT_MS_MIN 20u /* lifetimes of those that expire on their way */
-#define SHORT_MS_MAX 2000u
+#define SHORT_MS_MAX 500u
 
 struct tx {
     struct dsmr_id id;

@@ -15,7 +15,7 @@ struct dsmr_sim_client_config {
     uint32_t tx_bytes;  /* of opaque ones */
     uint64_t lifetime_ms_min, lifetime_ms_max;
     uint32_t everywhere_per_mille; /* to every node at once */
-    uint32_t short_per_mille;      /* live less than two seconds: expire on their way */
+    uint32_t short_per_mille;      /* live half a second at most: expire on their way */
     uint32_t replay_per_mille;     /* instead of a new one: one of the last that ran, again */
     uint32_t retry_ms;             /* to another node after that; 0: never */
 };

@@ -286,22 +286,22 @@ static bool is_drained(struct dsmr_sim *sim, void *ctx)
     return counts.open == 0 && is_level(sim);
 }
 
-/* Says who stands where. */
-static void fail_level(struct dsmr_sim *sim)
+/* Executed and accepted height, view, and what keeps a node from signing: b behind, d disk low. */
+static void say_levels(struct dsmr_sim *sim, char *text, size_t capacity)
 {
-    char text[256];
     size_t used = 0;
-    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim) && used < sizeof(text) - 48; i++) {
+    text[0] = '\0';
+    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim) && used + 64 < capacity; i++) {
         struct dsmr_query_status status;
         if (dsmr_sim_is_up(sim, i)) {
             dsmr_sim_status(sim, i, &status);
-            used += (size_t)snprintf(text + used, sizeof(text) - used, " n%u %llu/%llu", i,
-                                     (unsigned long long)status.executed_height,
-                                     (unsigned long long)status.height);
+            used +=
+                (size_t)snprintf(text + used, capacity - used, " n%u %llu/%llu v%llu%s%s", i,
+                                 (unsigned long long)status.executed_height,
+                                 (unsigned long long)status.height, (unsigned long long)status.view,
+                                 status.is_behind ? "b" : "", status.is_disk_low ? "d" : "");
         }
     }
-    dsmr_sim_fail(sim, "level", "executed/accepted %llu s after the healing:%s",
-                  (unsigned long long)(2 * HEAL_US / DSMR_SIM_SECOND_US), text);
 }
 
 /* What is sent now, to honest validators on a healed network, has to be executed: it lives longer
@@ -311,6 +311,7 @@ static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clien
                             uint32_t forgetful)
 {
     struct dsmr_sim_client_counts before, after;
+    char levels[384];
     uint64_t window_ms = dsmr_sim_check_params(sim)->validity_window_ms;
     dsmr_sim_client_stop(clients);
     dsmr_sim_plan_heal(sim);
@@ -333,10 +334,13 @@ static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clien
     }
     dsmr_sim_client_counts(clients, &after);
     if (after.executed - before.executed < HEAL_TXS) {
-        dsmr_sim_fail(sim, "progress", "%llu of %u transactions were executed after the healing",
-                      (unsigned long long)(after.executed - before.executed), HEAL_TXS);
+        say_levels(sim, levels, sizeof(levels));
+        dsmr_sim_fail(sim, "progress", "%llu of %u transactions were executed after the healing:%s",
+                      (unsigned long long)(after.executed - before.executed), HEAL_TXS, levels);
     } else if (!is_done) {
-        fail_level(sim);
+        say_levels(sim, levels, sizeof(levels));
+        dsmr_sim_fail(sim, "level", "%llu s after the healing:%s",
+                      (unsigned long long)(2 * HEAL_US / DSMR_SIM_SECOND_US), levels);
     }
 }
 

@@ -210,13 +210,14 @@ static void apply_chunk(struct dsmr_sim_store *store, const struct dsmr_store_wr
         chunk->meta = *meta;
         store->bytes += write->u.chunk.len;
     } else {
-        bool was_signed = chunk->meta.is_signed;
-        uint64_t height = chunk->meta.included_height, time_ms = chunk->meta.included_time_ms;
+        struct dsmr_store_chunk_meta old = chunk->meta;
         chunk->meta = *meta;
-        chunk->meta.is_signed |= was_signed;
-        if (height != UINT64_MAX) {
-            chunk->meta.included_height = height;
-            chunk->meta.included_time_ms = time_ms;
+        chunk->meta.is_own |= old.is_own;
+        chunk->meta.is_signed |= old.is_signed;
+        if (meta->included_height == UINT64_MAX) { /* what this write does not know */
+            chunk->meta.included_height = old.included_height;
+            chunk->meta.included_time_ms = old.included_time_ms;
+            chunk->meta.accepted_wall_ms = old.accepted_wall_ms;
         }
     }
     if (meta->is_signed) {

@@ -370,19 +370,21 @@ static void test_liars_hold_nothing(void **state)
 static void test_dropped_too_early(void **state)
 {
     (void)state;
-    for (int what = 0; what < 4; what++) {
+    for (int what = 0; what < 6; what++) {
         struct history h;
         history_begin(&h, &dsmr_sim_check_availability);
         struct dsmr_chunk *chunk = chunk_of(&h, 0, SLOT, 1);
         uint64_t expiry_ms = chunk->ref.expiry_ms;
         hold(&h, 1, chunk, true);
-        extend(&h, what == 0 ? expiry_ms : expiry_ms + 1, NULL, 0);
+        h.sim->nodes[1].has_bad_disk = what >= 4; /* the block that it goes by may be refused */
+        bool is_early = what == 0 || what >= 4;
+        extend(&h, is_early ? expiry_ms : expiry_ms + 1, NULL, 0);
         if (what == 2) { /* another node is further, this one is not */
             extend(&h, expiry_ms + 100, NULL, 0);
             h.sim->nodes[1].latest_ms = 0;
         }
-        let_go(&h, 1, chunk, what == 3 ? expiry_ms : h.tip->time_ms);
-        if (what == 0 || what == 3) { /* not expired; expired, but not by the floor */
+        let_go(&h, 1, chunk, what == 3 ? expiry_ms : what == 4 ? expiry_ms + 1 : h.tip->time_ms);
+        if (what == 0 || what == 3 || what == 5) { /* not expired; expired, not by the floor */
             history_breaks(&h, "11.1");
         } else {
             history_is_right(&h);

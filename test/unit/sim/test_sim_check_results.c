@@ -401,15 +401,19 @@ static void test_certified_and_lost(void **state)
 {
     static const struct {
         bool is_executed, is_wiped;
+        uint64_t ahead_ms; /* its clock, for a while */
         uint64_t healed_ms, expiry_ms;
         bool is_right;
     } cases[] = {
-        {false, false, 1000, 58000, false},
-        {true, false, 1000, 58000, true},
-        {false, true, 1000, 58000, true},  /* its producer's disk was lost */
-        {false, false, 1000, 45999, true}, /* expires too soon after the healing */
-        {false, false, 1000, 46000, false},
-        {false, false, 31000, 90000, true}, /* the chunk had expired before */
+        {false, false, 0, 1000, 58000, false},
+        {true, false, 0, 1000, 58000, true},
+        {false, true, 0, 1000, 58000, true},      /* its producer's disk was lost */
+        {false, false, 2000, 1000, 58000, true},  /* by that clock it was late */
+        {false, false, 1000, 1000, 58000, false}, /* that far a clock may be ahead */
+        {false, false, 0, 1000, 45999, true},     /* expires too soon after the healing */
+        {false, false, 0, 1000, 46000, false},
+        {false, false, 0, 29500, 90000, true}, /* the chunk had expired before, by chain time */
+        {false, false, 0, 29499, 90000, false},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -427,6 +431,8 @@ static void test_certified_and_lost(void **state)
         if (cases[i].is_wiped) {
             restart(&h, 0, true);
         }
+        h.sim->nodes[0].latest_ms += cases[i].ahead_ms;
+        dsmr_sim_pass(h.sim, 150000);
         h.sim->healed_us = cases[i].healed_ms * 1000;
         h.ops->end(h.self, h.sim);
         if (cases[i].is_right) {
