@@ -10,7 +10,7 @@ function(dsmr_tests label pattern)
     target_link_libraries(${name} PRIVATE ${ARGN} cmocka)
     set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
     add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-    set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT 300)
+    set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT 1200)
     if(name MATCHES "_oom$") # counts allocations and fails them on demand
       target_link_options(${name} PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc)
     endif()
@@ -43,7 +43,7 @@ file(GLOB VECTOR_CHECKS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/vectors/check
 foreach(check ${VECTOR_CHECKS})
   get_filename_component(name ${check} NAME_WE)
   add_test(NAME ${name} COMMAND ${Python3_EXECUTABLE} -B ${check})
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 1200)
 endforeach()
 # Stories on a cluster of pure nodes.
 if(TEST_LIB)
