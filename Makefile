@@ -3,6 +3,7 @@ DEMO_SECONDS ?= 30
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 30
+SIM_SEEDS ?= 100
 JOBS ?= $(shell nproc)
 WERROR ?= OFF
 export CTEST_PARALLEL_LEVEL ?= 1
@@ -14,7 +15,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e asan tsan clang fuzz bench mutants fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e asan tsan clang fuzz sim bench mutants fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,6 +59,9 @@ fuzz: deps ## each fuzzer for FUZZ_SECONDS, starting from its corpus
 	$(call configure,fuzz)
 	$(call build,fuzz) --target fuzzers
 	tools/run_fuzzers.sh build/fuzz $(FUZZ_SECONDS)
+
+sim: all ## SIM_SEEDS simulated networks under faults, a line each
+	build/release/bin/dsmr-sim --seeds 1..$(SIM_SEEDS) --jobs $(JOBS)
 
 bench: deps ## micro benchmarks
 	$(call configure,release)
