@@ -12,6 +12,7 @@
 #define TICKS 10u                            /* looks at a node's queues once a second */
 #define GARBAGE_US (20 * DSMR_SIM_SECOND_US) /* in which what may go has gone, ... */
 #define GARBAGE_LOOKS 3u /* ... unless the chain stood still: each look is upon an accept */
+#define BEHIND_BLOCKS 16u
 #define OUTSTANDING_MAX 16384u
 #define RECORDS_MAX 4096u /* of the engine's journal, at the end */
 
@@ -35,7 +36,8 @@ struct node {
     struct dsmr_sim_table *pending;  /* producer -> struct pending */
     struct dsmr_sim_table *records;  /* 17 bytes: of the engine's journal */
     uint64_t height, time_ms, executed;
-    uint64_t looked_us; /* at its disk */
+    uint64_t accepted_ms; /* latest of all: blocks let go in order, also behind a wrong clock */
+    uint64_t looked_us;   /* at its disk */
 };
 struct limits {
     struct node *nodes;
@@ -166,9 +168,11 @@ static void look_at_disk(struct dsmr_sim *sim, uint32_t number, struct node *nod
     void *value;
     uint64_t now_us = dsmr_sim_now_us(sim);
     uint64_t steady_us = dsmr_sim_check_steady_us(sim, number);
+    /* Whose execution is far behind lets go by the time of what it has executed. */
+    bool is_far_behind = node->height > node->executed + BEHIND_BLOCKS;
     while (dsmr_sim_table_next(node->held, &position, &id, &value)) {
         struct held *held = value;
-        if (!may_go(sim, number, node, held)) {
+        if (is_far_behind || !may_go(sim, number, node, held)) {
             held->garbage_us = 0;
         } else if (held->garbage_us == 0) {
             held->garbage_us = now_us;
@@ -197,18 +201,20 @@ static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
     }
     node->height = block->height;
     node->time_ms = block->time_ms;
+    if (write->u.accept.wall_ms > node->accepted_ms) {
+        node->accepted_ms = write->u.accept.wall_ms;
+    }
     for (uint32_t i = 0; i < block->certs_count; i++) {
         const struct dsmr_id *id = &block->certs[i].ref.chunk_id;
         struct included *entry = dsmr_sim_table_add(node->included, id, NULL);
         struct held *held = dsmr_sim_table_find(node->held, id);
-        *entry = (struct included){.height = block->height,
-                                   .time_ms = block->time_ms,
-                                   .accepted_ms = write->u.accept.wall_ms};
+        *entry = (struct included){
+            .height = block->height, .time_ms = block->time_ms, .accepted_ms = node->accepted_ms};
         if (held != NULL) {
             release(node, held);
             held->height = block->height;
             held->time_ms = block->time_ms;
-            held->accepted_ms = write->u.accept.wall_ms;
+            held->accepted_ms = node->accepted_ms;
         }
     }
     if (dsmr_sim_now_us(sim) >= node->looked_us + DSMR_SIM_SECOND_US) {
