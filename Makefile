@@ -15,7 +15,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e asan tsan clang fuzz sim bench mutants fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e asan tsan clang fuzz sim bench mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -70,6 +70,9 @@ bench: deps ## micro benchmarks
 
 mutants: deps ## each patch of test/mutants in a copy of the tree: its test must fail
 	tools/run_mutants.py
+
+canaries: deps ## each patch of test/canaries in a copy of the tree: the simulator must find it
+	tools/run_canaries.py
 
 fmt: ## clang-format everything
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i

@@ -13,6 +13,7 @@
 #define GARBAGE_US (20 * DSMR_SIM_SECOND_US) /* in which what may go has gone, ... */
 #define GARBAGE_LOOKS 3u /* ... unless the chain stood still: each look is upon an accept */
 #define BEHIND_BLOCKS 16u
+#define JOURNAL_MS 20000u
 #define OUTSTANDING_MAX 16384u
 #define RECORDS_MAX 4096u /* of the engine's journal, at the end */
 
@@ -30,14 +31,21 @@ struct included {
 struct pending {
     uint64_t bytes;
 };
+struct slot_key {
+    struct dsmr_node_id producer;
+    uint8_t slot[8];
+};
 struct node {
     struct dsmr_sim_table *held;     /* chunk id -> struct held */
     struct dsmr_sim_table *included; /* chunk id -> struct included */
     struct dsmr_sim_table *pending;  /* producer -> struct pending */
+    struct dsmr_sim_table *journal;  /* struct slot_key -> expiry */
     struct dsmr_sim_table *records;  /* 17 bytes: of the engine's journal */
     uint64_t height, time_ms, executed;
     uint64_t accepted_ms; /* latest of all: blocks let go in order, also behind a wrong clock */
     uint64_t looked_us;   /* at its disk */
+    uint64_t started_ms;  /* chain time at the latest start */
+    uint64_t before_ms;   /* chain time at the look before: the chain may have stood still since */
 };
 struct limits {
     struct node *nodes;
@@ -51,6 +59,7 @@ static void open_node(struct node *node)
         .held = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct held)),
         .included = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct included)),
         .pending = dsmr_sim_table_new(sizeof(struct dsmr_node_id), sizeof(struct pending)),
+        .journal = dsmr_sim_table_new(sizeof(struct slot_key), sizeof(uint64_t)),
         .records = dsmr_sim_table_new(17, 0)};
 }
 
@@ -59,6 +68,7 @@ static void close_node(struct node *node)
     dsmr_sim_table_free(node->held);
     dsmr_sim_table_free(node->included);
     dsmr_sim_table_free(node->pending);
+    dsmr_sim_table_free(node->journal);
     dsmr_sim_table_free(node->records);
 }
 
@@ -129,6 +139,11 @@ static void on_chunk(struct dsmr_sim *sim, uint32_t number, struct node *node,
         held->time_ms = block->time_ms;
         held->accepted_ms = block->accepted_ms;
     }
+    if (meta->is_signed) {
+        struct slot_key key = {.producer = ref->producer};
+        dsmr_store_be64(key.slot, ref->slot);
+        *(uint64_t *)dsmr_sim_table_add(node->journal, &key, NULL) = ref->expiry_ms;
+    }
     if (!meta->is_signed || held->is_pending || held->height != 0 ||
         ref->expiry_ms < node->time_ms) {
         return;
@@ -192,6 +207,46 @@ static void look_at_disk(struct dsmr_sim *sim, uint32_t number, struct node *nod
     }
 }
 
+/* Entries go from the disk a few times in a lifetime, counted from a start: none stays for more
+ * than two. */
+static void look_at_journal(struct dsmr_sim *sim, uint32_t number, const struct node *node)
+{
+    size_t position = 0;
+    void *value;
+    uint64_t lifetime_ms = dsmr_sim_check_params(sim)->chunk_lifetime_ms;
+    if (dsmr_sim_check_steady_us(sim, number) < GARBAGE_US) {
+        return;
+    }
+    while (dsmr_sim_table_next(node->journal, &position, NULL, &value)) {
+        uint64_t expiry_ms = *(const uint64_t *)value;
+        uint64_t from_ms = expiry_ms > node->started_ms ? expiry_ms : node->started_ms;
+        if ((dsmr_sim_u128)from_ms + 2 * (dsmr_sim_u128)lifetime_ms + JOURNAL_MS <
+            node->before_ms) {
+            dsmr_sim_fail(sim, "11.4", "node %u keeps a journal entry of expiry %llu at %llu",
+                          number, (unsigned long long)expiry_ms, (unsigned long long)node->time_ms);
+            return;
+        }
+    }
+}
+
+static void drop_journal(struct node *node, uint64_t floor_ms)
+{
+    size_t position = 0, count = 0;
+    const void *key;
+    void *value;
+    struct slot_key *gone = calloc(dsmr_sim_table_count(node->journal) + 1, sizeof(*gone));
+    DSMR_ASSERT(gone != NULL);
+    while (dsmr_sim_table_next(node->journal, &position, &key, &value)) {
+        if (*(const uint64_t *)value < floor_ms) {
+            memcpy(&gone[count++], key, sizeof(gone[0]));
+        }
+    }
+    while (count > 0) {
+        dsmr_sim_table_remove(node->journal, &gone[--count]);
+    }
+    free(gone);
+}
+
 static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
                       const struct dsmr_store_write *write)
 {
@@ -218,8 +273,10 @@ static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
         }
     }
     if (dsmr_sim_now_us(sim) >= node->looked_us + DSMR_SIM_SECOND_US) {
-        node->looked_us = dsmr_sim_now_us(sim);
         look_at_disk(sim, number, node);
+        look_at_journal(sim, number, node);
+        node->looked_us = dsmr_sim_now_us(sim);
+        node->before_ms = node->time_ms;
     }
 }
 
@@ -248,6 +305,9 @@ static void on_gc(struct dsmr_sim *sim, uint32_t number, struct node *node,
 {
     if (gc->retained.is_wanted) {
         on_retained_gone(sim, number, node);
+    }
+    if (gc->drop_journals) {
+        drop_journal(node, gc->floor_ms);
     }
     for (uint32_t i = 0; i < gc->chunks_count; i++) {
         struct held *held = dsmr_sim_table_find(node->held, &gc->chunks[i]);
@@ -310,8 +370,10 @@ static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
 
 static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t executed_height)
 {
+    struct limits *self = ctx;
     (void)sim;
-    ((struct limits *)ctx)->nodes[node].executed = executed_height;
+    self->nodes[node].executed = executed_height;
+    self->nodes[node].started_ms = self->nodes[node].time_ms;
 }
 
 static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)

@@ -23,6 +23,7 @@ check layers tools/check_layers.py
 check symbols tools/check_symbols.py "$build"
 check invariants tools/check_invariants.py
 check mutants tools/run_mutants.py --check
+check canaries tools/run_canaries.py --check
 check format format
 check clang-tidy tidy
 exit $failed

@@ -98,6 +98,40 @@ static void test_garbage_stays(void **state)
     }
 }
 
+/* Two lifetimes and twenty seconds of chain time, by the look before. */
+static void test_journal_entries_stay(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        struct history h;
+        begin_limits(&h);
+        uint64_t lifetime_ms = h.sim->params.chunk_lifetime_ms;
+        for (uint32_t i = 0; i < NODES; i++) {
+            h.sim->nodes[i].is_paused = false; /* but they are not told to go on */
+        }
+        struct dsmr_chunk *chunk = chunk_of(&h, 0, SLOT, 1);
+        tell_chunk(&h, 1, chunk, true);
+        uint64_t end_ms = chunk->ref.expiry_ms + 2 * lifetime_ms + 20000;
+        accept_later(&h, T(100));
+        accept_later(&h, what == 1 ? end_ms : end_ms + 1);
+        struct dsmr_store_write write = {.kind = DSMR_STORE_GC,
+                                         .u.gc.floor_ms = h.tip->time_ms,
+                                         .u.gc.chunks = &chunk->ref.chunk_id,
+                                         .u.gc.chunks_count = 1,
+                                         .u.gc.drop_journals = what == 2};
+        h.ops->stored(h.self, h.sim, 1, &write);
+        history_is_right(&h);
+        accept_later(&h, end_ms + 100);
+        if (what == 0) {
+            history_breaks(&h, "11.4");
+        } else {
+            history_is_right(&h);
+        }
+        dsmr_chunk_unref(chunk);
+        history_end(&h);
+    }
+}
+
 static void test_queues(void **state)
 {
     (void)state;
@@ -159,9 +193,8 @@ static void test_records_of_the_engine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pending_bytes),
-        cmocka_unit_test(test_garbage_stays),
-        cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_pending_bytes),         cmocka_unit_test(test_garbage_stays),
+        cmocka_unit_test(test_journal_entries_stay),  cmocka_unit_test(test_queues),
         cmocka_unit_test(test_records_of_the_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
