@@ -58,6 +58,7 @@ struct run { /* what the seed has chosen */
     const struct dsmr_sim_byz_ops *byz[DSMR_SIM_NODES_MAX];
     struct tuning {
         bool has_retention;
+        uint64_t retention_ms;
         uint32_t chunk_lifetime_ms, block_certs_max, pending_bytes_max;
     } tuning;
 };
@@ -74,7 +75,7 @@ static void tune(struct dsmr_driver_config *config)
     config->node.params.chunk_txs_max = 1024;
     config->node.params.block_txs_max = 16384;
     if (tuning.has_retention) {
-        config->node.params.retention_ms = 40000;
+        config->node.params.retention_ms = tuning.retention_ms;
     }
 }
 
@@ -188,6 +189,9 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     choose_tuning(run, &prng);
     choose_sets(run, &prng, config->profile);
     choose_liars(run, &prng, config);
+    /* Whoever was away for long, or has lost all, needs what the others have let go. */
+    run->tuning.has_retention = run->tuning.has_retention && run->wipeable == UINT32_MAX;
+    run->tuning.retention_ms = config->fault_us / 1000 + 40000;
     run->clients = (struct dsmr_sim_client_config){
         .seed = dsmr_prng_next(&prng),
         .txs_per_s = 1 + (uint32_t)dsmr_prng_below(&prng, 40),
