@@ -243,6 +243,12 @@ static const struct dsmr_validator_set *current_set(struct dsmr_sim *sim, uint64
     return dsmr_sim_check_set(sim, epoch);
 }
 
+/* It was away for longer than others keep chunks, and says so: only another one's state helps. */
+static bool is_left_behind(const struct dsmr_sim *sim, const struct dsmr_query_status *status)
+{
+    return status->needs_state_sync && dsmr_sim_check_params(sim)->retention_ms != UINT64_MAX;
+}
+
 /* The honest validators have accepted and executed all there is. */
 static bool is_level(struct dsmr_sim *sim)
 {
@@ -258,7 +264,8 @@ static bool is_level(struct dsmr_sim *sim)
             return false;
         }
         dsmr_sim_status(sim, node, &status);
-        if (status.height != height || status.executed_height != height) {
+        if (status.height != height ||
+            (status.executed_height != height && !is_left_behind(sim, &status))) {
             return false;
         }
     }
