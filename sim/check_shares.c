@@ -148,14 +148,14 @@ static void on_claim(struct shares *self, struct dsmr_sim *sim, uint32_t number,
 /* 12.4: a first block that is older than the node's start. The clock may have been set back
  * meanwhile, so the earlier of two times is what can be asked for. */
 static void on_first_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
-                            const struct dsmr_block *block)
+                            const struct dsmr_store_write *write)
 {
     const struct dsmr_params *params = dsmr_sim_check_params(sim);
-    uint64_t now_ms = dsmr_sim_check_wall_ms(sim, number);
+    uint64_t now_ms = write->u.accept.wall_ms; /* when it was accepted: it is durable later */
     uint64_t low_ms = now_ms < node->start_ms ? now_ms : node->start_ms;
     node->has_accepted = true;
     node->went_back |= now_ms < node->wiped_latest_ms || node->start_ms < node->wiped_latest_ms;
-    if (block->time_ms < low_ms &&
+    if (write->u.accept.block->time_ms < low_ms &&
         node->floor_ms < low_ms + params->clock_skew_ms + params->chunk_lifetime_ms) {
         dsmr_sim_fail(sim, "12.4",
                       "node %u has a new journal, its first block is older than its start, and its "
@@ -165,10 +165,11 @@ static void on_first_accept(struct dsmr_sim *sim, uint32_t number, struct node *
 }
 
 static void on_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
-                      const struct dsmr_block *block)
+                      const struct dsmr_store_write *write)
 {
+    const struct dsmr_block *block = write->u.accept.block;
     if (!node->has_accepted) {
-        on_first_accept(sim, number, node, block);
+        on_first_accept(sim, number, node, write);
     }
     if (block->time_ms < node->time_ms) {
         return; /* the same again, with its finalization */
@@ -198,7 +199,7 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
     if (write->kind == DSMR_STORE_CHUNK && write->u.chunk.meta->is_signed) {
         on_claim(self, sim, node, &write->u.chunk.meta->ref);
     } else if (write->kind == DSMR_STORE_ACCEPT) {
-        on_accept(sim, node, &self->nodes[node], write->u.accept.block);
+        on_accept(sim, node, &self->nodes[node], write);
     } else if (write->kind == DSMR_STORE_GC) {
         on_gc(sim, node, &self->nodes[node], &write->u.gc);
     }

@@ -148,10 +148,12 @@ static inline struct dsmr_block *build(struct history *h, const struct dsmr_bloc
 static inline void tell_accept(struct history *h, uint32_t node, const struct dsmr_block *block,
                                const struct dsmr_quorum_cert *finalization)
 {
+    uint64_t wall_ms = dsmr_sim_check_wall_ms(h->sim, node);
     struct dsmr_store_write write = {.kind = DSMR_STORE_ACCEPT,
                                      .u.accept.block = block,
                                      .u.accept.finalization = finalization,
-                                     .u.accept.wall_ms = block->time_ms};
+                                     .u.accept.wall_ms =
+                                         wall_ms > block->time_ms ? wall_ms : block->time_ms};
     h->ops->stored(h->self, h->sim, node, &write);
 }
 
