@@ -530,6 +530,16 @@ uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validat
     return count;
 }
 
+bool dsmr_node_has_shared(const struct dsmr_node *node, const struct dsmr_reference *ref)
+{
+    const struct dsmr_journal_entry *journaled =
+        dsmr_journal_find(node->journal, &ref->producer, ref->slot);
+    const struct dsmr_chunk_entry *chunk = dsmr_chunk_pool_find(node->chunks, &ref->chunk_id);
+    return journaled != NULL && journaled->state == DSMR_JOURNAL_DURABLE && chunk != NULL &&
+           dsmr_id_equal(&journaled->chunk_id, &ref->chunk_id) &&
+           dsmr_reference_equal(&chunk->ref, ref);
+}
+
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)
 {
     return dsmr_mempool_has(node->mempool, tx_id);
