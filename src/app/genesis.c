@@ -285,7 +285,9 @@ static void read_all(struct reader *r, struct dsmr_genesis *out, json_t *root)
         out->params.domain.network_id =
             (uint32_t)read_u64(r, json_object_get(root, "network_id"), "network_id", UINT32_MAX);
     uint64_t time_ms = read_u64(r, json_object_get(root, "time_ms"), "time_ms", INT64_MAX);
-    read_params(r, &out->params, json_object_get(root, "params"));
+    json_t *params = json_object_get(root, "params");
+    if (params != NULL || !r->is_chain)
+        read_params(r, &out->params, params);
     if (r->err == DSMR_OK)
         read_engine(r, out, root);
     if (r->err == DSMR_OK)

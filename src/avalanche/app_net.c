@@ -147,8 +147,7 @@ static void tell_all(struct dsmr_task *task, void *owner)
     net->is_telling = false;
     for (uint32_t i = net->peers_count; i-- > 0;) {
         struct peer *peer = net->peers[i];
-        bool is_up =
-            peer->is_connected && peer->is_served && peer->dropped_until_ms <= now_ms(net);
+        bool is_up = peer->is_connected && peer->is_served && peer->dropped_until_ms <= now_ms(net);
         if (is_up != peer->is_up) {
             peer->is_up = is_up;
             if (!is_up)
@@ -187,9 +186,8 @@ static void set_peers(void *self, const struct dsmr_node_id *ids, uint32_t count
     for (uint32_t i = 0; i < net->peers_count; i++)
         net->peers[i]->is_served = false;
     for (uint32_t i = 0; i < count; i++) {
-        struct peer *peer = dsmr_node_id_equal(&ids[i], &net->config.self_id)
-                                ? NULL
-                                : find_or_add(net, &ids[i]);
+        struct peer *peer =
+            dsmr_node_id_equal(&ids[i], &net->config.self_id) ? NULL : find_or_add(net, &ids[i]);
         if (peer != NULL)
             peer->is_served = true;
     }
@@ -264,8 +262,8 @@ static void call_sender(struct dsmr_app_net *net, const char *method,
         done(ctx, &none);
         return;
     }
-    dsmr_grpc_client_start(net->config.node, method, bytes->bytes, bytes->len, SEND_TIMEOUT_MS, done,
-                           ctx);
+    dsmr_grpc_client_start(net->config.node, method, bytes->bytes, bytes->len, SEND_TIMEOUT_MS,
+                           done, ctx);
     dsmr_buf_unref(bytes);
 }
 
@@ -538,7 +536,8 @@ uint64_t dsmr_app_net_deadline_ms(const struct dsmr_app_net *net)
 
 /* ---- the net ---- */
 
-static const struct dsmr_net_ops net_ops = {.send = send, .set_peers = set_peers, .drop = drop_peer};
+static const struct dsmr_net_ops net_ops = {
+    .send = send, .set_peers = set_peers, .drop = drop_peer};
 
 struct dsmr_net dsmr_app_net_port(struct dsmr_app_net *net)
 {

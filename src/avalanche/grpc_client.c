@@ -101,8 +101,8 @@ static void *run(void *ctx)
 {
     struct dsmr_grpc_client *client = ctx;
     for (;;) {
-        grpc_event event = grpc_completion_queue_next(client->queue,
-                                                      gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(client->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         if (event.type == GRPC_OP_COMPLETE)
@@ -160,8 +160,8 @@ void dsmr_grpc_client_start(struct dsmr_grpc_client *client, const char *method,
     call->details = grpc_empty_slice();
     grpc_metadata_array_init(&call->initial);
     grpc_metadata_array_init(&call->trailing);
-    gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-                                         gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
+    gpr_timespec deadline =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout_ms, GPR_TIMESPAN));
     pthread_mutex_lock(&client->lock);
     bool is_closing = client->is_closing;
     if (!is_closing) {
@@ -212,9 +212,8 @@ enum dsmr_err dsmr_grpc_client_call(struct dsmr_grpc_client *client, struct dsmr
                                     char reason[DSMR_GRPC_CLIENT_REASON_BYTES], const char *method,
                                     const uint8_t *bytes, size_t len, uint32_t timeout_ms)
 {
-    struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                              .changed = PTHREAD_COND_INITIALIZER,
-                              .reason = reason};
+    struct waiting waiting = {
+        .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .reason = reason};
     dsmr_grpc_client_start(client, method, bytes, len, timeout_ms, on_done, &waiting);
     pthread_mutex_lock(&waiting.lock);
     while (!waiting.is_done)
@@ -240,9 +239,7 @@ enum dsmr_err dsmr_grpc_client_new(struct dsmr_grpc_client **out, const char *ad
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
          .value.integer = (int)bytes_max},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)GRPC_ARG_ENABLE_HTTP_PROXY,
-         .value.integer = 0},
+        {.type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_ENABLE_HTTP_PROXY, .value.integer = 0},
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL,
          .value.integer = 1},

@@ -18,8 +18,8 @@
 struct dsmr_grpc_client; /* opaque */
 
 /* address: "127.0.0.1:PORT". Connects when the first call needs it. NO_MEMORY. Caller frees. */
-DSMR_MUST_USE enum dsmr_err dsmr_grpc_client_new(struct dsmr_grpc_client **out,
-                                                 const char *address, size_t bytes_max);
+DSMR_MUST_USE enum dsmr_err dsmr_grpc_client_new(struct dsmr_grpc_client **out, const char *address,
+                                                 size_t bytes_max);
 /* Calls on their way end as CLOSED first. NULL is fine. */
 void dsmr_grpc_client_free(struct dsmr_grpc_client *client);
 

@@ -110,8 +110,8 @@ static bool start(struct dsmr_grpc_call *call, const grpc_op *ops, size_t count,
     struct dsmr_grpc_server *server = call->server;
     atomic_fetch_add(&call->refs, 1);
     pthread_mutex_lock(&server->lock);
-    bool is_started = !server->is_closed && grpc_call_start_batch(call->call, ops, count, tag,
-                                                                  NULL) == GRPC_CALL_OK;
+    bool is_started = !server->is_closed &&
+                      grpc_call_start_batch(call->call, ops, count, tag, NULL) == GRPC_CALL_OK;
     pthread_mutex_unlock(&server->lock);
     if (!is_started)
         call_unref(call);
@@ -259,8 +259,8 @@ static void *run(void *ctx)
     for (;;) {
         if (server->next == NULL && !atomic_load(&server->is_stopping))
             accept_next(server);
-        grpc_event event = grpc_completion_queue_next(server->queue,
-                                                      gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event =
+            grpc_completion_queue_next(server->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
         if (event.tag == &server->stopped)

@@ -24,8 +24,8 @@ struct dsmr_grpc_call;   /* opaque: a request that waits for its answer */
 struct dsmr_grpc_server_config {
     /* method: "/vm.VM/Version". bytes: borrowed during the call. The call has to be answered once,
      * during this or later. */
-    void (*handle)(void *ctx, struct dsmr_grpc_call *call, const char *method,
-                   const uint8_t *bytes, size_t len);
+    void (*handle)(void *ctx, struct dsmr_grpc_call *call, const char *method, const uint8_t *bytes,
+                   size_t len);
     /* The caller does not wait any more; the call has to be answered all the same, with anything.
      * Not called for one that is answered. NULL: not of interest. */
     void (*cancelled)(void *ctx, struct dsmr_grpc_call *call);

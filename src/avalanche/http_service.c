@@ -131,8 +131,8 @@ static void serve(struct dsmr_http_service *service, struct dsmr_grpc_call *call
     free(room);
 }
 
-static void handle(void *ctx, struct dsmr_grpc_call *call, const char *method,
-                   const uint8_t *bytes, size_t len)
+static void handle(void *ctx, struct dsmr_grpc_call *call, const char *method, const uint8_t *bytes,
+                   size_t len)
 {
     struct dsmr_http_service *service = ctx;
     if (strcmp(method, "/http.HTTP/HandleSimple") != 0) {

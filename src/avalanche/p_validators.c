@@ -106,8 +106,7 @@ static void build_set(struct fetch *fetch, const Dsmr__Pb__GetValidatorSetRespon
     else if (count == 0)
         snprintf(fetch->problem, sizeof fetch->problem, "it has no members");
     else {
-        enum dsmr_err err =
-            dsmr_set_builder_build(&fetch->set, &bad, fetch->epoch, entries, count);
+        enum dsmr_err err = dsmr_set_builder_build(&fetch->set, &bad, fetch->epoch, entries, count);
         if (err != DSMR_OK)
             snprintf(fetch->problem, sizeof fetch->problem, "member %zu: %s", bad,
                      dsmr_err_text(err));
@@ -199,7 +198,8 @@ static enum dsmr_err get(void *self, struct dsmr_validator_set **out, uint64_t e
         *out = dsmr_validator_set_ref(entry->set);
         err = DSMR_OK;
     } else if (entry == NULL && (entry = make_room(validators)) != NULL) {
-        *entry = (struct entry){.state = STATE_FETCHING, .epoch = epoch, .used = ++validators->uses};
+        *entry =
+            (struct entry){.state = STATE_FETCHING, .epoch = epoch, .used = ++validators->uses};
         starts = true;
     }
     pthread_mutex_unlock(&validators->lock);

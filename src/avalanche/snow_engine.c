@@ -59,9 +59,8 @@ static uint64_t now_ms(const struct dsmr_snow_engine *engine)
     return engine->config.clock.ops->mono_ms(engine->config.clock.self);
 }
 
-__attribute__((format(printf, 3, 4))) static void say(const struct dsmr_snow_engine *engine,
-                                                      enum dsmr_log_level level, const char *format,
-                                                      ...)
+__attribute__((format(printf, 3, 4))) static void
+say(const struct dsmr_snow_engine *engine, enum dsmr_log_level level, const char *format, ...)
 {
     char text[256];
     va_list args;
@@ -448,8 +447,7 @@ void dsmr_snow_engine_get_id_at(struct dsmr_snow_engine *engine, struct dsmr_grp
         return;
     struct dsmr_block *block = find_accepted(engine, message->height);
     protobuf_c_message_free_unpacked(&message->base, NULL);
-    Dsmr__Pb__GetBlockIDAtHeightResponse response =
-        DSMR__PB__GET_BLOCK_IDAT_HEIGHT_RESPONSE__INIT;
+    Dsmr__Pb__GetBlockIDAtHeightResponse response = DSMR__PB__GET_BLOCK_IDAT_HEIGHT_RESPONSE__INIT;
     if (block != NULL)
         DSMR_PB_BYTES(&response, blk_id, block->id.bytes, sizeof block->id.bytes);
     else

@@ -6,11 +6,10 @@
  *          it is DSMR_EPOCH_NONE. Every block says that it wants one.
  * Pointer: the last accepted block of AvalancheGo's own database stands in that database too, so
  *          that both share the fate of a power loss; it is written after the node's own accept is
- *          durable and before the answer. Blocks above it are nobody's: GetBlock does not know them.
- * Waiting: a verdict that depends on what is still on its way (a validator set, a full queue) is
- *          asked for again, for DSMR_SNOW_ENGINE_WAIT_MS, ten times that while AvalancheGo
- *          bootstraps, as a block that fails there ends the chain.
- * Threads: all on the logic thread. */
+ *          durable and before the answer. Blocks above it are nobody's: GetBlock does not know
+ * them. Waiting: a verdict that depends on what is still on its way (a validator set, a full queue)
+ * is asked for again, for DSMR_SNOW_ENGINE_WAIT_MS, ten times that while AvalancheGo bootstraps, as
+ * a block that fails there ends the chain. Threads: all on the logic thread. */
 #ifndef DSMR_AVALANCHE_SNOW_ENGINE_H
 #define DSMR_AVALANCHE_SNOW_ENGINE_H
 

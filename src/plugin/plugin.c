@@ -389,6 +389,7 @@ static void on_initialize(void *self, struct dsmr_grpc_call *call, struct dsmr_b
         return;
     }
     say(p, DSMR_LOG_ERROR, p->reason);
+    atomic_store(&p->may_end, true); /* AvalancheGo sends SIGTERM then, without Shutdown */
     dsmr_grpc_server_fail(call, DSMR_GRPC_FAILED_PRECONDITION, p->reason);
 }
 

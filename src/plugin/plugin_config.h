@@ -15,12 +15,12 @@
 
 struct dsmr_plugin_config {
     char log_level[128];
-    bool is_direct;             /* data_plane: "direct" */
-    uint64_t peer_bytes_per_s;  /* of the data plane "avalanche" */
+    bool is_direct;            /* data_plane: "direct" */
+    uint64_t peer_bytes_per_s; /* of the data plane "avalanche" */
     uint64_t peer_burst_bytes;
-    char direct_listen[256];    /* HOST:PORT, port 0: any */
-    char direct_announce[256];  /* HOST, or HOST:PORT where another port leads here */
-    char submit_listen[256];    /* HOST:PORT; empty: no submit stream */
+    char direct_listen[256];   /* HOST:PORT, port 0: any */
+    char direct_announce[256]; /* HOST, or HOST:PORT where another port leads here */
+    char submit_listen[256];   /* HOST:PORT; empty: no submit stream */
     bool allow_remote;
     struct dsmr_address fee_recipient;
     uint32_t workers;
