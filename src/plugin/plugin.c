@@ -24,6 +24,7 @@
 #include "app/node_settings.h"
 #include "avalanche/acp118.h"
 #include "avalanche/app_net.h"
+#include "avalanche/direct_net.h"
 #include "avalanche/grpc_client.h"
 #include "avalanche/http_service.h"
 #include "avalanche/p_validators.h"
@@ -41,6 +42,8 @@
 #include "host/signals.h"
 #include "host/stderr_log.h"
 #include "host/workers.h"
+#include "net/tcp_net.h"
+#include "net/tls_identity.h"
 #include "plugin/plugin_config.h"
 #include "store/lmdb_store.h"
 
@@ -80,6 +83,10 @@ struct plugin {
     struct dsmr_p_validators *validators;
     struct dsmr_snow_engine *engine;
     struct dsmr_app_net *net;
+    struct dsmr_tls_identity *identity; /* these three: data plane "direct" */
+    struct dsmr_direct_net *direct;
+    struct dsmr_tcp_net *transport;
+    char announced_host[DSMR_DIRECT_NET_HOST_BYTES_MAX + 1u];
     struct dsmr_acp118 acp118;
     struct dsmr_lmdb_store *store;
     struct dsmr_driver *driver;
@@ -184,6 +191,109 @@ static bool open_store(struct plugin *p)
 static void on_other_request(void *ctx, const struct dsmr_node_id *from, uint32_t request_id,
                              uint64_t handler, const uint8_t *bytes, size_t len);
 
+/* ---- the data plane "direct" ---- */
+
+static bool open_identity(struct plugin *p)
+{
+    char key[PATH_MAX + 32], certificate[PATH_MAX + 32], reason[DSMR_TLS_IDENTITY_REASON_BYTES];
+    struct dsmr_node_id made;
+    snprintf(key, sizeof key, "%s/direct.key", p->data_dir);
+    snprintf(certificate, sizeof certificate, "%s/direct.crt", p->data_dir);
+    if (access(key, F_OK) != 0 && errno == ENOENT &&
+        dsmr_tls_identity_generate(&made, reason, key, certificate) != DSMR_OK)
+        return refuse(p, "%s", reason);
+    if (dsmr_tls_identity_open(&p->identity, reason, key, certificate) != DSMR_OK)
+        return refuse(p, "%s", reason);
+    return true;
+}
+
+static bool sign_announcement(void *ctx, uint8_t out[64], const void *message, size_t len)
+{
+    struct plugin *p = ctx;
+    return dsmr_tls_identity_sign(out, p->identity, message, len) == DSMR_OK;
+}
+
+static bool set_address(void *ctx, const struct dsmr_node_id *transport_id, const char *host,
+                        uint16_t port)
+{
+    struct plugin *p = ctx;
+    const struct dsmr_tcp_net_address address = {
+        .node_id = *transport_id, .host = host, .port = port};
+    return dsmr_tcp_net_set_address(p->transport, &address) == DSMR_OK;
+}
+
+static bool open_transport(struct plugin *p, const struct dsmr_node_settings_address *listen)
+{
+    struct dsmr_tcp_net_config config;
+    char reason[DSMR_TCP_NET_REASON_BYTES] = "";
+    memset(&config, 0, sizeof config);
+    dsmr_tcp_net_limits_default(&config.limits);
+    config.limits.message_bytes_max = dsmr_params_message_bytes_max(&p->genesis.params);
+    config.listen_host = listen->host;
+    config.listen_port = listen->port;
+    config.identity = p->identity;
+    config.domain = p->genesis.params.domain;
+    config.inbox = dsmr_host_inbox_port(p->inbox);
+    config.handler = dsmr_direct_net_handler(p->direct);
+    config.metrics = &p->metrics;
+    config.log = log_of(p);
+    dsmr_os_random((uint8_t *)&config.seed, sizeof config.seed);
+    if (dsmr_tcp_net_open(&p->transport, reason, &config) != DSMR_OK)
+        return refuse(p, "config: direct_listen: %s", reason);
+    if (dsmr_host_inbox_add_listener(p->inbox, dsmr_tcp_net_resume, p->transport) != DSMR_OK)
+        return refuse(p, "too many listeners");
+    return true;
+}
+
+static bool open_direct(struct plugin *p)
+{
+    struct dsmr_node_settings_address listen;
+    struct dsmr_direct_net_config config;
+    memset(&config, 0, sizeof config);
+    if (dsmr_node_settings_address(&listen, p->config.direct_listen) != DSMR_OK)
+        return refuse(p, "config: direct_listen must be HOST:PORT");
+    size_t host_len = strlen(p->config.direct_announce);
+    if (host_len == 0 || host_len >= sizeof p->announced_host)
+        return refuse(p, "config: direct_announce must be a host of 1 to %u characters",
+                      DSMR_DIRECT_NET_HOST_BYTES_MAX);
+    strcpy(p->announced_host, p->config.direct_announce);
+    if (!open_identity(p))
+        return false;
+    if (dsmr_tls_identity_public(config.key, p->identity) != DSMR_OK)
+        return refuse(p, "%s/direct.key is not an Ed25519 key", p->data_dir);
+    config.app_net = p->net;
+    config.handler = dsmr_driver_net_handler();
+    config.clock = dsmr_host_clock();
+    config.metrics = &p->metrics;
+    config.domain = p->genesis.params.domain;
+    config.self_id = p->node_id;
+    config.host = p->announced_host;
+    config.sign = sign_announcement;
+    config.set_address = set_address;
+    config.ctx = p;
+    dsmr_os_random((uint8_t *)&config.seed, sizeof config.seed);
+    p->direct = dsmr_direct_net_new(&config);
+    if (p->direct == NULL)
+        return refuse(p, "out of memory");
+    return open_transport(p, &listen);
+}
+
+/* Data that comes through AvalancheGo while the data plane is another one. */
+static void refuse_message(void *self, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
+{
+    (void)self;
+    (void)from;
+    (void)bytes;
+}
+
+static void ignore_peer(void *self, const struct dsmr_node_id *peer, bool is_up)
+{
+    (void)self;
+    (void)peer;
+    (void)is_up;
+}
+static const struct dsmr_net_handler no_data = {.message = refuse_message, .peer = ignore_peer};
+
 static bool open_ports(struct plugin *p)
 {
     uint64_t seed;
@@ -207,7 +317,7 @@ static bool open_ports(struct plugin *p)
     net.inbox = dsmr_host_inbox_port(p->inbox);
     net.clock = dsmr_host_clock();
     net.metrics = &p->metrics;
-    net.handler = dsmr_driver_net_handler();
+    net.handler = p->config.is_direct ? &no_data : dsmr_driver_net_handler();
     net.self_id = p->node_id;
     net.peer_bytes_per_s = p->config.peer_bytes_per_s;
     net.peer_burst_bytes = p->config.peer_burst_bytes;
@@ -217,7 +327,7 @@ static bool open_ports(struct plugin *p)
     p->net = dsmr_app_net_new(&net);
     if (p->validators == NULL || p->engine == NULL || p->net == NULL)
         return refuse(p, "out of memory");
-    return true;
+    return !p->config.is_direct || open_direct(p);
 }
 
 static void fill_node_config(const struct plugin *p, struct dsmr_driver_config *config)
@@ -254,7 +364,7 @@ static bool open_driver(struct plugin *p, const struct dsmr_engine_tip *tip)
     config.submit_bytes_max = config.node.mempool_bytes_max;
     config.store = dsmr_lmdb_store_port(p->store);
     config.kv = dsmr_lmdb_store_kv(p->store);
-    config.net = dsmr_app_net_port(p->net);
+    config.net = p->direct != NULL ? dsmr_direct_net_port(p->direct) : dsmr_app_net_port(p->net);
     config.work = dsmr_workers_port(p->workers);
     config.clock = dsmr_host_clock();
     config.validators = dsmr_p_validators_port(p->validators);
@@ -265,6 +375,11 @@ static bool open_driver(struct plugin *p, const struct dsmr_engine_tip *tip)
     config.metrics = &p->metrics;
     if (dsmr_driver_new(&p->driver, &config) != DSMR_OK)
         return refuse(p, "out of memory");
+    if (p->direct != NULL) { /* before recovery, which names the peers */
+        struct dsmr_net transport = dsmr_tcp_net_port(p->transport);
+        dsmr_direct_net_attach(p->direct, &transport, dsmr_tcp_net_listen_port(p->transport),
+                               p->driver);
+    }
     p->acp118 = (struct dsmr_acp118){.net = p->net,
                                      .driver = p->driver,
                                      .domain = p->genesis.params.domain,
@@ -281,9 +396,15 @@ static void tx_id(struct dsmr_id *out, const void *bytes, size_t len)
 static bool open_api(struct plugin *p)
 {
     struct dsmr_api_config config;
-    struct dsmr_node_settings_address submit;
+    struct dsmr_node_settings_address submit, http;
     dsmr_api_config_default(&config);
     config.http_address = NULL;
+    if (p->config.http_listen[0] != '\0') {
+        if (dsmr_node_settings_address(&http, p->config.http_listen) != DSMR_OK)
+            return refuse(p, "config: http_listen must be HOST:PORT");
+        config.http_address = http.host;
+        config.http_port = http.port;
+    }
     config.submit_address = NULL;
     if (p->config.submit_listen[0] != '\0') {
         if (dsmr_node_settings_address(&submit, p->config.submit_listen) != DSMR_OK)
@@ -350,8 +471,10 @@ static bool write_ports(struct plugin *p)
 {
     char path[PATH_MAX + 16], text[256];
     snprintf(path, sizeof path, "%s/ports.json", p->data_dir);
-    snprintf(text, sizeof text, "{\"pid\":%d,\"submit_port\":%u}\n", (int)getpid(),
-             dsmr_api_submit_port(p->api));
+    snprintf(text, sizeof text,
+             "{\"pid\":%d,\"http_port\":%u,\"submit_port\":%u,\"direct_port\":%u}\n", (int)getpid(),
+             dsmr_api_http_port(p->api), dsmr_api_submit_port(p->api),
+             p->transport != NULL ? dsmr_tcp_net_listen_port(p->transport) : 0u);
     if (dsmr_files_write(path, text, strlen(text), 0644) != DSMR_OK)
         return refuse(p, "%s: cannot be written: %s", path, strerror(errno));
     return true;
@@ -561,6 +684,8 @@ static void on_other_request(void *ctx, const struct dsmr_node_id *from, uint32_
     struct plugin *p = ctx;
     if (handler == DSMR_ACP118_HANDLER)
         dsmr_acp118_answer(&p->acp118, from, request_id, bytes, len);
+    else if (handler == DSMR_DIRECT_NET_HANDLER && p->direct != NULL)
+        dsmr_direct_net_on_request(p->direct, from, request_id, bytes, len);
     else
         dsmr_app_net_refuse(p->net, from, request_id, DSMR_APP_NET_UNREGISTERED,
                             "unregistered handler");
@@ -675,13 +800,14 @@ static const struct dsmr_vm_service_method methods[] = {
 
 static uint64_t deadline_ms(const struct plugin *p)
 {
-    uint64_t deadline_ms = UINT64_MAX, each[3] = {UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    uint64_t deadline_ms = UINT64_MAX, each[4];
     if (!p->is_initialized || p->is_halted)
         return UINT64_MAX;
     each[0] = dsmr_driver_deadline_ms(p->driver);
     each[1] = dsmr_snow_engine_deadline_ms(p->engine);
     each[2] = dsmr_app_net_deadline_ms(p->net);
-    for (int i = 0; i < 3; i++)
+    each[3] = p->direct != NULL ? dsmr_direct_net_deadline_ms(p->direct) : UINT64_MAX;
+    for (int i = 0; i < 4; i++)
         deadline_ms = each[i] < deadline_ms ? each[i] : deadline_ms;
     return deadline_ms;
 }
@@ -721,6 +847,8 @@ static void loop(struct plugin *p)
         if (until_ms <= clock.ops->mono_ms(clock.self)) {
             dsmr_snow_engine_tick(p->engine);
             dsmr_app_net_tick(p->net);
+            if (p->direct != NULL)
+                dsmr_direct_net_tick(p->direct);
             dsmr_driver_tick(p->driver);
         } else {
             run_tasks(p, until_ms);
@@ -743,6 +871,7 @@ static void stop(struct plugin *p)
         run_tasks(p, 0);
     dsmr_grpc_client_free(p->db);
     dsmr_grpc_client_free(p->node);
+    dsmr_tcp_net_close(p->transport);
     if (p->driver != NULL) {
         struct dsmr_net none = {NULL, NULL};
         dsmr_driver_set_net(p->driver, &none);
@@ -758,7 +887,9 @@ static void stop(struct plugin *p)
     dsmr_api_free(p->api);
     dsmr_vm_service_free(p->service);
     dsmr_snow_engine_free(p->engine);
+    dsmr_direct_net_free(p->direct);
     dsmr_app_net_free(p->net);
+    dsmr_tls_identity_free(p->identity);
     dsmr_p_validators_free(p->validators);
     if (p->app.ops != NULL)
         p->app.ops->free(p->app.self);

@@ -26,6 +26,7 @@ static const struct key keys[] = {
     {"peer_burst_bytes", KIND_U64, FIELD(peer_burst_bytes), 0, 16384, INT32_MAX},
     {"direct_listen", KIND_TEXT, FIELD(direct_listen), SIZE(direct_listen), 0, 0},
     {"direct_announce", KIND_TEXT, FIELD(direct_announce), SIZE(direct_announce), 0, 0},
+    {"http_listen", KIND_TEXT, FIELD(http_listen), SIZE(http_listen), 0, 0},
     {"submit_listen", KIND_TEXT, FIELD(submit_listen), SIZE(submit_listen), 0, 0},
     {"allow_remote", KIND_FLAG, FIELD(allow_remote), 0, 0, 0},
     {"fee_recipient", KIND_ADDRESS, FIELD(fee_recipient), 0, 0, 0},
