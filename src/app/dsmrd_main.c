@@ -261,17 +261,18 @@ static const struct dsmr_cli_option testnet_options[] = {
 int main(int argc, char **argv)
 {
     const struct dsmr_cli_verb verbs[] = {
-        {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init},
+        {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init, "home|json"},
         {"start", NULL, "run the node of a home", 0, 0, dsmr_node_config_options,
-         dsmr_node_config_options_count, run_start},
+         dsmr_node_config_options_count, run_start, "home|json"},
         {"testnet", NULL, "write homes, genesis and funded accounts for a network", 0, 0,
-         testnet_options, sizeof testnet_options / sizeof testnet_options[0], run_testnet},
+         testnet_options, sizeof testnet_options / sizeof testnet_options[0], run_testnet, "json"},
         {"keys", NULL, "show the node id, the BLS key and its proof of possession", 0, 0, NULL, 0,
-         run_keys},
-        {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect},
+         run_keys, "home|json"},
+        {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect,
+         "home|json"},
         {"config check", NULL, "check config.yaml and genesis.json without starting", 0, 0,
-         dsmr_node_config_options, dsmr_node_config_options_count, run_config_check},
-        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
+         dsmr_node_config_options, dsmr_node_config_options_count, run_config_check, "home|json"},
+        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version, "json"},
     };
     static const struct dsmr_cli_file files[] = {
         {"~/.dsmr", "the node's folder, if neither --home nor DSMR_HOME names another; below it:"},

@@ -55,6 +55,10 @@ def command_lines():
             ("localnet", "--validators", "0"): ["--validators", "0"],
             ("localnet", "--duration", "soon"): ["--duration", "soon"],
             ("localnet", "--load", "heavy"): ["--load", "heavy"],
+            ("localnet", "--node", "127.0.0.1:1"): ["localnet has no option --node"],
+            ("demo", "--keys", "here"): ["demo has no option --keys"],
+            ("tx", "0" * 64, "--keys", "here"): ["tx has no option --keys"],
+            ("bench", "--node", "127.0.0.1:1"): ["bench has no option --node"],
             ("bench", "--nodes", "x"): ["--nodes", "x"],
             ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
         expect(64, *texts, command=[DSMR, *words])
@@ -67,6 +71,7 @@ def command_lines():
             ("start", "--frob"): ["--frob"],
             ("testnet", "-v", "65"): ["65"],
             ("testnet", "-n", "1"): ["--n", "could not follow"],
+            ("testnet", "--home", "here"): ["testnet has no option --home"],
             ("testnet", "--slot", "1h"): ["--slot", "1h"],
             ("config",): ["config"]}.items():
         expect(64, *texts, command=[DSMRD, *words])

@@ -69,7 +69,7 @@ def both_at_once(address, ask, accounts, node, payers=iter(range(3, 60))):
     check(second["code"] == 5 and "amount" in second["reason"], "reason: %s" % second)
     check(balance(node, accounts, name) == before - amount - int(first["fee"]) - int(second["fee"]),
           "the fees")
-    shown = text(DSMR, "tx", second["tx"], *ask)
+    shown = text(DSMR, "tx", second["tx"], "--node", node)
     check("failed: it ran and failed" in shown and second["reason"] in shown, shown)
     return True
 
@@ -86,10 +86,10 @@ def money(net, node, address):
     check(fee > 0, "no fee")
     check(balance(node, accounts, "account-0") == before - AMOUNT - fee, "amount and fee")
     check(balance(node, accounts, address) == AMOUNT, "the receiver has something else")
-    found = parsed(DSMR, "tx", sent["tx"], *ask, "--json")
+    found = parsed(DSMR, "tx", sent["tx"], "--node", node, "--json")
     for member in ("tx", "state", "height", "fee", "code"):
         check(found[member] == sent[member], "tx: %s, but send: %s" % (found, sent))
-    check("executed" in text(DSMR, "tx", sent["tx"], *ask), "tx")
+    check("executed" in text(DSMR, "tx", sent["tx"], "--node", node), "tx")
     # What cannot be paid does not come in, and costs nothing.
     for words, reason in (((str(10**17),), "insufficient"), (("1", "--fee-limit", "1"), "fee_limit")):
         code, out, err = run(DSMR, "send", address, *words, "--from", "account-1", *ask, "--json")
@@ -101,7 +101,7 @@ def money(net, node, address):
                         "--json")
         check(len(answer["tx"]) == 64 and (state is None or answer["state"] == state),
               "%s: %s" % (mode, answer))
-        until(mode + " is executed", lambda: run(DSMR, "tx", answer["tx"], *ask)[0] == 0)
+        until(mode + " is executed", lambda: run(DSMR, "tx", answer["tx"], "--node", node)[0] == 0)
     return sent
 
 
@@ -207,6 +207,25 @@ def node_verbs():
             check(node.stop() == 0, "a node does not stop well")
 
 
+TAKES = {DSMR: {"--node": ["send", "balance", "tx", "block", "chunk", "validators", "status",
+                           "evidence"],
+                "--keys": ["send", "balance", "keys new", "keys list", "keys import",
+                           "keys export", "bench"]},
+         DSMRD: {"--home": ["init", "start", "keys", "inspect", "config check"]}}
+
+
+def common_options(program, verb, about):
+    """What means nothing to a verb is refused, and not in its help. localnet and demo have a --home
+    of their own."""
+    for option, verbs in TAKES[program].items():
+        is_listed = re.search(r"(?m)^  %s " % option, about) is not None
+        check(is_listed == (verb in verbs), "%s --help: %s" % (verb, option))
+        if not is_listed:
+            code, out, err = run(program, *verb.split(), option, "x")
+            check(code == 64 and out == "" and len(err.splitlines()) == 1 and
+                  "%s has no option %s" % (verb, option) in err, "%s %s: %s" % (verb, option, err))
+
+
 def words_about_themselves():
     for program, name in ((DSMR, "dsmr"), (DSMRD, "dsmrd")):
         usage = text(program, "--help")
@@ -216,6 +235,7 @@ def words_about_themselves():
         for verb in verbs:
             about = text(program, *verb.split(), "--help")
             check("Options:" in about and "--json" in about, "%s --help" % verb)
+            common_options(program, verb, about)
             check(verb in manual.replace("\\-", "-"), "%s is not in the manual" % verb)
         for shell in ("bash", "zsh", "fish"):
             completion = text(program, "completion", shell)
