@@ -17,7 +17,8 @@ static const struct {
     {DSMR_EXIT_UNAVAILABLE, "node, peer or engine cannot be reached, or a port is in use"},
     {DSMR_EXIT_INTERNAL, "a bug in the program"},
     {DSMR_EXIT_IO, "input or output error"},
-    {DSMR_EXIT_CONFIG, "the configuration is wrong, or the home is in use"},
+    {DSMR_EXIT_CONFIG,
+     "the configuration is wrong, or the home is in use or is a folder of something else"},
 };
 
 /* Text that roff must not read: no leading dot, no bare backslash or hyphen. */

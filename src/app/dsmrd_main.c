@@ -47,7 +47,9 @@ static int run_init(const struct dsmr_cli_values *values)
     if (code >= 0)
         return code;
     memset(&member, 0, sizeof member);
-    enum dsmr_err err = dsmr_home_make_keys(&member, reason, &home);
+    enum dsmr_err err = dsmr_home_check_place(reason, &home);
+    if (err == DSMR_OK)
+        err = dsmr_home_make_keys(&member, reason, &home);
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
                              reason);
@@ -239,7 +241,8 @@ static const struct dsmr_cli_option testnet_options[] = {
     {"v", "N", DSMR_CLI_NUMBER, 1, DSMR_TESTNET_NODES_MAX, NULL, "4", "validators"},
     {"n", "N", DSMR_CLI_NUMBER, 0, DSMR_TESTNET_NODES_MAX, NULL, "0",
      "nodes that are not validators: none yet"},
-    {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet", "where everything is written"},
+    {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet",
+     "where everything is written: a new or an empty folder"},
     {"node-dir-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, "node", "names of the homes"},
     {"hostname-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
      "peers are reached as NAME0, NAME1, ... instead of by address"},

@@ -13,7 +13,7 @@ enum dsmr_exit {
     DSMR_EXIT_UNAVAILABLE = 69, /* node, peer or engine not reachable; port in use */
     DSMR_EXIT_INTERNAL = 70,    /* a bug of ours */
     DSMR_EXIT_IO = 74,          /* input/output error */
-    DSMR_EXIT_CONFIG = 78       /* configuration is wrong; home is in use */
+    DSMR_EXIT_CONFIG = 78       /* configuration is wrong; home is in use, or no home */
 };
 
 #endif

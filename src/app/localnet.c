@@ -31,7 +31,8 @@
          0,                                                                                          \
          NULL,                                                                                       \
          NULL,                                                                                       \
-         "where homes, logs and accounts go, and stay (default: a temporary folder)"},               \
+         "where homes, logs and accounts go, and stay: a new or an empty folder (default: a "        \
+         "temporary one)"},                                                                          \
         {"duration",        "TIME",                                                                  \
          DSMR_CLI_DURATION, 0,                                                                       \
          86400000,          NULL,                                                                    \
