@@ -76,6 +76,38 @@ static int run_init(const struct dsmr_cli_values *values)
     return DSMR_EXIT_OK;
 }
 
+/* Homes, and where their nodes will be. */
+static void print_testnet(const struct dsmr_cli_values *values,
+                          const struct dsmr_testnet_config *config)
+{
+    bool is_json = dsmr_cli_flag(values, "json");
+    char home[PATH_MAX], host[256];
+    if (is_json) {
+        printf("{\"directory\":");
+        dsmr_cli_print_json(stdout, config->directory);
+        printf(",\"validators\":%u,\"nodes\":[", config->validators);
+    } else
+        printf("%u validators in %s; start each with: dsmrd start --home %s/%sN\n",
+               config->validators, config->directory, config->directory, config->node_prefix);
+    for (uint32_t i = 0; i < config->validators; i++) {
+        const uint16_t *ports = config->ports[i];
+        dsmr_testnet_home(home, config, i);
+        dsmr_testnet_host(host, config, i, sizeof host);
+        if (is_json) {
+            printf("%s{\"home\":", i == 0 ? "" : ",");
+            dsmr_cli_print_json(stdout, home);
+            printf(",\"p2p_host\":");
+            dsmr_cli_print_json(stdout, host);
+            printf(",\"p2p_port\":%u,\"http_port\":%u,\"submit_port\":%u}", ports[0], ports[1],
+                   ports[2]);
+        } else
+            printf("  %s  p2p %s:%u  http://127.0.0.1:%u  submit stream 127.0.0.1:%u\n", home, host,
+                   ports[0], ports[1], ports[2]);
+    }
+    if (is_json)
+        printf("]}\n");
+}
+
 static int run_testnet(const struct dsmr_cli_values *values)
 {
     struct dsmr_testnet_config config;
@@ -120,13 +152,7 @@ static int run_testnet(const struct dsmr_cli_values *values)
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
                              reason);
-    if (dsmr_cli_flag(values, "json")) {
-        printf("{\"directory\":");
-        dsmr_cli_print_json(stdout, config.directory);
-        printf(",\"validators\":%u}\n", config.validators);
-    } else
-        printf("%u validators in %s; start each with: dsmrd start --home %s/%sN\n",
-               config.validators, config.directory, config.directory, config.node_prefix);
+    print_testnet(values, &config);
     return DSMR_EXIT_OK;
 }
 
@@ -253,7 +279,8 @@ static const struct dsmr_cli_option testnet_options[] = {
      "settings for every node, in the form of config.yaml; addresses, peers and fee recipients are "
      "set anyhow"},
     {"port", "N", DSMR_CLI_NUMBER, 1024, 64000, NULL, "26656",
-     "first port: p2p, then HTTP, then the submit stream"},
+     "first port: p2p, then HTTP, then the submit stream; where all are on 127.0.0.1 each node's "
+     "are 10 above those of the one before"},
     {"app", "NAME", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "transfers", "the application"},
     {"accounts", "N", DSMR_CLI_NUMBER, 1, 100000, NULL, "16", "funded accounts"},
     {"network-id", "N", DSMR_CLI_NUMBER, 0, UINT32_MAX, NULL, "1337", "number of the network"},

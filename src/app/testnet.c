@@ -114,7 +114,7 @@ static enum dsmr_err make_app(struct maker *m, char **out)
 
 /* ---- configuration of each node ---- */
 
-static void host_of(const struct dsmr_testnet_config *config, uint32_t i, char *out, size_t size)
+void dsmr_testnet_host(char *out, const struct dsmr_testnet_config *config, uint32_t i, size_t size)
 {
     struct in_addr address;
     if (config->hostname_prefix != NULL) {
@@ -139,7 +139,7 @@ static char *peers_of(const struct maker *m, uint32_t self)
         if (i == self)
             continue;
         dsmr_hex_encode(node_id, m->members[i].node_id.bytes, 20);
-        host_of(m->config, i, host, sizeof host);
+        dsmr_testnet_host(host, m->config, i, sizeof host);
         fprintf(out, "%s%s@%s:%u", ftell(out) > 0 ? "," : "", node_id, host,
                 m->config->ports[i][0]);
     }
@@ -153,7 +153,7 @@ static enum dsmr_err configure(struct maker *m, uint32_t i)
     char *peers = peers_of(m, i);
     if (peers == NULL)
         return DSMR_ERR_NO_MEMORY;
-    host_of(m->config, i, host, sizeof host);
+    dsmr_testnet_host(host, m->config, i, sizeof host);
     snprintf(p2p, sizeof p2p, "%s:%u", m->config->is_local ? host : "0.0.0.0",
              m->config->ports[i][0]);
     snprintf(http, sizeof http, "127.0.0.1:%u", m->config->ports[i][1]);

@@ -33,5 +33,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES
                                               const struct dsmr_testnet_config *config);
 /* Home of node i. */
 void dsmr_testnet_home(char out[PATH_MAX], const struct dsmr_testnet_config *config, uint32_t i);
+/* Host at which the others reach node i. */
+void dsmr_testnet_host(char *out, const struct dsmr_testnet_config *config, uint32_t i,
+                       size_t size);
 
 #endif

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 
 from net import DSMR, DSMRD, Net, Testnet, check, main, run, until
 
@@ -178,6 +179,29 @@ def client_verbs():
         stopped(net)
 
 
+def addresses():
+    """testnet says where each node will be: on one machine in steps of ten ports, elsewhere on the
+    same ports of hosts of their own."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
+        for words, host, step in ((), "127.0.0.1", 10), (("--hostname-prefix", "val"), "val%d", 0), \
+                (("--starting-ip-address", "10.0.0.7"), "10.0.0.%d", 0):
+            place = os.path.join(folder, "net%d" % len(os.listdir(folder)))
+            make = [DSMRD, "testnet", "-v", "3", "--port", "30000", *words, "-o"]
+            hosts = [host % (i + (7 if "10." in host else 0)) if "%" in host else host
+                     for i in range(3)]
+            found = parsed(*make, place, "--json")["nodes"]
+            check(found == [{"home": "%s/node%d" % (place, i), "p2p_host": hosts[i],
+                             "p2p_port": 30000 + i * step, "http_port": 30001 + i * step,
+                             "submit_port": 30002 + i * step} for i in range(3)], "%s" % found)
+            lines = text(*make, place + "t").splitlines()
+            check(len(lines) == 4 and "dsmrd start --home %st/nodeN" % place in lines[0], lines)
+            for i, line in enumerate(lines[1:]):
+                check(line.split() == ["%st/node%d" % (place, i), "p2p",
+                                       "%s:%d" % (hosts[i], 30000 + i * step),
+                                       "http://127.0.0.1:%d" % (30001 + i * step), "submit",
+                                       "stream", "127.0.0.1:%d" % (30002 + i * step)], line)
+
+
 def node_verbs():
     with Testnet(4, app="transfers") as net:
         ids = set()
@@ -193,7 +217,9 @@ def node_verbs():
         check(parsed(DSMRD, "init", "--home", home, "--json") == made, "init changed the keys")
         check("proof of possession" in text(DSMRD, "init", "--home", home), "init")
         for node in net.nodes:
+            told = (node.p2p_port, node.http_port, node.submit_port)
             node.start()
+            check((node.p2p_port, node.http_port, node.submit_port) == told, "other ports")
         check({node.node_id for node in net.nodes} == ids, "the ids of keys and start differ")
         until("blocks", lambda: all(node.height() >= 1 for node in net.nodes))
         answer = parsed(DSMR, "send", "account-1", "7", "--from", "account-0", "--keys",
@@ -246,4 +272,4 @@ def words_about_themselves():
 
 
 if __name__ == "__main__":
-    main(words_about_themselves, client_verbs, node_verbs)
+    main(words_about_themselves, addresses, client_verbs, node_verbs)
