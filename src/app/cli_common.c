@@ -56,45 +56,59 @@ bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
            (*rest == ':' && read_port(rest + 1, strlen(rest + 1), &out->submit_port));
 }
 
-static int refused(const struct dsmr_cli_values *values, const struct dsmr_http_reply *reply)
+int dsmr_cli_common_open(const struct dsmr_cli_values *values, struct dsmr_http_client *client)
 {
+    struct dsmr_cli_node node;
+    const char *text = dsmr_cli_text(values, "node");
+    memset(client, 0, sizeof(*client));
+    client->fd = -1;
+    if (!dsmr_cli_common_node(&node, text) ||
+        dsmr_http_client_init(client, node.host, node.http_port, TIMEOUT_MS, 0) != DSMR_OK) {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--node must be HOST:PORT, not \"%s\"", text);
+    }
+    return -1;
+}
+
+void dsmr_cli_common_why(char out[DSMR_CLI_COMMON_WHY_BYTES], const struct dsmr_http_client *client,
+                         enum dsmr_err err, const struct dsmr_http_reply *reply)
+{
+    const size_t size = DSMR_CLI_COMMON_WHY_BYTES;
+    if (err != DSMR_OK) {
+        (void)snprintf(out, size, "no answer from %s port %u: %s", client->host, client->port,
+                       err == DSMR_ERR_CONFIG        ? "the host is not known"
+                       : err == DSMR_ERR_UNAVAILABLE ? "no connection"
+                                                     : dsmr_err_text(err));
+        return;
+    }
     json_t *body = json_loadb(reply->body, reply->body_len, 0, NULL);
     const json_t *error = json_object_get(body, "error");
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *message = json_string_value(json_object_get(error, "message"));
-    int result = DSMR_EXIT_REFUSED;
     if (code != NULL && message != NULL) {
-        (void)dsmr_cli_fail(values, result, "the node says %s: %s", code, message);
+        (void)snprintf(out, size, "the node says %.64s: %.400s", code, message);
     } else {
-        (void)dsmr_cli_fail(values, result, "the node answers with status %d", reply->status);
+        (void)snprintf(out, size, "the node answers with status %d", reply->status);
     }
     json_decref(body);
-    return result;
 }
 
 int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_client *client,
                         struct dsmr_http_reply *reply, const char *method, const char *path,
                         const char *body)
 {
-    struct dsmr_cli_node node;
-    if (!dsmr_cli_common_node(&node, dsmr_cli_text(values, "node"))) {
-        client->fd = -1;
-        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--node must be HOST:PORT, not \"%s\"",
-                             dsmr_cli_text(values, "node"));
+    char why[DSMR_CLI_COMMON_WHY_BYTES];
+    int code = dsmr_cli_common_open(values, client);
+    if (code >= 0) {
+        return code;
     }
-    enum dsmr_err err = dsmr_http_client_init(client, node.host, node.http_port, TIMEOUT_MS, 0);
-    if (err == DSMR_OK) {
-        err = dsmr_http_client_request(client, reply, method, path, body,
-                                       body != NULL ? strlen(body) : 0);
+    enum dsmr_err err = dsmr_http_client_request(client, reply, method, path, body,
+                                                 body != NULL ? strlen(body) : 0);
+    if (err == DSMR_OK && reply->status < 400) {
+        return 0;
     }
-    if (err != DSMR_OK) {
-        return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE, "no answer from %s port %u: %s",
-                             node.host, node.http_port,
-                             err == DSMR_ERR_CONFIG        ? "the host is not known"
-                             : err == DSMR_ERR_UNAVAILABLE ? "no connection"
-                                                           : dsmr_err_text(err));
-    }
-    return reply->status < 400 ? 0 : refused(values, reply);
+    dsmr_cli_common_why(why, client, err, reply);
+    return dsmr_cli_fail(values, err != DSMR_OK ? DSMR_EXIT_UNAVAILABLE : DSMR_EXIT_REFUSED, "%s",
+                         why);
 }
 
 /* ---- printing ---- */

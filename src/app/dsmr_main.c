@@ -22,6 +22,8 @@ static const struct dsmr_cli_option send_options[] = {
     {"memo", "TEXT", DSMR_CLI_TEXT, 0, 0, NULL, NULL, "text that goes along, up to 128 bytes"},
     {"expiry", "TIME", DSMR_CLI_DURATION, 1000, 86400000, NULL, "30s",
      "the transfer is void if it has not run by then"},
+    {"timeout", "TIME", DSMR_CLI_DURATION, 1, 30000, NULL, "30s",
+     "stop waiting after this; the transfer may still run"},
 };
 #define PAGE_OPTIONS                                                                               \
     {"cursor",                                                                                     \

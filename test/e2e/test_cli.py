@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """Every verb of dsmr and dsmrd does what its help says, and --json is JSON."""
+import hashlib
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
+import threading
 
 from net import DSMR, DSMRD, Net, Testnet, check, main, run, until
 
@@ -179,6 +182,85 @@ def client_verbs():
         stopped(net)
 
 
+class Impostor(http.server.BaseHTTPRequestHandler):
+    """A node that answers a transaction as server.answer says: (status, members) or None."""
+
+    def say(self, status, members):
+        body = json.dumps(members).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.say(200, {"app": "transfers", "network_id": 1, "chain_id": "11" * 32})
+
+    def do_POST(self):
+        tx = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["tx"]
+        self.server.tx = hashlib.sha256(bytes.fromhex(tx)).hexdigest()
+        self.server.path = self.path
+        if self.server.answer is not None:
+            status, members = self.server.answer
+            self.say(status, dict(members, tx=self.server.tx))
+
+    def log_message(self, *words):
+        pass
+
+
+def undecided(send, server, state, node):
+    """What dsmr says of a transfer that it has no answer about: its id, and how to ask."""
+    for words in (["--json"], []):
+        code, out, err = run(*send, *words)
+        told = json.loads(out) if words else dict(line.split() for line in out.splitlines())
+        check(code == 69 and (told["tx"], told["state"]) == (server.tx, state), "%d %s" % (code, out))
+        check(words or list(told) == ["tx", "state"], out)
+        check(len(err.splitlines()) == 1 and
+              "dsmr tx %s --node %s" % (server.tx, node) in err, err)
+
+
+def no_answer():
+    """A node that hangs up, times out, stops or refuses, after it took the transaction."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as keys, \
+            http.server.HTTPServer(("127.0.0.1", 0), Impostor) as server:
+        parsed(DSMR, "keys", "new", "me", "--keys", keys, "--json")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        node = "127.0.0.1:%d" % server.server_port
+        send = [DSMR, "send", "me", "1", "--from", "me", "--keys", keys, "--node", node]
+        error = {"error": {"code": "timeout", "message": "timed out"}}
+        try:
+            for answer, state in ((None, "unknown"), ((504, dict(error, state="in_chunk")), "in_chunk"),
+                                  ((504, dict(error, state="unknown")), "unknown"),
+                                  ((503, dict(error, state="pending")), "pending")):
+                server.answer = answer
+                undecided(send, server, state, node)
+            server.answer = (410, dict(error, state="expired"))
+            code, out, err = run(*send, "--timeout", "7s")
+            check(code == 1 and out == "", "%d %s %s" % (code, out, err))
+            check("timeout_ms=7000" in server.path, server.path)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def without_a_quorum():
+    """A network that cannot go on: the wait ends, the id is told, and the node knows it."""
+    with Net(4) as net:
+        node = "127.0.0.1:%d" % net.nodes[0].http_port
+        until("the chain runs", lambda: all(n.height() >= 1 for n in net.nodes))
+        for other in net.nodes[1:]:
+            other.kill()
+        for mode in ("certified", "executed"):
+            code, out, err = run(DSMR, "send", "account-1", "1", "--from", "account-0", "--keys",
+                                 net.accounts(), "--node", node, "--mode", mode, "--timeout",
+                                 "500ms", "--json")
+            check(code == 69 and "dsmr tx" in err, "%s: %d %s" % (mode, code, err))
+            told = json.loads(out)
+            check(told["state"] in ("pending", "in_chunk"), out)
+            found = parsed(DSMR, "tx", told["tx"], "--node", node, "--json")
+            check(found["state"] in ("pending", "in_chunk"), "%s" % found)
+
+
 def addresses():
     """testnet says where each node will be: on one machine in steps of ten ports, elsewhere on the
     same ports of hosts of their own."""
@@ -272,4 +354,4 @@ def words_about_themselves():
 
 
 if __name__ == "__main__":
-    main(words_about_themselves, addresses, client_verbs, node_verbs)
+    main(words_about_themselves, addresses, no_answer, without_a_quorum, client_verbs, node_verbs)
