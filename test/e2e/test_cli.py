@@ -149,13 +149,37 @@ def chain(net, node, sent):
 
 def load(net):
     node = net.nodes[0]
-    nodes = "127.0.0.1:%d:%d" % (node.http_port, node.submit_port)
-    summary = parsed(DSMR, "bench", "--nodes", nodes, "--load", "transfers", "--keys",
-                     net.accounts(), "--rate", "100", "--duration", "2", "--verify", "--json")
+    bench = [DSMR, "bench", "--nodes", "127.0.0.1:%d:%d" % (node.http_port, node.submit_port),
+             "--keys", net.accounts()]
+    code, out, err = run(*bench, "--load", "transfers", "--rate", "100", "--duration", "2",
+                         "--verify", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    events, summary = [line["event"] for line in lines], lines[-1]
+    check(code == 0 and err == "", "%d %s" % (code, err))
+    check(events[0] == "draining" and events[-2:] == ["checking", "summary"] and
+          set(events[:-2]) == {"draining"}, "%s" % events)
+    check(lines[0]["waiting_txs"] <= lines[0]["admitted_txs"], "%s" % lines[0])
     check(summary["executed_txs"] == summary["admitted_txs"] == 200, "bench: %s" % summary)
-    out = run(DSMR, "bench", "--nodes", nodes, "--load", "transfers", "--keys", net.accounts(),
-              "--rate", "100", "--duration", "1", "--plain")
+    check((summary["engine"], summary["validators"], summary["nodes"]) == ("bft", 4, 1),
+          "bench: %s" % summary)
+    for member in ("cpu_us_per_tx", "rss_max_mb"):  # of processes that it does not know
+        check(summary[member] is None, "%s: %s" % (member, summary[member]))
+    check(summary["disk_bytes_per_tx"] > 0 and summary["missing_txs"] == 0, "bench: %s" % summary)
+    out = run(*bench, "--load", "transfers", "--rate", "100", "--duration", "1", "--plain")
     check(out[0] == 0 and "executed" in out[1], "bench: %s" % (out,))
+    check("CPU unknown us" in out[1] and "engine bft" in out[1], "bench: %s" % out[1])
+    check("waiting for the last" in out[2] or "comparing" in out[2], "bench: %s" % out[2])
+    does_not_fit(net.nodes, "transfers", *bench, "--load", "opaque")
+
+
+def does_not_fit(nodes, app, *bench):
+    """A load that the chain's application would refuse is not begun."""
+    before = [node.metric("submit_txs_total") for node in nodes]
+    for words in ([], ["--json"]):
+        code, out, err = run(*bench, *words)
+        check(code == 1 and out == "", "%d %s" % (code, out))
+        check(len(err.splitlines()) == 1 and "application of this chain is `%s`" % app in err, err)
+    check([node.metric("submit_txs_total") for node in nodes] == before, "something was sent")
 
 
 def stopped(net):
@@ -313,6 +337,11 @@ def node_verbs():
         check(len({node.root_at(answer["height"]) for node in net.nodes}) == 1, "roots differ")
         for node in net.nodes:
             check(node.stop() == 0, "a node does not stop well")
+    with Testnet(1, app="opaque") as net:
+        node = net.nodes[0]
+        node.start()
+        does_not_fit([node], "opaque", DSMR, "bench", "--nodes", "127.0.0.1:%d:%d" %
+                     (node.http_port, node.submit_port), "--load", "transfers", "--keys", net.home)
 
 
 TAKES = {DSMR: {"--node": ["send", "balance", "tx", "block", "chunk", "validators", "status",
