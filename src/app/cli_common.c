@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include "app/cli_load_tx.h"
+#include "app/cli_table.h"
 #include "app/exit_codes.h"
 #include "vm/address.h"
 
 #define TIMEOUT_MS 65000u
-#define NAME_WIDTH 18
+#define NAME_WIDTH 20
 
 static bool read_port(const char *text, size_t len, uint16_t *out)
 {
@@ -113,9 +114,22 @@ int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_c
 
 /* ---- printing ---- */
 
-static void print_value(const char *prefix, const char *name, const json_t *value, int depth)
+static void print_value(const char *prefix, const char *name, const json_t *value);
+
+/* Items that are no rows of a table: each member on a line of its own. */
+static void print_items(const char *full, const json_t *list)
+{
+    char place[24];
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        (void)snprintf(place, sizeof(place), "%zu", i);
+        print_value(full, place, json_array_get(list, i));
+    }
+}
+
+static void print_value(const char *prefix, const char *name, const json_t *value)
 {
     char full[256];
+    char text[DSMR_CLI_TABLE_CELL_BYTES];
     (void)snprintf(full, sizeof(full), "%s%s%s", prefix, *prefix != '\0' ? "." : "", name);
     if (json_is_object(value)) {
         const char *key = NULL;
@@ -123,26 +137,19 @@ static void print_value(const char *prefix, const char *name, const json_t *valu
         json_t *object = (json_t *)(uintptr_t)value;
         json_object_foreach(object, key, member)
         {
-            print_value(full, key, member, depth + 1);
+            print_value(full, key, member);
         }
-        return;
-    }
-    if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+    } else if (dsmr_cli_table_fits(value)) {
         printf("%s\n", full);
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            char *text = json_dumps(json_array_get(value, i), JSON_COMPACT);
-            printf("  %zu  %s\n", i, text != NULL ? text : "");
-            free(text);
-        }
-        return;
-    }
-    if (json_is_string(value)) {
+        dsmr_cli_table_print(stdout, name, value);
+    } else if (json_is_object(json_array_get(value, 0))) {
+        print_items(full, value);
+    } else if (json_is_string(value)) {
         printf("%-*s %s\n", NAME_WIDTH, full, json_string_value(value));
-        return;
+    } else {
+        dsmr_cli_table_cell(text, value, 0);
+        printf("%-*s %s\n", NAME_WIDTH, full, text);
     }
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    printf("%-*s %s\n", NAME_WIDTH, full, json_is_null(value) ? "-" : (text != NULL ? text : ""));
-    free(text);
 }
 
 void dsmr_cli_common_print(const struct dsmr_cli_values *values, const char *text, size_t len)
@@ -155,7 +162,7 @@ void dsmr_cli_common_print(const struct dsmr_cli_values *values, const char *tex
     } else {
         json_object_foreach(body, key, member)
         {
-            print_value("", key, member, 0);
+            print_value("", key, member);
         }
     }
     json_decref(body);

@@ -109,14 +109,27 @@ def money(net, node, address):
     return sent
 
 
+def for_people(*command):
+    """No JSON is left in it."""
+    shown = text(*command)
+    check(not set(shown) & set('{}[]"'), shown)
+    return shown
+
+
 def chain(net, node, sent):
     ask = ["--node", node]
     block = parsed(DSMR, "block", str(sent["height"]), *ask, "--json")
     check(parsed(DSMR, "block", block["id"], *ask, "--json") == block, "by id and by height")
     check(parsed(DSMR, "block", *ask, "--json")["height"] >= block["height"], "the last block")
-    check("id " in text(DSMR, "block", *ask), "block")
+    shown = for_people(DSMR, "block", str(sent["height"]), *ask)
+    for cert in block["certs"]:
+        row = "%d .* %s  +%s" % (cert["slot"], ",".join(map(str, cert["signers"])), cert["chunk"])
+        check(re.search("(?m)^ +%s$" % row, shown), "no row %r in %s" % (row, shown))
+    check("id " in for_people(DSMR, "block", *ask), "block")
     txs = parsed(DSMR, "block", str(sent["height"]), "--txs", *ask, "--json")
     check(sent["tx"] in [tx["tx"] for tx in txs["txs"]], "the transaction is not in its block")
+    shown = for_people(DSMR, "block", str(sent["height"]), "--txs", *ask)
+    check(re.search(r"(?m)^ +%s +0 +%s$" % (sent["tx"], sent["fee"]), shown), shown)
     check("tx_count" in parsed(DSMR, "block", "--txs", *ask, "--json"), "--txs of the last block")
     pages = [parsed(DSMR, "chunk", block["certs"][0]["chunk"], "--limit", "1", "--cursor", cursor,
                     *ask, "--json") for cursor in ("0", "1")]
@@ -129,17 +142,21 @@ def chain(net, node, sent):
         check(chunk["chunk"] == cert["chunk"] and len(chunk["cert"]["signers"]) >= 3, str(chunk))
         inside += [tx["tx"] for tx in chunk["txs"]]
     check(sent["tx"] in inside, "the transaction is in no chunk of its block")
-    check(block["certs"][0]["chunk"] in text(DSMR, "chunk", block["certs"][0]["chunk"], *ask), "")
+    check(block["certs"][0]["chunk"] in
+          for_people(DSMR, "chunk", block["certs"][0]["chunk"], *ask), "chunk")
     validators = parsed(DSMR, "validators", *ask, "--json")
     check({v["node_ids"][0] for v in validators["validators"]} == {n.node_id for n in net.nodes},
           "validators: %s" % validators)
     check(validators["quorum_weight"] == "3", "quorum: %s" % validators)
-    text(DSMR, "validators", *ask)
+    shown = for_people(DSMR, "validators", *ask)
+    for v in validators["validators"]:
+        row = "%d +1  %s  %s..." % (v["index"], v["node_ids"][0], v["public_key"][:16])
+        check(re.search("(?m)^ +%s$" % row, shown), "no row %r in %s" % (row, shown))
     check(parsed(DSMR, "evidence", *ask, "--json")["evidence"] == [], "evidence")
-    text(DSMR, "evidence", *ask)
+    for_people(DSMR, "evidence", *ask)
     status = parsed(DSMR, "status", *ask, "--json")
     check(status["height"] >= sent["height"] and status["peers_connected"] == 3, "%s" % status)
-    text(DSMR, "status", *ask)
+    for_people(DSMR, "status", *ask)
     check(parsed(DSMR, "status", "--node", "http://%s/" % node, "--json")["node_id"] ==
           status["node_id"], "--node http://HOST:PORT/")
     for words in (("block", "999999"), ("block", "xyz"), ("tx", "0" * 64), ("chunk", "0" * 64)):
