@@ -25,12 +25,12 @@ void dsmr_route_node_status(const struct dsmr_route_call *call)
     struct dsmr_query_status s;
     get_status(call, &s);
     json_t *body = json_pack(
-        "{s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", call->config->version,
-        "app", call->config->app_name, "network_id", (json_int_t)s.domain.network_id, "chain_id",
-        HEX(s.domain.chain_id), "node_id", HEX(s.node_id), "height", NUMBER(s.height), "block_id",
-        HEX(s.block_id), "chain_time_ms", NUMBER(s.chain_time_ms), "epoch",
-        dsmr_route_call_epoch(s.epoch), "executed_height", NUMBER(s.executed_height), "state_root",
-        HEX(s.state_root), "view", NUMBER(s.view));
+        "{s:s,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", call->config->version,
+        "app", call->config->app_name, "engine", call->config->engine_name, "network_id",
+        (json_int_t)s.domain.network_id, "chain_id", HEX(s.domain.chain_id), "node_id",
+        HEX(s.node_id), "height", NUMBER(s.height), "block_id", HEX(s.block_id), "chain_time_ms",
+        NUMBER(s.chain_time_ms), "epoch", dsmr_route_call_epoch(s.epoch), "executed_height",
+        NUMBER(s.executed_height), "state_root", HEX(s.state_root), "view", NUMBER(s.view));
     if (body != NULL) {
         json_t *more = json_pack(
             "{s:I,s:I,s:o,s:o,s:o,s:I,s:b,s:b,s:b,s:b,s:b,s:o}", "peers_connected",

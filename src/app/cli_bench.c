@@ -73,8 +73,7 @@ static void print_result(const struct dsmr_cli_values *values, uint32_t nodes,
         return;
     }
     size_t len = dsmr_cli_load_summary_json(members, sizeof(members), result);
-    printf("{\"event\":\"summary\",\"nodes\":%u,\"duration_s\":%.3f,%.*s}\n", nodes,
-           result->duration_s, (int)len, members);
+    printf("{\"event\":\"summary\",\"nodes\":%u,%.*s}\n", nodes, (int)len, members);
 }
 
 static int exit_code(enum dsmr_err err)
@@ -82,6 +81,8 @@ static int exit_code(enum dsmr_err err)
     switch (err) {
     case DSMR_ERR_CONFIG:
         return DSMR_EXIT_USAGE;
+    case DSMR_ERR_WRONG_CHAIN:
+        return DSMR_EXIT_REFUSED;
     case DSMR_ERR_UNAVAILABLE:
         return DSMR_EXIT_UNAVAILABLE;
     default:
@@ -113,10 +114,12 @@ int dsmr_cli_bench_run(const struct dsmr_cli_values *values)
     action.sa_handler = on_signal;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    const struct dsmr_cli_view_config view_config = {
-        .out = stderr, .title = "bench", .is_plain = dsmr_cli_flag(values, "plain")};
-    struct dsmr_cli_view *view =
-        dsmr_cli_flag(values, "json") ? NULL : dsmr_cli_view_begin(&view_config);
+    bool is_json = dsmr_cli_flag(values, "json");
+    const struct dsmr_cli_view_config view_config = {.out = is_json ? stdout : stderr,
+                                                     .title = "bench",
+                                                     .is_plain = dsmr_cli_flag(values, "plain"),
+                                                     .is_json = is_json};
+    struct dsmr_cli_view *view = dsmr_cli_view_begin(&view_config);
     config.progress = on_progress;
     config.ctx = view;
     enum dsmr_err err = dsmr_cli_load_run(&result, &reason, &config);

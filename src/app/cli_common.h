@@ -23,6 +23,12 @@ bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text);
 int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_client *client,
                         struct dsmr_http_reply *reply, const char *method, const char *path,
                         const char *body);
+/* The steps of ask, for who has more to say of a failure. open: -1, or a sentence and an exit code;
+ * the caller closes in any case. why: what is wrong with an answer or the want of one (err). */
+int dsmr_cli_common_open(const struct dsmr_cli_values *values, struct dsmr_http_client *client);
+#define DSMR_CLI_COMMON_WHY_BYTES 512u
+void dsmr_cli_common_why(char out[DSMR_CLI_COMMON_WHY_BYTES], const struct dsmr_http_client *client,
+                         enum dsmr_err err, const struct dsmr_http_reply *reply);
 /* Asks and prints the answer: JSON as it came with --json, else lines of name and value. */
 int dsmr_cli_common_show(const struct dsmr_cli_values *values, const char *path);
 /* Prints a JSON text in one of both ways. */

@@ -66,6 +66,7 @@ static enum verdict compare_roots(struct dsmr_cli_load_result *result,
             return DIFFERENT;
         }
         result->state_root = root;
+        result->has_state_root = true;
         told++;
     }
     return told == config->nodes_count ? EQUAL : UNKNOWN;

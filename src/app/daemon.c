@@ -286,6 +286,7 @@ static int open_api(struct daemon *d)
     config.hosts_count = settings->hosts_count;
     config.domain = d->genesis.params.domain;
     config.app_name = d->app.ops->name;
+    config.engine_name = "bft";
     config.version = DSMR_VERSION;
     config.tx_id = tx_id;
     config.clock = dsmr_host_clock();

@@ -47,7 +47,9 @@ static int run_init(const struct dsmr_cli_values *values)
     if (code >= 0)
         return code;
     memset(&member, 0, sizeof member);
-    enum dsmr_err err = dsmr_home_make_keys(&member, reason, &home);
+    enum dsmr_err err = dsmr_home_check_place(reason, &home);
+    if (err == DSMR_OK)
+        err = dsmr_home_make_keys(&member, reason, &home);
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
                              reason);
@@ -72,6 +74,38 @@ static int run_init(const struct dsmr_cli_values *values)
                "--home %s\n",
                home.path, node_id, key, proof, home.path, home.path);
     return DSMR_EXIT_OK;
+}
+
+/* Homes, and where their nodes will be. */
+static void print_testnet(const struct dsmr_cli_values *values,
+                          const struct dsmr_testnet_config *config)
+{
+    bool is_json = dsmr_cli_flag(values, "json");
+    char home[PATH_MAX], host[256];
+    if (is_json) {
+        printf("{\"directory\":");
+        dsmr_cli_print_json(stdout, config->directory);
+        printf(",\"validators\":%u,\"nodes\":[", config->validators);
+    } else
+        printf("%u validators in %s; start each with: dsmrd start --home %s/%sN\n",
+               config->validators, config->directory, config->directory, config->node_prefix);
+    for (uint32_t i = 0; i < config->validators; i++) {
+        const uint16_t *ports = config->ports[i];
+        dsmr_testnet_home(home, config, i);
+        dsmr_testnet_host(host, config, i, sizeof host);
+        if (is_json) {
+            printf("%s{\"home\":", i == 0 ? "" : ",");
+            dsmr_cli_print_json(stdout, home);
+            printf(",\"p2p_host\":");
+            dsmr_cli_print_json(stdout, host);
+            printf(",\"p2p_port\":%u,\"http_port\":%u,\"submit_port\":%u}", ports[0], ports[1],
+                   ports[2]);
+        } else
+            printf("  %s  p2p %s:%u  http://127.0.0.1:%u  submit stream 127.0.0.1:%u\n", home, host,
+                   ports[0], ports[1], ports[2]);
+    }
+    if (is_json)
+        printf("]}\n");
 }
 
 static int run_testnet(const struct dsmr_cli_values *values)
@@ -118,13 +152,7 @@ static int run_testnet(const struct dsmr_cli_values *values)
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
                              reason);
-    if (dsmr_cli_flag(values, "json")) {
-        printf("{\"directory\":");
-        dsmr_cli_print_json(stdout, config.directory);
-        printf(",\"validators\":%u}\n", config.validators);
-    } else
-        printf("%u validators in %s; start each with: dsmrd start --home %s/%sN\n",
-               config.validators, config.directory, config.directory, config.node_prefix);
+    print_testnet(values, &config);
     return DSMR_EXIT_OK;
 }
 
@@ -239,7 +267,8 @@ static const struct dsmr_cli_option testnet_options[] = {
     {"v", "N", DSMR_CLI_NUMBER, 1, DSMR_TESTNET_NODES_MAX, NULL, "4", "validators"},
     {"n", "N", DSMR_CLI_NUMBER, 0, DSMR_TESTNET_NODES_MAX, NULL, "0",
      "nodes that are not validators: none yet"},
-    {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet", "where everything is written"},
+    {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet",
+     "where everything is written: a new or an empty folder"},
     {"node-dir-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, "node", "names of the homes"},
     {"hostname-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
      "peers are reached as NAME0, NAME1, ... instead of by address"},
@@ -250,7 +279,8 @@ static const struct dsmr_cli_option testnet_options[] = {
      "settings for every node, in the form of config.yaml; addresses, peers and fee recipients are "
      "set anyhow"},
     {"port", "N", DSMR_CLI_NUMBER, 1024, 64000, NULL, "26656",
-     "first port: p2p, then HTTP, then the submit stream"},
+     "first port: p2p, then HTTP, then the submit stream; where all are on 127.0.0.1 each node's "
+     "are 10 above those of the one before"},
     {"app", "NAME", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "transfers", "the application"},
     {"accounts", "N", DSMR_CLI_NUMBER, 1, 100000, NULL, "16", "funded accounts"},
     {"network-id", "N", DSMR_CLI_NUMBER, 0, UINT32_MAX, NULL, "1337", "number of the network"},
@@ -261,17 +291,18 @@ static const struct dsmr_cli_option testnet_options[] = {
 int main(int argc, char **argv)
 {
     const struct dsmr_cli_verb verbs[] = {
-        {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init},
+        {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init, "home|json"},
         {"start", NULL, "run the node of a home", 0, 0, dsmr_node_config_options,
-         dsmr_node_config_options_count, run_start},
+         dsmr_node_config_options_count, run_start, "home|json"},
         {"testnet", NULL, "write homes, genesis and funded accounts for a network", 0, 0,
-         testnet_options, sizeof testnet_options / sizeof testnet_options[0], run_testnet},
+         testnet_options, sizeof testnet_options / sizeof testnet_options[0], run_testnet, "json"},
         {"keys", NULL, "show the node id, the BLS key and its proof of possession", 0, 0, NULL, 0,
-         run_keys},
-        {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect},
+         run_keys, "home|json"},
+        {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect,
+         "home|json"},
         {"config check", NULL, "check config.yaml and genesis.json without starting", 0, 0,
-         dsmr_node_config_options, dsmr_node_config_options_count, run_config_check},
-        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
+         dsmr_node_config_options, dsmr_node_config_options_count, run_config_check, "home|json"},
+        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version, "json"},
     };
     static const struct dsmr_cli_file files[] = {
         {"~/.dsmr", "the node's folder, if neither --home nor DSMR_HOME names another; below it:"},

@@ -321,9 +321,9 @@ class Testnet:
                              "--port", str(free_base_port(self.validators)), "--app", self.app,
                              "--json")
         check(code == 0, "testnet: %s" % err)
-        check(json.loads(out)["validators"] == self.validators, out)
-        self.nodes = [Node({"home": os.path.join(self.home, "node%d" % i)})
-                      for i in range(self.validators)]
+        made = json.loads(out)
+        check(made["validators"] == len(made["nodes"]) == self.validators, out)
+        self.nodes = [Node(facts) for facts in made["nodes"]]
         if self.params is not None:
             self.write_genesis()
         return self

@@ -8,6 +8,7 @@ import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 from net import DSMR, DSMRD, Node, Testnet, check, main, run, until
@@ -55,6 +56,10 @@ def command_lines():
             ("localnet", "--validators", "0"): ["--validators", "0"],
             ("localnet", "--duration", "soon"): ["--duration", "soon"],
             ("localnet", "--load", "heavy"): ["--load", "heavy"],
+            ("localnet", "--node", "127.0.0.1:1"): ["localnet has no option --node"],
+            ("demo", "--keys", "here"): ["demo has no option --keys"],
+            ("tx", "0" * 64, "--keys", "here"): ["tx has no option --keys"],
+            ("bench", "--node", "127.0.0.1:1"): ["bench has no option --node"],
             ("bench", "--nodes", "x"): ["--nodes", "x"],
             ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
         expect(64, *texts, command=[DSMR, *words])
@@ -67,6 +72,7 @@ def command_lines():
             ("start", "--frob"): ["--frob"],
             ("testnet", "-v", "65"): ["65"],
             ("testnet", "-n", "1"): ["--n", "could not follow"],
+            ("testnet", "--home", "here"): ["testnet has no option --home"],
             ("testnet", "--slot", "1h"): ["--slot", "1h"],
             ("config",): ["config"]}.items():
         expect(64, *texts, command=[DSMRD, *words])
@@ -237,6 +243,33 @@ def networks():
         node.stop()
 
 
+def folders_of_others():
+    """init, testnet and localnet write nothing into a folder that has something else in it."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
+        other = os.path.join(folder, "other")
+        os.makedirs(os.path.join(other, "photos"))
+        for command in ([DSMRD, "init", "--home"], [DSMRD, "testnet", "-o"],
+                        [DSMR, "localnet", "--duration", "1", "--home"],
+                        [DSMR, "demo", "--duration", "1", "--home"]):
+            expect(78, other, "not empty", "photos", command=[*command, other])
+            check(os.listdir(other) == ["photos"], "%s wrote into it" % command[1])
+        # A network's folder is no node's home, a file is no folder.
+        network, path = os.path.join(folder, "net"), os.path.join(folder, "file")
+        os.mkdir(network)
+        check(run(DSMRD, "testnet", "-v", "1", "-o", network)[0] == 0, "an empty folder is refused")
+        expect(78, network, "not empty", command=[DSMRD, "init", "--home", network])
+        open(path, "w").close()
+        expect(74, path, "Not a directory", command=[DSMRD, "testnet", "-o", path])
+        # What belongs into a home may be there before its keys, and beside them anything.
+        home = os.path.join(folder, "home")
+        for name in ("config", "accounts", "data"):
+            os.makedirs(os.path.join(home, name))
+        open(os.path.join(home, "config/genesis.json"), "w").close()
+        check(run(DSMRD, "init", "--home", home)[0] == 0, "a prepared home is refused")
+        open(os.path.join(home, "notes"), "w").close()
+        check(run(DSMRD, "init", "--home", home)[0] == 0, "notes beside the keys")
+
+
 def ports_in_use():
     with Testnet(1) as net:
         node = net.nodes[0]
@@ -388,5 +421,5 @@ def disk_full():
 
 
 if __name__ == "__main__":
-    main(command_lines, genesis_files, config_files, networks, ports_in_use, newer_home, disk_full,
-         deleted_data)
+    main(command_lines, genesis_files, config_files, networks, folders_of_others, ports_in_use,
+         newer_home, disk_full, deleted_data)

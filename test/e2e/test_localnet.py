@@ -59,6 +59,9 @@ def runs_until_interrupted():
             code, summary, err = net.end(number)
             check(code == 0 and err == "", "%d %s" % (code, err))
             check(summary["event"] == "summary" and summary["state_roots_equal"], "%s" % summary)
+            check((summary["engine"], summary["validators"]) == ("bft", 2), "%s" % summary)
+            check(summary["executed_tx_per_s"] is None and summary["cpu_us_per_tx"] is None,
+                  "what nothing was measured of is known: %s" % summary)
             check(not any(is_running(node.pid) for node in net.nodes), "a node outlives it")
             check(os.path.exists(os.path.join(net.nodes[0].home, "node.log")), "the homes are gone")
             code, _, err = run(DSMR, "localnet", "--home", net.home)

@@ -109,6 +109,7 @@ FAKE_UNUSED static int open_world(void **state)
                                               .tx_id = fake_tx_id,
                                               .wait_ms_max = 30000,
                                               .app_name = "transfers",
+                                              .engine_name = "bft",
                                               .version = "1.2.3"};
     dsmr_routes_init(&w->routes, &config);
     w->http = dsmr_routes_http(&w->routes);

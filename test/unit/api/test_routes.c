@@ -40,6 +40,7 @@ static void status_tells_numbers_and_halts(void **state)
     assert_string_equal(text(s, "executed_height"), "9007199254740993");
     assert_int_equal(number(s, "clock_offset_ms"), -4);
     assert_string_equal(text(s, "version"), "1.2.3");
+    assert_string_equal(text(s, "engine"), "bft");
     w->node.status.is_halted = true;
     w->node.status.halt_reason = DSMR_ERR_CORRUPT;
     s = get(w, "/v1/status", 200);
