@@ -415,6 +415,7 @@ static bool open_api(struct plugin *p)
     config.allow_remote = p->config.allow_remote;
     config.domain = p->genesis.params.domain;
     config.app_name = p->app.ops->name;
+    config.engine_name = "avalanchego";
     config.version = DSMR_VERSION;
     config.tx_id = tx_id;
     config.clock = dsmr_host_clock();
