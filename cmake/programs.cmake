@@ -51,7 +51,7 @@ find_program(DSMR_PROTOC_C NAMES protoc-c REQUIRED)
 set(DSMR_PROTO_DIR ${CMAKE_BINARY_DIR}/proto)
 file(MAKE_DIRECTORY ${DSMR_PROTO_DIR})
 set(DSMR_PROTO_SOURCES "")
-foreach(name vm node)
+foreach(name vm node metrics)
   set(proto ${CMAKE_SOURCE_DIR}/src/avalanche/proto/${name}.proto)
   add_custom_command(OUTPUT ${DSMR_PROTO_DIR}/${name}.pb-c.c ${DSMR_PROTO_DIR}/${name}.pb-c.h
     COMMAND ${DSMR_PROTOC_C} --proto_path=${CMAKE_SOURCE_DIR}/src/avalanche/proto

@@ -6,11 +6,12 @@
 #ifndef DSMR_AVALANCHE_PB_H
 #define DSMR_AVALANCHE_PB_H
 
+#include <node.pb-c.h>
+#include <vm.pb-c.h>
+
 #include "avalanche/grpc_client.h"
 #include "avalanche/grpc_server.h"
 #include "dsmr/types.h"
-#include "node.pb-c.h"
-#include "vm.pb-c.h"
 
 /* Answers call with message. */
 void dsmr_pb_reply(struct dsmr_grpc_call *call, const ProtobufCMessage *message);

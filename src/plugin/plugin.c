@@ -25,6 +25,7 @@
 #include "avalanche/acp118.h"
 #include "avalanche/app_net.h"
 #include "avalanche/direct_net.h"
+#include "avalanche/gather.h"
 #include "avalanche/grpc_client.h"
 #include "avalanche/http_service.h"
 #include "avalanche/p_validators.h"
@@ -608,6 +609,13 @@ static void answer_empty(void *self, struct dsmr_grpc_call *call, struct dsmr_bu
     dsmr_grpc_server_reply(call, NULL, 0);
 }
 
+static void on_gather(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *request)
+{
+    struct plugin *p = self;
+    (void)request;
+    dsmr_gather_answer(call, &p->metrics);
+}
+
 static void on_state_sync_enabled(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *request)
 {
     Dsmr__Pb__StateSyncEnabledResponse response = DSMR__PB__STATE_SYNC_ENABLED_RESPONSE__INIT;
@@ -781,7 +789,7 @@ static const struct dsmr_vm_service_method methods[] = {
     {"AppRequestFailed", on_app_failed},
     {"AppResponse", on_app_response},
     {"AppGossip", on_app_gossip},
-    {"Gather", answer_empty},
+    {"Gather", on_gather},
     {"GetAncestors", on_get_ancestors},
     {"BatchedParseBlock", on_parse_batch},
     {"GetBlockIDAtHeight", on_get_id_at},
