@@ -180,12 +180,27 @@ void dsmr_app_net_connected(struct dsmr_app_net *net, const struct dsmr_node_id 
     tell_soon(net);
 }
 
+/* Strangers do not keep a validator out: one of them gives way. */
+static void make_room(struct dsmr_app_net *net)
+{
+    for (uint32_t i = net->peers_count; i-- > 0 && net->peers_count == DSMR_APP_NET_PEERS_MAX;) {
+        struct peer *peer = net->peers[i];
+        if (peer->is_served || peer->is_up || peer->on_way > 0)
+            continue;
+        peer->is_connected = false;
+        peer->dropped_until_ms = 0;
+        remove_if_idle(net, peer);
+    }
+}
+
 static void set_peers(void *self, const struct dsmr_node_id *ids, uint32_t count)
 {
     struct dsmr_app_net *net = self;
     for (uint32_t i = 0; i < net->peers_count; i++)
         net->peers[i]->is_served = false;
     for (uint32_t i = 0; i < count; i++) {
+        if (find(net, &ids[i]) == NULL)
+            make_room(net);
         struct peer *peer =
             dsmr_node_id_equal(&ids[i], &net->config.self_id) ? NULL : find_or_add(net, &ids[i]);
         if (peer != NULL)
