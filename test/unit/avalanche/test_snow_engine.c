@@ -548,7 +548,8 @@ static void test_rejected_and_outrun_blocks_go(void **state)
     accept(&rig, siblings[1]);
     rig.port.ops->accepted(rig.port.self, asked.request_id, DSMR_OK);
     ended(&rig, ++done);
-    assert_false(gets(&rig, &siblings[2]->id)); /* nobody said so, but it lies at a decided height */
+    assert_false(
+        gets(&rig, &siblings[2]->id)); /* nobody said so, but it lies at a decided height */
     assert_true(gets(&rig, &siblings[1]->id));
     for (int i = 0; i < 3; i++)
         dsmr_block_unref(siblings[i]);
@@ -579,7 +580,8 @@ static void test_parse(void **state)
     assert_int_equal(rig.err, DSMR_ERR_MALFORMED);
     ProtobufCBinaryData list[3];
     for (uint32_t i = 0; i < 3; i++)
-        list[i] = (ProtobufCBinaryData){rig.chain[i + 1]->bytes->len, rig.chain[i + 1]->bytes->bytes};
+        list[i] =
+            (ProtobufCBinaryData){rig.chain[i + 1]->bytes->len, rig.chain[i + 1]->bytes->bytes};
     Dsmr__Pb__BatchedParseBlockRequest batch = DSMR__PB__BATCHED_PARSE_BLOCK_REQUEST__INIT;
     batch.n_request = 3;
     batch.request = list;
@@ -614,7 +616,8 @@ static size_t ancestors(struct rig *rig, const struct dsmr_block *from, int32_t 
     size_t given = response->n_blks_bytes;
     for (size_t i = 0; i < given; i++)
         assert_memory_equal(response->blks_bytes[i].data,
-                            rig->chain[from->height - i]->bytes->bytes, response->blks_bytes[i].len);
+                            rig->chain[from->height - i]->bytes->bytes,
+                            response->blks_bytes[i].len);
     dsmr__pb__get_ancestors_response__free_unpacked(response, NULL);
     return given;
 }
