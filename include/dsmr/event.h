@@ -14,6 +14,7 @@ enum dsmr_ev_kind {
                                  the duplicate index, and all that are not executed */
     DSMR_EV_RESTORE_EXECUTED, /* u.restore_executed: executed ids of each block in the window */
     DSMR_EV_RESTORE_CERT,     /* u.cert */
+    DSMR_EV_RESTORE_EVIDENCE, /* u.evidence */
     DSMR_EV_START,            /* u.start: recovery is complete */
     /* Life */
     DSMR_EV_TICK,
@@ -89,6 +90,7 @@ struct dsmr_event {
             struct dsmr_id state_root;
         } start;
         const struct dsmr_cert *cert;
+        const struct dsmr_evidence *evidence;
         struct {
             struct dsmr_node_id from;
             const struct dsmr_msg *msg; /* type < DSMR_MSG_BFT_FIRST */

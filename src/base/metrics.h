@@ -45,6 +45,8 @@
     X(TXS_DUPLICATE, counter, "txs_duplicate_total", "transactions dropped as duplicates")         \
     X(TXS_EXPIRED, counter, "txs_expired_total", "transactions dropped as outside their window")   \
     X(EVIDENCE, counter, "evidence_total", "provable faults recorded")                             \
+    X(EVIDENCE_KEPT, gauge, "evidence_kept", "pairs of evidence that are kept")                    \
+    X(EVIDENCE_LOST, counter, "evidence_lost_total", "conflicts that found no room for evidence")  \
     X(BUILDER_RATE_BYTES, gauge, "builder_rate_bytes", "chunk bytes that backpressure allows")     \
     X(VIEW, gauge, "bft_view", "view of the built-in engine")                                      \
     X(VIEW_CHANGES, counter, "bft_nullified_views_total", "views that ended without a block")      \

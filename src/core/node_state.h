@@ -75,6 +75,8 @@ struct dsmr_evidence_job {
     bool is_used;
     uint32_t use;
     struct dsmr_evidence evidence;
+    bool has_gone; /* being stored, and another one leaves with that */
+    struct dsmr_evidence_key gone;
 };
 
 /* ---- own chunks (chunk_builder.c, share_collector.c) ----

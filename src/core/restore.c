@@ -4,6 +4,7 @@
 #include "core/block_builder.h"
 #include "core/cert_intake.h"
 #include "core/chunk_fetch.h"
+#include "core/conflict.h"
 #include "core/exec_queue.h"
 #include "core/share_collector.h"
 
@@ -127,6 +128,9 @@ void dsmr_restore_on_event(struct dsmr_node *node, const struct dsmr_event *even
         break;
     case DSMR_EV_RESTORE_CERT:
         on_cert(node, event);
+        break;
+    case DSMR_EV_RESTORE_EVIDENCE:
+        dsmr_conflict_restore(node, event->u.evidence);
         break;
     default:
         DSMR_UNREACHABLE();

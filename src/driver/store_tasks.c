@@ -94,7 +94,9 @@ void dsmr_store_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
         break;
     case DSMR_FX_STORE_EVIDENCE:
         w->write.kind = DSMR_STORE_EVIDENCE;
-        w->write.u.evidence = w->fx.u.store_evidence;
+        w->write.u.evidence.pair = w->fx.u.store_evidence.pair;
+        w->write.u.evidence.gone =
+            w->fx.u.store_evidence.has_gone ? &w->fx.u.store_evidence.gone : NULL;
         break;
     default:
         DSMR_ASSERT(fx->kind == DSMR_FX_STORE_GC);

@@ -314,8 +314,8 @@ static void apply(struct dsmr_mem_store *store, struct dsmr_store_write *write)
         apply_accept(store, write);
         break;
     case DSMR_STORE_EVIDENCE:
-        DSMR_ASSERT(store->evidence_count < EVIDENCE_MAX);
-        store->evidence[store->evidence_count++] = *write->u.evidence;
+        DSMR_ASSERT(store->evidence_count < EVIDENCE_MAX && write->u.evidence.gone == NULL);
+        store->evidence[store->evidence_count++] = *write->u.evidence.pair;
         break;
     case DSMR_STORE_GC:
         apply_gc(store, &write->u.gc);

@@ -468,7 +468,7 @@ static void test_evidence(void **state)
     for (int what = 0; what < 8; what++) {
         struct history h;
         struct dsmr_evidence evidence;
-        struct dsmr_store_write write = {.kind = DSMR_STORE_EVIDENCE, .u.evidence = &evidence};
+        struct dsmr_store_write write = {.kind = DSMR_STORE_EVIDENCE, .u.evidence.pair = &evidence};
         history_begin(&h, &dsmr_sim_check_evidence);
         struct dsmr_chunk *first = chunk_of(&h, 3, SLOT + 1, 1);
         struct dsmr_chunk *second = chunk_of(&h, 3, SLOT + 1 + (what == 1), 1);
