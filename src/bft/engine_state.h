@@ -159,6 +159,7 @@ struct dsmr_bft_told { /* BFT_POSITION */
 struct dsmr_bft_peer {
     struct dsmr_node_id node_id;
     bool is_up;
+    bool is_silent;  /* it went, or a view of its timed out, and nothing has come since */
     uint32_t checks; /* CHECK_QC outstanding */
     uint32_t serves; /* requests served since serve_from_ms */
     uint64_t serve_from_ms;
@@ -351,6 +352,7 @@ void dsmr_bft_peer_answer_position(struct dsmr_bft *bft, uint32_t peer, uint64_t
 void dsmr_bft_peer_ask_position(struct dsmr_bft *bft, uint32_t peer);
 /* False, with a FAULT, if it asks more than it may. */
 bool dsmr_bft_peer_may_ask(struct dsmr_bft *bft, uint32_t peer);
+void dsmr_bft_peer_heard(struct dsmr_bft *bft, uint32_t peer); /* a message of it came */
 void dsmr_bft_peer_on_change(struct dsmr_bft *bft, const struct dsmr_node_id *node_id, bool is_up);
 
 /* ---- doubt.c ---- */
@@ -373,6 +375,10 @@ uint64_t dsmr_doubt_deadline(const struct dsmr_bft *bft);
 void dsmr_leader_begin(struct dsmr_bft *bft);
 /* Index in the set of view's leader; -1 if nobody may sign. */
 int dsmr_leader_of(const struct dsmr_bft *bft, uint64_t view);
+/* The current view's timer has ended without a proposal. */
+void dsmr_leader_timed_out(struct dsmr_bft *bft);
+/* Waiting for the current view's leader is of no use: rule 8.2. */
+bool dsmr_leader_is_silent(const struct dsmr_bft *bft);
 
 /* ---- round.c ---- */
 /* The round of a view of the window, made empty if it was not there; NULL outside the window. */

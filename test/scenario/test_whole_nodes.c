@@ -95,6 +95,50 @@ static void test_f_nodes_down(void **state)
     dsmr_world_free(world);
 }
 
+static uint64_t sum_of(struct dsmr_world *world, enum dsmr_metric metric)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 4; i++)
+        sum += dsmr_metrics_get(dsmr_world_metrics(world, i), metric);
+    return sum;
+}
+
+/* One of four is dead, the others have work all the time: each fourth view is its own and is passed
+ * over with a round of votes; no timer ends in 5 s, and the chain goes on at nearly its pace. With
+ * timeouts of 500 ms it was at a third of it. */
+static void test_dead_leader_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {
+        .nodes = 4, .seed = 18, .delay_ms_max = 10, .check_every = 20};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status at[3];
+    execute_some(world, 0, 1, 1);
+    for (uint32_t phase = 0; phase < 3; phase++) { /* all four; one dies; it is back */
+        uint64_t timeouts = sum_of(world, DSMR_METRIC_VIEW_TIMEOUTS);
+        uint64_t skipped = sum_of(world, DSMR_METRIC_VIEWS_SKIPPED);
+        struct dsmr_query_status before;
+        if (phase == 1)
+            dsmr_world_crash(world, 3);
+        if (phase == 2)
+            dsmr_world_restart(world, 3);
+        dsmr_world_pass(world, 1000);
+        dsmr_world_status(world, 0, &before);
+        for (uint32_t i = 0; i < 200; i++) {
+            dsmr_world_submit(world, i % 3, 10000 * (phase + 1) + i);
+            dsmr_world_pass(world, 25);
+        }
+        dsmr_world_status(world, 0, &at[phase]);
+        at[phase].height -= before.height;
+        assert_int_equal(sum_of(world, DSMR_METRIC_VIEW_TIMEOUTS) - timeouts, 0);
+        skipped = sum_of(world, DSMR_METRIC_VIEWS_SKIPPED) - skipped;
+        assert_true(phase == 1 ? skipped >= at[1].height - 3 : skipped == 0);
+    }
+    assert_true(at[1].height * 3 >= at[0].height * 2);
+    assert_true(at[2].height * 10 >= at[0].height * 9);
+    dsmr_world_free(world);
+}
+
 static void test_no_quorum_then_heal(void **state)
 {
     (void)state;
@@ -437,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_one_validator_alone),
         cmocka_unit_test(test_lost_messages_heal),
         cmocka_unit_test(test_f_nodes_down),
+        cmocka_unit_test(test_dead_leader_is_not_waited_for),
         cmocka_unit_test(test_no_quorum_then_heal),
         cmocka_unit_test(test_heal_after_40_s_partition),
         cmocka_unit_test(test_idle_then_build),

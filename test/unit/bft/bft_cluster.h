@@ -96,6 +96,7 @@ struct cluster {
     uint64_t messages;                 /* delivered */
     uint64_t sent;                     /* by honest engines */
     uint64_t proposals;                /* sent by honest engines */
+    uint64_t timeouts, skipped;        /* views, of all engines */
     bool is_crash_common;              /* crash_in of one node stops all */
     uint64_t restart_ms;               /* when crashed ones come back; UINT64_MAX: by hand */
     const char *broken;                /* first contract violation */
@@ -621,6 +622,8 @@ static inline void cluster_do(struct cluster *c, uint32_t n, const struct dsmr_b
         }
         return;
     case DSMR_BFT_FX_TRACE:
+        c->timeouts += effect->u.trace.what == DSMR_BFT_TRACE_TIMEOUT ? 1 : 0;
+        c->skipped += effect->u.trace.what == DSMR_BFT_TRACE_SKIPPED ? 1 : 0;
         return;
     }
     cluster_answer(c, n, effect->request_id, &answer, block);
@@ -677,6 +680,31 @@ static inline void cluster_stop_process(struct cluster_node *node)
     node->generation++;
 }
 
+static inline bool cluster_is_there(const struct cluster *c, uint32_t identity)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->nodes[i].identity == identity && c->nodes[i].is_up) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The kernel of a process that has ended closes its connections. */
+static inline void cluster_tell_gone(struct cluster *c, uint32_t identity)
+{
+    for (uint32_t i = 0; i < c->count && !cluster_is_there(c, identity); i++) {
+        struct world_ev ev = {.at_ms = c->now_ms + 1,
+                              .kind = WORLD_EV_GONE,
+                              .node = i,
+                              .generation = c->nodes[i].generation,
+                              .from = identity};
+        if (c->nodes[i].is_up) {
+            world_push(&c->queue, &ev);
+        }
+    }
+}
+
 /* The process ends where it is; what waits for the disk is durable up to some point. */
 static inline void cluster_crash(struct cluster *c, uint32_t n)
 {
@@ -685,6 +713,7 @@ static inline void cluster_crash(struct cluster *c, uint32_t n)
         return;
     }
     cluster_stop_process(node);
+    cluster_tell_gone(c, node->identity);
     uint64_t durable = dsmr_prng_below(&c->prng, node->writes_count + 1u);
     struct dsmr_bft_event ignored;
     for (uint64_t i = 0; i < durable; i++) {
@@ -780,6 +809,12 @@ static inline void cluster_handle(struct cluster *c, struct world_ev *ev)
     if (ev->kind == WORLD_EV_RESTART || !node->is_up) {
         return;
     }
+    if (ev->kind == WORLD_EV_GONE) {
+        if (!cluster_is_there(c, ev->from)) { /* else it is back already */
+            cluster_peer_event(c, ev->node, ev->from, false);
+        }
+        return;
+    }
     struct dsmr_msg msg;
     struct dsmr_bft_event event = ev->answer;
     switch (ev->kind) {
@@ -804,6 +839,7 @@ static inline void cluster_handle(struct cluster *c, struct world_ev *ev)
         }
         break;
     case WORLD_EV_RESTART:
+    case WORLD_EV_GONE:
         return;
     }
     cluster_step(c, ev->node, &event);
