@@ -43,6 +43,8 @@
 
 _Static_assert(DSMR_BFT_VIEWS_AHEAD + 1u + DSMR_BFT_VIEWS_BEHIND == DSMR_BFT_ROUNDS,
                "every view of the window has its own round");
+_Static_assert(DSMR_BFT_GAP_MAX == DSMR_BFT_DEPTH_MAX + 1u,
+               "what becomes final at once is above the accepted block, and not too deep to hold");
 _Static_assert(DSMR_BFT_CANDIDATES_MAX < DSMR_PROCESSING_BLOCKS_MAX,
                "the block layer holds every candidate");
 _Static_assert(DSMR_BFT_BATCH_BLOCKS_MAX <= DSMR_BFT_EFFECTS_MAX / 4u, "a batch fits a step");
@@ -476,6 +478,9 @@ void dsmr_bft_qc_send(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, u
 /* A verified finalization of this instance. False: nothing new. */
 bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
 void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
+/* The ancestor of block id, or that itself, just above the accepted block; NULL if the line is not
+ * held so far. */
+struct dsmr_bft_candidate *dsmr_finality_next(const struct dsmr_bft *bft, const struct dsmr_id *id);
 /* Accepts the final block and its ancestors if all are held and valid; else sees to it that they
  * will be. True if something was accepted. */
 bool dsmr_finality_advance(struct dsmr_bft *bft);

@@ -354,6 +354,37 @@ static void test_away_node_catches_up(void **state)
     dsmr_world_free(world);
 }
 
+static void small_messages(struct dsmr_driver_config *config)
+{
+    config->node.params.chunk_bytes_max = 2048;
+    config->node.params.block_certs_max = 4;
+    config->node.params.block_bytes_max = 2048;
+}
+
+/* Seventeen blocks became final at once, as many as can, and a message holds a few: the others give
+ * the last ones of them, and the rest one by one. */
+static void test_away_node_crosses_a_wide_gap(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 19, .tune = small_messages};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status status;
+    execute_some(world, 0, 1, 5);
+    dsmr_world_crash(world, 3);
+    for (uint32_t i = 0; i < 60; i++)
+        execute_some(world, i % 3, 1000 + i, 1);
+    dsmr_world_status(world, 0, &status);
+    uint64_t last = status.height - 5;
+    assert_true(last > 40);
+    for (uint32_t node = 0; node < 3; node++) {
+        dsmr_world_forget_finalizations(world, node, last - 16, last - 1);
+        dsmr_world_forget_finalizations(world, node, last - 33, last - 18);
+    }
+    dsmr_world_restart(world, 3);
+    execute_some(world, 3, 5000, 5); /* only when it is level with the others */
+    dsmr_world_free(world);
+}
+
 /* clock-jump-forward: a day ahead for a minute; it produces again as soon as the clock is right. */
 static void test_clock_jump_forward(void **state)
 {
@@ -490,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_wiped_node_crashes_at_every_effect),
         cmocka_unit_test(test_epochs_by_schedule),
         cmocka_unit_test(test_away_node_catches_up),
+        cmocka_unit_test(test_away_node_crosses_a_wide_gap),
         cmocka_unit_test(test_clock_jump_forward),
         cmocka_unit_test(test_clock_skew),
         cmocka_unit_test(test_clock_far_behind),

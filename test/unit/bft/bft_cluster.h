@@ -77,6 +77,7 @@ struct cluster_config {
     uint32_t not_yet_permille;
     uint32_t disk_ms;
     uint32_t view_timeout_ms;
+    uint32_t batch_blocks_max; /* that fit into one BFT_BLOCKS; 0: plenty */
 };
 
 struct cluster {
@@ -97,6 +98,8 @@ struct cluster {
     uint64_t sent;                     /* by honest engines */
     uint64_t proposals;                /* sent by honest engines */
     uint64_t timeouts, skipped;        /* views, of all engines */
+    uint64_t block_requests;           /* by id, sent by honest engines */
+    bool loses_finalize;               /* no FINALIZE vote arrives */
     bool is_crash_common;              /* crash_in of one node stops all */
     uint64_t restart_ms;               /* when crashed ones come back; UINT64_MAX: by hand */
     const char *broken;                /* first contract violation */
@@ -453,6 +456,7 @@ static inline void cluster_check_sent(struct cluster *c, struct cluster_node *no
     assert_int_equal(dsmr_msg_decode(&msg, bytes->bytes, bytes->len), DSMR_OK);
     c->sent++;
     c->proposals += msg.type == DSMR_MSG_BFT_PROPOSAL ? 1 : 0;
+    c->block_requests += msg.type == DSMR_MSG_BFT_REQUEST_BLOCK ? 1 : 0;
     if (msg.type == DSMR_MSG_BFT_VOTE) {
         checker_on_vote(c->checker, node->identity, &msg.u.vote.subject);
         if (!cluster_is_journaled(node, &msg.u.vote.subject)) {
@@ -485,14 +489,21 @@ static inline void cluster_send(struct cluster *c, uint32_t n, const struct dsmr
 static inline void cluster_serve_blocks(struct cluster *c, uint32_t n, uint32_t to, uint64_t from)
 {
     struct cluster_node *node = &c->nodes[n];
-    uint64_t end = from + DSMR_BFT_BATCH_BLOCKS_MAX / 4; /* several batches in a test */
-    uint64_t last = 0;
+    uint32_t fit = c->config.batch_blocks_max > 0 ? c->config.batch_blocks_max
+                                                  : DSMR_BFT_BATCH_BLOCKS_MAX / 4; /* several */
+    uint64_t end = from + fit, last = 0;
     size_t len = 0, at = 0;
     for (uint64_t h = from; h < node->chain_count && h < end; h++) {
         last = node->chain[h].has_finalization ? h : last;
     }
-    if (last < from) {
-        return;
+    if (last < from) { /* the last ones of the gap */
+        for (last = end; last < node->chain_count && !node->chain[last].has_finalization;) {
+            last++;
+        }
+        if (last >= node->chain_count) {
+            return;
+        }
+        from = last + 1 - fit;
     }
     for (uint64_t h = from; h <= last; h++) {
         len += 4u + node->chain[h].block->bytes->len;
@@ -820,6 +831,10 @@ static inline void cluster_handle(struct cluster *c, struct world_ev *ev)
     switch (ev->kind) {
     case WORLD_EV_MESSAGE:
         if (dsmr_msg_decode(&msg, ev->bytes->bytes, ev->bytes->len) != DSMR_OK) {
+            return;
+        }
+        if (c->loses_finalize && msg.type == DSMR_MSG_BFT_VOTE &&
+            msg.u.vote.subject.kind == DSMR_VOTE_FINALIZE) {
             return;
         }
         c->messages++;
