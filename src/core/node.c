@@ -368,6 +368,8 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
     case DSMR_EV_CHUNK_LOADED:
         if (request.kind == DSMR_REQUEST_OWN_LOAD) {
             dsmr_chunk_builder_on_loaded(node, &request, event->err, event->u.chunk);
+        } else if (request.kind == DSMR_REQUEST_SHARE_LOAD) {
+            dsmr_share_policy_on_loaded(node, &request, event->err);
         } else {
             DSMR_ASSERT(request.kind == DSMR_REQUEST_BODY_LOAD);
             dsmr_chunk_fetch_on_loaded(node, &request, event->err, event->u.chunk);

@@ -58,6 +58,7 @@
 /* ---- shares that we give (share_policy.c) ---- */
 enum dsmr_share_stage {
     DSMR_SHARE_FREE,
+    DSMR_SHARE_LOADING, /* after a restart: is what the disk lists there? */
     DSMR_SHARE_VERIFYING,
     DSMR_SHARE_STORING, /* from here on (producer, slot) is claimed */
     DSMR_SHARE_SIGNING

@@ -215,6 +215,14 @@ void dsmr_mem_store_lose_chunk(struct dsmr_mem_store *store, const struct dsmr_i
     }
 }
 
+void dsmr_mem_store_forget_finalizations(struct dsmr_mem_store *store, uint64_t first,
+                                         uint64_t last)
+{
+    DSMR_ASSERT(first > 0 && last <= store->height);
+    for (uint64_t height = first; height <= last; height++)
+        store->blocks[height - 1].has_finalization = false;
+}
+
 static void drop_chunk(struct dsmr_mem_store *store, const struct dsmr_id *chunk_id)
 {
     struct chunk *chunk = find_chunk(store, chunk_id);
