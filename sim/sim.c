@@ -175,6 +175,9 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     dsmr_prng_init(&sim->byz_prng, ~config->seed);
     sim->hash = UINT64_C(0xcbf29ce484222325);
     make_params(sim);
+    if (config->engine == DSMR_SIM_SNOW) {
+        dsmr_sim_snow_sets(&sim->config);
+    }
     make_schedule(sim);
     dsmr_sim_accounts_genesis(sim->app_genesis, sizeof(sim->app_genesis),
                               config->app == DSMR_SIM_TRANSFERS);
@@ -186,6 +189,7 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
         dsmr_sim_node_init(sim, i, i);
     }
     sim->bodies = config->nodes;
+    sim->snow = config->engine == DSMR_SIM_SNOW ? dsmr_sim_snow_new(sim) : NULL;
     for (uint32_t i = 0; i < config->nodes; i++) {
         dsmr_sim_restart(sim, i);
     }
@@ -212,6 +216,7 @@ void dsmr_sim_free(struct dsmr_sim *sim)
         free_item(&event);
     }
     dsmr_sim_queue_close(&sim->queue);
+    dsmr_sim_snow_free(sim->snow);
     for (uint32_t i = 0; i < sim->checkers_count; i++) {
         sim->checkers[i].ops->free(sim->checkers[i].self);
     }
@@ -357,6 +362,11 @@ uint64_t dsmr_sim_port_calls(const struct dsmr_sim *sim, uint32_t node)
     return sim->nodes[node].port_calls;
 }
 
+struct dsmr_sim_snow *dsmr_sim_engine(const struct dsmr_sim *sim)
+{
+    return sim->snow;
+}
+
 uint64_t dsmr_sim_hash(const struct dsmr_sim *sim)
 {
     return sim->hash;
@@ -419,6 +429,17 @@ const struct dsmr_block *dsmr_sim_check_genesis(const struct dsmr_sim *sim)
 const struct dsmr_validator_set *dsmr_sim_check_set(const struct dsmr_sim *sim, uint64_t epoch)
 {
     return dsmr_sim_byz_set_of(sim, epoch);
+}
+
+bool dsmr_sim_check_has_contexts(const struct dsmr_sim *sim)
+{
+    return sim->snow != NULL;
+}
+
+uint64_t dsmr_sim_check_context(const struct dsmr_sim *sim, const struct dsmr_block *block)
+{
+    uint64_t context = DSMR_EPOCH_NONE;
+    return dsmr_sim_snow_context(sim->snow, block, &context) ? context : DSMR_EPOCH_NONE;
 }
 
 const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim)

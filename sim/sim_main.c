@@ -19,6 +19,7 @@ struct options {
     double minutes;
     const struct dsmr_sim_profile *profile;
     const struct dsmr_sim_byz_ops *liar;
+    enum dsmr_sim_engine engine;
     bool is_traced, has_to_minimize, has_to_repeat;
 };
 
@@ -35,7 +36,8 @@ static void print_help(void)
     for (const struct dsmr_sim_profile *p = dsmr_sim_profiles; p->name != NULL; p++) {
         printf("                       %-9s %s\n", p->name, p->text);
     }
-    printf("  --liar NAME        what all liars are (default: by the seed)\n"
+    printf("  --engine NAME      bft: the built-in one (default); snow: one like Avalanche's\n"
+           "  --liar NAME        what all liars are (default: by the seed)\n"
            "  --jobs N           runs at a time, with --seeds (default 1)\n"
            "  --trace            what happens, on standard error\n"
            "  --repeat           runs twice and compares the hashes of the runs\n"
@@ -61,6 +63,7 @@ static struct dsmr_sim_run_config config_of(const struct options *options, uint6
                                         .fault_us = (uint64_t)(options->minutes * 60e6),
                                         .profile = options->profile,
                                         .liar = options->liar,
+                                        .engine = options->engine,
                                         .is_traced = options->is_traced};
 }
 
@@ -70,6 +73,9 @@ static void print_reproduce(const struct options *options, uint64_t seed)
            options->profile->name, options->minutes);
     if (options->validators != 0) {
         printf(" --validators %u", options->validators);
+    }
+    if (options->engine == DSMR_SIM_SNOW) {
+        printf(" --engine snow");
     }
     if (options->liar != NULL) {
         printf(" --liar %s", options->liar->name);
@@ -286,6 +292,10 @@ static int read_option(struct options *options, int what, const char *value)
     case 'p':
         options->profile = dsmr_sim_profile_find(value);
         return options->profile == NULL ? wrong("profile", value) : 0;
+    case 'e':
+        options->engine = strcmp(value, "snow") == 0 ? DSMR_SIM_SNOW : DSMR_SIM_BFT;
+        return options->engine == DSMR_SIM_BFT && strcmp(value, "bft") != 0 ? wrong("engine", value)
+                                                                            : 0;
     case 'l':
         options->liar = dsmr_sim_byz_find(value);
         return options->liar == NULL ? wrong("liar", value) : 0;
@@ -307,6 +317,7 @@ int main(int argc, char **argv)
                                           {"validators", required_argument, NULL, 'v'},
                                           {"minutes", required_argument, NULL, 'm'},
                                           {"profile", required_argument, NULL, 'p'},
+                                          {"engine", required_argument, NULL, 'e'},
                                           {"liar", required_argument, NULL, 'l'},
                                           {"jobs", required_argument, NULL, 'j'},
                                           {"trace", no_argument, NULL, 't'},

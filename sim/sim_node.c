@@ -251,9 +251,11 @@ static bool store_queued(void *ctx)
 
 static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out, uint64_t epoch)
 {
-    const struct dsmr_sim *sim = ((const struct dsmr_sim_node *)self)->sim;
+    const struct dsmr_sim_node *node = self;
+    const struct dsmr_sim *sim = node->sim;
     struct dsmr_validator_set *set = dsmr_sim_byz_set_of(sim, epoch);
-    if (set == NULL) {
+    if (set == NULL ||
+        (sim->snow != NULL && !dsmr_sim_snow_has_set(sim->snow, node->number, epoch))) {
         return DSMR_ERR_EPOCH_UNKNOWN;
     }
     *out = dsmr_validator_set_ref(set);
@@ -318,6 +320,9 @@ static void configure(struct dsmr_sim *sim, struct dsmr_sim_node *node,
     config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
     config->bls = &dsmr_sim_work_bls;
     config->metrics = &node->metrics;
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_configure(sim->snow, node->number, config);
+    }
     if (sim->config.tune != NULL) {
         sim->config.tune(config);
     }
@@ -362,6 +367,9 @@ static void start(struct dsmr_sim_node *node)
     }
     node->has_bad_disk = node->store_state != DSMR_SIM_DISK_OK;
     tell_started(node);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_started(sim->snow, node->number);
+    }
     dsmr_sim_net_started(sim, node->number);
     after_event(node);
 }
@@ -448,6 +456,9 @@ void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
     node->tick_us = UINT64_MAX;
     node->life++;
     dsmr_sim_net_stopped(sim, number);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_stopped(sim->snow, number);
+    }
 }
 
 void dsmr_sim_restart(struct dsmr_sim *sim, uint32_t node)
@@ -465,6 +476,9 @@ void dsmr_sim_wipe(struct dsmr_sim *sim, uint32_t number)
     node->store = dsmr_sim_store_new();
     node->kv = dsmr_kv_mem_new();
     dsmr_sim_store_on_queued(node->store, store_queued, node);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_wiped(sim->snow, number);
+    }
     for (uint32_t i = 0; i < sim->checkers_count; i++) {
         if (sim->checkers[i].ops->wiped != NULL) {
             sim->checkers[i].ops->wiped(sim->checkers[i].self, sim, number);

@@ -182,6 +182,7 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     run->sim.seed = dsmr_prng_next(&prng);
     run->sim.app = dsmr_prng_below(&prng, 2) == 0 ? DSMR_SIM_OPAQUE : DSMR_SIM_TRANSFERS;
     run->sim.is_traced = config->is_traced;
+    run->sim.engine = config->engine;
     run->sim.tune = tune;
     run->sim.link.latency_us = dsmr_prng_below(&prng, 20000);
     run->sim.link.jitter_us = 1 + dsmr_prng_below(&prng, 30000);

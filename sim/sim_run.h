@@ -25,6 +25,7 @@ struct dsmr_sim_run_config {
     uint64_t fault_us;   /* how long the first phase lasts */
     const struct dsmr_sim_profile *profile;
     const struct dsmr_sim_byz_ops *liar; /* what all liars are; NULL: by the seed */
+    enum dsmr_sim_engine engine;
     bool is_traced;
     const bool *is_left_out; /* DSMR_SIM_FAULTS_MAX; NULL: nothing is */
 };

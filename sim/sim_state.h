@@ -6,6 +6,7 @@
 #include "base/prng.h"
 #include "sim/byz.h"
 #include "sim/check.h"
+#include "sim/engine_snow.h"
 #include "sim/sim.h"
 #include "sim/sim_queue.h"
 #include "sim/sim_store.h"
@@ -91,6 +92,7 @@ struct dsmr_sim {
     char app_genesis[65536];
     struct dsmr_bft_schedule_entry schedule[DSMR_SIM_SETS_MAX];
     uint32_t schedule_count;
+    struct dsmr_sim_snow *snow;  /* NULL: the built-in engine */
     struct dsmr_sim_node *nodes; /* config.nodes, and twins behind them */
     uint32_t bodies;             /* of both */
     struct dsmr_sim_path *paths; /* from, to; DSMR_SIM_TWINS_MAX more than nodes each */

@@ -88,6 +88,8 @@ struct dsmr_event {
         struct { /* START: the state that the application holds */
             uint64_t executed_height;
             struct dsmr_id state_root;
+            bool has_blocks; /* the disk has accepted ones, wherever the engine stands: the journal
+                                is not a new one */
         } start;
         const struct dsmr_cert *cert;
         const struct dsmr_evidence *evidence;

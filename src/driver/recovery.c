@@ -338,6 +338,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
     struct dsmr_event event = {.kind = DSMR_EV_START};
     event.u.start.state_root = head.state_root;
     event.u.start.executed_height = head.height;
+    event.u.start.has_blocks = r.stored_height > 0;
     dsmr_driver_core_event(driver, &event);
     struct dsmr_bft_event bft_event = {.kind = DSMR_BFT_EV_START};
     dsmr_driver_bft_event(driver, &bft_event);
