@@ -240,7 +240,8 @@ def main():
         sys.exit("canaries: no patch of test/canaries has such a name")
     if options.build:
         return build_only(canaries)
-    return check(canaries) if options.check or check(canaries) else run_all(canaries, options.seeds)
+    wrong = check(canaries)
+    return wrong if wrong or options.check else run_all(canaries, options.seeds)
 
 
 if __name__ == "__main__":
