@@ -14,13 +14,12 @@
 #define FOLDER "test/canaries"
 #define TOOL "tools/run_canaries.py"
 #define SUFFIX ".patch"
-#define ARGUMENTS_MAX 32u
 #define NOT_THERE 127 /* what a child exits with if its program cannot be run */
 
 enum { EXIT_FOUND = 1, EXIT_USAGE = 64, EXIT_NO_CHECKOUT = 69, EXIT_NOT_BUILT = 70 };
 
 struct mutation { /* the lines before the diff */
-    char what[160], rule[32], profile[32], minutes[16], seeds[16], options[160];
+    char what[160], rule[32], profile[32], minutes[16], seeds[16];
 };
 
 /* ---- the checkout ---- */
@@ -85,7 +84,6 @@ static bool read_patch(struct mutation *out, const char *root, const char *name)
         take(out->profile, sizeof(out->profile), line, "Profile");
         take(out->minutes, sizeof(out->minutes), line, "Minutes");
         take(out->seeds, sizeof(out->seeds), line, "Seeds");
-        take(out->options, sizeof(out->options), line, "Options");
     }
     fclose(file);
     return true;
@@ -172,24 +170,19 @@ static bool read_rule(char rule[32], const char *line)
 static int fails(const char *root, const struct mutation *mutation, char *program, uint64_t seed,
                  char rule[32])
 {
-    char number[32], options[sizeof(mutation->options)], line[1024];
-    char *arguments[ARGUMENTS_MAX] = {program,
-                                      "--seed",
-                                      number,
-                                      "--profile",
-                                      (char *)mutation->profile,
-                                      "--minutes",
-                                      (char *)mutation->minutes};
-    uint32_t count = 7;
+    char number[32], line[1024];
+    char *arguments[] = {program,
+                         "--seed",
+                         number,
+                         "--profile",
+                         (char *)mutation->profile,
+                         "--minutes",
+                         (char *)mutation->minutes,
+                         NULL};
     FILE *output = NULL;
     pid_t pid = -1;
     int status = 0;
     snprintf(number, sizeof(number), "%llu", (unsigned long long)seed);
-    memcpy(options, mutation->options, sizeof(options));
-    for (char *word = strtok(options, " "); word != NULL && count + 1 < ARGUMENTS_MAX;
-         word = strtok(NULL, " ")) {
-        arguments[count++] = word;
-    }
     snprintf(rule, 32, "?");
     if (run(root, arguments, &output, &pid) != 0) {
         return -1;

@@ -8,7 +8,6 @@ A patch is a unified diff (-p1) that breaks one rule of the program. Lines befor
     Rule: 10.4
     Finds: 10.3 10.4          the rules by which a checker may notice; "signal": an assertion
     Profile: default          of dsmr-sim
-    Options: --liar forger    more options of dsmr-sim; may be left out
     Minutes: 0.5
     Seeds: 20                 at most so many, from 1 on
 Nothing of the tree changes: only the files that a patch touches are copied, patched and compiled, as build/release
@@ -38,7 +37,6 @@ PLAIN = os.path.join(RELEASE, "bin", "dsmr-sim")
 WORK = os.path.join(ROOT, "build", "canaries")
 BIN = os.path.join(WORK, "bin")
 FIELDS = ("What", "Rule", "Finds", "Profile", "Minutes", "Seeds")
-OPTIONAL = ("Options",)
 SECONDS_MAX = 600  # of one seed: one that hangs has found something, too
 JOBS = int(os.environ.get("JOBS") or os.cpu_count())
 
@@ -61,7 +59,7 @@ class Canary:
         for field in FIELDS:
             if not self.fields.get(field):
                 yield f"needs a line '{field}:'"
-        for field in set(self.fields) - set(FIELDS) - set(OPTIONAL):
+        for field in set(self.fields) - set(FIELDS):
             yield f"has a line '{field}:' that means nothing"
         if not self.fields.get("Seeds", "").isdigit():
             yield "Seeds is not a number"
@@ -73,7 +71,7 @@ class Canary:
 
     def command(self, program, seed):
         return [program, "--seed", str(seed), "--profile", self.fields["Profile"],
-                "--minutes", self.fields["Minutes"], *self.fields.get("Options", "").split()]
+                "--minutes", self.fields["Minutes"]]
 
 
 def check(canaries):
