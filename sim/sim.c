@@ -93,10 +93,6 @@ void dsmr_sim_notice(struct dsmr_sim *sim, uint32_t node, const struct dsmr_noti
         const struct dsmr_executed *executed = notice->u.executed;
         dsmr_sim_mix(sim, executed->height);
         dsmr_sim_mix_bytes(sim, executed->state_root.bytes, sizeof(executed->state_root.bytes));
-        dsmr_sim_trace(sim, "n%u executed %llu: %u txs, root %02x%02x%02x", node,
-                       (unsigned long long)executed->height, executed->count,
-                       executed->state_root.bytes[0], executed->state_root.bytes[1],
-                       executed->state_root.bytes[2]);
         dsmr_sim_story_did(sim->story, sim->now_us, node, "executes to root", &executed->state_root,
                            executed->height);
     } else if (notice->kind == DSMR_NOTICE_ACCEPTED) {
@@ -190,7 +186,7 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     sim->nodes = calloc(bodies_max, sizeof(*sim->nodes));
     sim->paths = calloc(bodies_max * bodies_max, sizeof(*sim->paths));
     DSMR_ASSERT(sim->nodes != NULL && sim->paths != NULL);
-    sim->story = dsmr_sim_story_new((uint32_t)bodies_max);
+    sim->story = dsmr_sim_story_new((uint32_t)bodies_max, config->is_traced);
     sim->busy = UINT32_MAX;
     for (uint32_t i = 0; i < config->nodes; i++) {
         dsmr_sim_node_init(sim, i, i);

@@ -41,7 +41,7 @@ static void print_help(void)
     printf(
         "  --liar NAME        what all liars are (default: by the seed)\n"
         "  --jobs N           runs at a time, with --seeds (default 1)\n"
-        "  --trace            what happens, on standard error\n"
+        "  --trace            all that happens, a line each on standard error\n"
         "  --hash             prints the hash of the run of one seed and nothing else\n"
         "  --repeat           runs twice and compares the hashes of the runs\n"
         "  --minimize         leaves out faults of a failing seed while it fails\n"

@@ -429,7 +429,6 @@ void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
     DSMR_ASSERT(node->driver != NULL);
-    dsmr_sim_trace(sim, "n%u is down", number);
     dsmr_sim_story_did(sim->story, sim->now_us, number, "is down", NULL, 0);
     node->is_dying = true;
     dsmr_driver_close(node->driver);
@@ -456,7 +455,6 @@ void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
 
 void dsmr_sim_restart(struct dsmr_sim *sim, uint32_t node)
 {
-    dsmr_sim_trace(sim, "n%u starts", node);
     dsmr_sim_story_did(sim->story, sim->now_us, node, "starts", NULL, 0);
     start(&sim->nodes[node]);
 }

@@ -14,7 +14,8 @@
 
 struct dsmr_sim_story; /* opaque */
 
-struct dsmr_sim_story *dsmr_sim_story_new(uint32_t bodies);
+/* is_traced: each deed is a line on standard error, too, when the next one comes. */
+struct dsmr_sim_story *dsmr_sim_story_new(uint32_t bodies, bool is_traced);
 void dsmr_sim_story_free(struct dsmr_sim_story *story);
 
 /* ---- what happens; at_us never falls ---- */

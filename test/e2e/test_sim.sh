@@ -22,6 +22,8 @@ echo "$hash" | grep -qxE '[0-9a-f]{16}' || { echo "--hash: $hash"; exit 1; }
 wants() {
     echo "$1" | grep -qE "$2" || { echo "no line like '$2' in:"; echo "$1"; exit 1; }
 }
+wants "$("$sim" --seed 7 --minutes 0.05 --trace 2>&1 >/dev/null)" \
+    '^ +[0-9]+\.[0-9]{3} n[0-9] executes to root [0-9a-f]{8} height 1$'
 wants "$("$sim" --list-mutations)" '^share-before-store +6\.8 +[a-z]'
 code=0
 said=$("$sim" --mutation share-before-store) || code=$?

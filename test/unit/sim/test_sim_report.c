@@ -172,7 +172,7 @@ static struct dsmr_buf *vote_for(uint8_t kind)
 static void test_sentences(void **state)
 {
     (void)state;
-    struct dsmr_sim_story *story = dsmr_sim_story_new(3);
+    struct dsmr_sim_story *story = dsmr_sim_story_new(3, false);
     struct dsmr_buf *finalize = vote_for(DSMR_VOTE_FINALIZE), *nullify = vote_for(2);
     struct dsmr_buf *none = dsmr_buf_copy("\xff", 1);
     struct lines lines = {.count = 0};
@@ -206,7 +206,7 @@ static void test_sentences(void **state)
 static void test_ring_is_bounded(void **state)
 {
     (void)state;
-    struct dsmr_sim_story *story = dsmr_sim_story_new(2);
+    struct dsmr_sim_story *story = dsmr_sim_story_new(2, false);
     struct lines lines = {.count = 0};
     for (uint32_t i = 1; i <= 3 * DSMR_SIM_STORY_DEEDS; i++) {
         dsmr_sim_story_did(story, i * 1000u, i % 2, "does", NULL, i);
