@@ -71,8 +71,10 @@ bench: deps ## micro benchmarks
 mutants: deps ## each patch of test/mutants in a copy of the tree: its test must fail
 	tools/run_mutants.py
 
-canaries: deps ## each patch of test/canaries in a copy of the tree: the simulator must find it
-	tools/run_canaries.py
+canaries: deps ## a simulator with each bug of test/canaries: it must find it
+	$(call configure,release)
+	$(call build,release) --target dsmr-sim
+	JOBS=$(JOBS) tools/run_canaries.py
 
 fmt: ## clang-format everything
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i

@@ -93,10 +93,14 @@ void dsmr_sim_notice(struct dsmr_sim *sim, uint32_t node, const struct dsmr_noti
         const struct dsmr_executed *executed = notice->u.executed;
         dsmr_sim_mix(sim, executed->height);
         dsmr_sim_mix_bytes(sim, executed->state_root.bytes, sizeof(executed->state_root.bytes));
-        dsmr_sim_trace(sim, "n%u executed %llu: %u txs, root %02x%02x%02x", node,
-                       (unsigned long long)executed->height, executed->count,
-                       executed->state_root.bytes[0], executed->state_root.bytes[1],
-                       executed->state_root.bytes[2]);
+        dsmr_sim_story_did(sim->story, sim->now_us, node, "executes to root", &executed->state_root,
+                           executed->height);
+    } else if (notice->kind == DSMR_NOTICE_ACCEPTED) {
+        dsmr_sim_story_did(sim->story, sim->now_us, node, "accepts block", &notice->u.block->id,
+                           notice->u.block->height);
+    } else if (notice->kind == DSMR_NOTICE_CERTIFIED) {
+        dsmr_sim_story_did(sim->story, sim->now_us, node, "calls certified chunk",
+                           &notice->u.chunk->ref.chunk_id, 0);
     }
     if (sim->nodes[node].byz == NULL && !sim->nodes[node].is_dying) {
         tell_checkers(sim, node, notice);
@@ -185,6 +189,8 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     sim->nodes = calloc(bodies_max, sizeof(*sim->nodes));
     sim->paths = calloc(bodies_max * bodies_max, sizeof(*sim->paths));
     DSMR_ASSERT(sim->nodes != NULL && sim->paths != NULL);
+    sim->story = dsmr_sim_story_new((uint32_t)bodies_max, config->is_traced);
+    sim->busy = UINT32_MAX;
     for (uint32_t i = 0; i < config->nodes; i++) {
         dsmr_sim_node_init(sim, i, i);
     }
@@ -224,6 +230,7 @@ void dsmr_sim_free(struct dsmr_sim *sim)
         dsmr_validator_set_unref(sim->schedule[i].set);
     }
     dsmr_block_unref(sim->genesis);
+    dsmr_sim_story_free(sim->story);
     free(sim->nodes);
     free(sim->paths);
     free(sim);
@@ -233,6 +240,7 @@ void dsmr_sim_free(struct dsmr_sim *sim)
 
 static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
 {
+    sim->busy = event->kind == DSMR_SIM_ACT ? UINT32_MAX : event->node;
     if (event->kind == DSMR_SIM_ACT) {
         event->act(sim, event->item);
         return;

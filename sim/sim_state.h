@@ -10,6 +10,7 @@
 #include "sim/sim.h"
 #include "sim/sim_queue.h"
 #include "sim/sim_store.h"
+#include "sim/sim_story.h"
 #include "store/kv_mem.h"
 
 #define DSMR_SIM_CHECKERS_MAX 16u
@@ -101,6 +102,8 @@ struct dsmr_sim {
     void (*on_notice)(void *ctx, uint32_t node, const struct dsmr_notice *notice);
     void *notice_ctx;
     char failure[512];
+    struct dsmr_sim_story *story;
+    uint32_t busy;      /* the body whose event is handled; UINT32_MAX: none */
     uint64_t healed_us; /* UINT64_MAX: there may be faults */
     uint64_t hash, messages, events;
 };
