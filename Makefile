@@ -3,6 +3,7 @@ DEMO_SECONDS ?= 30
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 30
+FUZZ ?=
 SIM_SEEDS ?= 100
 JOBS ?= $(shell nproc)
 WERROR ?= OFF
@@ -55,10 +56,10 @@ clang: deps ## everything compiled by clang, warnings are errors
 	$(call configure,clang)
 	$(call build,clang)
 
-fuzz: deps ## each fuzzer for FUZZ_SECONDS, starting from its corpus
+fuzz: deps ## each fuzzer (or those that FUZZ names) for FUZZ_SECONDS, from its corpus
 	$(call configure,fuzz)
 	$(call build,fuzz) --target fuzzers
-	tools/run_fuzzers.sh build/fuzz $(FUZZ_SECONDS)
+	tools/run_fuzzers.sh build/fuzz $(FUZZ_SECONDS) $(JOBS) $(FUZZ)
 
 sim: all ## SIM_SEEDS simulated networks under faults, a line each
 	build/release/bin/dsmr-sim --seeds 1..$(SIM_SEEDS) --jobs $(JOBS)
