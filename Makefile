@@ -5,6 +5,9 @@ DESTDIR ?=
 FUZZ_SECONDS ?= 30
 FUZZ ?=
 SIM_SEEDS ?= 100
+KILLS ?= 100
+SEED ?= 1
+KILLS_APP ?= transfers
 JOBS ?= $(shell nproc)
 WERROR ?= OFF
 export CTEST_PARALLEL_LEVEL ?= 1
@@ -16,7 +19,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e asan tsan clang fuzz sim bench mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e asan tsan clang fuzz sim kills bench mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -63,6 +66,9 @@ fuzz: deps ## each fuzzer (or those that FUZZ names) for FUZZ_SECONDS, from its 
 
 sim: all ## SIM_SEEDS simulated networks under faults, a line each
 	build/release/bin/dsmr-sim --seeds 1..$(SIM_SEEDS) --jobs $(JOBS)
+
+kills: all ## KILLS times kill -9 at random moments under load, from SEED; KILLS_APP=transfers or opaque
+	python3 -B test/e2e/kills.py --kills $(KILLS) --seed $(SEED) --app $(KILLS_APP)
 
 bench: deps ## micro benchmarks
 	$(call configure,release)
