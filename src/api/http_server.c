@@ -36,6 +36,7 @@ struct call {
     char *body;
     size_t body_len, body_capacity;
     time_t body_deadline;
+    bool is_run; /* the route has it, or had it */
     bool is_head_sent;
     size_t sent;
     /* ---- */
@@ -198,9 +199,24 @@ static int run_route(struct call *call)
     /* While the route works, its own limits count, not the connection's. */
     lws_set_timeout(call->wsi, NO_PENDING_TIMEOUT, 0);
     dsmr_http_conn_set(call->wsi, DSMR_HTTP_CONN_ANSWER);
+    call->is_run = true;
     call->is_with_route = true;
     http->ops->handle(http->self, &request, on_answer, call);
     return 0;
+}
+
+/* libwebsockets says it again for bytes that stand behind the body. Where the next request begins
+ * is not known then, so there is none. */
+static int on_body_complete(struct call *call)
+{
+    if (call == NULL || call->is_closing) {
+        return 0; /* refused already */
+    }
+    if (call->is_run) {
+        call->is_closing = true;
+        return 0;
+    }
+    return run_route(call);
 }
 
 /* No answer: the connection ends. */
@@ -264,8 +280,8 @@ static int on_body(struct dsmr_http_server *server, struct session *session, con
                    size_t len)
 {
     struct call *call = session->call;
-    if (call == NULL || call->is_closing) {
-        return 0; /* refused already: thrown away */
+    if (call == NULL || call->is_closing || call->is_run) {
+        return 0; /* refused already, or behind the body: thrown away */
     }
     if (call->body_len + len > server->config.body_bytes_max || mono_s() > call->body_deadline) {
         dsmr_metrics_count_error(server->config.metrics,
@@ -390,7 +406,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_HTTP_BODY:
         return on_body(server, session, in, len);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        return session->call != NULL && !session->call->is_closing ? run_route(session->call) : 0;
+        return on_body_complete(session->call);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return on_writable(server, session, wsi);
     case LWS_CALLBACK_CLOSED_HTTP:
