@@ -111,7 +111,7 @@ static void print_result(const struct options *options, uint64_t seed,
     printf("%s liars %s virtual %.1f s real %.1f s\n", separator[0] == ' ' ? " none" : "",
            r->liars > 0 ? r->liar_names : "none", (double)r->virtual_us / 1e6, real_s);
     if (r->failure[0] != '\0') {
-        printf("  %s\n%s", r->failure, r->report);
+        printf("  %s\n%s", r->failure, r->postmortem);
         print_reproduce(options, seed);
     }
     fflush(stdout);

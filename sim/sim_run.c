@@ -363,7 +363,7 @@ static void fill_result(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
 {
     snprintf(result->failure, sizeof(result->failure), "%s", dsmr_sim_failure(sim));
     if (dsmr_sim_has_failed(sim)) {
-        dsmr_sim_report(sim, result->report, sizeof(result->report));
+        dsmr_sim_postmortem(sim, result->postmortem, sizeof(result->postmortem));
     }
     result->hash = dsmr_sim_hash(sim);
     result->events = dsmr_sim_events(sim);
@@ -399,7 +399,7 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
     choose(run, config);
     tuning = run->tuning;
     struct dsmr_sim *sim = dsmr_sim_new(&run->sim);
-    dsmr_sim_report_asserts(sim);
+    dsmr_sim_postmortem_asserts(sim);
     for (uint32_t i = 0; dsmr_sim_check_all[i] != NULL; i++) {
         dsmr_sim_check_add(sim, dsmr_sim_check_all[i]);
     }
@@ -422,7 +422,7 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
         dsmr_sim_check_end(sim);
     }
     fill_result(sim, clients, result);
-    dsmr_sim_report_asserts(NULL);
+    dsmr_sim_postmortem_asserts(NULL);
     dsmr_sim_client_free(clients);
     dsmr_sim_free(sim);
     free(run);

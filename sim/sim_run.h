@@ -8,7 +8,7 @@
 #include "sim/byz.h"
 #include "sim/sim_client.h"
 #include "sim/sim_plan.h"
-#include "sim/sim_report.h"
+#include "sim/sim_postmortem.h"
 
 struct dsmr_sim_profile { /* what a seed may choose from */
     const char *name, *text;
@@ -31,8 +31,8 @@ struct dsmr_sim_run_config {
     const bool *is_left_out; /* DSMR_SIM_FAULTS_MAX; NULL: nothing is */
 };
 struct dsmr_sim_run_result {
-    char failure[512];                  /* "": none */
-    char report[DSMR_SIM_REPORT_BYTES]; /* with a failure: whom it is about, and what they did */
+    char failure[512];                          /* "": none */
+    char postmortem[DSMR_SIM_POSTMORTEM_BYTES]; /* with a failure: of whom, and what they did */
     uint64_t hash, events, messages, blocks, virtual_us;
     struct dsmr_sim_client_counts txs;
     uint32_t faults[DSMR_SIM_FAULT_KINDS];

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "sim/sim_client.h"
-#include "sim/sim_report.h"
+#include "sim/sim_postmortem.h"
 #include "sim/sim_state.h"
 
 #define NODES 5u
@@ -24,7 +24,7 @@
 struct stage {
     struct dsmr_sim *sim;
     struct dsmr_sim_clients *clients;
-    char text[DSMR_SIM_REPORT_BYTES];
+    char text[DSMR_SIM_POSTMORTEM_BYTES];
 };
 
 /* Two seconds of a network with some load: everybody has sent, taken, stored and executed. */
@@ -52,7 +52,7 @@ static void end(struct stage *stage)
 static void assert_about(struct stage *stage, const bool *is_meant)
 {
     char head[32], deed[32];
-    dsmr_sim_report(stage->sim, stage->text, sizeof(stage->text));
+    dsmr_sim_postmortem(stage->sim, stage->text, sizeof(stage->text));
     for (uint32_t i = 0; i < NODES; i++) {
         snprintf(head, sizeof(head), "  n%u at height ", i);
         snprintf(deed, sizeof(deed), " s n%u ", i);
@@ -112,9 +112,9 @@ static void test_last_events(void **state)
     begin(&stage);
     dsmr_sim_crash(stage.sim, 1);
     dsmr_sim_fail(stage.sim, "6.4", "node 1 and n3");
-    dsmr_sim_report(stage.sim, stage.text, sizeof(stage.text));
+    dsmr_sim_postmortem(stage.sim, stage.text, sizeof(stage.text));
     assert_non_null(strstr(stage.text, "  n1 is down\n"));
-    assert_int_equal(count_lines(stage.text, " s n"), DSMR_SIM_REPORT_DEEDS);
+    assert_int_equal(count_lines(stage.text, " s n"), DSMR_SIM_POSTMORTEM_DEEDS);
     for (const char *at = stage.text; (at = strstr(at, "\n    ")) != NULL; at++) {
         double at_s = strtod(at + 5, NULL);
         assert_true(at_s >= last_s && at_s > 1);
@@ -135,7 +135,7 @@ static void test_small_room(void **state)
     dsmr_sim_fail(stage.sim, "6.4", "nobody");
     for (size_t capacity = 1; capacity < 400; capacity++) {
         memset(stage.text, 'x', sizeof(stage.text));
-        dsmr_sim_report(stage.sim, stage.text, capacity);
+        dsmr_sim_postmortem(stage.sim, stage.text, capacity);
         assert_true(strlen(stage.text) < capacity);
         assert_int_equal(stage.text[capacity], 'x');
     }
@@ -232,7 +232,7 @@ static void break_something(struct dsmr_sim *sim, void *ctx)
 static void test_assertion(void **state)
 {
     (void)state;
-    char text[DSMR_SIM_REPORT_BYTES] = "";
+    char text[DSMR_SIM_POSTMORTEM_BYTES] = "";
     int ends[2], status = 0;
     assert_int_equal(pipe(ends), 0);
     fflush(stdout);
@@ -242,7 +242,7 @@ static void test_assertion(void **state)
         signal(SIGABRT, SIG_DFL); /* not cmocka's */
         dup2(ends[1], STDOUT_FILENO);
         begin(&stage);
-        dsmr_sim_report_asserts(stage.sim);
+        dsmr_sim_postmortem_asserts(stage.sim);
         dsmr_sim_at(stage.sim, 3 * DSMR_SIM_SECOND_US, break_something, NULL);
         dsmr_sim_pass(stage.sim, 2 * DSMR_SIM_SECOND_US);
         _exit(0);
@@ -256,9 +256,9 @@ static void test_assertion(void **state)
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
     assert_non_null(strstr(text, "  assert at 3.000 s: sim == NULL, "));
-    assert_non_null(strstr(text, "test_sim_report.c:"));
+    assert_non_null(strstr(text, "test_sim_postmortem.c:"));
     assert_int_equal(count_lines(text, " at height "), NODES);
-    assert_int_equal(count_lines(text, " s n"), DSMR_SIM_REPORT_DEEDS);
+    assert_int_equal(count_lines(text, " s n"), DSMR_SIM_POSTMORTEM_DEEDS);
 }
 
 int main(void)

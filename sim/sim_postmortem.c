@@ -1,4 +1,4 @@
-#include "sim/sim_report.h"
+#include "sim/sim_postmortem.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -87,7 +87,7 @@ static void say_level(struct report *report, struct dsmr_sim *sim, uint32_t node
     put(report, words);
 }
 
-void dsmr_sim_report(struct dsmr_sim *sim, char *text, size_t capacity)
+void dsmr_sim_postmortem(struct dsmr_sim *sim, char *text, size_t capacity)
 {
     static bool is_meant[DSMR_SIM_NODES_MAX + DSMR_SIM_TWINS_MAX];
     struct report report = {.text = text, .capacity = capacity};
@@ -100,7 +100,7 @@ void dsmr_sim_report(struct dsmr_sim *sim, char *text, size_t capacity)
         }
     }
     put(&report, count > 1 ? "  their last events:\n" : "  its last events:\n");
-    (void)dsmr_sim_story_tell(sim->story, is_meant, DSMR_SIM_REPORT_DEEDS, put_line, &report);
+    (void)dsmr_sim_story_tell(sim->story, is_meant, DSMR_SIM_POSTMORTEM_DEEDS, put_line, &report);
 }
 
 /* ---- assertions ---- */
@@ -109,15 +109,15 @@ static struct dsmr_sim *asserted;
 
 static void on_assert(const char *condition, const char *file, int line)
 {
-    static char text[DSMR_SIM_REPORT_BYTES];
+    static char text[DSMR_SIM_POSTMORTEM_BYTES];
     struct dsmr_sim *sim = asserted;
     dsmr_sim_fail(sim, "assert", "%s, %s:%d", condition, file, line);
-    dsmr_sim_report(sim, text, sizeof(text));
+    dsmr_sim_postmortem(sim, text, sizeof(text));
     printf("  %s\n%s", dsmr_sim_failure(sim), text);
     fflush(stdout);
 }
 
-void dsmr_sim_report_asserts(struct dsmr_sim *sim)
+void dsmr_sim_postmortem_asserts(struct dsmr_sim *sim)
 {
     asserted = sim;
     dsmr_assert_set_hook(sim == NULL ? NULL : on_assert);
