@@ -47,6 +47,10 @@ bool dsmr_sim_check_is_transfers(const struct dsmr_sim *sim); /* which applicati
 const struct dsmr_block *dsmr_sim_check_genesis(const struct dsmr_sim *sim);
 /* The set of an epoch as genesis' schedule has it; NULL: none. Borrowed. */
 const struct dsmr_validator_set *dsmr_sim_check_set(const struct dsmr_sim *sim, uint64_t epoch);
+/* The engine says each block's epoch, not the schedule; then it said this one of block. NONE for a
+ * block that it did not decide. */
+bool dsmr_sim_check_has_contexts(const struct dsmr_sim *sim);
+uint64_t dsmr_sim_check_context(const struct dsmr_sim *sim, const struct dsmr_block *block);
 const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim);
 /* Whether the chunk is in node's store, durable and whole (up or down). */
 bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,

@@ -94,13 +94,25 @@ static void make_list(struct link *next, const struct link *parent,
     }
 }
 
+/* The epoch that it has to have: the context that the engine gave, or by the schedule. */
+static uint64_t epoch_of(const struct dsmr_sim *sim, const struct link *parent,
+                         const struct dsmr_block *block)
+{
+    if (dsmr_sim_check_has_contexts(sim)) {
+        return dsmr_sim_check_context(sim, block);
+    }
+    return dsmr_sim_check_set(sim, block->height) != NULL ? block->height : parent->scheduled;
+}
+
 static void check_epoch(struct dsmr_sim *sim, struct link *next, const struct link *parent,
                         const struct dsmr_block *block)
 {
-    bool begins = dsmr_sim_check_set(sim, block->height) != NULL;
-    next->scheduled = begins ? block->height : parent->scheduled;
+    next->scheduled = epoch_of(sim, parent, block);
     if (block->epoch != next->scheduled) {
-        fail(sim, "3.5", block, "it has another epoch than the schedule's");
+        fail(sim, "3.5", block, "it has another epoch than its context or the schedule");
+    }
+    if (block->epoch == DSMR_EPOCH_NONE && block->height > 1) {
+        fail(sim, "9.7", block, "no context above block 1");
     }
     make_list(next, parent, dsmr_sim_check_params(sim));
     bool is_same = block->past_epochs_count == next->past_count;

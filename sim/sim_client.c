@@ -212,7 +212,7 @@ static void on_executed(struct dsmr_sim_clients *clients, const struct dsmr_exec
             continue;
         }
         if (executed->time_ms > tx->expiry_ms) {
-            dsmr_sim_fail(clients->sim, "expiry", "transaction %llu ran in block %llu after expiry",
+            dsmr_sim_fail(clients->sim, "10.4", "transaction %llu ran in block %llu after expiry",
                           (unsigned long long)tx->number, (unsigned long long)executed->height);
         }
         clients->counts.executed += !tx->is_executed;
@@ -295,8 +295,7 @@ void dsmr_sim_client_check(struct dsmr_sim_clients *clients)
     for (uint32_t i = 0; i < clients->count; i++) {
         const struct tx *tx = &clients->txs[i];
         if (!tx->is_executed && tx->chunk_expiry_ms > now_ms && tx->expiry_ms > now_ms) {
-            dsmr_sim_fail(clients->sim, "certified",
-                          "transaction %llu was certified and is not executed",
+            dsmr_sim_fail(clients->sim, "5.9", "transaction %llu was certified and is not executed",
                           (unsigned long long)tx->number);
         }
     }

@@ -132,7 +132,7 @@ static void after_event(struct dsmr_sim_node *node)
     if (halted != DSMR_OK) {
         /* Fail-stop is right then; else only a liar may get itself into it. */
         if (!node->has_bad_disk && node->byz == NULL) {
-            dsmr_sim_fail(sim, "runs", "node %u has halted: %s", node->number, reason);
+            dsmr_sim_fail(sim, "X1", "node %u has halted: %s", node->number, reason);
         }
         dsmr_sim_trace(sim, "n%u halts: %s", node->number, reason);
         dsmr_sim_crash(sim, node->number);
@@ -181,6 +181,8 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
     uint64_t took_us = logic_us(node, is_message, is_message ? item->bytes->len : 0);
     if (is_message) {
         node->usage.bytes_received += item->bytes->len;
+        dsmr_sim_story_received(node->sim->story, node->sim->now_us, node->number, item->from,
+                                item->bytes);
     }
     if (item->task != NULL) {
         dsmr_driver_task(node->driver, item->task);
@@ -251,9 +253,11 @@ static bool store_queued(void *ctx)
 
 static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out, uint64_t epoch)
 {
-    const struct dsmr_sim *sim = ((const struct dsmr_sim_node *)self)->sim;
+    const struct dsmr_sim_node *node = self;
+    const struct dsmr_sim *sim = node->sim;
     struct dsmr_validator_set *set = dsmr_sim_byz_set_of(sim, epoch);
-    if (set == NULL) {
+    if (set == NULL ||
+        (sim->snow != NULL && !dsmr_sim_snow_has_set(sim->snow, node->number, epoch))) {
         return DSMR_ERR_EPOCH_UNKNOWN;
     }
     *out = dsmr_validator_set_ref(set);
@@ -318,6 +322,9 @@ static void configure(struct dsmr_sim *sim, struct dsmr_sim_node *node,
     config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
     config->bls = &dsmr_sim_work_bls;
     config->metrics = &node->metrics;
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_configure(sim->snow, node->number, config);
+    }
     if (sim->config.tune != NULL) {
         sim->config.tune(config);
     }
@@ -356,12 +363,15 @@ static void start(struct dsmr_sim_node *node)
     DSMR_ASSERT(err == DSMR_OK);
     err = dsmr_driver_recover(node->driver);
     if (err != DSMR_OK) {
-        dsmr_sim_fail(sim, "recovers", "node %u does not come back: %s", node->number,
+        dsmr_sim_fail(sim, "X2", "node %u does not come back: %s", node->number,
                       dsmr_err_text(err));
         return;
     }
     node->has_bad_disk = node->store_state != DSMR_SIM_DISK_OK;
     tell_started(node);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_started(sim->snow, node->number);
+    }
     dsmr_sim_net_started(sim, node->number);
     after_event(node);
 }
@@ -370,6 +380,7 @@ static void on_durable(void *ctx, const struct dsmr_store_write *write)
 {
     struct dsmr_sim_node *node = ctx;
     struct dsmr_sim *sim = node->sim;
+    dsmr_sim_story_stored(sim->story, sim->now_us, node->number, write);
     for (uint32_t i = 0; node->byz == NULL && i < sim->checkers_count; i++) {
         const struct dsmr_sim_checker *checker = &sim->checkers[i];
         if (checker->ops->stored != NULL) {
@@ -426,7 +437,7 @@ void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
     DSMR_ASSERT(node->driver != NULL);
-    dsmr_sim_trace(sim, "n%u is down", number);
+    dsmr_sim_story_did(sim->story, sim->now_us, number, "is down", NULL, 0);
     node->is_dying = true;
     dsmr_driver_close(node->driver);
     dsmr_sim_work_drop_all(node);
@@ -448,11 +459,14 @@ void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
     node->tick_us = UINT64_MAX;
     node->life++;
     dsmr_sim_net_stopped(sim, number);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_stopped(sim->snow, number);
+    }
 }
 
 void dsmr_sim_restart(struct dsmr_sim *sim, uint32_t node)
 {
-    dsmr_sim_trace(sim, "n%u starts", node);
+    dsmr_sim_story_did(sim->story, sim->now_us, node, "starts", NULL, 0);
     start(&sim->nodes[node]);
 }
 
@@ -465,6 +479,9 @@ void dsmr_sim_wipe(struct dsmr_sim *sim, uint32_t number)
     node->store = dsmr_sim_store_new();
     node->kv = dsmr_kv_mem_new();
     dsmr_sim_store_on_queued(node->store, store_queued, node);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_wiped(sim->snow, number);
+    }
     for (uint32_t i = 0; i < sim->checkers_count; i++) {
         if (sim->checkers[i].ops->wiped != NULL) {
             sim->checkers[i].ops->wiped(sim->checkers[i].self, sim, number);

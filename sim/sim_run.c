@@ -182,6 +182,7 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     run->sim.seed = dsmr_prng_next(&prng);
     run->sim.app = dsmr_prng_below(&prng, 2) == 0 ? DSMR_SIM_OPAQUE : DSMR_SIM_TRANSFERS;
     run->sim.is_traced = config->is_traced;
+    run->sim.engine = config->engine;
     run->sim.tune = tune;
     run->sim.link.latency_us = dsmr_prng_below(&prng, 20000);
     run->sim.link.jitter_us = 1 + dsmr_prng_below(&prng, 30000);
@@ -346,11 +347,11 @@ static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clien
     dsmr_sim_client_counts(clients, &after);
     if (after.executed - before.executed < HEAL_TXS) {
         say_levels(sim, levels, sizeof(levels));
-        dsmr_sim_fail(sim, "progress", "%llu of %u transactions were executed after the healing:%s",
+        dsmr_sim_fail(sim, "L1", "%llu of %u transactions were executed after the healing:%s",
                       (unsigned long long)(after.executed - before.executed), HEAL_TXS, levels);
     } else if (!is_done) {
         say_levels(sim, levels, sizeof(levels));
-        dsmr_sim_fail(sim, "level", "%llu s after the healing:%s",
+        dsmr_sim_fail(sim, "L1", "%llu s after the healing:%s",
                       (unsigned long long)(2 * HEAL_US / DSMR_SIM_SECOND_US), levels);
     }
 }
@@ -361,6 +362,9 @@ static void fill_result(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
                         struct dsmr_sim_run_result *result)
 {
     snprintf(result->failure, sizeof(result->failure), "%s", dsmr_sim_failure(sim));
+    if (dsmr_sim_has_failed(sim)) {
+        dsmr_sim_postmortem(sim, result->postmortem, sizeof(result->postmortem));
+    }
     result->hash = dsmr_sim_hash(sim);
     result->events = dsmr_sim_events(sim);
     result->messages = dsmr_sim_messages(sim);
@@ -395,6 +399,7 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
     choose(run, config);
     tuning = run->tuning;
     struct dsmr_sim *sim = dsmr_sim_new(&run->sim);
+    dsmr_sim_postmortem_asserts(sim);
     for (uint32_t i = 0; dsmr_sim_check_all[i] != NULL; i++) {
         dsmr_sim_check_add(sim, dsmr_sim_check_all[i]);
     }
@@ -417,6 +422,7 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
         dsmr_sim_check_end(sim);
     }
     fill_result(sim, clients, result);
+    dsmr_sim_postmortem_asserts(NULL);
     dsmr_sim_client_free(clients);
     dsmr_sim_free(sim);
     free(run);

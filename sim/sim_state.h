@@ -6,9 +6,11 @@
 #include "base/prng.h"
 #include "sim/byz.h"
 #include "sim/check.h"
+#include "sim/engine_snow.h"
 #include "sim/sim.h"
 #include "sim/sim_queue.h"
 #include "sim/sim_store.h"
+#include "sim/sim_story.h"
 #include "store/kv_mem.h"
 
 #define DSMR_SIM_CHECKERS_MAX 16u
@@ -91,6 +93,7 @@ struct dsmr_sim {
     char app_genesis[65536];
     struct dsmr_bft_schedule_entry schedule[DSMR_SIM_SETS_MAX];
     uint32_t schedule_count;
+    struct dsmr_sim_snow *snow;  /* NULL: the built-in engine */
     struct dsmr_sim_node *nodes; /* config.nodes, and twins behind them */
     uint32_t bodies;             /* of both */
     struct dsmr_sim_path *paths; /* from, to; DSMR_SIM_TWINS_MAX more than nodes each */
@@ -99,6 +102,8 @@ struct dsmr_sim {
     void (*on_notice)(void *ctx, uint32_t node, const struct dsmr_notice *notice);
     void *notice_ctx;
     char failure[512];
+    struct dsmr_sim_story *story;
+    uint32_t busy;      /* the body whose event is handled; UINT32_MAX: none */
     uint64_t healed_us; /* UINT64_MAX: there may be faults */
     uint64_t hash, messages, events;
 };

@@ -365,7 +365,18 @@ static void apply_prune(struct dsmr_sim_store *store, const struct dsmr_store_wr
     store->records_count -= gone;
 }
 
-static void apply_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence *evidence)
+static void drop_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence_key *gone)
+{
+    for (uint32_t i = 0; i < store->evidence_count; i++) {
+        const struct dsmr_reference *ref = &store->evidence[i].refs[0];
+        if (ref->epoch == gone->epoch && dsmr_node_id_equal(&ref->producer, &gone->producer)) {
+            store->evidence[i] = store->evidence[--store->evidence_count];
+            return;
+        }
+    }
+}
+
+static void put_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence *evidence)
 {
     for (uint32_t i = 0; i < store->evidence_count; i++) { /* the first of its key stays */
         const struct dsmr_reference *ref = &store->evidence[i].refs[0];
@@ -402,7 +413,10 @@ static void apply(struct dsmr_sim_store *store, struct dsmr_store_write *write)
         apply_accept(store, write);
         break;
     case DSMR_STORE_EVIDENCE:
-        apply_evidence(store, write->u.evidence);
+        put_evidence(store, write->u.evidence.pair);
+        if (write->u.evidence.gone != NULL) {
+            drop_evidence(store, write->u.evidence.gone);
+        }
         break;
     case DSMR_STORE_GC:
         apply_gc(store, &write->u.gc);

@@ -28,6 +28,7 @@ struct dsmr_node_config {
     uint32_t fetch_timeout_ms;      /* first; the next signer after each */
     uint32_t fetches_max;           /* in flight */
     uint32_t exec_blocks_max;       /* accepted blocks in memory that wait for execution; 0: 128 */
+    uint32_t evidence_max;          /* pairs of evidence that are kept; 0: 1024 */
     bool can_produce;               /* false: never builds chunks (a follower) */
     struct dsmr_block *genesis;     /* referenced */
     struct dsmr_metrics *metrics;   /* may be NULL; outlives the node */

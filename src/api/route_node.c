@@ -43,7 +43,7 @@ void dsmr_route_node_status(const struct dsmr_route_call *call)
         json_object_update(body, more);
         json_decref(more);
     }
-    dsmr_route_call_json(call->answer, call->ctx, 200, body);
+    dsmr_route_call_json(call, 200, body);
 }
 
 void dsmr_route_node_account(const struct dsmr_route_call *call)
@@ -205,7 +205,7 @@ static void answer_health(const struct dsmr_route_call *call, json_t *reasons)
 {
     bool is_good = json_array_size(reasons) == 0;
     dsmr_route_call_json(
-        call->answer, call->ctx, is_good ? 200 : 503,
+        call, is_good ? 200 : 503,
         json_pack("{s:s,s:o}", "status", is_good ? "ok" : "unhealthy", "reasons", reasons));
 }
 

@@ -9,6 +9,7 @@
 #include "base/assert.h"
 
 #define MESSAGE_BYTES 192u
+#define FAIL_BYTES 8192u /* a path and a value */
 #define NAME_BYTES_MAX 64u
 
 /* ---- values ---- */
@@ -136,12 +137,15 @@ int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint6
 
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
 {
+    char text[FAIL_BYTES];
     va_list args;
-    fprintf(stderr, "%s: ", values->program->name);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    fputc('\n', stderr);
+    for (char *c = text; *c != '\0'; c++) { /* a value of a file may hold anything */
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+    }
+    fprintf(stderr, "%s: %s\n", values->program->name, text);
     return code;
 }
 

@@ -45,9 +45,14 @@
     X(TXS_DUPLICATE, counter, "txs_duplicate_total", "transactions dropped as duplicates")         \
     X(TXS_EXPIRED, counter, "txs_expired_total", "transactions dropped as outside their window")   \
     X(EVIDENCE, counter, "evidence_total", "provable faults recorded")                             \
+    X(EVIDENCE_KEPT, gauge, "evidence_kept", "pairs of evidence that are kept")                    \
+    X(EVIDENCE_LOST, counter, "evidence_lost_total", "conflicts that found no room for evidence")  \
     X(BUILDER_RATE_BYTES, gauge, "builder_rate_bytes", "chunk bytes that backpressure allows")     \
     X(VIEW, gauge, "bft_view", "view of the built-in engine")                                      \
     X(VIEW_CHANGES, counter, "bft_nullified_views_total", "views that ended without a block")      \
+    X(VIEW_TIMEOUTS, counter, "bft_view_timeouts_total", "views whose timer ended at this node")   \
+    X(VIEWS_SKIPPED, counter, "bft_skipped_views_total",                                           \
+      "views of silent leaders, not waited for")                                                   \
     X(ABSTAINS, gauge, "bft_abstains", "1 while this validator's earlier votes are unknown")       \
     X(FINALIZED, counter, "bft_finalized_total", "finalizations seen")                             \
     X(FINAL_REFUSED, counter, "bft_final_refused_total", "times a final block was not taken")      \

@@ -178,7 +178,8 @@ void dsmr_block_accept_on_reject(struct dsmr_node *node, const struct dsmr_id *b
     }
     dsmr_effects_trace(node->fx, DSMR_TRACE_BLOCK_REJECTED, block_id, block->height, 0);
     dsmr_block_tree_remove(node->tree, block_id);
-    if (dsmr_id_equal(&node->preference, block_id)) {
+    prune_tree(node); /* without it its descendants are no blocks of the chain either */
+    if (dsmr_block_builder_find(node, &node->preference) == NULL) {
         node->preference = node->accepted->id;
     }
     dsmr_block_builder_on_tip(node); /* its certificates are free again */

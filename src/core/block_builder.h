@@ -4,8 +4,8 @@
  * no timer stands in a transaction's way. How:     READY is true while a certificate fits on the
  * preference, while the tip's epoch is NONE, and, while something is held that cannot be included,
  * now and then: from parent time + 1 s with backoff up to the chunk lifetime. A build that lies
- * ahead of now waits for its time. Limits:  DSMR_NODE_BUILDS_MAX builds wait; the oldest gives way.
- * Threads: one owner. */
+ * ahead of now waits for its time, but no longer than honest clocks differ. Limits:
+ * DSMR_NODE_BUILDS_MAX builds wait; the oldest gives way. Threads: one owner. */
 #ifndef DSMR_CORE_BLOCK_BUILDER_H
 #define DSMR_CORE_BLOCK_BUILDER_H
 

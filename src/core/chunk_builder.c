@@ -35,6 +35,32 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
     return false;
 }
 
+enum dsmr_err dsmr_chunk_builder_obstacle(struct dsmr_node *node)
+{
+    const struct dsmr_validator_set *set = dsmr_node_common_set(node, node->accepted->epoch);
+    if (node->is_halted) {
+        return DSMR_ERR_HALTED;
+    }
+    if (!node->config.can_produce ||
+        (set != NULL && dsmr_validator_set_find(set, &node->config.node_id) < 0)) {
+        return DSMR_ERR_NOT_PRODUCING;
+    }
+    if (node->is_bootstrapping || node->is_behind) {
+        return DSMR_ERR_BEHIND;
+    }
+    if (node->is_disk_low) {
+        return DSMR_ERR_DISK_LOW;
+    }
+    return node->is_started ? DSMR_OK : DSMR_ERR_NOT_YET;
+}
+
+uint64_t dsmr_chunk_builder_not_before(const struct dsmr_node *node)
+{
+    uint64_t floor_ms = dsmr_node_common_floor(node);
+    uint64_t lifetime_ms = node->config.params.chunk_lifetime_ms;
+    return floor_ms > lifetime_ms ? floor_ms - lifetime_ms : 0;
+}
+
 static bool may_build(struct dsmr_node *node, struct dsmr_validator_set **set)
 {
     if (!node->config.can_produce || !dsmr_node_common_is_healthy(node) ||

@@ -40,7 +40,7 @@ static void clear_one(struct dsmr_effect *fx)
         dsmr_block_unref(fx->u.store_accept.block);
         break;
     case DSMR_FX_STORE_EVIDENCE:
-        free(fx->u.store_evidence);
+        free(fx->u.store_evidence.pair);
         break;
     case DSMR_FX_STORE_GC:
         free(fx->u.store_gc.chunks);

@@ -76,7 +76,9 @@ static bool new_pools(struct dsmr_node *node)
     node->certs = dsmr_cert_pool_new(certs_max, certs_each, seed);
     node->journal = dsmr_journal_new(chunks_max > journal_max ? chunks_max : journal_max, seed);
     node->verdicts = dsmr_verdict_cache_new(VERDICTS_MAX, seed);
-    node->evidence = dsmr_evidence_log_new(EVIDENCE_MAX, seed);
+    node->evidence =
+        dsmr_evidence_log_new(config->evidence_max > 0 ? config->evidence_max : EVIDENCE_MAX,
+                              DSMR_NODE_EVIDENCE_JOBS_MAX, seed);
     node->peers = dsmr_peer_table_new(config->validators_max * 4u + 64u, seed);
     node->tree = dsmr_block_tree_new(DSMR_PROCESSING_BLOCKS_MAX, seed);
     node->index = dsmr_accepted_index_new(INDEX_MAX, seed);
@@ -366,6 +368,8 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
     case DSMR_EV_CHUNK_LOADED:
         if (request.kind == DSMR_REQUEST_OWN_LOAD) {
             dsmr_chunk_builder_on_loaded(node, &request, event->err, event->u.chunk);
+        } else if (request.kind == DSMR_REQUEST_SHARE_LOAD) {
+            dsmr_share_policy_on_loaded(node, &request, event->err);
         } else {
             DSMR_ASSERT(request.kind == DSMR_REQUEST_BODY_LOAD);
             dsmr_chunk_fetch_on_loaded(node, &request, event->err, event->u.chunk);
@@ -467,6 +471,8 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS_HELD, node->queue.count);
     dsmr_node_common_gauge(node, DSMR_METRIC_STATE_SYNC_NEEDED, node->fetches_pruned > 0);
     dsmr_node_common_gauge(node, DSMR_METRIC_INDEX_CHUNKS, dsmr_accepted_index_count(node->index));
+    dsmr_node_common_gauge(node, DSMR_METRIC_EVIDENCE_KEPT,
+                           dsmr_evidence_log_count(node->evidence));
     uint64_t uncertified = 0;
     for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;

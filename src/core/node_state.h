@@ -58,6 +58,7 @@
 /* ---- shares that we give (share_policy.c) ---- */
 enum dsmr_share_stage {
     DSMR_SHARE_FREE,
+    DSMR_SHARE_LOADING, /* after a restart: is what the disk lists there? */
     DSMR_SHARE_VERIFYING,
     DSMR_SHARE_STORING, /* from here on (producer, slot) is claimed */
     DSMR_SHARE_SIGNING
@@ -75,6 +76,8 @@ struct dsmr_evidence_job {
     bool is_used;
     uint32_t use;
     struct dsmr_evidence evidence;
+    bool has_gone; /* being stored, and another one leaves with that */
+    struct dsmr_evidence_key gone;
 };
 
 /* ---- own chunks (chunk_builder.c, share_collector.c) ----

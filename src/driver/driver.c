@@ -369,7 +369,7 @@ enum dsmr_err dsmr_driver_new(struct dsmr_driver **out, const struct dsmr_driver
     driver->queue_capacity = 1024;
     driver->queue = malloc(driver->queue_capacity * sizeof *driver->queue);
     driver->peers = dsmr_map_new(sizeof(struct dsmr_node_id), sizeof(struct dsmr_driver_peer),
-                                 DSMR_DRIVER_PEERS_MAX, config->node.seed);
+                                 DSMR_DRIVER_PEERS_SPARE, config->node.seed);
     driver->node = dsmr_node_new(&driver->config.node);
     if (driver->queue == NULL || driver->peers == NULL || driver->node == NULL ||
         dsmr_effects_init(&driver->core_fx) != DSMR_OK ||

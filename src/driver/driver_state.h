@@ -4,7 +4,7 @@
 
 #include "driver/driver.h"
 
-#define DSMR_DRIVER_PEERS_MAX (DSMR_VALIDATORS_MAX + 64u)
+#define DSMR_DRIVER_PEERS_SPARE 64u /* places for peers beside those who are served */
 #define DSMR_DRIVER_ACCEPTS_MAX 64u
 #define DSMR_DRIVER_FAULTS_MAX 16u /* of one peer within FAULT_WINDOW_MS: then it is dropped */
 #define DSMR_DRIVER_FAULT_WINDOW_MS 60000u
@@ -59,7 +59,7 @@ struct dsmr_driver {
     struct dsmr_driver_item *queue; /* ring of queue_capacity */
     uint32_t queue_capacity, queue_first, queue_count;
 
-    struct dsmr_map *peers;
+    struct dsmr_map *peers; /* with room for those who are served, made anew with them */
     struct dsmr_driver_accept accepts[DSMR_DRIVER_ACCEPTS_MAX];
     uint32_t accepts_next;
 

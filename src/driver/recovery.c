@@ -236,6 +236,22 @@ static void restore_sets(struct dsmr_driver *driver)
     }
 }
 
+static enum dsmr_err restore_evidence(struct dsmr_driver *driver)
+{
+    const struct dsmr_store *store = &driver->config.store;
+    struct dsmr_evidence evidence;
+    uint64_t cursor = 0;
+    enum dsmr_err err;
+    while ((err = store->ops->next_evidence(store->self, &evidence, &cursor)) == DSMR_OK) {
+        struct dsmr_event event = {.kind = DSMR_EV_RESTORE_EVIDENCE, .u.evidence = &evidence};
+        dsmr_driver_core_event(driver, &event);
+    }
+    if (err == DSMR_ERR_CORRUPT) /* no promise of ours: not worth a validator's standing still */
+        dsmr_driver_log(driver, DSMR_LOG_WARN, "store",
+                        "a record of evidence is damaged: it and those behind it are not served");
+    return err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT ? DSMR_OK : err;
+}
+
 static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
                                  const struct dsmr_exec_head *head)
 {
@@ -258,7 +274,7 @@ static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
         err = store->ops->recover(store->self, &rest);
     if (err == DSMR_OK)
         err = restore_waiting(r, true);
-    return err;
+    return err == DSMR_OK ? restore_evidence(driver) : err;
 }
 
 static enum dsmr_err refuse(struct dsmr_driver *driver, const char *reason)
@@ -322,6 +338,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
     struct dsmr_event event = {.kind = DSMR_EV_START};
     event.u.start.state_root = head.state_root;
     event.u.start.executed_height = head.height;
+    event.u.start.has_blocks = r.stored_height > 0;
     dsmr_driver_core_event(driver, &event);
     struct dsmr_bft_event bft_event = {.kind = DSMR_BFT_EV_START};
     dsmr_driver_bft_event(driver, &bft_event);

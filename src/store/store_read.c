@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/bytes.h"
 #include "store/store_apply.h"
 #include "store/store_format.h"
 #include "store/store_txn.h"
@@ -159,14 +160,23 @@ enum dsmr_err dsmr_store_read_evidence(void *self, struct dsmr_evidence *out, ui
     struct dsmr_store_txn txn;
     struct dsmr_evidence evidence;
     struct dsmr_rd rd;
+    MDB_val found;
+    uint64_t sequence = *cursor;
     enum dsmr_err err = dsmr_store_txn_begin(&txn, self, false);
 
     if (err != DSMR_OK) {
         return err;
     }
-    /* Sequence numbers start with 1 and have no gap: evidence is never removed. */
-    dsmr_schema_key_u64(&key, DSMR_SCHEMA_EVIDENCE, *cursor + 1);
-    err = dsmr_store_txn_read(&txn, &rd, &key);
+    /* Sequence numbers start with 1 and have gaps where a pair gave way. */
+    dsmr_schema_key_u64(&key, DSMR_SCHEMA_EVIDENCE, sequence + 1);
+    err = sequence == UINT64_MAX ? DSMR_ERR_UNKNOWN : dsmr_store_txn_first(&txn, &found, &key);
+    if (err == DSMR_OK) {
+        const uint8_t *bytes = found.mv_data;
+        bool is_one = found.mv_size == 1 + sizeof(uint64_t) && bytes[0] == DSMR_SCHEMA_EVIDENCE;
+        sequence = is_one ? dsmr_load_be64(bytes + 1) : sequence;
+        dsmr_schema_key_u64(&key, DSMR_SCHEMA_EVIDENCE, sequence);
+        err = is_one ? dsmr_store_txn_read(&txn, &rd, &key) : DSMR_ERR_UNKNOWN;
+    }
     if (err == DSMR_OK) {
         view = dsmr_rd_view(&rd, DSMR_EVIDENCE_BYTES);
         err = dsmr_schema_end(&rd);
@@ -178,7 +188,7 @@ enum dsmr_err dsmr_store_read_evidence(void *self, struct dsmr_evidence *out, ui
     dsmr_store_txn_abort(&txn);
     if (err == DSMR_OK) {
         *out = evidence;
-        ++*cursor;
+        *cursor = sequence;
     }
     return err;
 }

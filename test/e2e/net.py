@@ -28,6 +28,17 @@ class Failed(AssertionError):
     pass
 
 
+class Skipped(Exception):
+    """This machine cannot run the test; DSMR_NO_SKIPS makes that a failure where it is our own
+    fault, as of a program that can be installed."""
+
+
+def cannot(reason, is_ours=False):
+    if is_ours and os.environ.get("DSMR_NO_SKIPS"):
+        raise Failed(reason)
+    raise Skipped(reason)
+
+
 def until(what, condition, give_up_s=GIVE_UP_S):
     """Polls condition until it gives something true, and returns that."""
     end = time.monotonic() + give_up_s
@@ -48,6 +59,7 @@ def check(fact, text):
 class Node:
     def __init__(self, facts):
         self.home = facts["home"]
+        self.host = "127.0.0.1"
         self.process = None
         self.learn(facts)
 
@@ -60,7 +72,7 @@ class Node:
 
     @property
     def url(self):
-        return "http://127.0.0.1:%d" % self.http_port
+        return "http://%s:%d" % (self.host, self.http_port)
 
     def http(self, path, body=None, timeout=60):
         """(status, decoded JSON or text)"""
@@ -134,10 +146,11 @@ class Node:
         else:
             until("process %d is gone" % self.pid, lambda: not is_running(self.pid))
 
-    def start(self, env=None):
-        """Starts a node that was killed, on its ports, or that has never run."""
+    def start(self, env=None, within=()):
+        """Starts a node that was killed, on its ports, or that has never run. within: words of a
+        program that becomes the node's."""
         log = open(os.path.join(self.home, "node.log"), "a")
-        self.process = subprocess.Popen([DSMRD, "start", "--home", self.home, "--json"],
+        self.process = subprocess.Popen([*within, DSMRD, "start", "--home", self.home, "--json"],
                                         stdout=subprocess.PIPE, stderr=log, text=True,
                                         env=dict(os.environ, **(env or {})))
         log.close()
@@ -145,6 +158,10 @@ class Node:
         if '"started"' not in line:
             raise Failed("%s did not start: %s" % (self.home, line or self.log_tail()))
         self.learn(json.loads(line))
+
+    def is_up(self):
+        """Whether a process that start() began still runs."""
+        return self.process is not None and self.process.poll() is None
 
     def stop(self):
         """Ends a node that start() began; the exit code."""
@@ -280,7 +297,7 @@ def await_equal_roots(nodes):
 
 def bench(processes, nodes, *options):
     """Starts a load against the nodes and adds it to processes; finish() gives its summary."""
-    urls = ",".join("127.0.0.1:%d:%d" % (n.http_port, n.submit_port) for n in nodes)
+    urls = ",".join("%s:%d:%d" % (n.host, n.http_port, n.submit_port) for n in nodes)
     process = subprocess.Popen([DSMR, "bench", "--nodes", urls, "--json"] + list(options),
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     processes.append(process)
@@ -348,6 +365,12 @@ class Testnet:
     def bench(self, *options, nodes=None):
         return bench(self.processes, nodes or self.nodes, *options)
 
+    def accounts(self):
+        return os.path.join(self.home, "accounts")
+
+    def await_equal_roots(self, nodes=None):
+        return await_equal_roots(nodes or self.nodes)
+
     def __exit__(self, kind, value, trace):
         if kind is not None:
             for node in self.nodes:
@@ -388,6 +411,8 @@ def main(*tests):
         try:
             test()
             print("ok   %s (%.1f s)" % (test.__name__, time.monotonic() - begin), flush=True)
+        except Skipped as reason:
+            print("SKIPPED %s: %s" % (test.__name__, reason), flush=True)
         except Exception as error:  # noqa: BLE001 - a test must not take the others down
             failed += 1
             print("FAIL %s: %s: %s" % (test.__name__, type(error).__name__, error), flush=True)

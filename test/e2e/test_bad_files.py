@@ -316,13 +316,14 @@ def newer_home():
 
 
 def send_opaque(node, seconds=10):
+    """The state that is answered, or the error's code; None if there is no answer."""
     expiry = int(time.time() * 1000) + seconds * 1000
     tx = struct.pack(">BQ", 1, expiry) + os.urandom(4000)
     try:
         code, answer = node.http("/v1/tx?mode=executed&timeout_ms=2000", {"tx": tx.hex()})
     except OSError:
         return None
-    return answer.get("state") if code == 200 else None
+    return answer.get("state") if code == 200 else answer["error"]["code"]
 
 
 def fill(path, leave):
@@ -378,11 +379,11 @@ def disk_full():
             until("it works", lambda: send_opaque(node) == "executed", 30)
             fill(filler, 8 << 20)
             until("its health says disk_low", lambda: "disk_low" in
-                  [r["code"] for r in node.http("/health")[1]["reasons"]] or not send_opaque(node, 2),
-                  30)
+                  [r["code"] for r in node.http("/health")[1]["reasons"]] or
+                  send_opaque(node, 2) == "disk_low", 30)
             until("its health says so", lambda: node.http("/health")[0] == 503, 30)
             height = node.height()
-            check(send_opaque(node, 3) is None, "it builds on a low disk")
+            check(send_opaque(node, 3) == "disk_low", "it takes what it cannot build a chunk of")
             os.remove(filler)
             until("it is well again", lambda: node.http("/health")[0] == 200, 30)
             until("it works again", lambda: send_opaque(node) == "executed", 30)

@@ -215,6 +215,14 @@ void dsmr_mem_store_lose_chunk(struct dsmr_mem_store *store, const struct dsmr_i
     }
 }
 
+void dsmr_mem_store_forget_finalizations(struct dsmr_mem_store *store, uint64_t first,
+                                         uint64_t last)
+{
+    DSMR_ASSERT(first > 0 && last <= store->height);
+    for (uint64_t height = first; height <= last; height++)
+        store->blocks[height - 1].has_finalization = false;
+}
+
 static void drop_chunk(struct dsmr_mem_store *store, const struct dsmr_id *chunk_id)
 {
     struct chunk *chunk = find_chunk(store, chunk_id);
@@ -314,8 +322,8 @@ static void apply(struct dsmr_mem_store *store, struct dsmr_store_write *write)
         apply_accept(store, write);
         break;
     case DSMR_STORE_EVIDENCE:
-        DSMR_ASSERT(store->evidence_count < EVIDENCE_MAX);
-        store->evidence[store->evidence_count++] = *write->u.evidence;
+        DSMR_ASSERT(store->evidence_count < EVIDENCE_MAX && write->u.evidence.gone == NULL);
+        store->evidence[store->evidence_count++] = *write->u.evidence.pair;
         break;
     case DSMR_STORE_GC:
         apply_gc(store, &write->u.gc);

@@ -481,6 +481,12 @@ void dsmr_world_lose_chunk(struct dsmr_world *world, uint32_t node, const struct
     dsmr_mem_store_lose_chunk(world->nodes[node].store, chunk_id);
 }
 
+void dsmr_world_forget_finalizations(struct dsmr_world *world, uint32_t node, uint64_t first,
+                                     uint64_t last)
+{
+    dsmr_mem_store_forget_finalizations(world->nodes[node].store, first, last);
+}
+
 void dsmr_world_fail_store(struct dsmr_world *world, uint32_t node, enum dsmr_err err)
 {
     world->nodes[node].store_err = err;

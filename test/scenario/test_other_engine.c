@@ -310,6 +310,35 @@ static void test_set_changes(void **state)
     end(&story);
 }
 
+/* Whoever was a validator in some epoch and is one no more takes no place from those who come. */
+static void test_old_peers_are_forgotten(void **state)
+{
+    (void)state;
+    struct story story;
+    begin_epoch(&story, 5, 4);
+    const struct dsmr_net_handler *net = dsmr_driver_net_handler();
+    struct dsmr_driver *driver = dsmr_world_driver(story.world, 1);
+    for (uint32_t i = 0; i < DSMR_VALIDATORS_MAX + 64u; i++) {
+        struct dsmr_node_id id = {{0xee}};
+        dsmr_store_be32(id.bytes + 1, i);
+        net->peer(driver, &id, true);
+        net->peer(driver, &id, false);
+    }
+    dsmr_world_pass(story.world, 100);
+    assert_int_equal(metric(&story, 1, DSMR_METRIC_PEERS), 3);
+    other_engine_add_epoch(story.engine, SECOND, 1, 4);
+    other_engine_bring_all(story.engine, SECOND);
+    dsmr_world_pass(story.world, 100);
+    assert_int_equal(metric(&story, 1, DSMR_METRIC_PEERS), 4); /* node 4 was known before */
+    struct dsmr_node_id id = {{0xef}};
+    for (uint32_t i = 0; i < 3; i++) {
+        net->peer(driver, &id, i % 2 == 0);
+        dsmr_driver_tick(driver);
+        assert_int_equal(metric(&story, 1, DSMR_METRIC_PEERS), 5 - i % 2);
+    }
+    end(&story);
+}
+
 /* 5.4, with a set that comes only after the start: the same bytes are sent again. */
 static void test_own_chunk_waits_for_its_set(void **state)
 {
@@ -523,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_verified_again_with_another_context),
         cmocka_unit_test(test_siblings_and_rejected_branch),
         cmocka_unit_test(test_set_changes),
+        cmocka_unit_test(test_old_peers_are_forgotten),
         cmocka_unit_test(test_own_chunk_waits_for_its_set),
         cmocka_unit_test(test_restart_four_blocks_back),
         cmocka_unit_test(test_another_block_where_one_ran),

@@ -393,6 +393,58 @@ static void test_equivocate_across_restart(void **state)
     cluster_free(cluster);
 }
 
+enum body { BODY_INTACT, BODY_DAMAGED, BODY_MISSING };
+
+/* 44: what a disk still lists after a restart may not be there any more, and a share is a promise
+ * to serve it. The share is given again when the body has been read; a body that cannot be read is
+ * taken from the producer once more, and stored, first. */
+static void test_share_again_for_what_can_be_read(void **state)
+{
+    (void)state;
+    for (enum body body = BODY_INTACT; body <= BODY_MISSING; body++) {
+        struct seen seen;
+        struct cluster *cluster = start(&seen);
+        struct cluster_node *node = &cluster->nodes[0];
+        cluster->is_engine_stopped = true;
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        cluster_run(cluster, 100);
+        assert_int_equal(seen.shares, 1);
+        cluster_crash(cluster, 0);
+        cluster_start(cluster, 0); /* the list is read */
+        cluster_run(cluster, 50);
+        struct cluster_stored *stored = cluster_disk_find(&node->disk, &chunk->ref.chunk_id);
+        assert_non_null(stored);
+        uint64_t pending_before = pending(cluster, 0);
+        if (body == BODY_DAMAGED) {
+            stored->bytes->bytes[stored->bytes->len - 1] ^= 1;
+        } else if (body == BODY_MISSING) {
+            dsmr_buf_unref(stored->bytes);
+            stored->bytes = NULL;
+        }
+        uint32_t signs = node->signs, verifies = node->chunk_verifies;
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        cluster_run(cluster, 100);
+        assert_int_equal(node->signs, signs + (body == BODY_INTACT));
+        assert_int_equal(node->chunk_verifies, verifies);
+        if (body != BODY_INTACT) {
+            assert_int_equal(seen.shares, 1);
+            assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY); /* send it again */
+            cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+            cluster_run(cluster, 100);
+            assert_int_equal(node->chunk_verifies, verifies + 1);
+            assert_int_equal(node->signs, signs + 1);
+        }
+        assert_int_equal(seen.shares, 2);
+        assert_true(seen.is_same);
+        assert_int_equal(pending(cluster, 0), pending_before);
+        stored = cluster_disk_find(&node->disk, &chunk->ref.chunk_id);
+        assert_memory_equal(stored->bytes->bytes, chunk->bytes, chunk->ref.chunk_bytes);
+        dsmr_chunk_unref(chunk);
+        cluster_free(cluster);
+    }
+}
+
 /* 82: conflicting chunks while one group commit is pending. */
 static void test_equivocation_in_one_fsync(void **state)
 {
@@ -483,6 +535,7 @@ int main(void)
         cmocka_unit_test(test_share_of_another_reference),
         cmocka_unit_test(test_equivocate_slot),
         cmocka_unit_test(test_equivocate_across_restart),
+        cmocka_unit_test(test_share_again_for_what_can_be_read),
         cmocka_unit_test(test_equivocation_in_one_fsync),
         cmocka_unit_test(test_unknown_outcome_keeps_claim),
         cmocka_unit_test(test_evidence_flood),

@@ -240,7 +240,7 @@ static void flag_before_environment_before_file_before_default(void **state)
 
 static void a_wrong_file_names_line_and_range(void **state)
 {
-    static const char *const file[] = {"way", "right", "speed", "400", NULL, NULL};
+    static const char *const file[] = {"way", "right", "speed", "4\n\x1b[1m0", NULL, NULL};
     int saved = dup(2);
     FILE *caught = tmpfile();
     (void)state;
@@ -257,7 +257,7 @@ static void a_wrong_file_names_line_and_range(void **state)
     (void)fclose(caught);
     assert_int_equal(code, DSMR_EXIT_CONFIG);
     assert_string_equal(
-        said, "prog: f.yaml:2: speed must be a whole number from 1 to 100, not \"400\"\n");
+        said, "prog: f.yaml:2: speed must be a whole number from 1 to 100, not \"4??[1m0\"\n");
 }
 
 static void help_man_and_completion_name_every_option(void **state)
