@@ -542,7 +542,7 @@ bool dsmr_node_has_shared(const struct dsmr_node *node, const struct dsmr_refere
         dsmr_journal_find(node->journal, &ref->producer, ref->slot);
     const struct dsmr_chunk_entry *chunk = dsmr_chunk_pool_find(node->chunks, &ref->chunk_id);
     return journaled != NULL && journaled->state == DSMR_JOURNAL_DURABLE && chunk != NULL &&
-           dsmr_id_equal(&journaled->chunk_id, &ref->chunk_id) &&
+           chunk->has_share && dsmr_id_equal(&journaled->chunk_id, &ref->chunk_id) &&
            dsmr_reference_equal(&chunk->ref, ref);
 }
 

@@ -364,6 +364,37 @@ static void test_equivocate_slot(void **state)
     cluster_free(cluster);
 }
 
+/* What an engine with a signature service of its own asks before it hands a signature out. */
+static void test_has_shared(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *first = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_chunk *second = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_reference ref, other, changed;
+    dsmr_chunk_reference(&ref, &first->header);
+    dsmr_chunk_reference(&other, &second->header);
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &ref));
+    cluster_send_chunk_request(cluster, EVIL, 0, first, NULL);
+    cluster_run(cluster, 100);
+    cluster_send_chunk_request(cluster, EVIL, 0, second, NULL);
+    cluster_run(cluster, 100);
+    assert_true(dsmr_node_has_shared(cluster->nodes[0].node, &ref));
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &other));
+    assert_false(dsmr_node_has_shared(cluster->nodes[1].node, &ref));
+    changed = ref;
+    changed.tx_count++;
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &changed));
+    changed = ref;
+    changed.epoch++;
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &changed));
+    dsmr_chunk_unref(first);
+    dsmr_chunk_unref(second);
+    cluster_free(cluster);
+}
+
 /* 7: killed between the share and its answer, then offered another chunk of the slot. */
 static void test_equivocate_across_restart(void **state)
 {
@@ -535,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_share_of_another_reference),
         cmocka_unit_test(test_equivocate_slot),
         cmocka_unit_test(test_equivocate_across_restart),
+        cmocka_unit_test(test_has_shared),
         cmocka_unit_test(test_share_again_for_what_can_be_read),
         cmocka_unit_test(test_equivocation_in_one_fsync),
         cmocka_unit_test(test_unknown_outcome_keeps_claim),
