@@ -399,6 +399,7 @@ def disk_full():
                   [r["code"] for r in node.http("/health")[1]["reasons"]] or
                   send_opaque(node, 2) == "disk_low", 30)
             until("its health says so", lambda: node.http("/health")[0] == 503, 30)
+            check(node.metrics()["dsmr_disk_low"] == 1, "its metrics do not say so")
             height = node.height()
             check(send_opaque(node, 3) == "disk_low", "it takes what it cannot build a chunk of")
             os.remove(filler)
