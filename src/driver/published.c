@@ -60,6 +60,7 @@ void dsmr_published_update(struct dsmr_driver *driver)
     gather(driver, &status);
     dsmr_alarms_update(driver, &status);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_DISK_LOW, status.is_disk_low);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_ABSTAINS, status.votes_from != 0);
     memset(copy, 0, sizeof copy);
