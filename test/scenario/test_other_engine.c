@@ -387,12 +387,27 @@ static void test_restart_four_blocks_back(void **state)
     end(&story);
 }
 
+/* What an operator sees of a halt: the same sentence in /health, of which the status is the source,
+ * and in the log. */
+static void expect_halted(struct story *story, uint32_t node, enum dsmr_err err)
+{
+    const char *reason = NULL;
+    struct dsmr_query_status status = status_of(story, node);
+    assert_int_equal(dsmr_driver_halted(dsmr_world_driver(story->world, node), &reason), err);
+    assert_non_null(reason);
+    assert_true(status.is_halted);
+    assert_false(status.is_ready);
+    assert_int_equal(status.halt_reason, err);
+    assert_string_equal(status.halt_text, reason);
+    assert_string_equal(dsmr_world_log_last(story->world, node), reason);
+    assert_int_equal(dsmr_world_log_lines(story->world, node, DSMR_LOG_ERROR), 1);
+}
+
 /* 12.3: going back and then another way, over what has run. */
 static void test_another_block_where_one_ran(void **state)
 {
     (void)state;
     struct story story;
-    const char *reason = NULL;
     begin_epoch(&story, 4, 4);
     struct dsmr_block *parent = story.tip;
     submit(&story, 1, 1);
@@ -407,9 +422,7 @@ static void test_another_block_where_one_ran(void **state)
     other_engine_restart(story.engine, 0);
     assert_int_equal(other_engine_verify(story.engine, 0, other, FIRST), DSMR_OK);
     assert_int_equal(other_engine_accept(story.engine, 0, other), DSMR_ERR_HALTED);
-    assert_int_equal(dsmr_driver_halted(dsmr_world_driver(story.world, 0), &reason),
-                     DSMR_ERR_HALTED);
-    assert_non_null(reason);
+    expect_halted(&story, 0, DSMR_ERR_HALTED);
     dsmr_world_may_halt(story.world, 0); /* it says nothing any more, whatever it is asked */
     uint64_t answers = other_engine_answers(story.engine, 0);
     uint64_t readies = other_engine_readies(story.engine, 0);
@@ -426,7 +439,6 @@ static void test_halt_leaves_questions_open(void **state)
 {
     (void)state;
     struct story story;
-    const char *reason = NULL;
     begin_epoch(&story, 4, 4);
     submit(&story, 1, 1);
     await_ready(&story, 1);
@@ -443,7 +455,7 @@ static void test_halt_leaves_questions_open(void **state)
     dsmr_world_fail_store(story.world, 0, DSMR_ERR_IO);
     dsmr_world_hold_store(story.world, 0, false);
     dsmr_world_pass(story.world, MINUTE_MS);
-    assert_int_equal(dsmr_driver_halted(dsmr_world_driver(story.world, 0), &reason), DSMR_ERR_IO);
+    expect_halted(&story, 0, DSMR_ERR_IO);
     assert_int_equal(other_engine_answers(story.engine, 0) - answers, 2);
     dsmr_block_unref(block);
     end(&story);
