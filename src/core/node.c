@@ -275,7 +275,7 @@ static void on_set(struct dsmr_node *node, struct dsmr_validator_set *set)
     }
     dsmr_restore_on_set(node);
     dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
-    dsmr_block_builder_update(node);
+    dsmr_block_builder_on_set(node);
 }
 
 static void on_stored(struct dsmr_node *node, const struct dsmr_request *request,
