@@ -276,10 +276,10 @@ static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
 static bool step(struct dsmr_sim *sim, uint64_t until_us)
 {
     struct dsmr_sim_event event;
-    if (sim->queue.count == 0 || sim->queue.heap[0].due_us > until_us || dsmr_sim_has_failed(sim)) {
+    if (dsmr_sim_queue_due_us(&sim->queue) > until_us || dsmr_sim_has_failed(sim) ||
+        !dsmr_sim_queue_pop(&sim->queue, &event)) {
         return false;
     }
-    (void)dsmr_sim_queue_pop(&sim->queue, &event);
     sim->now_us = event.due_us;
     sim->events++;
     dsmr_sim_mix(sim, event.due_us);
