@@ -174,6 +174,7 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     dsmr_prng_init(&sim->seed_prng, config->seed * 4 + 4);
     dsmr_prng_init(&sim->byz_prng, ~config->seed);
     sim->hash = UINT64_C(0xcbf29ce484222325);
+    sim->verdicts = dsmr_sim_verdicts_new();
     make_params(sim);
     make_schedule(sim);
     dsmr_sim_accounts_genesis(sim->app_genesis, sizeof(sim->app_genesis),
@@ -219,6 +220,7 @@ void dsmr_sim_free(struct dsmr_sim *sim)
         dsmr_validator_set_unref(sim->schedule[i].set);
     }
     dsmr_block_unref(sim->genesis);
+    dsmr_sim_verdicts_free(sim->verdicts);
     free(sim->nodes);
     free(sim->paths);
     free(sim);

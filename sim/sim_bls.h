@@ -1,7 +1,7 @@
 /* sim_bls.h - the BLS work answered by a keyed hash: as strict about who signed what, and a
  * thousand times faster. The public key of validator i holds i; everything else follows from it.
  *
- * Threads: any; pure. */
+ * Threads: one: the latest signatures are kept. */
 #ifndef DSMR_SIM_SIM_BLS_H
 #define DSMR_SIM_SIM_BLS_H
 
