@@ -2,7 +2,7 @@
  * errors that cancel in a sum, and a thousand times faster. The public key of validator i holds i;
  * everything else follows from it.
  *
- * Threads: any; pure. */
+ * Threads: one: the latest signatures are kept. */
 #ifndef DSMR_SIM_SIM_BLS_H
 #define DSMR_SIM_SIM_BLS_H
 

@@ -292,10 +292,8 @@ static void restart_stopped(struct dsmr_sim *sim)
 
 static bool is_drained(struct dsmr_sim *sim, void *ctx)
 {
-    struct dsmr_sim_client_counts counts;
     restart_stopped(sim);
-    dsmr_sim_client_counts(ctx, &counts);
-    return counts.open == 0 && is_level(sim);
+    return !dsmr_sim_client_has_open(ctx) && is_level(sim);
 }
 
 /* Executed and accepted height, view, and what keeps a node from signing: b behind, d disk low. */

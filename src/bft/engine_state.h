@@ -269,6 +269,7 @@ struct dsmr_bft {
     struct dsmr_bft_vote_slot *slots;
     uint32_t slots_per_kind;
     struct dsmr_bft_view_entry *view_log; /* DSMR_BFT_VIEW_LOG, by view */
+    bool has_views;                       /* something was added to it since it was cleared */
     uint64_t tip_view;                    /* highest notarized view above final_view; 0: none */
 
     /* proposing */

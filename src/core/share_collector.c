@@ -15,6 +15,9 @@ static void count_bytes(struct dsmr_node *node, const struct dsmr_own_chunk *own
     uint64_t *sum = own->has_cert ? &node->own_waiting_bytes : &node->own_uncertified_bytes;
     DSMR_ASSERT(add || *sum >= own->ref.chunk_bytes);
     *sum = add ? *sum + own->ref.chunk_bytes : *sum - own->ref.chunk_bytes;
+    if (!own->has_cert) {
+        node->own_uncertified = add ? node->own_uncertified + 1 : node->own_uncertified - 1;
+    }
 }
 
 struct dsmr_own_chunk *dsmr_share_collector_add(struct dsmr_node *node,
@@ -57,11 +60,15 @@ struct dsmr_own_chunk *dsmr_share_collector_of(struct dsmr_node *node,
 struct dsmr_own_chunk *dsmr_share_collector_find(const struct dsmr_node *node,
                                                  const struct dsmr_id *chunk_id)
 {
-    for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
+    for (uint32_t i = 0, left = node->own_count; left > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         struct dsmr_own_chunk *own = &node->own[i];
-        if (own->state != DSMR_OWN_FREE && dsmr_id_equal(&own->ref.chunk_id, chunk_id)) {
+        if (own->state == DSMR_OWN_FREE) {
+            continue;
+        }
+        if (dsmr_id_equal(&own->ref.chunk_id, chunk_id)) {
             return own;
         }
+        left--;
     }
     return NULL;
 }
@@ -526,11 +533,12 @@ static uint32_t resend(struct dsmr_node *node, struct dsmr_own_chunk *own)
 void dsmr_share_collector_on_timer(struct dsmr_node *node)
 {
     uint32_t sent = 0;
-    for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
+    for (uint32_t i = 0, left = node->own_count; left > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         struct dsmr_own_chunk *own = &node->own[i];
         if (own->state == DSMR_OWN_FREE) {
             continue;
         }
+        left--;
         if (dsmr_give_up_if_useless(node, own)) {
             continue;
         }
