@@ -125,7 +125,7 @@ static void choose_heights(struct dsmr_sim_snow *snow)
     }
 }
 
-/* Each seat's engine says once more what is there. */
+/* All nodes see that chain now; who is not told has to ask again. */
 static void heal(struct dsmr_sim_snow *snow)
 {
     for (uint32_t body = 0; body < snow->seats_count; body++) {
@@ -134,7 +134,6 @@ static void heal(struct dsmr_sim_snow *snow)
             uint64_t due_us = snow->born_us[i] + HEALED_US;
             due_us = due_us < snow->sim->now_us ? snow->sim->now_us : due_us;
             seat->sees_us[i] = seat->sees_us[i] < due_us ? seat->sees_us[i] : due_us;
-            seat->is_told[i] = false;
         }
     }
     snow->decide_us = snow->decide_us < HEALED_US ? snow->decide_us : HEALED_US;

@@ -9,6 +9,7 @@ A patch is a unified diff (-p1) that breaks one rule of the program. Lines befor
     Profile: default          of dsmr-sim
     Minutes: 0.5
     Seeds: 20                 at most so many, from 1 on
+    Engine: snow              of dsmr-sim; without this line: bft
 For each patch dsmr-sim is built with it and runs one seed after another until one fails; then the same seed must
 pass without the patch. The copy is build/canaries/src, its build build/canaries/release, the programs are kept as
 build/canaries/bin/NAME.
@@ -98,6 +99,7 @@ def run_seed(name, canary, seed):
     try:
         done = mutants.run([os.path.join(BIN, name), "--seed", str(seed),
                             "--profile", canary.fields["Profile"],
+                            "--engine", canary.fields.get("Engine", "bft"),
                             "--minutes", canary.fields["Minutes"]], timeout=SECONDS_MAX)
     except subprocess.TimeoutExpired:
         return "hang", f"no end within {SECONDS_MAX} s"
