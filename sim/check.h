@@ -27,6 +27,9 @@ struct dsmr_sim_checker_ops {
     void (*started)(void *self, struct dsmr_sim *sim, uint32_t node,
                     uint64_t executed_height); /* came back with that state */
     void (*wiped)(void *self, struct dsmr_sim *sim, uint32_t node);
+    /* Under engine_snow.h: a block; is_built: as node, which is honest, has just built it. */
+    void (*issued)(void *self, struct dsmr_sim *sim, uint32_t node, const struct dsmr_block *block,
+                   bool is_built);
     void (*tick)(void *self, struct dsmr_sim *sim); /* every 100 ms */
     void (*end)(void *self, struct dsmr_sim *sim);  /* the network was healed and drained */
 };

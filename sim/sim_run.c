@@ -368,6 +368,9 @@ static void fill_result(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
     result->messages = dsmr_sim_messages(sim);
     result->virtual_us = dsmr_sim_now_us(sim);
     dsmr_sim_client_counts(clients, &result->txs);
+    if (dsmr_sim_engine(sim) != NULL) {
+        dsmr_sim_snow_counts(dsmr_sim_engine(sim), &result->snow);
+    }
     for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
         struct dsmr_query_status status;
         if (dsmr_sim_is_up(sim, i) && dsmr_sim_check_is_honest(sim, i)) {
