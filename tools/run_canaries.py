@@ -60,7 +60,7 @@ class Canary:
         for field in FIELDS:
             if not self.fields.get(field):
                 yield f"needs a line '{field}:'"
-        for field in set(self.fields) - set(FIELDS):
+        for field in set(self.fields) - set(FIELDS) - {"Engine"}:
             yield f"has a line '{field}:' that means nothing"
         if not self.fields.get("Seeds", "").isdigit():
             yield "Seeds is not a number"
