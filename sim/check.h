@@ -60,6 +60,8 @@ bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,
                               const struct dsmr_id *chunk_id);
 /* The signature that validator number makes over bytes: what a right one is compared with. */
 struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes, size_t len);
+/* Aggregates: sum is all zero at first. */
+void dsmr_sim_check_add_signature(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig);
 uint32_t dsmr_sim_check_number(const struct dsmr_node_id *id); /* of a node */
 uint64_t dsmr_sim_check_stored_bytes(const struct dsmr_sim *sim, uint32_t node);
 /* What node's clock says, and the latest that it ever told the node. */

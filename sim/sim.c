@@ -470,6 +470,11 @@ struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes,
     return sig;
 }
 
+void dsmr_sim_check_add_signature(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
+{
+    dsmr_sim_bls_add(sum, sig);
+}
+
 uint32_t dsmr_sim_check_number(const struct dsmr_node_id *id)
 {
     return dsmr_sim_net_number(id);

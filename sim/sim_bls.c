@@ -75,6 +75,11 @@ static void add(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
         sum->bytes[i] ^= sig->bytes[i];
 }
 
+void dsmr_sim_bls_add(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
+{
+    add(sum, sig);
+}
+
 void dsmr_sim_bls_sign(struct dsmr_bls_sig *out, uint32_t number, const void *message, size_t len)
 {
     struct dsmr_bls_public_key_raw key;

@@ -21,6 +21,8 @@ void dsmr_sim_bls_sign(struct dsmr_bls_sig *out, uint32_t number, const void *me
  * signature of whatever. */
 void dsmr_sim_bls_cancel(struct dsmr_bls_sig *a, struct dsmr_bls_sig *b,
                          const struct dsmr_bls_sig *error);
+/* Adds a signature to an aggregate, which is all zero at first. */
+void dsmr_sim_bls_add(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig);
 /* The signer port of validator *number, which must stay valid. */
 struct dsmr_signer dsmr_sim_bls_signer(uint32_t *number);
 

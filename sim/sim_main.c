@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,6 +368,9 @@ static int read_option(struct options *options, int what, const char *value)
 /* 0, or the exit code of what is wrong; -1: help was asked for. */
 static int read_options(struct options *options, int argc, char **argv)
 {
+    /* A node that starts again gets tables full of zeros from the kernel and touches a few pages of
+     * them; from the heap they would have to be cleared. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
     static const struct option names[] = {{"seed", required_argument, NULL, 's'},
                                           {"seeds", required_argument, NULL, 'S'},
                                           {"validators", required_argument, NULL, 'v'},
