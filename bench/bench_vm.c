@@ -248,7 +248,7 @@ static void bench_execute_on_disk(const char *directory, uint64_t accounts, uint
     must(mkdtemp(path) != NULL, "directory");
     (void)snprintf(file, sizeof file, "%s/state", path);
     must(dsmr_lmdb_env_create(path, "state") == DSMR_OK, "create");
-    must(dsmr_lmdb_env_open(&lmdb.env, file, 4ull << 30, 0, 8) == DSMR_OK, "open");
+    must(dsmr_lmdb_env_open(&lmdb.env, file, 4ull << 30, 0, 8, NULL) == DSMR_OK, "open");
     printf("\nthe same over LMDB\n");
     bench_execute(dsmr_lmdb_kv_port(&lmdb), accounts, per_block, blocks);
     dsmr_lmdb_env_close(&lmdb.env);

@@ -24,6 +24,7 @@ struct blocks {
     struct link *chain; /* by height */
     uint64_t count, capacity;
     uint64_t durable[DSMR_SIM_NODES_MAX]; /* height that the node has accepted durably */
+    uint64_t told[DSMR_SIM_NODES_MAX];    /* and that it has said so of, if it lived to do so */
     struct dsmr_sim_table *ids;           /* chunk id -> height */
     struct dsmr_sim_table *slots;         /* struct slot_key -> height */
 };
@@ -249,6 +250,24 @@ static void accepted(void *ctx, struct dsmr_sim *sim, uint32_t node, const struc
                       "node %u says that it accepted block %llu, and has not stored it", node,
                       (unsigned long long)block->height);
     }
+    self->told[node] = block->height > self->told[node] ? block->height : self->told[node];
+}
+
+static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
+                     const struct dsmr_executed *executed)
+{
+    const struct blocks *self = ctx;
+    if (executed->height > self->told[node]) {
+        dsmr_sim_fail(sim, "10.1", "node %u runs block %llu and has not said that it accepted it",
+                      node, (unsigned long long)executed->height);
+    }
+}
+
+static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t executed_height)
+{
+    struct blocks *self = ctx;
+    (void)sim, (void)executed_height;
+    self->told[node] = self->durable[node];
 }
 
 static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
@@ -272,12 +291,16 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
 static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
 {
     (void)sim;
-    ((struct blocks *)ctx)->durable[node] = 0;
+    struct blocks *self = ctx;
+    self->durable[node] = 0;
+    self->told[node] = 0;
 }
 
 const struct dsmr_sim_checker_ops dsmr_sim_check_blocks = {.name = "blocks",
                                                            .make = make,
                                                            .free = free_self,
                                                            .accepted = accepted,
+                                                           .executed = executed,
+                                                           .started = started,
                                                            .stored = stored,
                                                            .wiped = wiped};

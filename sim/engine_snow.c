@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "sim/check_rules.h"
 #include "sim/snow_state.h"
+#include "wire/codec.h"
 
 #define EPOCH_FIRST UINT64_C(1000) /* a height of the other chain */
 #define EPOCH_STEP UINT64_C(17)
@@ -48,7 +49,7 @@ void dsmr_sim_snow_sets(struct dsmr_sim_config *config)
     }
     for (uint32_t i = 0; i < given; i++) { /* each for one height of that chain, or for some */
         uint64_t room = DSMR_SIM_SETS_MAX - count - (given - i);
-        uint64_t more = dsmr_prng_below(&prng, 1 + (room < 3 ? room : 3));
+        uint64_t more = dsmr_prng_below(&prng, 1 + (room < 8 ? room : 8));
         for (uint64_t k = 0; k <= more; k++) {
             sets[count] = config->sets[i];
             sets[count].from_height = EPOCH_FIRST + count * EPOCH_STEP;
@@ -101,12 +102,18 @@ bool dsmr_sim_snow_choose_context(struct dsmr_sim_snow *snow, const struct dsmr_
     return true;
 }
 
+static uint64_t pick(struct dsmr_sim_snow *snow, const uint64_t *values, uint64_t count)
+{
+    return values[dsmr_prng_below(&snow->prng, count)];
+}
+
 static void choose_heights(struct dsmr_sim_snow *snow)
 {
     uint64_t at_us = dsmr_prng_below(&snow->prng, 2 * DSMR_SIM_SECOND_US);
+    uint64_t mean_us = pick(snow, (const uint64_t[]){1000000, 4000000, 15000000}, 3);
     for (uint32_t i = 0; i < snow->sim->schedule_count; i++) {
         snow->born_us[i] = at_us;
-        at_us += 3 * DSMR_SIM_SECOND_US + dsmr_prng_below(&snow->prng, 30 * DSMR_SIM_SECOND_US);
+        at_us += dsmr_sim_snow_about(snow, mean_us);
     }
     for (uint32_t body = 0; body < snow->seats_count; body++) {
         for (uint32_t i = 0; i < snow->sim->schedule_count; i++) {
@@ -118,7 +125,7 @@ static void choose_heights(struct dsmr_sim_snow *snow)
     }
 }
 
-/* Each seat's engine says once more what is there. */
+/* All nodes see that chain now; who is not told has to ask again. */
 static void heal(struct dsmr_sim_snow *snow)
 {
     for (uint32_t body = 0; body < snow->seats_count; body++) {
@@ -127,7 +134,6 @@ static void heal(struct dsmr_sim_snow *snow)
             uint64_t due_us = snow->born_us[i] + HEALED_US;
             due_us = due_us < snow->sim->now_us ? snow->sim->now_us : due_us;
             seat->sees_us[i] = seat->sees_us[i] < due_us ? seat->sees_us[i] : due_us;
-            seat->is_told[i] = false;
         }
     }
     snow->decide_us = snow->decide_us < HEALED_US ? snow->decide_us : HEALED_US;
@@ -224,10 +230,22 @@ static bool is_possible(const struct dsmr_sim_snow *snow, uint32_t number)
                                     : up == snow->chain[snow->decided];
 }
 
+static void tell_checkers(struct dsmr_sim *sim, uint32_t body, const struct dsmr_block *block,
+                          bool is_built)
+{
+    for (uint32_t i = 0; i < sim->checkers_count; i++) {
+        const struct dsmr_sim_checker *checker = &sim->checkers[i];
+        if (checker->ops->issued != NULL) {
+            checker->ops->issued(checker->self, sim, body, block, is_built);
+        }
+    }
+}
+
 uint32_t dsmr_sim_snow_add(struct dsmr_sim_snow *snow, uint32_t body, struct dsmr_block *block,
                            uint64_t context, bool is_honest)
 {
     uint32_t number = find(snow, &block->id);
+    tell_checkers(snow->sim, body, block, is_honest);
     if (number != DSMR_SIM_SNOW_NONE) {
         return number; /* two have built the same */
     }
@@ -259,7 +277,14 @@ uint32_t dsmr_sim_snow_add(struct dsmr_sim_snow *snow, uint32_t body, struct dsm
 void dsmr_sim_snow_issue(struct dsmr_sim_snow *snow, uint32_t node, struct dsmr_block *block,
                          uint64_t context)
 {
-    (void)dsmr_sim_snow_add(snow, node, block, context, false);
+    struct dsmr_block *copy = NULL;
+    if (dsmr_block_decode(&copy, &snow->sim->params, block->bytes, block->bytes->bytes,
+                          block->bytes->len) == DSMR_OK) {
+        (void)dsmr_sim_snow_add(snow, node, copy, context, false);
+        dsmr_block_unref(copy);
+    } else {
+        snow->counts.bad++; /* nobody gets beyond parsing it */
+    }
 }
 
 uint32_t dsmr_sim_snow_depth(const struct dsmr_sim_snow *snow, uint32_t number)
@@ -407,11 +432,6 @@ void dsmr_sim_snow_counts(const struct dsmr_sim_snow *snow, struct dsmr_sim_snow
 }
 
 /* ---- making ---- */
-
-static uint64_t pick(struct dsmr_sim_snow *snow, const uint64_t *values, uint64_t count)
-{
-    return values[dsmr_prng_below(&snow->prng, count)];
-}
 
 /* A quarter of the engines are gentle. */
 static void choose_mood(struct dsmr_sim_snow *snow)

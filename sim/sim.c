@@ -178,6 +178,7 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     dsmr_prng_init(&sim->seed_prng, config->seed * 4 + 4);
     dsmr_prng_init(&sim->byz_prng, ~config->seed);
     sim->hash = UINT64_C(0xcbf29ce484222325);
+    sim->verdicts = dsmr_sim_verdicts_new();
     make_params(sim);
     if (config->engine == DSMR_SIM_SNOW) {
         dsmr_sim_snow_sets(&sim->config);
@@ -231,6 +232,7 @@ void dsmr_sim_free(struct dsmr_sim *sim)
     }
     dsmr_block_unref(sim->genesis);
     dsmr_sim_story_free(sim->story);
+    dsmr_sim_verdicts_free(sim->verdicts);
     free(sim->nodes);
     free(sim->paths);
     free(sim);
@@ -289,10 +291,10 @@ static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
 static bool step(struct dsmr_sim *sim, uint64_t until_us)
 {
     struct dsmr_sim_event event;
-    if (sim->queue.count == 0 || sim->queue.heap[0].due_us > until_us || dsmr_sim_has_failed(sim)) {
+    if (dsmr_sim_queue_due_us(&sim->queue) > until_us || dsmr_sim_has_failed(sim) ||
+        !dsmr_sim_queue_pop(&sim->queue, &event)) {
         return false;
     }
-    (void)dsmr_sim_queue_pop(&sim->queue, &event);
     sim->now_us = event.due_us;
     sim->events++;
     dsmr_sim_mix(sim, event.due_us);
@@ -466,6 +468,11 @@ struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes,
     struct dsmr_bls_sig sig;
     dsmr_sim_bls_sign(&sig, number, bytes, len);
     return sig;
+}
+
+void dsmr_sim_check_add_signature(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
+{
+    dsmr_sim_bls_add(sum, sig);
 }
 
 uint32_t dsmr_sim_check_number(const struct dsmr_node_id *id)

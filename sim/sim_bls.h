@@ -2,7 +2,7 @@
  * errors that cancel in a sum, and a thousand times faster. The public key of validator i holds i;
  * everything else follows from it.
  *
- * Threads: any; pure. */
+ * Threads: one: the latest signatures are kept. */
 #ifndef DSMR_SIM_SIM_BLS_H
 #define DSMR_SIM_SIM_BLS_H
 
@@ -21,6 +21,8 @@ void dsmr_sim_bls_sign(struct dsmr_bls_sig *out, uint32_t number, const void *me
  * signature of whatever. */
 void dsmr_sim_bls_cancel(struct dsmr_bls_sig *a, struct dsmr_bls_sig *b,
                          const struct dsmr_bls_sig *error);
+/* Adds a signature to an aggregate, which is all zero at first. */
+void dsmr_sim_bls_add(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig);
 /* The signer port of validator *number, which must stay valid. */
 struct dsmr_signer dsmr_sim_bls_signer(uint32_t *number);
 

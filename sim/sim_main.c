@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,6 +93,14 @@ static void print_reproduce(const struct options *options, uint64_t seed)
         "\n  with --minimize: the fewest faults that it takes; with --trace: all that happens\n");
 }
 
+static void print_snow(const struct dsmr_sim_snow_counts *counts)
+{
+    printf(" lost %llu bad %llu rollbacks %llu caught-up %llu probes %llu sets-late %llu",
+           (unsigned long long)counts->lost, (unsigned long long)counts->bad,
+           (unsigned long long)counts->rollbacks, (unsigned long long)counts->caught_up,
+           (unsigned long long)counts->probes, (unsigned long long)counts->sets_late);
+}
+
 static void print_result(const struct options *options, uint64_t seed,
                          const struct dsmr_sim_run_result *r, double real_s)
 {
@@ -108,8 +117,12 @@ static void print_result(const struct options *options, uint64_t seed,
             separator = ",";
         }
     }
-    printf("%s liars %s virtual %.1f s real %.1f s\n", separator[0] == ' ' ? " none" : "",
-           r->liars > 0 ? r->liar_names : "none", (double)r->virtual_us / 1e6, real_s);
+    printf("%s", separator[0] == ' ' ? " none" : "");
+    if (options->engine == DSMR_SIM_SNOW) {
+        print_snow(&r->snow);
+    }
+    printf(" liars %s virtual %.1f s real %.1f s\n", r->liars > 0 ? r->liar_names : "none",
+           (double)r->virtual_us / 1e6, real_s);
     if (r->failure[0] != '\0') {
         printf("  %s\n%s", r->failure, r->postmortem);
         print_reproduce(options, seed);
@@ -355,6 +368,9 @@ static int read_option(struct options *options, int what, const char *value)
 /* 0, or the exit code of what is wrong; -1: help was asked for. */
 static int read_options(struct options *options, int argc, char **argv)
 {
+    /* A node that starts again gets tables full of zeros from the kernel and touches a few pages of
+     * them; from the heap they would have to be cleared. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
     static const struct option names[] = {{"seed", required_argument, NULL, 's'},
                                           {"seeds", required_argument, NULL, 'S'},
                                           {"validators", required_argument, NULL, 'v'},

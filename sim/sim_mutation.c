@@ -19,7 +19,7 @@
 enum { EXIT_FOUND = 1, EXIT_USAGE = 64, EXIT_NO_CHECKOUT = 69, EXIT_NOT_BUILT = 70 };
 
 struct mutation { /* the lines before the diff */
-    char what[160], rule[32], profile[32], minutes[16], seeds[16];
+    char what[160], rule[32], profile[32], engine[16], minutes[16], seeds[16];
 };
 
 /* ---- the checkout ---- */
@@ -75,6 +75,7 @@ static bool read_patch(struct mutation *out, const char *root, const char *name)
     snprintf(path, sizeof(path), "%s/" FOLDER "/%s" SUFFIX, root, name);
     FILE *file = strchr(name, '/') == NULL ? fopen(path, "r") : NULL;
     memset(out, 0, sizeof(*out));
+    strcpy(out->engine, "bft");
     if (file == NULL) {
         return false;
     }
@@ -82,6 +83,7 @@ static bool read_patch(struct mutation *out, const char *root, const char *name)
         take(out->what, sizeof(out->what), line, "What");
         take(out->rule, sizeof(out->rule), line, "Rule");
         take(out->profile, sizeof(out->profile), line, "Profile");
+        take(out->engine, sizeof(out->engine), line, "Engine");
         take(out->minutes, sizeof(out->minutes), line, "Minutes");
         take(out->seeds, sizeof(out->seeds), line, "Seeds");
     }
@@ -176,6 +178,8 @@ static int fails(const char *root, const struct mutation *mutation, char *progra
                          number,
                          "--profile",
                          (char *)mutation->profile,
+                         "--engine",
+                         (char *)mutation->engine,
                          "--minutes",
                          (char *)mutation->minutes,
                          NULL};

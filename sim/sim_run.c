@@ -292,10 +292,8 @@ static void restart_stopped(struct dsmr_sim *sim)
 
 static bool is_drained(struct dsmr_sim *sim, void *ctx)
 {
-    struct dsmr_sim_client_counts counts;
     restart_stopped(sim);
-    dsmr_sim_client_counts(ctx, &counts);
-    return counts.open == 0 && is_level(sim);
+    return !dsmr_sim_client_has_open(ctx) && is_level(sim);
 }
 
 /* Executed and accepted height, view, and what keeps a node from signing: b behind, d disk low. */
@@ -370,6 +368,9 @@ static void fill_result(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
     result->messages = dsmr_sim_messages(sim);
     result->virtual_us = dsmr_sim_now_us(sim);
     dsmr_sim_client_counts(clients, &result->txs);
+    if (dsmr_sim_engine(sim) != NULL) {
+        dsmr_sim_snow_counts(dsmr_sim_engine(sim), &result->snow);
+    }
     for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
         struct dsmr_query_status status;
         if (dsmr_sim_is_up(sim, i) && dsmr_sim_check_is_honest(sim, i)) {

@@ -6,6 +6,7 @@
 #define DSMR_SIM_SIM_RUN_H
 
 #include "sim/byz.h"
+#include "sim/engine_snow.h"
 #include "sim/sim_client.h"
 #include "sim/sim_plan.h"
 #include "sim/sim_postmortem.h"
@@ -35,6 +36,7 @@ struct dsmr_sim_run_result {
     char postmortem[DSMR_SIM_POSTMORTEM_BYTES]; /* with a failure: of whom, and what they did */
     uint64_t hash, events, messages, blocks, virtual_us;
     struct dsmr_sim_client_counts txs;
+    struct dsmr_sim_snow_counts snow; /* zero with the built-in engine */
     uint32_t faults[DSMR_SIM_FAULT_KINDS];
     uint32_t plan_count;
     uint32_t validators, liars;

@@ -11,6 +11,7 @@
 #include "sim/sim_queue.h"
 #include "sim/sim_store.h"
 #include "sim/sim_story.h"
+#include "sim/sim_verdicts.h"
 #include "store/kv_mem.h"
 
 #define DSMR_SIM_CHECKERS_MAX 16u
@@ -90,6 +91,7 @@ struct dsmr_sim {
     struct dsmr_prng net_prng, disk_prng, work_prng, seed_prng, byz_prng;
     struct dsmr_params params;
     struct dsmr_block *genesis;
+    struct dsmr_sim_verdicts *verdicts;
     char app_genesis[65536];
     struct dsmr_bft_schedule_entry schedule[DSMR_SIM_SETS_MAX];
     uint32_t schedule_count;

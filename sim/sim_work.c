@@ -174,7 +174,9 @@ static uint32_t app_check(const void *self, enum dsmr_err *errs, const struct ds
         bytes += txs[i].len;
     }
     spend(count * costs()->check_tx + bytes * costs()->check_byte);
-    return node->app.ops->check(node->app.self, errs, txs, count);
+    return node->sim->config.app == DSMR_SIM_TRANSFERS
+               ? dsmr_sim_verdicts_check(node->sim->verdicts, &node->app, errs, txs, count)
+               : node->app.ops->check(node->app.self, errs, txs, count);
 }
 
 static enum dsmr_err app_genesis(void *self, struct dsmr_id *root, const char **reason,

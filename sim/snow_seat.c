@@ -360,7 +360,7 @@ static void say_heights(struct dsmr_sim_snow_seat *seat)
             continue;
         }
         seat->is_told[i] = true;
-        if (dsmr_sim_snow_is_healed(snow) || dsmr_sim_snow_chance(snow, 500)) {
+        if (dsmr_sim_snow_chance(snow, 500)) {
             dsmr_sim_snow_seat_tell(seat, DSMR_SIM_SNOW_AVAILABLE, NULL,
                                     snow->sim->schedule[i].from_height);
         } /* else the node has to ask again by and by */

@@ -10,6 +10,7 @@ A patch is a unified diff (-p1) that breaks one rule of the program. Lines befor
     Profile: default          of dsmr-sim
     Minutes: 0.5
     Seeds: 20                 at most so many, from 1 on
+    Engine: snow              of dsmr-sim; without this line: bft
 Nothing of the tree changes: only the files that a patch touches are copied, patched and compiled, as build/release
 compiles them, and linked with the objects of build/release into build/canaries/bin/NAME. That program runs one seed
 after another until one fails; then dsmr-sim itself must pass the same seed.
@@ -59,7 +60,7 @@ class Canary:
         for field in FIELDS:
             if not self.fields.get(field):
                 yield f"needs a line '{field}:'"
-        for field in set(self.fields) - set(FIELDS):
+        for field in set(self.fields) - set(FIELDS) - {"Engine"}:
             yield f"has a line '{field}:' that means nothing"
         if not self.fields.get("Seeds", "").isdigit():
             yield "Seeds is not a number"
@@ -71,6 +72,7 @@ class Canary:
 
     def command(self, program, seed):
         return [program, "--seed", str(seed), "--profile", self.fields["Profile"],
+                "--engine", self.fields.get("Engine", "bft"),
                 "--minutes", self.fields["Minutes"]]
 
 

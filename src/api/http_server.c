@@ -205,18 +205,27 @@ static int run_route(struct call *call)
     return 0;
 }
 
-/* libwebsockets says it again for bytes that stand behind the body. Where the next request begins
- * is not known then, so there is none. */
+/* libwebsockets says it again, and again, for bytes that stand behind the body. Where the next
+ * request begins is not known then: whoever sends a request behind one that changes things, before
+ * that is answered, is hung up on. */
 static int on_body_complete(struct call *call)
 {
-    if (call == NULL || call->is_closing) {
+    if (call == NULL || (call->is_closing && !call->is_run)) {
         return 0; /* refused already */
     }
     if (call->is_run) {
-        call->is_closing = true;
-        return 0;
+        dsmr_metrics_count_error(call->server->config.metrics, DSMR_ERR_TRAILING_BYTES);
+        return -1;
     }
     return run_route(call);
+}
+
+/* Whether this client (or, seldom, another one) has sent more than the request that is answered
+ * now. Of such a second request libwebsockets 4.1 takes the head for its body, and then never comes
+ * back from reading: so there is no second request in one breath, the connection ends. */
+static bool has_more(struct lws *wsi)
+{
+    return lws_service_adjust_timeout(lws_get_context(wsi), 1, 0) == 0;
 }
 
 /* No answer: the connection ends. */
@@ -329,6 +338,9 @@ static bool send_head(struct call *call, struct lws *wsi)
     if (call->allow != NULL && !add_header(wsi, "allow:", call->allow, &at, end)) {
         return false;
     }
+    if (call->is_closing && !add_header(wsi, "connection:", "close", &at, end)) {
+        return false;
+    }
     lws_snprintf(seconds, sizeof(seconds), "%u", call->retry_after_s);
     if (call->retry_after_s > 0 && !add_header(wsi, "retry-after:", seconds, &at, end)) {
         return false;
@@ -351,6 +363,7 @@ static int on_writable(struct dsmr_http_server *server, struct session *session,
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, SEND_TIMEOUT_S);
     if (!call->is_head_sent) {
         call->is_head_sent = true;
+        call->is_closing = call->is_closing || has_more(wsi);
         if (!send_head(call, wsi)) {
             return -1;
         }

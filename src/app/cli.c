@@ -135,6 +135,13 @@ int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint6
     return is_good ? -1 : DSMR_EXIT_USAGE;
 }
 
+void dsmr_cli_one_line(char *text)
+{
+    for (char *c = text; *c != '\0'; c++) {
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+    }
+}
+
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
 {
     char text[FAIL_BYTES];
@@ -142,9 +149,7 @@ int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *fo
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    for (char *c = text; *c != '\0'; c++) { /* a value of a file may hold anything */
-        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
-    }
+    dsmr_cli_one_line(text);
     fprintf(stderr, "%s: %s\n", values->program->name, text);
     return code;
 }

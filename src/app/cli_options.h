@@ -128,6 +128,8 @@ bool dsmr_cli_complete(FILE *out, const struct dsmr_cli_program *program, const 
 
 /* Prints text as a JSON string, quotes included. */
 void dsmr_cli_print_json(FILE *out, const char *text);
+/* Control characters become question marks: a value may hold anything, a sentence is one line. */
+void dsmr_cli_one_line(char *text);
 /* One sentence to stderr, "PROGRAM: ...", and the code back: return dsmr_cli_fail(...). */
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -13,6 +13,7 @@
 #include "app/application.h"
 #include "app/exit_codes.h"
 #include "app/genesis.h"
+#include "app/inspect.h"
 #include "app/node_config.h"
 #include "app/node_settings.h"
 #include "base/bytes.h"
@@ -189,7 +190,7 @@ static int check_identity(struct daemon *d)
 
 static int open_store(struct daemon *d)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], reason[PATH_MAX] = "";
     dsmr_home_path(path, d->home, "data");
     uint64_t map_bytes = dsmr_cli_number(d->values, "store-map-bytes");
     struct dsmr_host_inbox_config inbox;
@@ -209,14 +210,16 @@ static int open_store(struct daemon *d)
                                            .log = dsmr_stderr_log_port(&d->settings.log),
                                            .metrics = &d->metrics,
                                            .consensus_map_bytes = map_bytes,
-                                           .state_map_bytes = map_bytes};
+                                           .state_map_bytes = map_bytes,
+                                           .reason = reason,
+                                           .reason_bytes = sizeof reason,
+                                           .give_up = dsmr_inspect_give_up};
     enum dsmr_err err = dsmr_lmdb_store_open(&d->store, &store);
     if (err == DSMR_ERR_NEWER_FORMAT)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA,
                              "%s was written by a newer version of this program", path);
     if (err != DSMR_OK)
-        return dsmr_cli_fail(d->values, exit_code_of(err), "%s: store cannot be opened: %s", path,
-                             dsmr_err_text(err));
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s (%s)", reason, dsmr_err_text(err));
     return -1;
 }
 
@@ -338,6 +341,27 @@ static int open_net(struct daemon *d)
     return -1;
 }
 
+/* Which database it is, and what is wrong with it. */
+static int say_unrecovered(struct daemon *d, enum dsmr_err err)
+{
+    char path[PATH_MAX], cause[PATH_MAX] = "";
+    const char *reason = NULL;
+    enum dsmr_driver_part part = dsmr_driver_recovered_to(d->driver, &reason);
+    struct dsmr_kv kv = dsmr_lmdb_store_kv(d->store);
+    struct dsmr_store store = dsmr_lmdb_store_port(d->store);
+    bool is_state = part == DSMR_DRIVER_PART_STATE;
+    dsmr_home_path(path, d->home, is_state ? "data/state/data.mdb" : "data/consensus/data.mdb");
+    if (is_state)
+        kv.ops->cause(kv.self, cause, sizeof cause);
+    else
+        store.ops->cause(store.self, cause, sizeof cause);
+    if (reason != NULL)
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s: %s", path, reason);
+    if (cause[0] != '\0')
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s (%s)", cause, dsmr_err_text(err));
+    return dsmr_cli_fail(d->values, exit_code_of(err), "%s: %s", path, dsmr_err_text(err));
+}
+
 static int start_node(struct daemon *d)
 {
     enum dsmr_err err = dsmr_driver_recover(d->driver);
@@ -351,8 +375,7 @@ static int start_node(struct daemon *d)
                              "log says why",
                              d->home->path);
     if (err != DSMR_OK)
-        return dsmr_cli_fail(d->values, exit_code_of(err), "%s cannot be recovered: %s",
-                             d->home->path, dsmr_err_text(err));
+        return say_unrecovered(d, err);
     const char *reason = "";
     struct dsmr_query query = dsmr_driver_query_port(d->driver);
     struct dsmr_submit submit = dsmr_driver_submit_port(d->driver);

@@ -17,6 +17,7 @@
 #include "app/node_settings.h"
 #include "app/testnet.h"
 #include "base/bytes.h"
+#include "host/bus_error.h"
 
 static int open_home(const struct dsmr_cli_values *values, struct dsmr_home *home)
 {
@@ -290,6 +291,9 @@ static const struct dsmr_cli_option testnet_options[] = {
 
 int main(int argc, char **argv)
 {
+    static const struct dsmr_bus_error_codes bus_error_codes = {.cut = DSMR_EXIT_DATA,
+                                                                .unreadable = DSMR_EXIT_IO};
+    dsmr_bus_error_catch("dsmrd", &bus_error_codes);
     const struct dsmr_cli_verb verbs[] = {
         {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init, "home|json"},
         {"start", NULL, "run the node of a home", 0, 0, dsmr_node_config_options,

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/cli_options.h"
 #include "app/files.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
@@ -352,6 +353,7 @@ enum dsmr_err dsmr_genesis_load(struct dsmr_genesis *out, char reason[DSMR_GENES
     read_text(&r, &genesis, text, len);
     free(text);
     if (r.err != DSMR_OK) {
+        dsmr_cli_one_line(inner);
         snprintf(reason, DSMR_GENESIS_REASON_BYTES, "%.200s: %.300s", path, inner);
         dsmr_genesis_close(&genesis);
         return r.err;

@@ -282,9 +282,28 @@ static void print_summary(struct localnet *net)
     fflush(stdout);
 }
 
+/* Nodes that ended because there was no space left: DSMR_EXIT_DISK_LOW after a sentence. */
+static int judge_disks(const struct localnet *net)
+{
+    uint32_t full = 0, first = 0;
+    for (uint32_t i = net->nodes.count; i-- > 0;) {
+        bool is_full = net->nodes.nodes[i].exit_code == DSMR_EXIT_DISK_LOW;
+        first = is_full ? i : first;
+        full += is_full ? 1u : 0u;
+    }
+    if (full == 0)
+        return dsmr_cli_load_check_disks(net->values, &net->result, &net->load);
+    return dsmr_cli_fail(net->values, DSMR_EXIT_DISK_LOW,
+                         "the disk of node %u is full and it has ended (%u of %u nodes): see "
+                         "node.log in %s",
+                         first, full, net->nodes.count, net->nodes.nodes[first].home);
+}
+
 static int judge(const struct localnet *net)
 {
-    int code = DSMR_EXIT_OK;
+    int code = judge_disks(net);
+    if (code != DSMR_EXIT_OK)
+        return code;
     if (net->load.rate != 0)
         code = dsmr_cli_load_check_judge(net->values, &net->result, &net->load);
     else if (net->result.nodes_reachable != net->nodes.count)

@@ -64,6 +64,7 @@
     X(DISK_SYNCS, counter, "disk_syncs_total", "fsync calls")                                      \
     X(INDEX_CHUNKS, gauge, "index_chunks", "chunks that no new block may name again")              \
     X(BEHIND, gauge, "behind", "1 while this node is behind")                                      \
+    X(DISK_LOW, gauge, "disk_low", "1 while the disk is too full to sign and build")               \
     X(CLOCK_SKEW_MS, gauge, "clock_skew_ms", "distance of this clock from the validators' median") \
     X(STATE_SYNC_NEEDED, gauge, "state_sync_needed", "1 while nobody keeps a chunk it must run")   \
     X(HTTP_REQUESTS, counter, "http_requests_total", "HTTP requests answered")                     \

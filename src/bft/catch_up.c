@@ -49,6 +49,10 @@ static bool is_polling(const struct dsmr_bft *bft)
     return bft->self < 0 && bft->is_wanted;
 }
 
+/* How many more requests follow a batch that was of use: whoever gave it may have more, and while
+ * nobody proposes nothing else tells. */
+#define MORE_MAX 3u
+
 static uint64_t delay(struct dsmr_bft *bft)
 {
     uint32_t shift = bft->catch_up.attempts < 6 ? bft->catch_up.attempts : 6;
@@ -106,10 +110,12 @@ static void end(struct dsmr_bft *bft, bool has_progress)
     drop_blocks(catch_up);
     set_state(catch_up, DSMR_BFT_CATCH_UP_IDLE);
     if (has_progress) {
+        catch_up->more = MORE_MAX;
         catch_up->attempts = 0;
         catch_up->hint = is_full ? catch_up->peer : DSMR_BFT_NO_PEER;
         catch_up->deadline_ms = bft->now_ms;
     } else {
+        catch_up->more -= catch_up->more > 0 ? 1u : 0u;
         catch_up->attempts++;
         catch_up->deadline_ms = bft->now_ms + dsmr_prng_jitter(&bft->prng, bft->retry_ms);
     }
@@ -298,7 +304,7 @@ void dsmr_catch_up_run(struct dsmr_bft *bft)
     if (catch_up->state != DSMR_BFT_CATCH_UP_IDLE) {
         return;
     }
-    if (!is_behind(bft) && !is_polling(bft)) {
+    if (!is_behind(bft) && !is_polling(bft) && catch_up->more == 0) {
         catch_up->deadline_ms = UINT64_MAX;
         return;
     }

@@ -211,11 +211,12 @@ enum dsmr_bft_catch_up_state {
 };
 
 struct dsmr_bft_catch_up {
-    uint8_t state;          /* enum dsmr_bft_catch_up_state */
-    uint32_t peer;          /* asked */
-    uint32_t hint;          /* to ask next */
-    uint32_t attempts;      /* without progress */
-    uint64_t deadline_ms;   /* ASKED: the answer is late; IDLE: ask again */
+    uint8_t state;        /* enum dsmr_bft_catch_up_state */
+    uint32_t peer;        /* asked */
+    uint32_t hint;        /* to ask next */
+    uint32_t attempts;    /* without progress */
+    uint32_t more;        /* requests that are still made though nothing says that there is more */
+    uint64_t deadline_ms; /* ASKED: the answer is late; IDLE: ask again */
     uint64_t target_height; /* proven final by a verified certificate */
     uint32_t blocks_count;
     uint32_t blocks_at; /* next to accept */
@@ -268,6 +269,7 @@ struct dsmr_bft {
     struct dsmr_bft_vote_slot *slots;
     uint32_t slots_per_kind;
     struct dsmr_bft_view_entry *view_log; /* DSMR_BFT_VIEW_LOG, by view */
+    bool has_views;                       /* something was added to it since it was cleared */
     uint64_t tip_view;                    /* highest notarized view above final_view; 0: none */
 
     /* proposing */

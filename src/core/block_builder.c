@@ -313,6 +313,16 @@ void dsmr_block_builder_on_hold(struct dsmr_node *node)
     dsmr_block_builder_update(node);
 }
 
+/* A build may have been refused for want of this set: the engine is told at once to ask again. */
+void dsmr_block_builder_on_set(struct dsmr_node *node)
+{
+    if (node->hold.due_mono_ms != UINT64_MAX && node->hold.tries > 0) {
+        node->hold.due_mono_ms = node->mono_ms;
+        dsmr_node_common_arm(node, DSMR_TIMER_HOLD, node->mono_ms);
+    }
+    dsmr_block_builder_update(node);
+}
+
 void dsmr_block_builder_on_tip(struct dsmr_node *node)
 {
     node->is_hold_due = false;

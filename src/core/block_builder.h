@@ -22,6 +22,8 @@ void dsmr_block_builder_update(struct dsmr_node *node);
 void dsmr_block_builder_on_hold(struct dsmr_node *node);
 /* After every event: something may be held now that no timer waits for yet. Cheap. */
 void dsmr_block_builder_on_step(struct dsmr_node *node);
+/* A validator set has come, for want of which a build may have been refused. */
+void dsmr_block_builder_on_set(struct dsmr_node *node);
 /* The tip is another: the backoff of HOLD starts anew. */
 void dsmr_block_builder_on_tip(struct dsmr_node *node);
 /* The block, if it is the last accepted or processing; borrowed. NULL: unknown. */

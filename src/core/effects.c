@@ -8,7 +8,7 @@
 enum dsmr_err dsmr_effects_init(struct dsmr_effects *effects)
 {
     effects->count = 0;
-    effects->items = calloc(DSMR_EFFECTS_MAX, sizeof(effects->items[0]));
+    effects->items = malloc(DSMR_EFFECTS_MAX * sizeof(effects->items[0]));
     return effects->items == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
 }
 

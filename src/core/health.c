@@ -2,6 +2,7 @@
 
 #include "core/block_builder.h"
 #include "core/expiry.h"
+#include "core/give_up.h"
 #include "core/share_collector.h"
 
 #define STATUS_GAP_MS 1000u
@@ -105,6 +106,8 @@ void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer
         dsmr_effects_send(node->fx, peer, &msg, NULL);
         dsmr_peer_pace_on_up(&entry->pace, node->mono_ms);
         dsmr_share_collector_on_peer_up(node);
+    } else {
+        dsmr_give_up_look_again(node);
     }
 }
 

@@ -275,7 +275,7 @@ static void on_set(struct dsmr_node *node, struct dsmr_validator_set *set)
     }
     dsmr_restore_on_set(node);
     dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
-    dsmr_block_builder_update(node);
+    dsmr_block_builder_on_set(node);
 }
 
 static void on_stored(struct dsmr_node *node, const struct dsmr_request *request,
@@ -473,11 +473,7 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_INDEX_CHUNKS, dsmr_accepted_index_count(node->index));
     dsmr_node_common_gauge(node, DSMR_METRIC_EVIDENCE_KEPT,
                            dsmr_evidence_log_count(node->evidence));
-    uint64_t uncertified = 0;
-    for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
-        uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
-    }
-    dsmr_node_common_gauge(node, DSMR_METRIC_CHUNKS_UNCERTIFIED, uncertified);
+    dsmr_node_common_gauge(node, DSMR_METRIC_CHUNKS_UNCERTIFIED, node->own_uncertified);
 }
 
 void dsmr_node_step(struct dsmr_node *node, struct dsmr_effects *effects,
@@ -512,9 +508,7 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->backlog_bytes = node->queue.backlog_bytes;
     out->pending_bytes = dsmr_chunk_pool_pending_total(node->chunks);
     out->certs_waiting = dsmr_cert_pool_count(node->certs);
-    for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
-        out->own_uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
-    }
+    out->own_uncertified = node->own_uncertified;
     out->is_behind = node->is_behind || node->is_bootstrapping;
     out->needs_state_sync = node->fetches_pruned > 0;
     out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;

@@ -297,7 +297,7 @@ struct dsmr_node {
     struct dsmr_map *share_job_of; /* chunk id -> u32 index */
     struct dsmr_evidence_job evidence_jobs[DSMR_NODE_EVIDENCE_JOBS_MAX];
     struct dsmr_own_chunk *own;
-    uint32_t own_count;
+    uint32_t own_count, own_uncertified;
     uint64_t own_uncertified_bytes, own_waiting_bytes;
     uint64_t built_mono_ms;           /* the last own chunk; 0: none yet */
     struct dsmr_mempool_tx *take_txs; /* scratch of the builder: chunk_txs_max */

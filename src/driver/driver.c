@@ -118,8 +118,11 @@ void dsmr_driver_pump(struct dsmr_driver *driver)
         check_disk(driver);
     while (driver->queue_count > 0) {
         struct dsmr_driver_item item = driver->queue[driver->queue_first];
-        driver->queue_first = (driver->queue_first + 1) % driver->queue_capacity;
         driver->queue_count--;
+        /* An empty queue starts at its beginning again: the same few lines of memory all the time.
+         */
+        driver->queue_first =
+            driver->queue_count == 0 ? 0 : (driver->queue_first + 1) % driver->queue_capacity;
         bool is_taken = false;
         /* Batches go home even at the end: their submitters own them. */
         bool is_owed = !item.is_bft && item.fx.core.kind == DSMR_FX_SUBMITTED;

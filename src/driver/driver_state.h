@@ -85,6 +85,8 @@ struct dsmr_driver {
     bool alarms[DSMR_ALARMS];
     bool is_started;
     uint32_t peers_up;
+    enum dsmr_driver_part recovered_to; /* what recovery reads */
+    const char *recovery_reason;
     enum dsmr_err halt;
     const char *halt_reason;
     char halt_text[DSMR_DRIVER_HALT_BYTES]; /* what halt_reason points to if the disk said more */

@@ -54,19 +54,19 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
 
 void dsmr_published_update(struct dsmr_driver *driver)
 {
-    uint64_t copy[DSMR_DRIVER_STATUS_WORDS];
     struct dsmr_query_status status;
-    memset(&status, 0, sizeof status);
+    memset(&status, 0, sizeof status); /* also what lies between the fields: it is compared */
     gather(driver, &status);
     dsmr_alarms_update(driver, &status);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_DISK_LOW, status.is_disk_low);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_ABSTAINS, status.votes_from != 0);
-    memset(copy, 0, sizeof copy);
-    memcpy(copy, &status, sizeof status);
-    if (memcmp(copy, driver->published.last, sizeof copy) == 0)
+    if (memcmp(&status, driver->published.last, sizeof status) == 0)
         return;
-    memcpy(driver->published.last, copy, sizeof copy);
+    uint64_t copy[DSMR_DRIVER_STATUS_WORDS] = {0};
+    memcpy(copy, &status, sizeof status);
+    memcpy(driver->published.last, &status, sizeof status);
     uint64_t sequence = atomic_load_explicit(&driver->published.sequence, memory_order_relaxed);
     atomic_store_explicit(&driver->published.sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);

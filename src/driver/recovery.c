@@ -252,6 +252,13 @@ static enum dsmr_err restore_evidence(struct dsmr_driver *driver)
     return err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT ? DSMR_OK : err;
 }
 
+enum dsmr_driver_part dsmr_driver_recovered_to(const struct dsmr_driver *driver,
+                                               const char **reason)
+{
+    *reason = driver->recovery_reason;
+    return driver->recovered_to;
+}
+
 static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
                                  const struct dsmr_exec_head *head)
 {
@@ -266,10 +273,14 @@ static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
         err = restore_waiting(r, false);
     if (err == DSMR_OK)
         err = restore_blocks(r);
-    if (err == DSMR_OK)
+    if (err == DSMR_OK) {
+        driver->recovered_to = DSMR_DRIVER_PART_STATE;
         err = restore_executed(driver, txn, head);
-    if (err == DSMR_OK)
+    }
+    if (err == DSMR_OK) {
+        driver->recovered_to = DSMR_DRIVER_PART_CONSENSUS;
         err = new_engine(driver, r->tip_height);
+    }
     if (err == DSMR_OK)
         err = store->ops->recover(store->self, &rest);
     if (err == DSMR_OK)
@@ -279,7 +290,7 @@ static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
 
 static enum dsmr_err refuse(struct dsmr_driver *driver, const char *reason)
 {
-    dsmr_driver_log(driver, DSMR_LOG_ERROR, "store", reason);
+    driver->recovery_reason = reason;
     return DSMR_ERR_CORRUPT;
 }
 
@@ -316,6 +327,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
     struct recovery r = {.driver = driver};
     struct dsmr_exec_head head;
     struct dsmr_kv_txn *txn = NULL;
+    driver->recovered_to = DSMR_DRIVER_PART_STATE;
     enum dsmr_err err = dsmr_execute_genesis(driver);
     if (err == DSMR_OK)
         err = kv->ops->begin(kv->self, &txn, false);
@@ -323,6 +335,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
         err = dsmr_exec_record_head(&head, kv, txn);
     if (err == DSMR_OK) {
         r.executed_height = head.height;
+        driver->recovered_to = DSMR_DRIVER_PART_CONSENSUS;
         err = find_tip(&r);
     }
     if (err == DSMR_OK)
@@ -330,7 +343,9 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
     if (txn != NULL)
         kv->ops->abort(kv->self, txn);
     if (err != DSMR_OK) {
-        dsmr_driver_log(driver, DSMR_LOG_ERROR, "store", dsmr_err_text(err));
+        const char *reason = driver->recovery_reason;
+        dsmr_driver_log(driver, DSMR_LOG_ERROR, "store",
+                        reason != NULL ? reason : dsmr_err_text(err));
         return err;
     }
     driver->is_started = true;

@@ -16,6 +16,14 @@ struct core_write {
     struct dsmr_quorum_cert finalization;
 };
 
+/* Said when it is durable, before anything that follows from it. */
+static void tell_accepted(struct dsmr_driver *driver, const struct core_write *w)
+{
+    struct dsmr_notice out = {.kind = DSMR_NOTICE_ACCEPTED, .u.block = w->fx.u.store_accept.block};
+    if (driver->config.feed.ops != NULL && driver->halt == DSMR_OK)
+        driver->config.feed.ops->publish(driver->config.feed.self, &out);
+}
+
 static void core_write_done(struct dsmr_task *task, void *owner)
 {
     struct core_write *w = (struct core_write *)task;
@@ -26,6 +34,8 @@ static void core_write_done(struct dsmr_task *task, void *owner)
         dsmr_driver_halt_store(driver, DSMR_ERR_IO, "the disk reported an error");
     struct dsmr_event event = {
         .kind = DSMR_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
+    if (w->write.kind == DSMR_STORE_ACCEPT && w->write.err == DSMR_OK)
+        tell_accepted(driver, w);
     if (w->write.kind == DSMR_STORE_GC) {
         event.u.stored_gc.oldest_time_ms = w->write.u.gc.oldest_time_ms;
         event.u.stored_gc.oldest_wall_ms = w->write.u.gc.oldest_wall_ms;

@@ -322,13 +322,14 @@ def free_base_port(nodes):
 
 class Testnet:
     """Homes that dsmrd testnet writes; nothing runs until a node's start() is called. params
-    change the chain's; env is what start_all() gives the nodes."""
+    change the chain's; env is what start_all() gives the nodes; options are for dsmrd testnet."""
 
-    def __init__(self, validators=1, app="opaque", params=None, env=None):
+    def __init__(self, validators=1, app="opaque", params=None, env=None, options=()):
         self.validators = validators
         self.app = app
         self.params = params
         self.env = env
+        self.options = list(options)
         self.processes = []
 
     def __enter__(self):
@@ -336,11 +337,12 @@ class Testnet:
         self.home = os.path.join(self.directory, "net")
         code, out, err = run(DSMRD, "testnet", "-v", str(self.validators), "-o", self.home,
                              "--port", str(free_base_port(self.validators)), "--app", self.app,
-                             "--json")
+                             "--json", *self.options)
         check(code == 0, "testnet: %s" % err)
         made = json.loads(out)
         check(made["validators"] == len(made["nodes"]) == self.validators, out)
         self.nodes = [Node(facts) for facts in made["nodes"]]
+        self.all_nodes = list(self.nodes)  # a test may leave some out of nodes for a while
         if self.params is not None:
             self.write_genesis()
         return self
@@ -373,16 +375,23 @@ class Testnet:
 
     def __exit__(self, kind, value, trace):
         if kind is not None:
-            for node in self.nodes:
+            for node in self.all_nodes:
                 if os.path.exists(os.path.join(node.home, "node.log")):
                     sys.stderr.write("--- %s\n%s\n" % (node.home, node.log_tail()))
         for process in self.processes:
             process.kill()
             process.communicate()
-        for node in self.nodes:
-            if node.process is not None and node.process.poll() is None:
+        for node in self.all_nodes:
+            if node.is_up():
+                node.process.send_signal(signal.SIGCONT)
                 node.process.terminate()
-                node.process.wait(60)
+        for node in self.all_nodes:
+            if node.process is not None:
+                try:
+                    node.process.wait(60)
+                except subprocess.TimeoutExpired:
+                    node.process.kill()
+                    node.process.wait()
         left = processes_of(self.directory)
         for pid in left:
             os.kill(pid, signal.SIGKILL)

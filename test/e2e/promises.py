@@ -33,13 +33,16 @@ class Client(threading.Thread):
         self.net, self.number = net, number
         self.rng = random.Random("%d/%d" % (seed, number))
         self.promised = {"certified": set(), "executed": set()}
-        self.unanswered = 0
         self.must_end = False
+        self.error = None
         self.start()
 
     def run(self):
-        while not self.must_end:
-            self.submit(self.rng.choice(["certified", "executed"]))
+        try:
+            while not self.must_end:
+                self.submit(self.rng.choice(["certified", "executed"]))
+        except Exception as error:  # noqa: BLE001 - judged in the end
+            self.error = error
 
     def note(self, answer):
         """False: nothing was promised."""
@@ -47,7 +50,6 @@ class Client(threading.Thread):
         if state in ("certified", "in_block", "executed"):
             self.promised["executed" if state == "executed" else "certified"].add(answer["tx"])
             return True
-        self.unanswered += 1
         return False
 
 
@@ -76,7 +78,8 @@ class Repeater(Client):
     def submit(self, mode):
         expiry_ms = int(time.time() * 1000) + EXPIRY_S * 1000
         tx = struct.pack(">BQ", 1, expiry_ms) + self.rng.randbytes(32)
-        for node in self.rng.sample(self.net.nodes, 3):
+        nodes = list(self.net.nodes)
+        for node in self.rng.sample(nodes, min(3, len(nodes))):
             if self.rng.random() < 0.5:
                 self.post(node, tx, "async")
             if self.must_end or self.note(self.post(node, tx, mode)):
@@ -153,6 +156,8 @@ class Promises:
     def judge(self):
         """All nodes run and nothing is submitted any more. A sentence on what was promised."""
         check(self.load_ended is None, "the load ended by itself: %s" % self.load_ended)
+        for client in self.clients:
+            check(client.error is None, "a client: %r" % client.error)
         self.await_certified()
         height, root = await_equal_roots(self.net.nodes)
         certified, executed = self.promised("certified"), self.promised("executed")

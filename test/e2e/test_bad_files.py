@@ -3,6 +3,7 @@
 that a service manager can act on (src/app/exit_codes.h)."""
 import json
 import os
+import random
 import re
 import shutil
 import socket
@@ -315,6 +316,55 @@ def newer_home():
         node.start()
 
 
+def damaged_databases():
+    """Whatever happened to a database: the sentence names its file, and the program does not crash."""
+    dice = random.Random(3)
+    page = 4096
+
+    def whole(make):
+        return lambda path, size: open(path, "r+b").write(make(size))
+
+    def behind_the_metas(make):
+        def damage(path, size):
+            with open(path, "r+b") as file:
+                file.seek(2 * page)
+                file.write(make(size - 2 * page))
+        return damage
+
+    kinds = {
+        "zeros": whole(bytes),
+        "noise": whole(dice.randbytes),
+        "text": lambda path, size: open(path, "w").write("state\n" * 3000),
+        "zeros behind the meta pages": behind_the_metas(bytes),
+        "cut to the meta pages": lambda path, size: os.truncate(path, 2 * page),
+        "a folder": lambda path, size: (os.remove(path), os.mkdir(path)),
+    }
+    with Testnet(1) as net:
+        node = net.nodes[0]
+        node.start()
+        for _ in range(20):
+            until("it works", lambda: send_opaque(node) == "executed", 30)
+        check(node.stop() == 0, "it does not stop well")
+        good = node.home + ".good"
+        shutil.copytree(node.home, good)
+        for name in ("state", "consensus"):
+            path = os.path.join(node.home, "data", name, "data.mdb")
+            for kind, damage in kinds.items():
+                shutil.rmtree(node.home)
+                shutil.copytree(good, node.home)
+                damage(path, os.path.getsize(path))
+                code = 74 if kind == "a folder" else 65
+                try:
+                    expect(code, path, command=start(node))
+                    expect(65, path, command=[DSMRD, "inspect", "--home", node.home])
+                except AssertionError as error:
+                    raise AssertionError("%s, %s: %s" % (name, kind, error)) from error
+        shutil.rmtree(node.home)
+        shutil.move(good, node.home)
+        node.start()
+        until("it works again", lambda: send_opaque(node) == "executed", 30)
+
+
 def send_opaque(node, seconds=10):
     """The state that is answered, or the error's code; None if there is no answer."""
     expiry = int(time.time() * 1000) + seconds * 1000
@@ -382,6 +432,7 @@ def disk_full():
                   [r["code"] for r in node.http("/health")[1]["reasons"]] or
                   send_opaque(node, 2) == "disk_low", 30)
             until("its health says so", lambda: node.http("/health")[0] == 503, 30)
+            check(node.metrics()["dsmr_disk_low"] == 1, "its metrics do not say so")
             height = node.height()
             check(send_opaque(node, 3) == "disk_low", "it takes what it cannot build a chunk of")
             os.remove(filler)
@@ -423,4 +474,4 @@ def disk_full():
 
 if __name__ == "__main__":
     main(command_lines, genesis_files, config_files, networks, folders_of_others, ports_in_use,
-         newer_home, disk_full, deleted_data)
+         newer_home, damaged_databases, disk_full, deleted_data)

@@ -53,12 +53,11 @@ static void other_names_are_not_served(void **state)
     assert_int_equal(w->node.metrics.errors[DSMR_ERR_UNEXPECTED], 4);
 }
 
-static void keep_alive_and_pipelining(void **state)
+static void keep_alive(void **state)
 {
     struct world *w = *state;
     static const char one[] = "GET /health HTTP/1.1\r\n" HOST "\r\n";
     static const char post[] = "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}";
-    char several[1024] = "";
     const char *body = NULL;
     int fd = raw_connect(w->port);
     for (int i = 0; i < 20; i++) {
@@ -66,13 +65,6 @@ static void keep_alive_and_pipelining(void **state)
         assert_int_equal(read_answer(w, fd, &body), 200);
         assert_true(raw_send(fd, post, sizeof(post) - 1));
         assert_int_equal(read_answer(w, fd, &body), 400);
-    }
-    for (int i = 0; i < 5; i++) {
-        strcat(several, one);
-    }
-    assert_true(raw_send(fd, several, strlen(several)));
-    for (int i = 0; i < 5; i++) {
-        assert_int_equal(read_answer(w, fd, &body), 200);
     }
     close(fd);
 }
@@ -235,28 +227,56 @@ static void waiting_answers_come_from_the_stream_thread(void **state)
     close(fd);
 }
 
-/* More than Content-Length says: found by fuzz_http; each byte too many ran the route again. */
+/* More than Content-Length says. Found by fuzz_http: each time that libwebsockets came upon these
+ * bytes the route ran again. */
 static void bytes_behind_a_body_run_nothing(void **state)
 {
     struct world *w = *state;
     char request[256 + 40];
-    const char *body = NULL;
     for (uint64_t i = 0; i < 3; i++) {
         static const char *const behind[] = {"x", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", "\r\nGET"};
         int fd = raw_connect(w->port);
         post_request(request, i);
         strcat(request, behind[i]);
         assert_true(raw_send(fd, request, strlen(request)));
+        assert_int_equal(raw_drain(fd, w->answer, ANSWER_MAX), 0);
         struct dsmr_submit_batch *batch = fake_take(&w->node);
         const struct dsmr_id id = batch->txs[0].id;
         assert_int_equal(w->node.batches_count, w->node.batches_taken);
         publish_batch(&w->feed, batch, DSMR_OK);
         publish_executed(&w->feed, 5, 1000, &id, 1);
-        assert_int_equal(read_answer(w, fd, &body), 200);
-        assert_int_equal(raw_drain(fd, w->answer, ANSWER_MAX), 0); /* and it hangs up */
         close(fd);
     }
     assert_int_equal(w->node.batches_count, 3);
+    expect(w, "GET /health HTTP/1.1\r\n" HOST "\r\n", 200, "ok");
+}
+
+/* Also found by fuzz_http: of a request with a body that came in one breath with the one before
+ * it, libwebsockets took the head for the body and never came back: nobody was served again. */
+static void one_request_in_a_breath(void **state)
+{
+    struct world *w = *state;
+    static const char one[] = "GET /health HTTP/1.1\r\n" HOST "\r\n";
+    static const char *const behind[] = {
+        "GET /health HTTP/1.1\r\n" HOST "\r\n",
+        "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}",
+        "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}and so on",
+        "GET /health HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n12345",
+        "GET /health\r\nContent-Length: 5\r\n\r\n12345",
+        "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Le"};
+    const char *body = NULL;
+    for (size_t i = 0; i < sizeof(behind) / sizeof(behind[0]); i++) {
+        char both[512];
+        int fd = raw_connect(w->port);
+        int len = snprintf(both, sizeof(both), "%s%s", one, behind[i]);
+        assert_true(raw_send(fd, both, (size_t)len));
+        assert_int_equal(read_answer(w, fd, &body), 200);
+        assert_non_null(strstr(w->answer, "connection: close"));
+        assert_int_equal(raw_drain(fd, w->answer, ANSWER_MAX), 0);
+        close(fd);
+        expect(w, one, 200, "ok");
+    }
+    assert_int_equal(w->node.batches_count, 0);
 }
 
 static void a_client_that_gives_up_waiting_is_forgotten(void **state)
@@ -335,13 +355,14 @@ int main(void)
         TEST(answers_carry_what_they_should),
         TEST(head_has_no_body),
         TEST(other_names_are_not_served),
-        TEST(keep_alive_and_pipelining),
+        TEST(keep_alive),
         TEST(bodies_at_their_limits),
         TEST(a_body_that_never_ends_is_forgotten),
         TEST(requests_that_are_not_http),
         cmocka_unit_test_setup_teardown(too_many_connections_are_refused, open_small, close_world),
         TEST(waiting_answers_come_from_the_stream_thread),
         TEST(bytes_behind_a_body_run_nothing),
+        TEST(one_request_in_a_breath),
         TEST(a_client_that_gives_up_waiting_is_forgotten),
         TEST(stop_answers_who_waits),
         TEST(a_port_in_use_is_said),

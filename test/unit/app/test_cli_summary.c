@@ -261,6 +261,9 @@ static void a_load_is_judged(void **state)
     r.executed_txs = r.admitted = 0;
     r.refused = 100;
     assert_int_equal(judged(&r, "100 refused"), DSMR_EXIT_REFUSED);
+    r.last.nodes[2].sample.is_reachable = true; /* explains it */
+    r.last.nodes[2].sample.metrics[DSMR_METRIC_DISK_LOW] = 1;
+    assert_int_equal(judged(&r, "the disk of node 2 is nearly full (1 of 4"), DSMR_EXIT_DISK_LOW);
     r = good;
     r.nodes_reachable = 3;
     assert_int_equal(judged(&r, "3 of 4 nodes"), DSMR_EXIT_UNAVAILABLE);

@@ -778,7 +778,7 @@ static void put_raw(struct fixture *f, const void *key, size_t key_len, const vo
     memcpy(k, key, key_len);
     memcpy(v, value, value_len);
     (void)snprintf(path, sizeof path, "%s/consensus", f->path);
-    assert_int_equal(dsmr_lmdb_env_open(&env, path, 1u << 30, 0, 8), DSMR_OK);
+    assert_int_equal(dsmr_lmdb_env_open(&env, path, 1u << 30, 0, 8, NULL), DSMR_OK);
     assert_int_equal(mdb_txn_begin(env.env, NULL, 0, &txn), 0);
     assert_int_equal(mdb_put(txn, env.dbi, &mk, &mv, 0), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);

@@ -61,7 +61,7 @@ static void consensus_open(struct dsmr_lmdb_env *env, const struct fixture *f)
 {
     char path[512];
     (void)snprintf(path, sizeof path, "%s/consensus", f->path);
-    assert_int_equal(dsmr_lmdb_env_open(env, path, 1u << 30, 0, 8), DSMR_OK);
+    assert_int_equal(dsmr_lmdb_env_open(env, path, 1u << 30, 0, 8, NULL), DSMR_OK);
 }
 
 static void make_all(void)
