@@ -382,6 +382,7 @@ static bool open_driver(struct plugin *p, const struct dsmr_engine_tip *tip)
     }
     p->acp118 = (struct dsmr_acp118){.net = p->net,
                                      .driver = p->driver,
+                                     .metrics = &p->metrics,
                                      .domain = p->genesis.params.domain,
                                      .signer = config.signer,
                                      .work = config.work};
@@ -708,9 +709,11 @@ static void on_other_request(void *ctx, const struct dsmr_node_id *from, uint32_
         dsmr_acp118_answer(&p->acp118, from, request_id, bytes, len);
     else if (handler == DSMR_DIRECT_NET_HANDLER && p->direct != NULL)
         dsmr_direct_net_on_request(p->direct, from, request_id, bytes, len);
-    else
+    else {
+        dsmr_metrics_count_error(&p->metrics, DSMR_ERR_UNEXPECTED);
         dsmr_app_net_refuse(p->net, from, request_id, DSMR_APP_NET_UNREGISTERED,
                             "unregistered handler");
+    }
 }
 
 static void on_app_request(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *request)

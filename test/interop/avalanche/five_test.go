@@ -20,6 +20,9 @@ const (
 	money = 0 // application transfers, data plane avalanche
 	data  = 1 // application opaque, data plane direct
 	epoch = 10 * time.Second
+	// With one of five validators silent, a poll of 20 is good (15) four times out of five. Twenty in
+	// a row then take hundreds of polls, half a minute for one block.
+	beta = 6
 )
 
 var (
@@ -36,6 +39,7 @@ func fiveNet(t *testing.T) (net *Net, transfers, opaque *Chain) {
 		return Spec{
 			Nodes: 5,
 			Epoch: epoch,
+			Beta:  beta,
 			Chains: []ChainSpec{
 				{Genesis: Genesis(TransfersApp(fiveAccounts, 1_000_000_000), nil)},
 				{

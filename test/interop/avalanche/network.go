@@ -14,6 +14,7 @@ import (
 	"github.com/ava-labs/avalanchego/api/info"
 	"github.com/ava-labs/avalanchego/config"
 	"github.com/ava-labs/avalanchego/ids"
+	"github.com/ava-labs/avalanchego/snow/consensus/snowball"
 	"github.com/ava-labs/avalanchego/tests/fixture/tmpnet"
 	"github.com/ava-labs/avalanchego/upgrade"
 	"github.com/ava-labs/avalanchego/utils/crypto/secp256k1"
@@ -48,6 +49,7 @@ type Spec struct {
 	Others      map[string]string // further plugins, which no chain uses: name to path
 	Dir         string            // of the network; made
 	Epoch       time.Duration     // how long the P-Chain heights of blocks stay; 0: 30 s
+	Beta        int               // Snow's: so many good polls in a row; 0: 20, AvalancheGo's own
 	Flags       tmpnet.FlagsMap
 }
 
@@ -153,6 +155,13 @@ func makeFlags(spec Spec) (tmpnet.FlagsMap, error) {
 	return flags, nil
 }
 
+// snowParameters are AvalancheGo's own but for beta.
+func snowParameters(beta int) tmpnet.ConfigMap {
+	parameters := snowball.DefaultParameters
+	parameters.Beta = beta
+	return tmpnet.ConfigMap{"snowParameters": parameters}
+}
+
 func describe(spec Spec, plugins string) (*tmpnet.Network, error) {
 	flags, err := makeFlags(spec)
 	if err != nil {
@@ -160,6 +169,9 @@ func describe(spec Spec, plugins string) (*tmpnet.Network, error) {
 	}
 	nodes := tmpnet.NewNodesOrPanic(spec.Nodes)
 	subnet := &tmpnet.Subnet{Name: VMName, ValidatorIDs: tmpnet.NodesToIDs(nodes...)}
+	if spec.Beta != 0 {
+		subnet.Config = snowParameters(spec.Beta)
+	}
 	for _, chain := range spec.Chains {
 		genesis, err := json.Marshal(chain.Genesis)
 		if err != nil {
