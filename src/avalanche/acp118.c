@@ -80,8 +80,11 @@ void dsmr_acp118_answer(struct dsmr_acp118 *acp118, const struct dsmr_node_id *f
         err = DSMR_ERR_UNKNOWN;
     struct sign_task *sign = err == DSMR_OK ? calloc(1, sizeof *sign) : NULL;
     if (sign == NULL) {
+        err = err == DSMR_OK ? DSMR_ERR_NO_MEMORY : err;
+        if (acp118->metrics != NULL)
+            dsmr_metrics_count_error(acp118->metrics, err);
         dsmr_app_net_refuse(acp118->net, from, request_id, DSMR_APP_NET_UNEXPECTED,
-                            dsmr_err_text(err == DSMR_OK ? DSMR_ERR_NO_MEMORY : err));
+                            dsmr_err_text(err));
         return;
     }
     *sign = (struct sign_task){.task.run = run_sign,

@@ -17,6 +17,7 @@
 struct dsmr_acp118 { /* the caller's memory; all of it outlives what is on its way */
     struct dsmr_app_net *net;
     struct dsmr_driver *driver;
+    struct dsmr_metrics *metrics; /* counts refusals; may be NULL */
     struct dsmr_domain domain;
     struct dsmr_signer signer;
     struct dsmr_work work;

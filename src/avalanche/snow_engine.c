@@ -633,34 +633,41 @@ void dsmr_snow_engine_accept(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
     dsmr_driver_accept(engine->driver, accept->id, &id);
 }
 
+static bool is_put(const uint8_t *bytes, size_t len)
+{
+    Dsmr__Pb__PutResponse *response = dsmr__pb__put_response__unpack(NULL, len, bytes);
+    bool is_written = response != NULL && response->err == 0;
+    dsmr__pb__put_response__free_unpacked(response, NULL);
+    return is_written;
+}
+
 /* On the client's thread. */
 static void on_pointer(void *ctx, const struct dsmr_grpc_answer *answer)
 {
     struct dsmr_grpc_call *call = ctx;
-    bool is_written = answer->err == DSMR_OK;
-    if (is_written) {
-        Dsmr__Pb__PutResponse *response =
-            dsmr__pb__put_response__unpack(NULL, answer->len, answer->bytes);
-        is_written = response != NULL && response->err == 0;
-        dsmr__pb__put_response__free_unpacked(response, NULL);
-    }
-    if (is_written)
+    if (answer->err == DSMR_OK && is_put(answer->bytes, answer->len))
         dsmr_grpc_server_reply(call, NULL, 0);
     else
         dsmr_grpc_server_fail(call, DSMR_GRPC_INTERNAL,
                               "AvalancheGo's database does not take the last accepted block");
 }
 
-static void write_pointer(struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call,
-                          const struct dsmr_block *block)
+/* The request that writes it; NULL if out of memory. */
+static struct dsmr_buf *pointer_bytes(uint64_t height, const struct dsmr_id *block_id)
 {
     uint8_t value[POINTER_BYTES];
     Dsmr__Pb__PutRequest put = DSMR__PB__PUT_REQUEST__INIT;
-    dsmr_store_be64(value, block->height);
-    memcpy(value + 8, block->id.bytes, sizeof block->id.bytes);
+    dsmr_store_be64(value, height);
+    memcpy(value + 8, block_id->bytes, sizeof block_id->bytes);
     DSMR_PB_BYTES(&put, key, POINTER_KEY, strlen(POINTER_KEY));
     DSMR_PB_BYTES(&put, value, value, sizeof value);
-    struct dsmr_buf *bytes = dsmr_pb_bytes(&put.base);
+    return dsmr_pb_bytes(&put.base);
+}
+
+static void write_pointer(struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call,
+                          const struct dsmr_block *block)
+{
+    struct dsmr_buf *bytes = pointer_bytes(block->height, &block->id);
     if (bytes == NULL) {
         fail(call, DSMR_ERR_NO_MEMORY);
         return;
@@ -834,6 +841,27 @@ enum dsmr_err dsmr_snow_engine_read_tip(struct dsmr_snow_engine *engine,
         err = DSMR_ERR_CORRUPT;
     }
     dsmr__pb__get_response__free_unpacked(response, NULL);
+    return err;
+}
+
+enum dsmr_err dsmr_snow_engine_reset_tip(struct dsmr_snow_engine *engine,
+                                         struct dsmr_engine_tip *out,
+                                         char reason[DSMR_GRPC_CLIENT_REASON_BYTES])
+{
+    struct dsmr_buf *answer = NULL;
+    *out = (struct dsmr_engine_tip){.height = 0, .block_id = engine->config.genesis->id};
+    struct dsmr_buf *bytes = pointer_bytes(out->height, &out->block_id);
+    if (bytes == NULL)
+        return DSMR_ERR_NO_MEMORY;
+    enum dsmr_err err =
+        dsmr_grpc_client_call(engine->config.db, &answer, reason, "/rpcdb.Database/Put",
+                              bytes->bytes, bytes->len, DB_TIMEOUT_MS);
+    dsmr_buf_unref(bytes);
+    if (err == DSMR_OK && !is_put(answer->bytes, answer->len)) {
+        snprintf(reason, DSMR_GRPC_CLIENT_REASON_BYTES, "AvalancheGo's database does not take it");
+        err = DSMR_ERR_IO;
+    }
+    dsmr_buf_unref(answer);
     return err;
 }
 

@@ -46,6 +46,11 @@ struct dsmr_engine dsmr_snow_engine_port(struct dsmr_snow_engine *engine);
 DSMR_MUST_USE enum dsmr_err dsmr_snow_engine_read_tip(struct dsmr_snow_engine *engine,
                                                       struct dsmr_engine_tip *out,
                                                       char reason[DSMR_GRPC_CLIENT_REASON_BYTES]);
+/* Sets the pointer to genesis, for a node whose own disk is empty: AvalancheGo follows it back and
+ * brings all blocks again. As above. */
+DSMR_MUST_USE enum dsmr_err dsmr_snow_engine_reset_tip(struct dsmr_snow_engine *engine,
+                                                       struct dsmr_engine_tip *out,
+                                                       char reason[DSMR_GRPC_CLIENT_REASON_BYTES]);
 /* The driver has recovered and stands at last_accepted, as far as AvalancheGo knows. Borrowed. */
 void dsmr_snow_engine_attach(struct dsmr_snow_engine *engine, struct dsmr_driver *driver,
                              const struct dsmr_query *query, struct dsmr_block *last_accepted);

@@ -383,6 +383,7 @@ static bool open_driver(struct plugin *p, const struct dsmr_engine_tip *tip)
     }
     p->acp118 = (struct dsmr_acp118){.net = p->net,
                                      .driver = p->driver,
+                                     .metrics = &p->metrics,
                                      .domain = p->genesis.params.domain,
                                      .signer = config.signer,
                                      .work = config.work};
@@ -482,17 +483,38 @@ static bool write_ports(struct plugin *p)
     return true;
 }
 
-static bool initialize(struct plugin *p, const Dsmr__Pb__InitializeRequest *request)
+/* Where AvalancheGo stands. If this disk is empty, one that was lost or is new, the chain is run
+ * again from genesis; a disk that has blocks but not that one is refused by recovery. */
+static bool find_tip(struct plugin *p, struct dsmr_engine_tip *tip)
 {
-    char reason[DSMR_GRPC_CLIENT_REASON_BYTES] = "";
-    struct dsmr_engine_tip tip;
-    if (!read_request(p, request) || !open_application(p) || !open_clients(p, request) ||
-        !open_store(p) || !open_ports(p))
-        return false;
-    enum dsmr_err err = dsmr_snow_engine_read_tip(p->engine, &tip, reason);
+    char reason[DSMR_GRPC_CLIENT_REASON_BYTES] = "", text[160];
+    struct dsmr_store store = dsmr_lmdb_store_port(p->store);
+    struct dsmr_id id;
+    uint64_t height;
+    enum dsmr_err err = dsmr_snow_engine_read_tip(p->engine, tip, reason);
     if (err != DSMR_OK)
         return refuse(p, "the last accepted block is not to be had from AvalancheGo: %s",
                       reason[0] != '\0' ? reason : dsmr_err_text(err));
+    if (tip->height == 0 || store.ops->last_accepted(store.self, &height, &id) != DSMR_ERR_UNKNOWN)
+        return true;
+    snprintf(text, sizeof text,
+             "no blocks here, and AvalancheGo stands at height %" PRIu64
+             ": all blocks are fetched and run again",
+             tip->height);
+    say(p, DSMR_LOG_WARN, text);
+    err = dsmr_snow_engine_reset_tip(p->engine, tip, reason);
+    if (err != DSMR_OK)
+        return refuse(p, "AvalancheGo's database cannot be set back to genesis: %s",
+                      reason[0] != '\0' ? reason : dsmr_err_text(err));
+    return true;
+}
+
+static bool initialize(struct plugin *p, const Dsmr__Pb__InitializeRequest *request)
+{
+    struct dsmr_engine_tip tip;
+    if (!read_request(p, request) || !open_application(p) || !open_clients(p, request) ||
+        !open_store(p) || !open_ports(p) || !find_tip(p, &tip))
+        return false;
     return open_driver(p, &tip) && open_api(p) && start_node(p, &tip) && write_ports(p);
 }
 
@@ -695,9 +717,11 @@ static void on_other_request(void *ctx, const struct dsmr_node_id *from, uint32_
         dsmr_acp118_answer(&p->acp118, from, request_id, bytes, len);
     else if (handler == DSMR_DIRECT_NET_HANDLER && p->direct != NULL)
         dsmr_direct_net_on_request(p->direct, from, request_id, bytes, len);
-    else
+    else {
+        dsmr_metrics_count_error(&p->metrics, DSMR_ERR_UNEXPECTED);
         dsmr_app_net_refuse(p->net, from, request_id, DSMR_APP_NET_UNREGISTERED,
                             "unregistered handler");
+    }
 }
 
 static void on_app_request(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *request)

@@ -186,6 +186,12 @@ def load(net):
     check(out[0] == 0 and "executed" in out[1], "bench: %s" % (out,))
     check("CPU unknown us" in out[1] and "engine bft" in out[1], "bench: %s" % out[1])
     check("waiting for the last" in out[2] or "comparing" in out[2], "bench: %s" % out[2])
+    bench[3] += ":%d" % node.pid
+    code, out, err = run(*bench, "--load", "transfers", "--rate", "100", "--duration", "1",
+                         "--json", "--view")
+    summary = json.loads(out.splitlines()[-1])
+    check(code == 0 and summary["cpu_us_per_tx"] > 0 and summary["rss_max_mb"] > 0, "%s" % summary)
+    check("waiting for the last" in err or "comparing" in err, "--view: %s" % err)
     does_not_fit(net.nodes, "transfers", *bench, "--load", "opaque")
 
 

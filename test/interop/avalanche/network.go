@@ -2,19 +2,21 @@
 package avalanche
 
 import (
-	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/ava-labs/avalanchego/api/info"
 	"github.com/ava-labs/avalanchego/config"
 	"github.com/ava-labs/avalanchego/ids"
+	"github.com/ava-labs/avalanchego/snow/consensus/snowball"
 	"github.com/ava-labs/avalanchego/tests/fixture/tmpnet"
+	"github.com/ava-labs/avalanchego/upgrade"
 	"github.com/ava-labs/avalanchego/utils/crypto/secp256k1"
 	"github.com/ava-labs/avalanchego/utils/logging"
 )
@@ -24,62 +26,113 @@ const VMName = "dsmr"
 
 // VMID is the id under which AvalancheGo looks for the plugin.
 func VMID() ids.ID {
-	var id ids.ID
-	copy(id[:], VMName)
+	return vmID(VMName)
+}
+
+func vmID(name string) (id ids.ID) {
+	copy(id[:], name)
 	return id
+}
+
+// ChainSpec is one chain of the network.
+type ChainSpec struct {
+	Genesis map[string]any
+	Config  map[string]any // nil: defaults
 }
 
 // Spec says what network to start.
 type Spec struct {
-	Nodes       int
-	AvalancheGo string         // path of the node's binary
-	Plugin      string         // path of dsmr-avalanche
-	Dir         string         // of the network; made
-	Genesis     map[string]any // of the chain
-	Config      map[string]any // of the chain; nil: defaults
+	Nodes       int // all of them validate the chains; 1 does so alone
+	Chains      []ChainSpec
+	AvalancheGo string            // path of the node's binary
+	Plugin      string            // path of dsmr-avalanche
+	Others      map[string]string // further plugins, which no chain uses: name to path
+	Dir         string            // of the network; made
+	Epoch       time.Duration     // how long the P-Chain heights of blocks stay; 0: 30 s
+	Beta        int               // Snow's: so many good polls in a row; 0: 20, AvalancheGo's own
 	Flags       tmpnet.FlagsMap
 }
 
-// Net is a network that runs.
+// Net is a network that runs. Nodes are named by their place.
 type Net struct {
-	*tmpnet.Network
-	ChainID ids.ID
-	Log     logging.Logger
+	Network *tmpnet.Network
+	Nodes   []*tmpnet.Node
+	Chains  []*Chain
+	Dir     string // of the Spec
+	log     logging.Logger
 }
 
-// Start starts the network and waits until the chain is healthy on every node.
+// Start starts the network and waits until its chains answer on every node. The network that is
+// returned with an error has to be closed as well; it may be nil.
 func Start(ctx context.Context, spec Spec) (*Net, error) {
-	plugins := filepath.Join(spec.Dir, "plugins")
-	if err := os.MkdirAll(plugins, 0o755); err != nil {
+	plugins, err := makePlugins(spec)
+	if err != nil {
 		return nil, err
 	}
 	// tmpnet writes below the home directory.
 	if err := os.Setenv("HOME", spec.Dir); err != nil {
 		return nil, err
 	}
-	target := filepath.Join(plugins, VMID().String())
-	if err := os.Remove(target); err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	if err := os.Symlink(spec.Plugin, target); err != nil {
-		return nil, err
-	}
-	genesis, err := json.Marshal(spec.Genesis)
+	network, err := describe(spec, plugins)
 	if err != nil {
 		return nil, err
 	}
-	chainConfig := ""
-	if spec.Config != nil {
-		encoded, err := json.Marshal(spec.Config)
-		if err != nil {
-			return nil, err
+	logFile, err := os.OpenFile(filepath.Join(spec.Dir, "tmpnet.log"),
+		os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	net := &Net{
+		Network: network,
+		Nodes:   network.Nodes,
+		Dir:     spec.Dir,
+		log: logging.NewLogger("",
+			logging.NewWrappedCore(logging.Info, logFile, logging.Plain.ConsoleEncoder())),
+	}
+	dir := filepath.Join(spec.Dir, "network")
+	if spec.Nodes == 1 {
+		err = net.startAlone(ctx, dir)
+	} else {
+		err = tmpnet.BootstrapNewNetwork(ctx, net.log, network, dir)
+	}
+	if err != nil {
+		return net, err
+	}
+	for _, chain := range network.Subnets[0].Chains {
+		net.Chains = append(net.Chains, &Chain{net: net, ID: chain.ChainID})
+	}
+	return net, net.wait(ctx, func() error {
+		for i := range net.Nodes {
+			if err := net.Answers(i); err != nil {
+				return err
+			}
 		}
-		chainConfig = string(encoded)
+		return nil
+	})
+}
+
+func makePlugins(spec Spec) (string, error) {
+	plugins := filepath.Join(spec.Dir, "plugins")
+	if err := os.MkdirAll(plugins, 0o755); err != nil {
+		return "", err
 	}
-	key, err := secp256k1.NewPrivateKey()
-	if err != nil {
-		return nil, err
+	all := map[string]string{VMName: spec.Plugin}
+	for name, path := range spec.Others {
+		all[name] = path
 	}
+	for name, path := range all {
+		target := filepath.Join(plugins, vmID(name).String())
+		if err := os.Remove(target); err != nil && !os.IsNotExist(err) {
+			return "", err
+		}
+		if err := os.Symlink(path, target); err != nil {
+			return "", err
+		}
+	}
+	return plugins, nil
+}
+
+func makeFlags(spec Spec) (tmpnet.FlagsMap, error) {
 	flags := tmpnet.DefaultE2EFlags()
 	flags[config.LogLevelKey] = "info"
 	flags[config.IndexEnabledKey] = "false"
@@ -87,11 +140,63 @@ func Start(ctx context.Context, spec Spec) (*Net, error) {
 	flags[config.NetworkInitialTimeoutKey] = "500ms"
 	flags[config.NetworkMinimumTimeoutKey] = "500ms"
 	flags[config.SystemTrackerRequiredAvailableDiskSpacePercentageKey] = "0"
+	if spec.Epoch != 0 {
+		upgrades := upgrade.Default
+		upgrades.GraniteEpochDuration = spec.Epoch
+		encoded, err := json.Marshal(upgrades)
+		if err != nil {
+			return nil, err
+		}
+		flags[config.UpgradeFileContentKey] = base64.StdEncoding.EncodeToString(encoded)
+	}
 	for name, value := range spec.Flags {
 		flags[name] = value
 	}
+	return flags, nil
+}
+
+// snowParameters are AvalancheGo's own but for beta.
+func snowParameters(beta int) tmpnet.ConfigMap {
+	parameters := snowball.DefaultParameters
+	parameters.Beta = beta
+	return tmpnet.ConfigMap{"snowParameters": parameters}
+}
+
+func describe(spec Spec, plugins string) (*tmpnet.Network, error) {
+	flags, err := makeFlags(spec)
+	if err != nil {
+		return nil, err
+	}
 	nodes := tmpnet.NewNodesOrPanic(spec.Nodes)
-	network := &tmpnet.Network{
+	subnet := &tmpnet.Subnet{Name: VMName, ValidatorIDs: tmpnet.NodesToIDs(nodes...)}
+	if spec.Beta != 0 {
+		subnet.Config = snowParameters(spec.Beta)
+	}
+	for _, chain := range spec.Chains {
+		genesis, err := json.Marshal(chain.Genesis)
+		if err != nil {
+			return nil, err
+		}
+		chainConfig := ""
+		if chain.Config != nil {
+			encoded, err := json.Marshal(chain.Config)
+			if err != nil {
+				return nil, err
+			}
+			chainConfig = string(encoded)
+		}
+		key, err := secp256k1.NewPrivateKey()
+		if err != nil {
+			return nil, err
+		}
+		subnet.Chains = append(subnet.Chains, &tmpnet.Chain{
+			VMID:         VMID(),
+			Genesis:      genesis,
+			Config:       chainConfig,
+			PreFundedKey: key,
+		})
+	}
+	return &tmpnet.Network{
 		Owner:        VMName,
 		Nodes:        nodes,
 		DefaultFlags: flags,
@@ -99,81 +204,93 @@ func Start(ctx context.Context, spec Spec) (*Net, error) {
 			AvalancheGoPath: spec.AvalancheGo,
 			PluginDir:       plugins,
 		}},
-		Subnets: []*tmpnet.Subnet{{
-			Name: VMName,
-			Chains: []*tmpnet.Chain{{
-				VMID:         VMID(),
-				Genesis:      genesis,
-				Config:       chainConfig,
-				PreFundedKey: key,
-			}},
-			ValidatorIDs: tmpnet.NodesToIDs(nodes...),
-		}},
+		Subnets: []*tmpnet.Subnet{subnet},
+	}, nil
+}
+
+// startAlone starts one validator. tmpnet would switch sybil protection off for it, and then there
+// are no validator sets; with it the node never becomes healthy, for it hears of nobody, but works.
+func (n *Net) startAlone(ctx context.Context, dir string) error {
+	node := n.Nodes[0]
+	node.Flags[config.SybilProtectionEnabledKey] = "true"
+	if err := n.Network.EnsureDefaultConfig(ctx, n.log); err != nil {
+		return err
 	}
-	log := logging.NewLogger("", logging.NewWrappedCore(logging.Info, os.Stderr, logging.Plain.ConsoleEncoder()))
-	net := &Net{Network: network, Log: log}
-	if err := tmpnet.BootstrapNewNetwork(ctx, log, network, filepath.Join(spec.Dir, "network")); err != nil {
-		return net, err
+	if err := n.Network.Create(dir); err != nil {
+		return err
 	}
-	net.ChainID = network.Subnets[0].Chains[0].ChainID
-	for _, node := range nodes {
-		if err := node.WaitForHealthy(ctx); err != nil {
-			return net, fmt.Errorf("%s: %w", node.NodeID, err)
+	if err := n.Network.StartNode(ctx, node); err != nil {
+		return err
+	}
+	err := n.wait(ctx, func() error {
+		client := info.NewClient(node.GetAccessibleURI())
+		for _, chain := range []string{"P", "X"} {
+			if ok, err := client.IsBootstrapped(ctx, chain); err != nil || !ok {
+				return errors.Join(fmt.Errorf("the %s-Chain is not bootstrapped", chain), err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := n.Network.CreateSubnets(ctx, n.log, node); err != nil {
+		return err
+	}
+	if err := n.StopNode(ctx, 0); err != nil {
+		return err
+	}
+	return n.StartNode(ctx, 0)
+}
+
+// AddNode starts one more node, which follows the chains and validates nothing yet; its place.
+func (n *Net) AddNode(ctx context.Context) (int, error) {
+	node := tmpnet.NewEphemeralNode(tmpnet.FlagsMap{
+		config.SybilProtectionEnabledKey: "true",
+		config.TrackSubnetsKey:           n.Network.Subnets[0].SubnetID.String(),
+	})
+	place := len(n.Nodes)
+	n.Nodes = append(n.Nodes, node)
+	return place, n.Network.StartNode(ctx, node)
+}
+
+// Answers is nil if the chains answer on a node: they do once they are bootstrapped.
+func (n *Net) Answers(node int) error {
+	for _, chain := range n.Chains {
+		if _, err := chain.Status(node); err != nil {
+			return fmt.Errorf("node %d: %w", node, err)
 		}
 	}
-	return net, nil
+	return nil
 }
 
-// Close stops all nodes; what it needs of time it takes.
-func (n *Net) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	return n.Stop(ctx)
+// wait asks again until try is content or ctx is over.
+func (n *Net) wait(ctx context.Context, try func() error) error {
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
+		case <-ticker.C:
+		}
+	}
 }
 
-// URL is the address of a path of the chain's API on a node.
-func (n *Net) URL(node int, path string) string {
-	return fmt.Sprintf("%s/ext/bc/%s%s", n.Nodes[node].GetAccessibleURI(), n.ChainID, path)
-}
-
-// Get asks a node's chain API; what it answers is JSON, or it is an error.
-func (n *Net) Get(node int, path string) (map[string]any, error) {
-	return decode(http.Get(n.URL(node, path)))
-}
-
-// Post sends a body.
-func (n *Net) Post(node int, path string, body any) (map[string]any, error) {
-	encoded, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
+// Genesis is a chain's genesis with an application; params may be nil.
+func Genesis(app, params map[string]any) map[string]any {
+	genesis := map[string]any{
+		"format":         1,
+		"validators_max": 16,
+		"time_ms":        time.Now().Unix() * 1000,
+		"app":            app,
 	}
-	return decode(http.Post(n.URL(node, path), "application/json", bytes.NewReader(encoded)))
-}
-
-func decode(response *http.Response, err error) (map[string]any, error) {
-	if err != nil {
-		return nil, err
+	if params != nil {
+		genesis["params"] = params
 	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, err
-	}
-	var value map[string]any
-	if err := json.Unmarshal(body, &value); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", response.Status, body, err)
-	}
-	if response.StatusCode >= 300 {
-		return value, fmt.Errorf("%s: %s", response.Status, body)
-	}
-	return value, nil
-}
-
-// Genesis is a chain's genesis with an application.
-func Genesis(app map[string]any) map[string]any {
-	return map[string]any{
-		"format":  1,
-		"time_ms": time.Now().Unix() * 1000,
-		"app":     app,
-	}
+	return genesis
 }
