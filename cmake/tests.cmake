@@ -79,3 +79,20 @@ if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
       ENVIRONMENT "DSMR_BIN=${CMAKE_BINARY_DIR}/bin;DSMR_BUILD=${CMAKE_BINARY_DIR}")
   endforeach()
 endif()
+# test/interop/avalanche: nodes of AvalancheGo start this build's plugin. The tests are in Go;
+# tools/avalanche.sh builds them and the node, and says when it cannot. Only in release builds.
+if(TARGET dsmr_plugin AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
+  # The plugin once more, for another AvalancheGo.
+  add_executable(dsmr-avalanche-44 EXCLUDE_FROM_ALL ${PLUGIN_SOURCES} src/plugin/plugin_main.c)
+  target_compile_definitions(dsmr-avalanche-44 PRIVATE DSMR_RPCCHAINVM=44)
+  target_link_libraries(dsmr-avalanche-44 PRIVATE dsmr_app dsmr_avalanche)
+  set_target_properties(dsmr-avalanche-44 PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/interop)
+  foreach(group Plugin Lone Five)
+    add_test(NAME interop_avalanche_${group} COMMAND tools/avalanche.sh test ^Test${group}
+      WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(interop_avalanche_${group} PROPERTIES LABELS interop TIMEOUT 1200
+      RUN_SERIAL ON SKIP_RETURN_CODE 77
+      ENVIRONMENT "DSMR_BIN=${CMAKE_BINARY_DIR}/bin;DSMR_BUILD=${CMAKE_BINARY_DIR}")
+  endforeach()
+endif()

@@ -54,6 +54,7 @@
 #define APP_BYTES_MAX (64u << 20)
 #define HTTP_CALLS_MAX 1024u
 #define PATTERNS_MAX 64u
+#define LAST_WORDS_MS 500u /* for the answer to an Initialize that failed */
 
 struct plugin {
     struct dsmr_host_inbox *inbox;
@@ -69,6 +70,7 @@ struct plugin {
 
     /* From Initialize on. */
     bool is_initialized;
+    uint64_t ends_ms; /* of the process, after an Initialize that failed; 0: it did not */
     char reason[512]; /* why it failed, or why the node halted */
     struct dsmr_plugin_config config;
     struct dsmr_id subnet_id;
@@ -535,8 +537,9 @@ static void on_initialize(void *self, struct dsmr_grpc_call *call, struct dsmr_b
         dsmr_snow_engine_answer_initialize(p->engine, call);
         return;
     }
+    struct dsmr_clock clock = dsmr_host_clock();
     say(p, DSMR_LOG_ERROR, p->reason);
-    atomic_store(&p->may_end, true); /* AvalancheGo sends SIGTERM then, without Shutdown */
+    p->ends_ms = clock.ops->mono_ms(clock.self) + LAST_WORDS_MS;
     dsmr_grpc_server_fail(call, DSMR_GRPC_FAILED_PRECONDITION, p->reason);
 }
 
@@ -835,7 +838,7 @@ static uint64_t deadline_ms(const struct plugin *p)
 {
     uint64_t deadline_ms = UINT64_MAX, each[4];
     if (!p->is_initialized || p->is_halted)
-        return UINT64_MAX;
+        return p->ends_ms != 0 ? p->ends_ms : UINT64_MAX;
     each[0] = dsmr_driver_deadline_ms(p->driver);
     each[1] = dsmr_snow_engine_deadline_ms(p->engine);
     each[2] = dsmr_app_net_deadline_ms(p->net);
@@ -877,7 +880,10 @@ static void loop(struct plugin *p)
     struct dsmr_clock clock = dsmr_host_clock();
     while (!atomic_load(&p->is_stopping)) {
         uint64_t until_ms = deadline_ms(p);
-        if (until_ms <= clock.ops->mono_ms(clock.self)) {
+        bool is_due = until_ms <= clock.ops->mono_ms(clock.self);
+        if (is_due && p->ends_ms != 0)
+            return;
+        if (is_due) {
             dsmr_snow_engine_tick(p->engine);
             dsmr_app_net_tick(p->net);
             if (p->direct != NULL)
@@ -1033,7 +1039,7 @@ int dsmr_plugin_run(const char *engine)
     int code = start(p, engine, parent);
     if (code < 0) {
         loop(p);
-        code = p->is_halted ? DSMR_EXIT_HALTED : DSMR_EXIT_OK;
+        code = p->is_halted ? DSMR_EXIT_HALTED : p->ends_ms != 0 ? DSMR_EXIT_CONFIG : DSMR_EXIT_OK;
     }
     if (p->service != NULL)
         stop(p);

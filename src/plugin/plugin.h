@@ -5,7 +5,7 @@
  *          it again; then once for each chain: Initialize, and all the rest until Shutdown.
  * Manners: nothing is opened before Initialize; SIGTERM and SIGINT are ignored until Shutdown, for
  *          they are meant for AvalancheGo, which then says Shutdown; the program ends when its
- *          parent is gone.
+ *          parent is gone, and soon after an Initialize that failed: AvalancheGo leaves it then.
  * Threads: the caller's becomes the logic thread. */
 #ifndef DSMR_PLUGIN_PLUGIN_H
 #define DSMR_PLUGIN_PLUGIN_H

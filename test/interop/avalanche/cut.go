@@ -32,7 +32,7 @@ func (n *Net) CutOff(ctx context.Context, place int) (*Cut, error) {
 		return nil, errors.Join(err, cut.Heal())
 	}
 	// What is being accepted at this moment is found the next time.
-	err := n.wait(ctx, func() error {
+	err := wait(ctx, func() error {
 		found, err := cut.shutAll(n, place)
 		if err == nil && found > 0 {
 			err = fmt.Errorf("there were %d connections", found)

@@ -109,7 +109,7 @@ func (c *Chain) Keeps(ctx context.Context, nodes []int, from uint64, promises []
 	for _, node := range nodes {
 		at := map[string]uint64{}
 		next := from
-		err := c.net.wait(ctx, func() error {
+		err := wait(ctx, func() error {
 			status, err := c.Status(node)
 			if err != nil {
 				return err
@@ -158,7 +158,7 @@ func (c *Chain) SameRoots(ctx context.Context, nodes []int) (uint64, error) {
 	var first Block
 	for i, node := range nodes {
 		var block Block
-		err := c.net.wait(ctx, func() (err error) {
+		err := wait(ctx, func() (err error) {
 			block, err = c.Block(ctx, node, height)
 			if err == nil && block.Executed == nil {
 				status, _ := c.Status(node)

@@ -108,7 +108,7 @@ func patient(t *testing.T) context.Context {
 // until waits for a condition.
 func (n *Net) until(t *testing.T, try func() error) {
 	t.Helper()
-	require.NoError(t, n.wait(patient(t), try))
+	require.NoError(t, wait(patient(t), try))
 }
 
 // back waits until a node that was started answers again.

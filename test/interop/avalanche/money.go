@@ -6,6 +6,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 )
@@ -89,4 +93,27 @@ func Opaque(size int) []byte {
 func TxID(tx []byte) string {
 	sum := sha256.Sum256(tx)
 	return hex.EncodeToString(sum[:])
+}
+
+// WriteAccounts writes the accounts into a folder as `dsmr --keys` reads it.
+func WriteAccounts(dir string, accounts []Account) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for i, account := range accounts {
+		name := fmt.Sprintf("account-%d", i)
+		encoded, err := json.Marshal(map[string]string{
+			"name":        name,
+			"address":     account.Address(),
+			"address_hex": account.Address(),
+			"secret_key":  hex.EncodeToString(account.key.Seed()),
+		})
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".json"), encoded, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }

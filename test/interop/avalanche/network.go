@@ -101,7 +101,7 @@ func Start(ctx context.Context, spec Spec) (*Net, error) {
 	for _, chain := range network.Subnets[0].Chains {
 		net.Chains = append(net.Chains, &Chain{net: net, ID: chain.ChainID})
 	}
-	return net, net.wait(ctx, func() error {
+	return net, wait(ctx, func() error {
 		for i := range net.Nodes {
 			if err := net.Answers(i); err != nil {
 				return err
@@ -222,7 +222,7 @@ func (n *Net) startAlone(ctx context.Context, dir string) error {
 	if err := n.Network.StartNode(ctx, node); err != nil {
 		return err
 	}
-	err := n.wait(ctx, func() error {
+	err := wait(ctx, func() error {
 		client := info.NewClient(node.GetAccessibleURI())
 		for _, chain := range []string{"P", "X"} {
 			if ok, err := client.IsBootstrapped(ctx, chain); err != nil || !ok {
@@ -265,7 +265,7 @@ func (n *Net) Answers(node int) error {
 }
 
 // wait asks again until try is content or ctx is over.
-func (n *Net) wait(ctx context.Context, try func() error) error {
+func wait(ctx context.Context, try func() error) error {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {

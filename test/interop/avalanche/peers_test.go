@@ -44,7 +44,7 @@ func (c *Chain) freshCert(t *testing.T, node int, tx []byte) *Cert {
 
 // A certificate is a Warp message: AvalancheGo's own verifier takes it, by the validators of its
 // epoch, which is a P-Chain height.
-func TestCertificateIsWarp(t *testing.T) {
+func TestFiveCertificateIsWarp(t *testing.T) {
 	net, transfers, opaque := fiveNet(t)
 	for chain, tx := range map[*Chain][]byte{transfers: pay(transfers)(), opaque: random()} {
 		cert := chain.freshCert(t, 1, tx)
@@ -125,7 +125,7 @@ func (s *sender) received(in *message.InboundMessage) {
 
 // AvalancheGo's own aggregator collects signatures for a chunk that was let through (ACP-118), from
 // strangers' connections; anything else is refused.
-func TestStandardAggregator(t *testing.T) {
+func TestFiveStandardAggregator(t *testing.T) {
 	net, _, opaque := fiveNet(t)
 	ctx := patient(t)
 	sender := &sender{chain: opaque.ID, peers: map[ids.NodeID]*Peer{}}
@@ -229,7 +229,7 @@ func (c *Chain) errors(t *testing.T, node int) (sum float64) {
 }
 
 // Strangers send anything: each request is answered by an error and counted, and the chains go on.
-func TestStrangersSendGarbage(t *testing.T) {
+func TestFiveStrangersSendGarbage(t *testing.T) {
 	net, transfers, opaque := fiveNet(t)
 	const rounds = 120
 	ctx := patient(t)
@@ -321,7 +321,7 @@ func TestStrangersSendGarbage(t *testing.T) {
 }
 
 // A validator sends garbage, and answers with it what it is asked.
-func TestValidatorSendsGarbage(t *testing.T) {
+func TestFiveValidatorSendsGarbage(t *testing.T) {
 	net, transfers, opaque := fiveNet(t)
 	const liar, rounds = 4, 60
 	ctx := patient(t)

@@ -67,7 +67,7 @@ func (n *Net) end(ctx context.Context, place int, signal syscall.Signal) error {
 	if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
-	err = n.wait(ctx, func() error {
+	err = wait(ctx, func() error {
 		if IsRunning(pid) {
 			return fmt.Errorf("process %d of node %d still runs", pid, place)
 		}
@@ -133,7 +133,7 @@ func (n *Net) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	err := n.wait(ctx, func() error {
+	err := wait(ctx, func() error {
 		pids, err := n.Processes()
 		if err == nil && len(pids) > 0 {
 			err = fmt.Errorf("processes %v outlived their nodes", pids)

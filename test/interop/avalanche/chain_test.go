@@ -78,7 +78,7 @@ func others(than ...int) (rest []int) {
 }
 
 // Both applications through each node's chain API; what runs is the same everywhere.
-func TestThroughEachNode(t *testing.T) {
+func TestFiveThroughEachNode(t *testing.T) {
 	_, transfers, opaque := fiveNet(t)
 	receiver, err := NewAccounts(1)
 	require.NoError(t, err)
@@ -102,7 +102,7 @@ func TestThroughEachNode(t *testing.T) {
 }
 
 // What the API refuses it refuses through AvalancheGo too.
-func TestRefusals(t *testing.T) {
+func TestFiveRefusals(t *testing.T) {
 	net, transfers, _ := fiveNet(t)
 	ctx := patient(t)
 	good := pay(transfers)()
@@ -119,7 +119,7 @@ func TestRefusals(t *testing.T) {
 
 // A node and its plugins are killed by force under load. Nobody loses what was told, and both come
 // back.
-func TestKilledNode(t *testing.T) {
+func TestFiveKilledNode(t *testing.T) {
 	for _, which := range []int{money, data} {
 		t.Run(fmt.Sprint("chain", which), func(t *testing.T) {
 			net, transfers, opaque := fiveNet(t)
@@ -161,7 +161,7 @@ func TestKilledNode(t *testing.T) {
 
 // A plugin is killed by force and its node is not. AvalancheGo does not start it again, and does
 // not say that it is gone; it has to be restarted.
-func TestKilledPlugin(t *testing.T) {
+func TestFiveKilledPlugin(t *testing.T) {
 	net, chain, opaque := fiveNet(t)
 	const victim = 1
 	from := chain.height(t, 0)
@@ -191,7 +191,7 @@ func TestKilledPlugin(t *testing.T) {
 }
 
 // A node that has lost its disk bootstraps and executes all blocks again.
-func TestWipedNode(t *testing.T) {
+func TestFiveWipedNode(t *testing.T) {
 	net, transfers, opaque := fiveNet(t)
 	const victim = 4
 	require.NoError(t, net.StopNode(patient(t), victim))
@@ -209,7 +209,7 @@ func TestWipedNode(t *testing.T) {
 }
 
 // Only the plugin's data is lost: AvalancheGo has the blocks, and follows the plugin back.
-func TestWipedPlugin(t *testing.T) {
+func TestFiveWipedPlugin(t *testing.T) {
 	net, transfers, opaque := fiveNet(t)
 	const victim = 3
 	require.NoError(t, net.StopNode(patient(t), victim))
@@ -224,7 +224,7 @@ func TestWipedPlugin(t *testing.T) {
 }
 
 // Only AvalancheGo's database is lost: the plugin is ahead of it, and runs nothing twice.
-func TestWipedDatabase(t *testing.T) {
+func TestFiveWipedDatabase(t *testing.T) {
 	net, transfers, opaque := fiveNet(t)
 	const victim = 2
 	from := transfers.height(t, 0)
@@ -243,7 +243,7 @@ func TestWipedDatabase(t *testing.T) {
 }
 
 // A node that stands still for a while catches up.
-func TestSlowNode(t *testing.T) {
+func TestFiveSlowNode(t *testing.T) {
 	net, transfers, _ := fiveNet(t)
 	const victim = 4
 	from := transfers.height(t, 0)
@@ -272,7 +272,7 @@ func TestSlowNode(t *testing.T) {
 
 // A node is cut off from its peers, on both data planes, and sees them again. What it was given
 // meanwhile, which nobody could certify, runs then.
-func TestPartitionedNode(t *testing.T) {
+func TestFivePartitionedNode(t *testing.T) {
 	net, transfers, opaque := fiveNet(t)
 	const victim = 3
 	ctx := patient(t)
@@ -323,100 +323,4 @@ func TestPartitionedNode(t *testing.T) {
 	opaque.agree(t, all...)
 	require.NoError(t, transfers.Keeps(ctx, all, from, promises))
 	require.NoError(t, opaque.Keeps(ctx, all, fromOpaque, promisesOpaque))
-}
-
-// The chain is used while epochs change. The first blocks of a new epoch hold certificates of the
-// one before, for nothing else can be certified by then.
-func TestEpochs(t *testing.T) {
-	net, chain, _ := fiveNet(t)
-	ctx := patient(t)
-	from := chain.height(t, 0)
-	load := chain.StartLoad(all, 10, pay(chain))
-	seen := map[uint64]bool{}
-	ticker := time.NewTicker(epoch / 4) // of P-Chain blocks, which make the epochs differ
-	defer ticker.Stop()
-	for len(seen) < 4 {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("epochs %v, %s", seen, load)
-		case <-ticker.C:
-		}
-		require.NoError(t, net.BumpPChain(ctx, 0))
-		status, err := chain.Status(1)
-		require.NoError(t, err)
-		if status.Epoch.IsSet {
-			seen[status.Epoch.Value] = true
-		}
-	}
-	promises := load.Stop()
-	to := chain.agree(t, all...)
-	require.NoError(t, chain.Keeps(ctx, all, from, promises))
-	changes, old := 0, 0
-	before, err := chain.Block(ctx, 0, from)
-	require.NoError(t, err)
-	for height := from + 1; height <= to; height++ {
-		block, err := chain.Block(ctx, 0, height)
-		require.NoError(t, err)
-		if block.Epoch != before.Epoch {
-			changes++
-		}
-		for _, cert := range block.Certs {
-			if cert.Epoch != block.Epoch {
-				old++
-			}
-		}
-		before = block
-	}
-	t.Logf("%d transfers in %d blocks, %d changes of epoch, %d certificates of an older one",
-		len(promises), to-from, changes, old)
-	require.GreaterOrEqual(t, changes, 2)
-	require.Positive(t, old)
-}
-
-// The opaque chain has rested for two epochs, and then it is used, through each node.
-func TestIdleChain(t *testing.T) {
-	net, transfers, opaque := fiveNet(t)
-	opaque.agree(t, all...)
-	last, err := opaque.Block(patient(t), 0, opaque.height(t, 0))
-	require.NoError(t, err)
-	net.until(t, func() error {
-		transfers.executes(t, 0, pay(transfers)())
-		if rest := time.Since(time.UnixMilli(int64(last.Time.Value))); rest < 2*epoch {
-			return fmt.Errorf("it has rested for %s", rest)
-		}
-		return net.BumpPChain(patient(t), 0)
-	})
-	status, err := opaque.Status(0)
-	require.NoError(t, err)
-	require.Equal(t, last.Height, status.Height, "a chain with nothing to do makes no blocks")
-	for _, node := range all {
-		opaque.executes(t, node, random())
-	}
-	// The first block still is of the old epoch: AvalancheGo opens a new one by its parent's time.
-	block, err := opaque.Block(patient(t), 0, opaque.agree(t, all...))
-	require.NoError(t, err)
-	require.Greater(t, block.Epoch.Value, last.Epoch.Value)
-}
-
-// A validator is taken out of the subnet; the others go on.
-func TestRemovedValidator(t *testing.T) {
-	net, transfers, opaque := fiveNet(t)
-	const removed = 4
-	require.NoError(t, net.RemoveValidator(patient(t), 0, removed))
-	net.until(t, func() error {
-		transfers.executes(t, 0, pay(transfers)())
-		opaque.executes(t, 1, random())
-		for _, chain := range []*Chain{transfers, opaque} {
-			if status, err := chain.Status(0); err != nil || status.Validators != 4 {
-				return fmt.Errorf("%+v %w", status, err)
-			}
-		}
-		return nil
-	})
-	for _, node := range others(removed) {
-		transfers.executes(t, node, pay(transfers)())
-		opaque.executes(t, node, random())
-	}
-	transfers.agree(t, others(removed)...)
-	opaque.agree(t, others(removed)...)
 }
