@@ -136,6 +136,7 @@ struct dsmr_sim_usage {         /* of one node since it was made */
     uint64_t up_bytes[4], up_messages[4];
     uint64_t up_wait_us[4]; /* from the queue to the last byte's leaving */
     uint64_t up_busy_us, refused;
+    uint64_t proposals, proposal_bytes, proposal_us; /* the same, of the engine's proposals */
     uint64_t down_bytes, down_messages, down_wait_us;
 };
 void dsmr_sim_usage(const struct dsmr_sim *sim, uint32_t node, struct dsmr_sim_usage *out);

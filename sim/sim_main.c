@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "sim/sim_run.h"
+#include "sim/sim_scale.h"
 
 #define EXIT_USAGE 64
 
@@ -40,6 +41,7 @@ static void print_help(void)
            "  --trace            what happens, on standard error\n"
            "  --repeat           runs twice and compares the hashes of the runs\n"
            "  --minimize         leaves out faults of a failing seed while it fails\n"
+           "  --report ...       as the first option: measures a wide network; --report --help\n"
            "  --help\n\nliars:");
     for (uint32_t i = 0; dsmr_sim_byz_kinds[i] != NULL; i++) {
         printf(" %s", dsmr_sim_byz_kinds[i]->name);
@@ -317,6 +319,9 @@ int main(int argc, char **argv)
     struct options options = {
         .first = 1, .last = 1, .jobs = 1, .minutes = 1, .profile = &dsmr_sim_profiles[0]};
     int what;
+    if (argc > 1 && strcmp(argv[1], "--report") == 0) {
+        return dsmr_sim_scale_main(argc - 1, argv + 1);
+    }
     while ((what = getopt_long(argc, argv, "", names, NULL)) != -1) {
         if (what == 'h') {
             print_help();

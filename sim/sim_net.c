@@ -202,13 +202,23 @@ static struct dsmr_buf *join_once(struct dsmr_sim_node *node, struct dsmr_buf *h
     return dsmr_buf_ref(node->joined.bytes);
 }
 
+static bool is_watched(const struct dsmr_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->checkers_count; i++) {
+        if (sim->checkers[i].ops->sent != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What checkers and the liar behind this node make of it. False: it is held back. */
 static bool may_leave(struct dsmr_sim_node *node, uint32_t to, struct dsmr_buf *bytes)
 {
     struct dsmr_sim *sim = node->sim;
     struct dsmr_msg msg;
-    if (sim->checkers_count == 0 && node->byz == NULL) {
-        return true; /* nobody looks */
+    if (node->byz == NULL && !is_watched(sim)) {
+        return true;
     }
     if (dsmr_msg_decode(&msg, bytes->bytes, bytes->len) != DSMR_OK) {
         dsmr_sim_fail(sim, "decodes", "node %u sends a message that does not decode", node->number);

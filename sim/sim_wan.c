@@ -81,6 +81,17 @@ enum dsmr_err dsmr_sim_wan_send(struct dsmr_sim_node *node, uint32_t to, enum ds
     return DSMR_OK;
 }
 
+/* They are the longest messages on which all wait. */
+static void count_proposal(struct dsmr_sim_node *node, const struct dsmr_sim_pipe_frame *frame)
+{
+    const struct dsmr_buf *bytes = frame->item;
+    if (bytes->len > 0 && bytes->bytes[0] == DSMR_MSG_BFT_PROPOSAL) {
+        node->usage.proposals++;
+        node->usage.proposal_bytes += frame->bytes;
+        node->usage.proposal_us += node->sim->now_us - frame->queued_us;
+    }
+}
+
 void dsmr_sim_wan_on_pipe(struct dsmr_sim_node *node, uint64_t due_us)
 {
     struct dsmr_sim *sim = node->sim;
@@ -93,6 +104,7 @@ void dsmr_sim_wan_on_pipe(struct dsmr_sim_node *node, uint64_t due_us)
         node->usage.up_bytes[frame.cls] += frame.bytes;
         node->usage.up_messages[frame.cls]++;
         node->usage.up_wait_us[frame.cls] += sim->now_us - frame.queued_us;
+        count_proposal(node, &frame);
         dsmr_sim_net_travel(sim, node->number, frame.flow, frame.item,
                             sim->now_us - frame.begun_us);
         dsmr_buf_unref(frame.item);
