@@ -66,6 +66,7 @@ struct dsmr_sim_config {
     uint64_t sync_us_min, sync_us_max; /* of one group commit; zero: 0 to 3 ms */
     void (*tune)(struct dsmr_driver_config *config); /* last word; also on the chain's parameters */
     bool is_traced;                                  /* a line an event on stderr */
+    bool is_unchecked; /* the nodes do not look at their own invariants now and then */
 };
 
 /* Asserts that there is memory. All nodes are started. */

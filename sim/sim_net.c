@@ -237,9 +237,9 @@ static bool may_leave(struct dsmr_sim_node *node, uint32_t to, struct dsmr_buf *
     return true;
 }
 
-static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
-                          struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
-                          uint32_t body_len)
+static enum dsmr_err send_now(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
+                              struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
+                              uint32_t body_len)
 {
     struct dsmr_sim_node *node = self;
     struct dsmr_sim *sim = node->sim;
@@ -265,6 +265,16 @@ static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_m
         }
     }
     dsmr_buf_unref(bytes);
+    return err;
+}
+
+static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
+                          struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
+                          uint32_t body_len)
+{
+    dsmr_sim_probe_pause();
+    enum dsmr_err err = send_now(self, to, cls, head, owner, body, body_len);
+    dsmr_sim_probe_resume();
     return err;
 }
 

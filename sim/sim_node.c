@@ -139,7 +139,7 @@ static void after_event(struct dsmr_sim_node *node)
         dsmr_sim_crash(sim, node->number);
         return;
     }
-    if ((sim->events & 1023u) == 0) {
+    if ((sim->events & 1023u) == 0 && !sim->config.is_unchecked) {
         dsmr_driver_check(node->driver);
     }
     uint64_t deadline_ms = dsmr_driver_deadline_ms(node->driver);
@@ -172,6 +172,9 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
     node->usage.bytes_received += item->bytes != NULL ? item->bytes->len : 0;
     node->usage.logic_wait_us += node->sim->now_us - item->queued_us;
     node->usage.logic_items++;
+    uint32_t kind = item->bytes == NULL || item->bytes->len == 0 ? DSMR_SIM_PROBE_TASK
+                                                                 : item->bytes->bytes[0] % 30u;
+    dsmr_sim_probe_begin();
     if (item->task != NULL) {
         dsmr_driver_task(node->driver, item->task);
     } else if (may_enter(node, item)) {
@@ -183,6 +186,7 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
                               .is_up = item->is_up};
         dsmr_driver_task(node->driver, &call->task);
     }
+    dsmr_sim_probe_end(kind);
     dsmr_sim_cpu_logic(node, item, node->sends - sends);
     dsmr_buf_unref(item->bytes);
     free(item);
@@ -198,7 +202,9 @@ void dsmr_sim_node_tick(struct dsmr_sim_node *node)
     node->tick_us = UINT64_MAX;
     if (!node->is_paused) {
         uint64_t sends = node->sends;
+        dsmr_sim_probe_begin();
         dsmr_driver_tick(node->driver);
+        dsmr_sim_probe_end(DSMR_SIM_PROBE_TICK);
         dsmr_sim_cpu_logic(node, NULL, node->sends - sends);
         after_event(node);
     }
@@ -257,8 +263,10 @@ static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out,
 static void feed_publish(void *self, const struct dsmr_notice *notice)
 {
     struct dsmr_sim_node *node = self;
+    dsmr_sim_probe_pause();
     dsmr_sim_cpu_notice(node, notice);
     dsmr_sim_notice(node->sim, node->number, notice);
+    dsmr_sim_probe_resume();
 }
 
 static const struct dsmr_clock_ops clock_ops = {.wall_ms = wall_ms, .mono_ms = mono_ms};

@@ -16,6 +16,8 @@
 #define TXS_PER_NODE_S 10u                    /* simulated ones, at least */
 #define SYNC_JITTER_US 500u
 #define MIB (UINT64_C(1) << 20)
+/* Enough for a short run, and small: hundreds of nodes share this machine's memory. */
+#define TABLES_MAX 24576u
 
 static uint32_t slot_ms, weight; /* of the run that is being made: tune() has no context */
 
@@ -33,6 +35,7 @@ static void tune(struct dsmr_driver_config *config)
     config->node.mempool_bytes_max = 64 * MIB;
     config->node.mempool_txs_max = 262144 / weight;
     config->node.chunk_cache_bytes_max = 128 * MIB;
+    config->node.tables_max = TABLES_MAX;
     config->node.retry_ms = 250;
     config->node.fetch_timeout_ms = 500;
     config->node.fetches_max = 32;
@@ -92,7 +95,8 @@ void dsmr_sim_scale_run(const struct dsmr_sim_scale_config *config,
                                     .tx_weight = result->tx_weight,
                                     .sync_us_max = SYNC_JITTER_US,
                                     .tune = tune,
-                                    .is_traced = config->is_traced};
+                                    .is_traced = config->is_traced,
+                                    .is_unchecked = true};
     struct dsmr_sim_load_config offered = {.seed = config->seed + 1,
                                            .txs_per_s = config->txs_per_s,
                                            .tx_bytes = config->tx_bytes,

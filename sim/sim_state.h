@@ -9,6 +9,7 @@
 #include "sim/sim.h"
 #include "sim/sim_cpu.h"
 #include "sim/sim_pipe.h"
+#include "sim/sim_probe.h"
 #include "sim/sim_queue.h"
 #include "sim/sim_store.h"
 #include "sim/sim_wan.h"

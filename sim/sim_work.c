@@ -84,7 +84,9 @@ static void submit(void *self, enum dsmr_work_lane lane, struct dsmr_task *task)
     *node->work_end[lane] = task;
     node->work_end[lane] = &task->next;
     if (!node->is_dying) { /* else the crash gives it back */
+        dsmr_sim_probe_pause();
         dsmr_sim_work_start(node);
+        dsmr_sim_probe_resume();
     }
 }
 

@@ -58,12 +58,17 @@ static bool new_pools(struct dsmr_node *node)
     const struct dsmr_params *params = &config->params;
     uint64_t seed = dsmr_prng_next(&node->prng);
     uint64_t each = chunks_of_producer(params);
+    uint32_t tables_max = config->tables_max > 0 ? config->tables_max : UINT32_MAX;
     uint32_t chunks_max = bounded(each * config->validators_max * 2u + 1024u, CHUNKS_LIMIT);
     uint32_t certs_max = bounded(each * config->validators_max, CERTS_LIMIT);
     uint32_t certs_each = bounded(each, certs_max);
     uint32_t journal_max =
         bounded(JOURNAL_LIFETIMES * dsmr_params_lifetime_chunks(params, config->validators_max),
                 JOURNAL_LIFETIMES * DSMR_LIFETIME_CHUNKS_LIMIT);
+    chunks_max = bounded(chunks_max, tables_max);
+    certs_max = bounded(certs_max, tables_max);
+    certs_each = bounded(certs_each, certs_max);
+    journal_max = bounded(journal_max, tables_max);
     struct dsmr_chunk_pool_config chunks = {.chunks_max = chunks_max,
                                             .producers_max = config->validators_max * 4u,
                                             .body_bytes_max = config->chunk_cache_bytes_max,
