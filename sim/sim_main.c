@@ -30,7 +30,7 @@ static void print_help(void)
            "progress on what has healed. The same seed gives the same run.\n\n"
            "  --seed N           the run of one seed (default 1)\n"
            "  --seeds A..B       one run for each; prints a line each, exits 1 if one fails\n"
-           "  --validators N     4 to 100 (default: 4 to 7, by the seed)\n"
+           "  --validators N     4 to 300 (default: 4 to 7, by the seed)\n"
            "  --minutes M        how long faults last, in virtual time (default 1)\n"
            "  --profile NAME     what goes wrong:\n");
     for (const struct dsmr_sim_profile *p = dsmr_sim_profiles; p->name != NULL; p++) {
@@ -275,7 +275,7 @@ static int read_option(struct options *options, int what, const char *value)
     case 'S':
         return read_range(value, options) ? 0 : wrong("seeds", value);
     case 'v':
-        if (!read_number(value, 4, 100, &number)) {
+        if (!read_number(value, 4, 300, &number)) {
             return wrong("validators", value);
         }
         options->validators = (uint32_t)number;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "sim/sim_cpu.h"
 #include "sim/sim_load.h"
 #include "sim/sim_wan.h"
 
@@ -14,7 +13,6 @@
 #define LOAD_FROM_US (DSMR_SIM_SECOND_US / 2) /* the first views decide where everybody stands */
 #define WEIGHT_MAX 127u                       /* so many of 512 bytes are one of the longest */
 #define TXS_PER_NODE_S 10u                    /* simulated ones, at least */
-#define SYNC_JITTER_US 500u
 #define MIB (UINT64_C(1) << 20)
 /* Enough for a short run, and small: hundreds of nodes share this machine's memory. */
 #define TABLES_MAX 24576u
@@ -86,17 +84,12 @@ void dsmr_sim_scale_run(const struct dsmr_sim_scale_config *config,
     slot_ms = config->slot_ms;
     struct dsmr_sim_config world = {.seed = config->seed,
                                     .nodes = config->validators,
-                                    .app = DSMR_SIM_OPAQUE,
-                                    .link_of = dsmr_sim_wan_link,
-                                    .wan = {.up_bytes_per_s = config->bits_per_s / 8u,
-                                            .down_bytes_per_s = config->bits_per_s / 8u},
-                                    .cores = config->workers,
-                                    .costs = dsmr_sim_cpu_measured,
                                     .tx_weight = result->tx_weight,
-                                    .sync_us_max = SYNC_JITTER_US,
                                     .tune = tune,
                                     .is_traced = config->is_traced,
                                     .is_unchecked = true};
+    dsmr_sim_wan_configure(&world, config->bits_per_s);
+    world.cores = config->workers;
     struct dsmr_sim_load_config offered = {.seed = config->seed + 1,
                                            .txs_per_s = config->txs_per_s,
                                            .tx_bytes = config->tx_bytes,

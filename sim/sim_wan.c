@@ -12,6 +12,8 @@
 #define SEGMENT_EXTRA_BYTES 90u  /* TCP 32, IP 20, Ethernet 38 with preamble and gap */
 #define HOLD_US_MIN UINT64_C(50) /* shorter waits for the downlink are not worth an event */
 #define JITTER_DIVISOR 100u
+#define WORKERS 4u
+#define SYNC_JITTER_US 500u
 
 const char *const dsmr_sim_wan_region_names[DSMR_SIM_WAN_REGIONS] = {
     "us-east-1", "us-west-1", "eu-north-1", "ap-northeast-1", "ap-southeast-2"};
@@ -42,6 +44,16 @@ uint32_t dsmr_sim_wan_bytes(uint32_t len)
     uint32_t stream = len + FRAME_EXTRA_BYTES + records * RECORD_EXTRA_BYTES;
     uint32_t segments = (stream + SEGMENT_BYTES - 1u) / SEGMENT_BYTES;
     return stream + segments * SEGMENT_EXTRA_BYTES;
+}
+
+void dsmr_sim_wan_configure(struct dsmr_sim_config *config, uint64_t bits_per_s)
+{
+    config->app = DSMR_SIM_OPAQUE;
+    config->link_of = dsmr_sim_wan_link;
+    config->wan.up_bytes_per_s = config->wan.down_bytes_per_s = bits_per_s / 8u;
+    config->cores = WORKERS;
+    config->costs = dsmr_sim_cpu_measured;
+    config->sync_us_max = SYNC_JITTER_US;
 }
 
 bool dsmr_sim_wan_is_on(const struct dsmr_sim *sim)

@@ -24,6 +24,8 @@ extern const char *const dsmr_sim_wan_region_names[DSMR_SIM_WAN_REGIONS];
 uint32_t dsmr_sim_wan_region(uint32_t node);
 /* Between two nodes: half a round trip, and up to a hundredth more. For dsmr_sim_config. */
 void dsmr_sim_wan_link(uint32_t from, uint32_t to, struct dsmr_sim_link *link);
+/* Links of that rate, four workers a node, the measured costs. */
+void dsmr_sim_wan_configure(struct dsmr_sim_config *config, uint64_t bits_per_s);
 /* What a message of len bytes puts on the wire. */
 uint32_t dsmr_sim_wan_bytes(uint32_t len);
 
