@@ -12,7 +12,8 @@
 #define EXIT_USAGE 64
 #define LOAD_FROM_US (DSMR_SIM_SECOND_US / 2) /* the first views decide where everybody stands */
 #define WEIGHT_MAX 127u                       /* so many of 512 bytes are one of the longest */
-#define TXS_PER_NODE_S 10u                    /* simulated ones, at least */
+#define WEIGHT_AUTO_MAX 16u
+#define TXS_PER_NODE_S 10u /* simulated ones, at least */
 #define MIB (UINT64_C(1) << 20)
 /* Enough for a short run, and small: hundreds of nodes share this machine's memory. */
 #define TABLES_MAX 24576u
@@ -63,6 +64,7 @@ static uint32_t weight_of(const struct dsmr_sim_scale_config *config)
                     (config->tx_bytes + DSMR_CHUNK_TX_PREFIX_BYTES);
     uint64_t wanted = config->txs_per_s / config->validators / TXS_PER_NODE_S;
     uint64_t most = fits < WEIGHT_MAX ? fits : WEIGHT_MAX;
+    wanted = wanted < WEIGHT_AUTO_MAX ? wanted : WEIGHT_AUTO_MAX;
     wanted = config->tx_weight > 0 ? config->tx_weight : wanted;
     wanted = wanted > most ? most : wanted;
     return wanted > 0 ? (uint32_t)wanted : 1;

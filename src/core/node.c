@@ -36,6 +36,7 @@
 _Static_assert(INDEX_MAX / DSMR_PAST_EPOCHS_MAX >= DSMR_LIFETIME_CHUNKS_LIMIT,
                "the index holds what a lifetime can bring");
 #define VERDICTS_MAX (1u << 14)
+#define CERTIFICATE_MS_MARK 1000u /* several round trips around the world */
 #define EXECUTED_ABOVE_MAX 4096u
 
 /* How many chunks of one producer can be neither included nor expired. */
@@ -151,6 +152,7 @@ static void init_rates(struct dsmr_node *node)
         .uncertified_bytes_mark = 8u * largest,
         .waiting_bytes_mark = 32u * largest,
         .backlog_bytes_mark = params->backlog_bytes_max / 2u,
+        .uncertified_ms_mark = CERTIFICATE_MS_MARK,
         .interval_ms = params->slot_ms,
     };
     if (config.waiting_bytes_mark > params->pending_bytes_max / 2u) {
