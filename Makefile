@@ -15,7 +15,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e asan tsan clang fuzz sim bench mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e asan tsan clang fuzz sim scale bench mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -62,6 +62,9 @@ fuzz: deps ## each fuzzer for FUZZ_SECONDS, starting from its corpus
 
 sim: all ## SIM_SEEDS simulated networks under faults, a line each
 	build/release/bin/dsmr-sim --seeds 1..$(SIM_SEEDS) --jobs $(JOBS)
+
+scale: all ## the sweep of docs/scale.md: what is missing in docs/scale, hours if all of it
+	tools/scale.py
 
 bench: deps ## micro benchmarks
 	$(call configure,release)

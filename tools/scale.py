@@ -62,10 +62,10 @@ def command(opts):
 
 def commit():
     git = ["git", "-C", ROOT]
-    head = subprocess.check_output(git + ["rev-parse", "--short=12", "HEAD"], text=True).strip()
-    dirty = subprocess.check_output(git + ["status", "--porcelain", "--", "sim", "src", "include"],
-                                    text=True).strip()
-    return head + ("-changed" if dirty else "")
+    code = ["--", "sim", "src", "include"]  # what the numbers depend on
+    head = subprocess.check_output(git + ["log", "-1", "--format=%h (%s)"] + code, text=True).strip()
+    dirty = subprocess.check_output(git + ["status", "--porcelain"] + code, text=True).strip()
+    return head + (", changed" if dirty else "")
 
 
 def run(sim, name, opts, made_by):
