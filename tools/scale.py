@@ -156,13 +156,24 @@ def busiest(r):
     return f"{PARTS[key]} {share(r[key]['mean'])}"
 
 
+CHUNK_BYTES_MAX = 1 << 20  # docs/protocol.md, section 2
+
+
 def verdict(r):
     """What keeps it from doing more, in words."""
+    slots_used = r["chunks_per_s"] / r["up"] * r["slot_ms"] / 1000
     if r["limit"] != "latency":
         return r["limit"]
-    if r["executed_min_per_s"] < 0.85 * r["offered_per_s"]:
+    if slots_used > 0.9 and r["chunk_bytes"] > 0.9 * CHUNK_BYTES_MAX:
+        return "slots: a largest chunk in each"
+    if r["executed_min_per_s"] < 0.85 * offered(r):
         return "consensus"
     return "none: round trips"
+
+
+def offered(r):
+    """To nodes that are up: a client is beside its node."""
+    return r["offered_per_s"] * r["up"] / r["validators"]
 
 
 def cost_table(entries):
@@ -215,7 +226,7 @@ def crash_table(entries):
         if r["crashed"]:
             for of in filter(None, (twin and twin["report"], r)):
                 rows.append([str(of["validators"]), str(of["crashed"]),
-                             number(of["offered_per_s"]), number(of["executed_min_per_s"]),
+                             number(offered(of)), number(of["executed_min_per_s"]),
                              spread(of["executed_ms"], ("p50", "p99")), f"{of['views_per_s']:.1f}",
                              f"{of['blocks_per_s']:.1f}"])
     return table(head, rows)
