@@ -29,9 +29,11 @@ struct dsmr_node_config {
     uint32_t fetches_max;           /* in flight */
     uint32_t exec_blocks_max;       /* accepted blocks in memory that wait for execution; 0: 128 */
     uint32_t evidence_max;          /* pairs of evidence that are kept; 0: 1024 */
-    bool can_produce;               /* false: never builds chunks (a follower) */
-    struct dsmr_block *genesis;     /* referenced */
-    struct dsmr_metrics *metrics;   /* may be NULL; outlives the node */
+    uint32_t tables_max;        /* entries of each of chunk pool, certificates, journal; 0: what the
+                                 * parameters can bring. Beyond it a chunk is answered with busy. */
+    bool can_produce;           /* false: never builds chunks (a follower) */
+    struct dsmr_block *genesis; /* referenced */
+    struct dsmr_metrics *metrics; /* may be NULL; outlives the node */
 };
 
 /* NULL if out of memory. The config is copied. */
