@@ -520,6 +520,7 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->needs_state_sync = node->fetches_pruned > 0;
     out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
     out->clock_offset_ms = node->clock_offset_ms;
+    out->is_under_floor = dsmr_health_floor_ends_ms(node) > node->wall_ms;
 }
 
 uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
