@@ -16,6 +16,14 @@ struct core_write {
     struct dsmr_quorum_cert finalization;
 };
 
+/* A block is told of once it is durable, before it can have run. */
+static void publish_accepted(struct dsmr_driver *driver, struct dsmr_block *block)
+{
+    struct dsmr_notice notice = {.kind = DSMR_NOTICE_ACCEPTED, .u.block = block};
+    if (driver->config.feed.ops != NULL)
+        driver->config.feed.ops->publish(driver->config.feed.self, &notice);
+}
+
 static void core_write_done(struct dsmr_task *task, void *owner)
 {
     struct core_write *w = (struct core_write *)task;
@@ -29,6 +37,8 @@ static void core_write_done(struct dsmr_task *task, void *owner)
     if (w->write.kind == DSMR_STORE_GC) {
         event.u.stored_gc.oldest_time_ms = w->write.u.gc.oldest_time_ms;
         event.u.stored_gc.oldest_wall_ms = w->write.u.gc.oldest_wall_ms;
+    } else if (w->write.kind == DSMR_STORE_ACCEPT && w->write.err == DSMR_OK) {
+        publish_accepted(driver, w->fx.u.store_accept.block);
     }
     dsmr_driver_core_event(driver, &event);
     struct dsmr_effects one = {.items = &w->fx, .count = 1};
