@@ -331,6 +331,7 @@ static enum dsmr_err hold(struct dsmr_node *node, struct dsmr_share_job *job)
     struct dsmr_chunk_entry *old = dsmr_chunk_pool_find(node->chunks, &job->ref.chunk_id);
     if (old != NULL) { /* it was fetched meanwhile */
         old->is_signed = true;
+        old->producer_sig = job->producer_sig; /* for evidence */
         return DSMR_OK;
     }
     uint64_t time_ms;
