@@ -202,6 +202,8 @@ static void apply_chunk(struct dsmr_sim_store *store, const struct dsmr_store_wr
     } else {
         struct dsmr_store_chunk_meta old = chunk->meta;
         chunk->meta = *meta;
+        chunk->meta.producer_sig =
+            old.is_signed && !meta->is_signed ? old.producer_sig : meta->producer_sig;
         chunk->meta.is_own |= old.is_own;
         chunk->meta.is_signed |= old.is_signed;
         if (meta->included_height == UINT64_MAX) { /* what this write does not know */
