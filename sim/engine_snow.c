@@ -451,6 +451,9 @@ static void choose_mood(struct dsmr_sim_snow *snow)
     snow->flips = is_gentle ? 5 : (uint32_t)dsmr_prng_below(&snow->prng, 100);
     snow->waits = is_gentle ? 0 : (uint32_t)dsmr_prng_below(&snow->prng, 900);
     snow->back = is_gentle ? 100 : (uint32_t)dsmr_prng_below(&snow->prng, 700);
+    dsmr_sim_trace(snow->sim, "snow: decides in %llu us, builds in %llu, turns in %llu, depth %u",
+                   (unsigned long long)snow->decide_us, (unsigned long long)snow->build_us,
+                   (unsigned long long)snow->turn_us, snow->depth_max);
 }
 
 static void add_genesis(struct dsmr_sim_snow *snow)

@@ -216,12 +216,13 @@ static void read_old(struct dsmr_sim_snow_seat *seat)
     }
 }
 
+/* One that it does not see yet, or that there is not. */
 static void say_height(struct dsmr_sim_snow_seat *seat)
 {
     struct dsmr_sim_snow *snow = seat->snow;
     uint64_t which = dsmr_prng_below(&snow->prng, snow->sim->schedule_count + 1u);
-    uint64_t epoch = which < snow->sim->schedule_count ? snow->sim->schedule[which].from_height
-                                                       : UINT64_C(999999);
+    bool is_one = which < snow->sim->schedule_count && seat->sees_us[which] > snow->sim->now_us;
+    uint64_t epoch = is_one ? snow->sim->schedule[which].from_height : UINT64_C(999999);
     dsmr_sim_snow_seat_tell(seat, DSMR_SIM_SNOW_AVAILABLE, NULL, epoch);
 }
 

@@ -39,6 +39,15 @@ sh -c "$again" >/dev/null || code=$?
 [ "$code" -eq 1 ] || { echo "$again: exit $code"; exit 1; }
 wants "$("$sim" --mutation epoch-not-checked --seeds 1..1)" '^epoch-not-checked: not found by seeds 1\.\.1$'
 
+echo "== a wide network: the checkers on it, and what it carries, twice the same"
+"$sim" --profile wan100 --seed 1001 --minutes 0.03
+"$sim" --profile wan300 --validators 40 --seed 1002 --minutes 0.1 --repeat
+"$sim" --report --validators 100 --rate 2000 --warm 1.2 --seconds 0.8 --repeat | grep -q '"validators":100'
+for wrong in --frob --validators=3 --rate=0 --crashed=40 more; do
+    code=0
+    "$sim" --report "$wrong" 2>/dev/null || code=$?
+    [ "$code" -eq 64 ] || { echo "--report $wrong: exit $code"; exit 1; }
+done
 for wrong in --frob --profile=nope --seeds=5..1 --minutes=-1 --validators=3 more --profile --hash=1 \
     --liar=nobody --mutation=nope --mutation=../canaries/fee-lost; do
     code=0

@@ -364,6 +364,40 @@ static void test_equivocate_slot(void **state)
     cluster_free(cluster);
 }
 
+/* 6: the first chunk came with a block, before its producer asked for a share of it: the proof has
+ * both signatures all the same. */
+static void test_equivocate_after_fetch(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    const uint32_t signers[3] = {1, 2, EVIL};
+    struct dsmr_chunk *chunks[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        chunks[k] = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+    }
+    for (uint32_t i = 1; i < 3; i++) {
+        cluster_send_chunk_request(cluster, EVIL, i, chunks[0], NULL);
+    }
+    cluster_run(cluster, 20);
+    struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+    msg.u.certificate = cluster_forge_cert(cluster, &chunks[0]->ref, signers, 3);
+    cluster_send(cluster, EVIL, 1, &msg);
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_FETCHED], 1);
+    for (uint32_t k = 0; k < 2; k++) {
+        cluster_send_chunk_request(cluster, EVIL, 0, chunks[k], NULL);
+        cluster_run(cluster, 100);
+    }
+    const struct cluster_disk *disk = &cluster->nodes[0].disk;
+    assert_true(is_promised(cluster, 0, chunks[0]));
+    assert_int_equal(disk->evidence_count, 1);
+    check_proof(cluster, &disk->evidence[0]);
+    dsmr_chunk_unref(chunks[0]);
+    dsmr_chunk_unref(chunks[1]);
+    cluster_free(cluster);
+}
+
 /* What an engine with a signature service of its own asks before it hands a signature out. */
 static void test_has_shared(void **state)
 {
@@ -565,6 +599,7 @@ int main(void)
         cmocka_unit_test(test_ref_field_mismatch),
         cmocka_unit_test(test_share_of_another_reference),
         cmocka_unit_test(test_equivocate_slot),
+        cmocka_unit_test(test_equivocate_after_fetch),
         cmocka_unit_test(test_equivocate_across_restart),
         cmocka_unit_test(test_has_shared),
         cmocka_unit_test(test_share_again_for_what_can_be_read),
