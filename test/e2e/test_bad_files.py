@@ -244,6 +244,35 @@ def networks():
         node.stop()
 
 
+def another_genesis_before_block_1():
+    """A genesis that was changed while a home had no block yet: the state is the old one's."""
+    with Testnet(4, app="transfers") as net:
+        node = net.nodes[0]
+        node.start()
+        node.stop()
+        path = os.path.join(node.home, "config/genesis.json")
+        with open(path) as file:
+            text = file.read()
+        genesis = json.loads(text)
+        changes = [
+            lambda g: g["app"]["accounts"][0].__setitem__("balance", "7000000"),
+            lambda g: g.__setitem__("network_id", g["network_id"] + 1),
+            lambda g: g.__setitem__("app", {"name": "opaque"}),
+            lambda g: g.__setitem__("time_ms", g["time_ms"] + 1),
+        ]
+        for change in changes:
+            other = json.loads(text)
+            change(other)
+            with open(path, "w") as file:
+                json.dump(other, file)
+            expect(65, node.home, "another chain", command=start(node))
+        with open(path, "w") as file:
+            file.write(text)
+        node.start()
+        node.stop()
+        check(genesis == json.loads(text), "the test has changed its own genesis")
+
+
 def folders_of_others():
     """init, testnet and localnet write nothing into a folder that has something else in it."""
     with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
@@ -473,5 +502,6 @@ def disk_full():
 
 
 if __name__ == "__main__":
-    main(command_lines, genesis_files, config_files, networks, folders_of_others, ports_in_use,
+    main(command_lines, genesis_files, config_files, networks,
+         another_genesis_before_block_1, folders_of_others, ports_in_use,
          newer_home, damaged_databases, disk_full, deleted_data)
