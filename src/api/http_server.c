@@ -36,7 +36,8 @@ struct call {
     char *body;
     size_t body_len, body_capacity;
     time_t body_deadline;
-    bool is_run; /* the route has it, or had it */
+    bool is_run;  /* the route has it, or had it */
+    bool has_end; /* the end of the body was told, or is not to come */
     bool is_head_sent;
     size_t sent;
     /* ---- */
@@ -213,11 +214,12 @@ static int on_body_complete(struct call *call)
     if (call == NULL || (call->is_closing && !call->is_run)) {
         return 0; /* refused already */
     }
-    if (call->is_run) {
+    if (call->is_run && call->has_end) {
         dsmr_metrics_count_error(call->server->config.metrics, DSMR_ERR_TRAILING_BYTES);
         return -1;
     }
-    return run_route(call);
+    call->has_end = true;
+    return call->is_run ? 0 : run_route(call); /* of a body of no bytes it is told, too */
 }
 
 /* Whether this client (or, seldom, another one) has sent more than the request that is answered

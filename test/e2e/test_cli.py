@@ -53,6 +53,14 @@ def keys(net, node):
     with open(file, "w") as out:
         out.write("no key\n")
     check(run(DSMR, "keys", "import", "dave", file, *folder)[0] == 65, "a bad secret is taken")
+    code, _, err = run(DSMR, "keys", "list", "--keys", os.path.join(net.directory, "nowhere"))
+    check(code == 74 and "nowhere" in err, "list of no folder: %d %s" % (code, err))
+    damaged = os.path.join(folder[1], "eve.json")
+    with open(damaged, "w") as out:
+        out.write("{")
+    code, out, err = run(DSMR, "keys", "list", *folder)
+    check(code == 65 and "alice" in out and "eve.json" in err, "%d %s %s" % (code, out, err))
+    os.remove(damaged)
     return made["address"]
 
 
