@@ -90,7 +90,7 @@ int dsmr_cli_common_open(const struct dsmr_cli_values *values, struct dsmr_http_
     const char *text = dsmr_cli_text(values, "node");
     memset(client, 0, sizeof(*client));
     client->fd = -1;
-    if (!dsmr_cli_common_node(&node, text) ||
+    if (!dsmr_cli_common_node(&node, text) || node.pid != 0 ||
         dsmr_http_client_init(client, node.host, node.http_port, TIMEOUT_MS, 0) != DSMR_OK) {
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--node must be HOST:PORT, not \"%s\"", text);
     }
