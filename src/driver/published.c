@@ -64,11 +64,11 @@ void dsmr_published_update(struct dsmr_driver *driver)
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_ABSTAINS, status.votes_from != 0);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_UNDER_FLOOR, status.is_under_floor);
-    if (memcmp(&status, driver->published.last, sizeof status) == 0)
-        return;
     uint64_t copy[DSMR_DRIVER_STATUS_WORDS] = {0};
     memcpy(copy, &status, sizeof status);
-    memcpy(driver->published.last, &status, sizeof status);
+    if (memcmp(copy, driver->published.last, sizeof copy) == 0)
+        return;
+    memcpy(driver->published.last, copy, sizeof copy);
     uint64_t sequence = atomic_load_explicit(&driver->published.sequence, memory_order_relaxed);
     atomic_store_explicit(&driver->published.sequence, sequence + 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);

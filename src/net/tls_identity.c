@@ -259,8 +259,7 @@ enum dsmr_err dsmr_tls_identity_sign(uint8_t out[64], const struct dsmr_tls_iden
     if (EVP_PKEY_get_id(identity->key) != EVP_PKEY_ED25519)
         return DSMR_ERR_INVALID_KEY;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    bool is_signed = ctx != NULL &&
-                     EVP_DigestSignInit(ctx, NULL, NULL, NULL, identity->key) == 1 &&
+    bool is_signed = ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, identity->key) == 1 &&
                      EVP_DigestSign(ctx, out, &sig_len, message, len) == 1;
     EVP_MD_CTX_free(ctx);
     return is_signed ? DSMR_OK : DSMR_ERR_NO_MEMORY;

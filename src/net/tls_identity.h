@@ -36,8 +36,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_tls_identity_open(struct dsmr_tls_identity **ou
                                                    const char *certificate_path);
 void dsmr_tls_identity_free(struct dsmr_tls_identity *identity); /* NULL is fine */
 
-/* For who vouches for the key elsewhere: its 32 bytes, and a signature by it. INVALID_KEY: it is not
- * an Ed25519 key; NO_MEMORY. */
+/* For who vouches for the key elsewhere: its 32 bytes, and a signature by it. INVALID_KEY: it is
+ * not an Ed25519 key; NO_MEMORY. */
 DSMR_MUST_USE enum dsmr_err dsmr_tls_identity_public(uint8_t out[32],
                                                      const struct dsmr_tls_identity *identity);
 DSMR_MUST_USE enum dsmr_err dsmr_tls_identity_sign(uint8_t out[64],
