@@ -91,6 +91,7 @@ struct dsmr_sim_snow {
     struct dsmr_prng prng;
     struct dsmr_sim_snow_block *blocks;
     uint32_t blocks_count, blocks_capacity;
+    struct dsmr_sim_table *numbers; /* id -> uint32_t */
     uint32_t *chain; /* numbers of the decided ones, by height */
     uint64_t decided, chain_capacity;
     uint32_t open[DSMR_SIM_SNOW_OPEN_MAX]; /* numbers, oldest first */
