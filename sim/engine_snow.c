@@ -486,7 +486,8 @@ struct dsmr_sim_snow *dsmr_sim_snow_new(struct dsmr_sim *sim)
         seat->snow = snow;
         seat->body = i;
         seat->turn_us = UINT64_MAX;
-        seat->is_serial = dsmr_prng_below(&snow->prng, 2) == 0;
+        seat->asks_max =
+            (uint32_t)pick(snow, (const uint64_t[]){1, 1, 6, DSMR_SIM_SNOW_ASKS_MAX}, 4);
         seat->tip.block_id = sim->genesis->id;
     }
     dsmr_sim_at(sim, dsmr_sim_snow_about(snow, snow->decide_us), on_decide, snow);
