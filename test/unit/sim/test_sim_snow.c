@@ -124,7 +124,7 @@ static void test_bad_builders(void **state)
 static void test_bootstraps_thousands(void **state)
 {
     (void)state;
-    struct stage stage = begin(19, 4, 100, NULL);
+    struct stage stage = begin(31, 4, 100, NULL);
     stage.wanted = 2000;
     assert_true(dsmr_sim_run(stage.sim, is_high, &stage, 600 * SECOND));
     dsmr_sim_crash(stage.sim, 0);
