@@ -302,7 +302,13 @@ func TestFivePartitionedNode(t *testing.T) {
 		require.NoError(t, err)
 		require.Contains(t, []string{"pending", "in_chunk"}, state.State)
 	}
-	require.Less(t, transfers.height(t, victim), transfers.height(t, 0))
+	net.until(t, func() error {
+		there, here := transfers.height(t, victim), transfers.height(t, 0)
+		if here <= there {
+			return fmt.Errorf("height %d, and %d on the other side", here, there)
+		}
+		return nil
+	})
 	promises, promisesOpaque := load.Stop(), loadOpaque.Stop()
 	t.Logf("%d connections were shut down", cut.Shut)
 	healed = true

@@ -115,8 +115,8 @@ func (*sender) SendAppGossip(context.Context, common.SendConfig, []byte) error {
 func (s *sender) received(in *message.InboundMessage) {
 	ctx := context.Background()
 	switch m := in.Message.(type) {
-	case *pb.AppResponse:
-		_ = s.network.AppResponse(ctx, in.NodeID, m.RequestId, m.AppBytes)
+	case *pb.AppResponse: // the aggregator takes none any more once it has enough, and blocks
+		go func() { _ = s.network.AppResponse(ctx, in.NodeID, m.RequestId, m.AppBytes) }()
 	case *pb.AppError:
 		_ = s.network.AppRequestFailed(ctx, in.NodeID, m.RequestId,
 			&common.AppError{Code: m.ErrorCode, Message: m.ErrorMessage})
