@@ -142,7 +142,7 @@ static enum dsmr_err bls_verify(const struct dsmr_validator_set *set, uint32_t s
                                 const struct dsmr_bls_sig *sig, const void *message, size_t len)
 {
     spend(costs()->bls_verify);
-    return dsmr_sim_bls_ops.verify(set, signer, sig, message, len);
+    return dsmr_sim_bls_ops_in_use()->verify(set, signer, sig, message, len);
 }
 
 static enum dsmr_err bls_aggregate(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
@@ -151,7 +151,8 @@ static enum dsmr_err bls_aggregate(struct dsmr_bls_sig *out, struct dsmr_bitset 
                                    const void *message, size_t len)
 {
     spend(costs()->bls_verify + count * costs()->bls_add);
-    return dsmr_sim_bls_ops.aggregate(out, signers, bad, set, shares, count, message, len);
+    return dsmr_sim_bls_ops_in_use()->aggregate(out, signers, bad, set, shares, count, message,
+                                                len);
 }
 
 static enum dsmr_err bls_verify_batch(enum dsmr_err *errs,
@@ -159,7 +160,7 @@ static enum dsmr_err bls_verify_batch(enum dsmr_err *errs,
                                       const uint8_t *random)
 {
     spend(count * costs()->bls_batch_each);
-    return dsmr_sim_bls_ops.verify_batch(errs, entries, count, random);
+    return dsmr_sim_bls_ops_in_use()->verify_batch(errs, entries, count, random);
 }
 
 const struct dsmr_bls_ops dsmr_sim_work_bls = {
@@ -174,7 +175,8 @@ static uint32_t app_check(const void *self, enum dsmr_err *errs, const struct ds
         bytes += txs[i].len;
     }
     spend(count * costs()->check_tx + bytes * costs()->check_byte);
-    return node->sim->config.app == DSMR_SIM_TRANSFERS
+    const struct dsmr_sim_config *config = &node->sim->config;
+    return config->app == DSMR_SIM_TRANSFERS && !config->has_real_crypto
                ? dsmr_sim_verdicts_check(node->sim->verdicts, &node->app, errs, txs, count)
                : node->app.ops->check(node->app.self, errs, txs, count);
 }
