@@ -180,6 +180,7 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     dsmr_prng_init(&sim->byz_prng, ~config->seed);
     sim->hash = UINT64_C(0xcbf29ce484222325);
     sim->verdicts = dsmr_sim_verdicts_new();
+    dsmr_sim_bls_use_real(config->has_real_crypto);
     make_params(sim);
     if (config->engine == DSMR_SIM_SNOW) {
         dsmr_sim_snow_sets(&sim->config);

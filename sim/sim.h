@@ -58,6 +58,10 @@ struct dsmr_sim_config {
     struct dsmr_sim_set sets[DSMR_SIM_SETS_MAX]; /* none: one set of all nodes */
     uint32_t sets_count;
     enum dsmr_sim_app app;
+    /* Signatures are BLS's and Ed25519's, verified by each node; false: a keyed hash for BLS, and
+     * what a client has signed with Ed25519 is known to be good. All networks that live at one time
+     * agree about it. */
+    bool has_real_crypto;
     enum dsmr_sim_engine engine;
     struct dsmr_sim_link link; /* of every pair; zero: 0 to 5 ms, nothing is lost */
     /* Changes link for a pair; NULL: it holds for all. */

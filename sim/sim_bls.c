@@ -7,12 +7,17 @@
 #include "base/bitset.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
+#include "driver/driver.h"
+#include "sim/sim_bls_real.h"
 #include "wire/codec.h"
 #include "wire/message.h"
 
 #define MESSAGE_BYTES_MAX 256u
 #define MADE_MAX 1024u
 
+static bool is_real; /* keys and signatures are BLS's */
+
+/* The keyed hash's key. With real BLS it is only a name for the validator. */
 static void make_key(struct dsmr_bls_public_key_raw *out, uint32_t number)
 {
     memset(out, 0, sizeof *out);
@@ -23,6 +28,10 @@ static void make_signature(struct dsmr_bls_sig *out, const struct dsmr_bls_publi
                            const void *message, size_t len)
 {
     uint8_t bytes[96 + MESSAGE_BYTES_MAX];
+    if (is_real) {
+        dsmr_sim_bls_real_sign(out, dsmr_load_be32(key->bytes) - 1, message, len);
+        return;
+    }
     memcpy(bytes, key->bytes, 96);
     memcpy(bytes + 96, message, len);
     for (uint32_t i = 0; i < 3; i++) {
@@ -75,9 +84,16 @@ static void add(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
         sum->bytes[i] ^= sig->bytes[i];
 }
 
+void dsmr_sim_bls_use_real(bool has_real)
+{
+    if (is_real != has_real)
+        memset(made, 0, sizeof made);
+    is_real = has_real;
+}
+
 void dsmr_sim_bls_add(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
 {
-    add(sum, sig);
+    is_real ? dsmr_sim_bls_real_add(sum, sig) : add(sum, sig);
 }
 
 void dsmr_sim_bls_sign(struct dsmr_bls_sig *out, uint32_t number, const void *message, size_t len)
@@ -219,12 +235,20 @@ static enum dsmr_err verify_batch(enum dsmr_err *errs, const struct dsmr_bls_bat
 void dsmr_sim_bls_cancel(struct dsmr_bls_sig *a, struct dsmr_bls_sig *b,
                          const struct dsmr_bls_sig *error)
 {
-    add(a, error);
-    add(b, error); /* what is added twice is taken away */
+    struct dsmr_bls_sig negative = *error; /* what is added twice is taken away */
+    if (is_real)
+        negative = dsmr_sim_bls_real_negative(error);
+    dsmr_sim_bls_add(a, error);
+    dsmr_sim_bls_add(b, &negative);
 }
 
-const struct dsmr_bls_ops dsmr_sim_bls_ops = {
+static const struct dsmr_bls_ops keyed_ops = {
     .verify = verify, .aggregate = aggregate, .verify_batch = verify_batch};
+
+const struct dsmr_bls_ops *dsmr_sim_bls_ops_in_use(void)
+{
+    return is_real ? &dsmr_bls_real : &keyed_ops;
+}
 
 struct dsmr_node_id dsmr_sim_bls_node_id(uint32_t number)
 {
@@ -246,7 +270,10 @@ struct dsmr_validator_set *dsmr_sim_bls_set(uint64_t epoch, uint32_t first, uint
     set->count = count;
     for (uint32_t i = 0; i < count; i++) {
         struct dsmr_validator *validator = &set->validators[i];
-        make_key(&validator->public_key, first + i);
+        if (is_real)
+            dsmr_sim_bls_real_key(validator, first + i);
+        else
+            make_key(&validator->public_key, first + i);
         validator->weight = i < weights_count && weights[i] > 0 ? weights[i] : 1;
         validator->node_ids_count = 1;
         validator->node_ids[0] = dsmr_sim_bls_node_id(first + i);

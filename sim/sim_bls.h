@@ -9,7 +9,10 @@
 #include "ports/bls_ops.h"
 #include "ports/signer.h"
 
-extern const struct dsmr_bls_ops dsmr_sim_bls_ops;
+/* Real keys and signatures from now on, or the keyed hash again; it is the keyed hash at first.
+ * What was made before must not be in use any more. */
+void dsmr_sim_bls_use_real(bool has_real);
+const struct dsmr_bls_ops *dsmr_sim_bls_ops_in_use(void);
 
 /* Validators first .. first + count - 1; weights of the first weights_count, 1 otherwise. */
 struct dsmr_validator_set *dsmr_sim_bls_set(uint64_t epoch, uint32_t first, uint32_t count,

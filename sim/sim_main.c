@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,6 +62,8 @@ static void print_help(void)
     }
     printf("\n");
 }
+
+static _Atomic uint64_t *virtual_us; /* of all runs, which add to it; NULL: nobody asks */
 
 static double now_s(void)
 {
@@ -139,6 +144,9 @@ static bool run_seed(const struct options *options, uint64_t seed)
     double begin_s = now_s();
     dsmr_sim_run_one(&config, &result);
     print_result(options, seed, &result, now_s() - begin_s);
+    if (virtual_us != NULL) {
+        atomic_fetch_add(virtual_us, result.virtual_us * (options->has_to_repeat ? 2 : 1));
+    }
     if (options->has_to_repeat) {
         dsmr_sim_run_one(&config, &again);
         if (again.hash != result.hash) {
@@ -190,10 +198,26 @@ static uint32_t free_place(const struct options *options, const pid_t *pids)
     return place;
 }
 
+static void print_speed(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_CHILDREN, &usage) != 0) {
+        return;
+    }
+    double cpu_s = (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6 +
+                   (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6;
+    double virtual_s = (double)atomic_load(virtual_us) / 1e6;
+    printf("virtual %.0f s, processor %.1f s: %.0f virtual seconds a second\n", virtual_s, cpu_s,
+           cpu_s > 0 ? virtual_s / cpu_s : 0);
+}
+
 static uint64_t run_seeds(const struct options *options)
 {
     pid_t pids[64] = {0};
     uint64_t seeds[64] = {0}, failed = 0, running = 0;
+    void *shared =
+        mmap(NULL, sizeof(*virtual_us), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    virtual_us = shared == MAP_FAILED ? NULL : shared;
     for (uint64_t seed = options->first; seed <= options->last; seed++) {
         uint32_t place = free_place(options, pids);
         if (place == options->jobs) {
@@ -216,6 +240,9 @@ static uint64_t run_seeds(const struct options *options)
     }
     for (; running > 0; running--) {
         failed += !wait_for_one(options, pids, seeds);
+    }
+    if (virtual_us != NULL) {
+        print_speed();
     }
     return failed;
 }

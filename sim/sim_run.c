@@ -12,7 +12,8 @@
 #define HEAL_TXS 20u
 #define WAN_BITS_PER_S UINT64_C(1000000000)
 #define WAN_TABLES_MAX 24576u
-#define SPARES 2u /* nodes that are no validators at first, with epochs */
+#define PROFILE_BLS "bls" /* the one with real BLS and Ed25519 */
+#define SPARES 2u         /* nodes that are no validators at first, with epochs */
 
 #define MIX(crash, mid, all, pause, part, cut, slow, lossy, narrow, clock, eio, full, wipe, rate)  \
     {                                                                                              \
@@ -43,6 +44,8 @@ const struct dsmr_sim_profile dsmr_sim_profiles[] = {
      MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60), false, false, false, 100},
     {"wan300", "300 of them", MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60), false, false, false,
      300},
+    {PROFILE_BLS, "as default, but real BLS and Ed25519: a hundred times slower",
+     MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30), true, true, true, 0},
     {NULL, NULL, MIX(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false, false, 0},
 };
 
@@ -207,6 +210,7 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     run->sim.nodes = run->validators;
     run->sim.seed = dsmr_prng_next(&prng);
     run->sim.app = dsmr_prng_below(&prng, 2) == 0 ? DSMR_SIM_OPAQUE : DSMR_SIM_TRANSFERS;
+    run->sim.has_real_crypto = strcmp(config->profile->name, PROFILE_BLS) == 0;
     run->sim.is_traced = config->is_traced;
     run->sim.engine = config->engine;
     run->sim.tune = tune;
