@@ -286,6 +286,7 @@ static void settle(struct dsmr_bft *bft)
     dsmr_candidate_verify(bft);
     dsmr_block_fetch_run(bft);
     dsmr_catch_up_run(bft);
+    dsmr_bft_peer_ask_missed(bft);
     dsmr_pacemaker_update(bft);
 }
 
@@ -322,6 +323,7 @@ uint64_t dsmr_bft_deadline_ms(const struct dsmr_bft *bft)
     uint64_t at = earlier(bft->view_deadline_ms, bft->retry_deadline_ms);
     at = earlier(at, bft->propose_ms);
     at = earlier(at, dsmr_doubt_deadline(bft));
+    at = earlier(at, dsmr_bft_peer_deadline(bft));
     at = earlier(at, dsmr_candidate_deadline(bft));
     at = earlier(at, dsmr_block_fetch_deadline(bft));
     return earlier(at, dsmr_catch_up_deadline(bft));

@@ -17,6 +17,16 @@ struct dsmr_bft_op *dsmr_bft_op_add(struct dsmr_bft *bft, enum dsmr_bft_op_kind 
     return NULL;
 }
 
+bool dsmr_bft_op_has_room(const struct dsmr_bft *bft)
+{
+    for (uint32_t i = 0; i < bft->ops_end; i++) {
+        if (bft->ops[i].kind == DSMR_BFT_OP_FREE) {
+            return true;
+        }
+    }
+    return bft->ops_end < DSMR_BFT_OPS_MAX;
+}
+
 struct dsmr_bft_op *dsmr_bft_op_find(struct dsmr_bft *bft, enum dsmr_bft_op_kind kind,
                                      uint64_t request_id)
 {

@@ -46,6 +46,7 @@ enum dsmr_err dsmr_bft_peer_init(struct dsmr_bft *bft, uint64_t seed)
             }
         }
     }
+    bft->missed_peer = DSMR_BFT_NO_PEER;
     bft->peer_turn =
         bft->peers_count > 0 ? (uint32_t)dsmr_prng_below(&bft->prng, bft->peers_count) : 0;
     return DSMR_OK;
@@ -122,6 +123,33 @@ void dsmr_bft_peer_ask_position(struct dsmr_bft *bft, uint32_t peer)
         msg.u.request_view.epoch = bft->set->epoch; /* views 0 to 0: only the position */
         dsmr_bft_outbox_send(bft, peer, &msg, NULL);
     }
+}
+
+/* Whose turn it is to be asked for what was dropped; NO_PEER: nobody's yet. */
+static uint32_t missed(const struct dsmr_bft *bft)
+{
+    uint32_t peer = bft->missed_peer;
+    return peer != DSMR_BFT_NO_PEER && bft->peers[peer].is_up &&
+                   bft->checks < DSMR_BFT_CHECKS_MAX &&
+                   bft->peers[peer].checks < DSMR_BFT_CHECKS_PER_PEER_MAX &&
+                   dsmr_bft_op_has_room(bft)
+               ? peer
+               : DSMR_BFT_NO_PEER;
+}
+
+void dsmr_bft_peer_ask_missed(struct dsmr_bft *bft)
+{
+    uint32_t peer = missed(bft);
+    if (peer != DSMR_BFT_NO_PEER && bft->now_ms >= bft->peers[peer].hint_after_ms) {
+        bft->missed_peer = DSMR_BFT_NO_PEER;
+        dsmr_bft_peer_ask_position(bft, peer);
+    }
+}
+
+uint64_t dsmr_bft_peer_deadline(const struct dsmr_bft *bft)
+{
+    uint32_t peer = missed(bft);
+    return peer != DSMR_BFT_NO_PEER ? bft->peers[peer].hint_after_ms : UINT64_MAX;
 }
 
 bool dsmr_bft_peer_may_ask(struct dsmr_bft *bft, uint32_t peer)

@@ -120,7 +120,9 @@ void dsmr_bft_qc_on_message(struct dsmr_bft *bft, uint32_t peer, const struct ds
         return;
     }
     if (is_news(bft, peer, &qc->subject)) {
-        (void)dsmr_bft_qc_check(bft, peer, qc, false); /* at a limit: it comes again */
+        if (!dsmr_bft_qc_check(bft, peer, qc, false)) {
+            bft->missed_peer = peer; /* at a limit, and perhaps nobody will say it again */
+        }
     }
 }
 

@@ -301,6 +301,7 @@ struct dsmr_bft {
     struct dsmr_bft_peer *peers;
     uint32_t peers_count;
     uint32_t peer_turn;
+    uint32_t missed_peer;        /* sent a certificate that was dropped at a limit; NO_PEER: none */
     struct dsmr_map *peer_index; /* node id -> uint32_t */
     struct dsmr_bft_fetch fetches[DSMR_BFT_FETCHES_MAX];
     struct dsmr_bft_view_fetch view_fetch;
@@ -322,6 +323,7 @@ int dsmr_bft_instance_by_epoch(const struct dsmr_bft *bft, uint64_t epoch);
 /* ---- bft_op.c ---- */
 /* A free op with a new request id; NULL at the limit. */
 struct dsmr_bft_op *dsmr_bft_op_add(struct dsmr_bft *bft, enum dsmr_bft_op_kind kind);
+bool dsmr_bft_op_has_room(const struct dsmr_bft *bft);
 /* The op that request_id names, if of that kind; else NULL: a stale answer. */
 struct dsmr_bft_op *dsmr_bft_op_find(struct dsmr_bft *bft, enum dsmr_bft_op_kind kind,
                                      uint64_t request_id);
@@ -354,6 +356,9 @@ void dsmr_bft_peer_answer_stale(struct dsmr_bft *bft, uint32_t peer);
 void dsmr_bft_peer_answer_position(struct dsmr_bft *bft, uint32_t peer, uint64_t question);
 /* It spoke of views far ahead of ours: ask for its position, at most once in a retry_ms. */
 void dsmr_bft_peer_ask_position(struct dsmr_bft *bft, uint32_t peer);
+/* Asks who sent the certificate that was dropped at a limit, once there is room. */
+void dsmr_bft_peer_ask_missed(struct dsmr_bft *bft);
+uint64_t dsmr_bft_peer_deadline(const struct dsmr_bft *bft);
 /* False, with a FAULT, if it asks more than it may. */
 bool dsmr_bft_peer_may_ask(struct dsmr_bft *bft, uint32_t peer);
 void dsmr_bft_peer_heard(struct dsmr_bft *bft, uint32_t peer); /* a message of it came */

@@ -7,6 +7,7 @@
 #include "core/give_up.h"
 #include "core/health.h"
 #include "core/share_collector.h"
+#include "core/share_policy.h"
 
 #define PRUNE_STEP 64u
 
@@ -58,6 +59,7 @@ void dsmr_block_accept_include(struct dsmr_node *node, const struct dsmr_block *
             dsmr_chunk_pool_set_state(node->chunks, &ref->chunk_id, DSMR_CHUNK_INCLUDED,
                                       block->height);
         }
+        dsmr_share_policy_on_included(node, &ref->chunk_id, block->height);
         dsmr_cert_pool_remove(node->certs, &ref->chunk_id);
         struct dsmr_own_chunk *own = dsmr_share_collector_find(node, &ref->chunk_id);
         if (own != NULL && own->state != DSMR_OWN_STORING) {

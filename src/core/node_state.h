@@ -69,6 +69,7 @@ struct dsmr_share_job { /* a request on its way; the peer is the producer */
     struct dsmr_reference ref;
     struct dsmr_bls_sig producer_sig;
     struct dsmr_chunk *chunk; /* from STORING on; NULL if only the share is made again */
+    uint64_t included_height; /* of the block that took it meanwhile; UINT64_MAX: none */
     bool has_reservation;
 };
 

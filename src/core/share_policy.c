@@ -29,7 +29,7 @@ static struct dsmr_share_job *add_job(struct dsmr_node *node, const struct dsmr_
         }
         *index = i;
         uint32_t use = job->use + 1;
-        *job = (struct dsmr_share_job){.use = use, .ref = *ref};
+        *job = (struct dsmr_share_job){.use = use, .ref = *ref, .included_height = UINT64_MAX};
         return job;
     }
     return NULL;
@@ -367,6 +367,16 @@ void dsmr_share_policy_on_verified(struct dsmr_node *node, const struct dsmr_req
     fx->u.store_chunk.is_signed = true;
     dsmr_chunk_fetch_included(node, &job->ref.chunk_id, &fx->u.store_chunk.included_height,
                               &fx->u.store_chunk.included_time_ms);
+    job->included_height = fx->u.store_chunk.included_height;
+}
+
+void dsmr_share_policy_on_included(struct dsmr_node *node, const struct dsmr_id *chunk_id,
+                                   uint64_t height)
+{
+    struct dsmr_share_job *job = find_job(node, chunk_id);
+    if (job != NULL) {
+        job->included_height = height;
+    }
 }
 
 /* The chunk is durable: it is held from now on. */
@@ -380,10 +390,10 @@ static enum dsmr_err hold(struct dsmr_node *node, struct dsmr_share_job *job)
         old->producer_sig = job->producer_sig; /* for evidence */
         return DSMR_OK;
     }
-    uint64_t time_ms;
-    struct dsmr_chunk_entry fields = {
-        .ref = job->ref, .producer_sig = job->producer_sig, .is_signed = true};
-    dsmr_chunk_fetch_included(node, &job->ref.chunk_id, &fields.included_height, &time_ms);
+    struct dsmr_chunk_entry fields = {.ref = job->ref,
+                                      .producer_sig = job->producer_sig,
+                                      .included_height = job->included_height,
+                                      .is_signed = true};
     enum dsmr_err err =
         dsmr_chunk_pool_add(node->chunks, &fields, job->chunk, job->has_reservation);
     if (err == DSMR_OK) {

@@ -22,6 +22,9 @@ void dsmr_share_policy_on_stored(struct dsmr_node *node, const struct dsmr_reque
                                  enum dsmr_err err);
 void dsmr_share_policy_on_signed(struct dsmr_node *node, const struct dsmr_request *request,
                                  enum dsmr_err err, const struct dsmr_bls_sig *sig);
+/* A block takes the chunk. The index may have forgotten that by the time the chunk is on disk. */
+void dsmr_share_policy_on_included(struct dsmr_node *node, const struct dsmr_id *chunk_id,
+                                   uint64_t height);
 /* Whether the chunk's body is here already and only waits for the disk. */
 bool dsmr_share_policy_is_storing(const struct dsmr_node *node, const struct dsmr_id *chunk_id);
 /* The producer's verified signature on a chunk that is on its way; NULL: none. */

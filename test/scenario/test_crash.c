@@ -239,6 +239,57 @@ static void test_gc_divergence(void **state)
     cluster_free(cluster);
 }
 
+static void ask_to_accept(struct cluster *cluster, const struct dsmr_block *block)
+{
+    struct dsmr_event event = {.kind = DSMR_EV_ACCEPT, .request_id = 1000 + block->height};
+    event.u.engine.block_id = block->id;
+    event.u.engine.epoch = DSMR_EPOCH_NONE;
+    cluster_event(cluster, 0, &event);
+}
+
+/* 48: a chunk is on its way to the disk while a block takes it and the next one, a moment later by
+ * the node's clock, passes its expiry. It is included, and nobody may drop it. */
+static void test_included_while_it_is_stored(void **state)
+{
+    (void)state;
+    const uint32_t quorum[3] = {1, 2, 3};
+    struct cluster_config config = {.nodes = 4, .seed = 55};
+    struct cluster *cluster = cluster_new(&config);
+    struct cluster_node *node = &cluster->nodes[0];
+    cluster_run(cluster, 1000);
+    cluster->is_engine_stopped = true;
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, 3, cluster_slot(cluster), 0, 2);
+    cluster_run(cluster, chunk->ref.expiry_ms - 500 - cluster_wall_ms(cluster));
+    struct dsmr_chunk *late = cluster_forge_chunk(cluster, 1, cluster_slot(cluster), 0, 1);
+    struct dsmr_cert first_cert = cluster_forge_cert(cluster, &chunk->ref, quorum, 3);
+    struct dsmr_cert late_cert = cluster_forge_cert(cluster, &late->ref, quorum, 3);
+    struct dsmr_block *first =
+        cluster_forge_block(cluster, cluster->chain[1], 0, 0, &first_cert, 1);
+    struct dsmr_block *second =
+        cluster_forge_block(cluster, first, 0, chunk->ref.expiry_ms + 100, &late_cert, 1);
+    assert_int_equal(cluster_verify(cluster, 0, first, 0), DSMR_OK);
+    assert_int_equal(cluster_verify(cluster, 0, second, 0), DSMR_OK);
+    node->is_store_slow = true;
+    cluster_send_chunk_request(cluster, 3, 0, chunk, NULL);
+    cluster_run(cluster, 10);
+    assert_int_equal(node->chunk_stores, 1);
+    ask_to_accept(cluster, first);
+    ask_to_accept(cluster, second);
+    cluster_run(cluster, 20);
+    node->is_store_slow = false;
+    cluster_run(cluster, 10000);
+    assert_int_equal(node->disk.accepted_height, 3);
+    struct cluster_stored *stored = cluster_disk_find(&node->disk, &chunk->ref.chunk_id);
+    assert_non_null(stored);
+    assert_int_equal(stored->included_height, 2);
+    assert_int_equal(node->metrics.values[DSMR_METRIC_CHUNKS_EXPIRED], 0);
+    dsmr_chunk_unref(chunk);
+    dsmr_chunk_unref(late);
+    dsmr_block_unref(first);
+    dsmr_block_unref(second);
+    cluster_free(cluster);
+}
+
 /* 48: garbage is collected in the same moment in which blocks are accepted. What they name stays:
  * while execution lags, and afterwards, as long as retention says. */
 static void test_gc_vs_accept_race(void **state)
@@ -606,6 +657,7 @@ int main(void)
         cmocka_unit_test(test_crash_at_every_effect),
         cmocka_unit_test(test_restart_of_all),
         cmocka_unit_test(test_gc_divergence),
+        cmocka_unit_test(test_included_while_it_is_stored),
         cmocka_unit_test(test_gc_vs_accept_race),
         cmocka_unit_test(test_rewind_then_verify),
         cmocka_unit_test(test_floor_outlives_a_rewind),

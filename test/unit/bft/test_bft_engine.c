@@ -1028,6 +1028,39 @@ static void test_catch_up_fills_a_gap_by_id(void **state)
     solo_free(s);
 }
 
+/* A certificate that comes while as many are being checked as may be is dropped, and nobody says it
+ * twice: its sender is asked for its position when there is room. */
+static void test_dropped_certificate_is_asked_for(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    solo_start(s);
+    solo_forget(s);
+    s->holds_check = true;
+    for (uint64_t view = 1; view <= 9; view++) {
+        solo_finalize(s, view, block); /* from node 1 */
+    }
+    assert_int_equal(s->checks, 8);
+    assert_null(solo_said(s, DSMR_MSG_BFT_REQUEST_VIEW));
+    struct dsmr_bft_event checked = {.kind = DSMR_BFT_EV_CHECKED, .request_id = s->held_request};
+    solo_step(s, &checked); /* of view 8 */
+    s->now_ms += SOLO_RETRY_MS;
+    solo_event(s, DSMR_BFT_EV_TICK);
+    const struct solo_sent *asked = solo_said(s, DSMR_MSG_BFT_REQUEST_VIEW);
+    assert_non_null(asked);
+    assert_int_equal(asked->to, 1);
+    assert_int_equal(asked->msg.u.request_view.to_view, 0);
+    solo_forget(s);
+    solo_finalize(s, 9, block);
+    assert_int_equal(s->checks, 9);
+    s->now_ms += 10 * SOLO_RETRY_MS;
+    solo_event(s, DSMR_BFT_EV_TICK);
+    assert_null(solo_said(s, DSMR_MSG_BFT_REQUEST_VIEW)); /* once */
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
 /* What is final and too far above to be held is not asked for by id again and again. */
 static void test_far_final_block_is_not_asked_for(void **state)
 {
@@ -1175,6 +1208,7 @@ int main(void)
         cmocka_unit_test(test_requests_are_served_within_bounds),
         cmocka_unit_test(test_catch_up_takes_only_a_proven_chain),
         cmocka_unit_test(test_catch_up_fills_a_gap_by_id),
+        cmocka_unit_test(test_dropped_certificate_is_asked_for),
         cmocka_unit_test(test_far_final_block_is_not_asked_for),
         cmocka_unit_test(test_any_sequence_of_messages),
     };
