@@ -1,5 +1,9 @@
 # Thin front over the CMake presets (CMakePresets.json). `make help` lists the targets.
 DEMO_SECONDS ?= 30
+AVALANCHE_SECONDS ?= 30
+AVALANCHE_LOAD ?= transfers
+AVALANCHE_RATE ?= 1000
+AVALANCHE_PLANE ?= direct
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 30
@@ -19,7 +23,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e asan tsan clang fuzz sim kills bench mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim scale kills bench mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -45,6 +49,15 @@ e2e: all # real processes of the release build, and a program built against the 
 	$(call build,release) --target e2e_helpers
 	$(call ctest,release,tests) -L e2e
 
+interop: all # nodes of AvalancheGo with the release build's plugin; the first time builds the node
+	$(call build,release) --target dsmr-avalanche-44
+	tools/avalanche.sh build || [ $$? -eq 77 ]
+	$(call ctest,release,interop) -L interop
+
+avalanche: all ## five nodes of AvalancheGo with the plugin, under load for AVALANCHE_SECONDS
+	tools/avalanche.sh network --seconds $(AVALANCHE_SECONDS) --load $(AVALANCHE_LOAD) \
+		--rate $(AVALANCHE_RATE) --plane $(AVALANCHE_PLANE)
+
 asan: deps ## unit tests and scenarios under AddressSanitizer and UBSan
 	$(call configure,asan)
 	$(call build,asan)
@@ -69,6 +82,8 @@ sim: all ## SIM_SEEDS simulated networks under faults, a line each
 
 kills: all ## KILLS times kill -9 at random moments under load, from SEED; KILLS_APP=transfers or opaque
 	python3 -B test/e2e/kills.py --kills $(KILLS) --seed $(SEED) --app $(KILLS_APP)
+scale: all ## the sweep of docs/scale.md: what is missing in docs/scale, hours if all of it
+	tools/scale.py
 
 bench: deps ## micro benchmarks
 	$(call configure,release)

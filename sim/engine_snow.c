@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "sim/check_rules.h"
+#include "sim/check_table.h"
 #include "sim/snow_state.h"
 #include "wire/codec.h"
 
@@ -186,12 +187,8 @@ bool dsmr_sim_snow_hears(const struct dsmr_sim_snow *snow, uint32_t body)
 
 static uint32_t find(const struct dsmr_sim_snow *snow, const struct dsmr_id *id)
 {
-    for (uint32_t i = snow->blocks_count; i > 0; i--) {
-        if (dsmr_id_equal(&snow->blocks[i - 1].block->id, id)) {
-            return i - 1;
-        }
-    }
-    return DSMR_SIM_SNOW_NONE;
+    const uint32_t *number = dsmr_sim_table_find(snow->numbers, id);
+    return number == NULL ? DSMR_SIM_SNOW_NONE : *number;
 }
 
 static void grow(struct dsmr_sim_snow *snow)
@@ -254,6 +251,7 @@ uint32_t dsmr_sim_snow_add(struct dsmr_sim_snow *snow, uint32_t body, struct dsm
     }
     uint32_t parent = find(snow, &block->parent_id);
     number = snow->blocks_count++;
+    *(uint32_t *)dsmr_sim_table_add(snow->numbers, &block->id, NULL) = number;
     snow->blocks[number] = (struct dsmr_sim_snow_block){.block = dsmr_block_ref(block),
                                                         .context = context,
                                                         .parent = parent,
@@ -451,11 +449,16 @@ static void choose_mood(struct dsmr_sim_snow *snow)
     snow->flips = is_gentle ? 5 : (uint32_t)dsmr_prng_below(&snow->prng, 100);
     snow->waits = is_gentle ? 0 : (uint32_t)dsmr_prng_below(&snow->prng, 900);
     snow->back = is_gentle ? 100 : (uint32_t)dsmr_prng_below(&snow->prng, 700);
+    dsmr_sim_trace(snow->sim, "snow: decides in %llu us, builds in %llu, turns in %llu, depth %u",
+                   (unsigned long long)snow->decide_us, (unsigned long long)snow->build_us,
+                   (unsigned long long)snow->turn_us, snow->depth_max);
 }
 
 static void add_genesis(struct dsmr_sim_snow *snow)
 {
     grow(snow);
+    snow->numbers = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(uint32_t));
+    *(uint32_t *)dsmr_sim_table_add(snow->numbers, &snow->sim->genesis->id, NULL) = 0;
     snow->blocks_count = 1;
     snow->blocks[0] = (struct dsmr_sim_snow_block){.block = dsmr_block_ref(snow->sim->genesis),
                                                    .context = DSMR_EPOCH_NONE,
@@ -483,7 +486,8 @@ struct dsmr_sim_snow *dsmr_sim_snow_new(struct dsmr_sim *sim)
         seat->snow = snow;
         seat->body = i;
         seat->turn_us = UINT64_MAX;
-        seat->is_serial = dsmr_prng_below(&snow->prng, 2) == 0;
+        seat->asks_max =
+            (uint32_t)pick(snow, (const uint64_t[]){1, 1, 6, DSMR_SIM_SNOW_ASKS_MAX}, 4);
         seat->tip.block_id = sim->genesis->id;
     }
     dsmr_sim_at(sim, dsmr_sim_snow_about(snow, snow->decide_us), on_decide, snow);
@@ -501,6 +505,7 @@ void dsmr_sim_snow_free(struct dsmr_sim_snow *snow)
     for (uint32_t i = 0; i < snow->seats_count; i++) {
         free(snow->seats[i].views);
     }
+    dsmr_sim_table_free(snow->numbers);
     free(snow->seats);
     free(snow->blocks);
     free(snow->chain);

@@ -7,8 +7,8 @@
  * How:     nodes build blocks when the model asks them; the model issues them to all at different
  *          times. Of the blocks that a quorum has verified it decides one at each height; the
  *          others are rejected. A node hears of a decision when it can reach a quorum. Each node
- *          has a seat: what its own engine knows, asks and waits for (snow_seat.c). Questions that
- *          no good engine asks, and what must be answered to them, are in snow_probe.c.
+ *          has a seat: what its own engine knows, asks and waits for (snow_seat.c, snow_calls.c).
+ * Probes:  questions that no good engine asks, and what must be answered to them: snow_probe.c.
  * Epochs:  contexts are heights of a chain elsewhere; the schedule's sets are those of some of its
  *          heights. Each node sees that chain in its own time.
  * Fails:   rules 8, 9, 10.1, 12.2 and 14.1 of docs/protocol.md, by what nodes answer.

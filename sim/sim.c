@@ -12,6 +12,7 @@
 #include "wire/codec.h"
 
 #define CHECK_TICK_US UINT64_C(100000)
+#define MIXED_BYTES_MAX 512u
 
 /* ---- the hash of the run: FNV-1a over words ---- */
 
@@ -241,6 +242,13 @@ void dsmr_sim_free(struct dsmr_sim *sim)
 
 /* ---- running ---- */
 
+/* Of the long messages of a wide network only the beginning, which names the rest by its hash. */
+static void mix_message(struct dsmr_sim *sim, const struct dsmr_buf *bytes)
+{
+    bool is_long = dsmr_sim_wan_is_on(sim) && bytes->len > MIXED_BYTES_MAX;
+    dsmr_sim_mix_bytes(sim, bytes->bytes, is_long ? MIXED_BYTES_MAX : bytes->len);
+}
+
 static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
 {
     sim->busy = event->kind == DSMR_SIM_ACT ? UINT32_MAX : event->node;
@@ -260,10 +268,12 @@ static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
     switch (event->kind) {
     case DSMR_SIM_ARRIVAL: {
         struct dsmr_sim_item *item = event->item;
-        if (item->bytes != NULL) {
-            dsmr_sim_mix_bytes(sim, item->bytes->bytes, item->bytes->len);
+        if (item->bytes != NULL && !item->is_held) {
+            mix_message(sim, item->bytes);
         }
-        dsmr_sim_node_push(node, item);
+        if (!dsmr_sim_wan_is_on(sim) || !dsmr_sim_wan_holds(node, event)) {
+            dsmr_sim_node_push(node, item);
+        }
         break;
     }
     case DSMR_SIM_LOGIC:
@@ -282,6 +292,9 @@ static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
         break;
     case DSMR_SIM_UPLINK:
         dsmr_sim_net_uplink_free(node);
+        break;
+    case DSMR_SIM_PIPE:
+        dsmr_sim_wan_on_pipe(node, event->due_us);
         break;
     case DSMR_SIM_BYZ:
     case DSMR_SIM_ACT:

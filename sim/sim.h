@@ -25,12 +25,19 @@ struct dsmr_sim_link {              /* one direction */
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
 };
 
-/* What a piece of work takes on one core, in nanoseconds. All zero: every task takes up to 2 ms, at
- * random, on as many cores as there are tasks. */
+/* What things take, in nanoseconds, and in thousandths of one for a byte (sim_cpu.h). All zero:
+ * every task takes up to 2 ms, at random, on as many cores as there are tasks. */
 struct dsmr_sim_costs {
-    uint64_t bls_sign, bls_verify, bls_batch_each, bls_add;
-    uint64_t check_tx, check_byte, execute_tx;
-    uint64_t logic_event, logic_message, message_byte;
+    uint64_t bls_sign, bls_verify;      /* one signature; an aggregate is verified so, and */
+    uint64_t bls_share, bls_key;        /* for each share, each key in it */
+    uint64_t bls_batch, bls_batch_each; /* a batch of aggregates; each of them; keys */
+    uint64_t check_tx, check_byte;      /* hashing and checking on a worker */
+    uint64_t execute_tx;                /* on the execution thread */
+    uint64_t logic_task, logic_tick, logic_send; /* on the logic thread: a result, time, sending */
+    uint64_t logic_message;                      /* one received */
+    uint64_t build_tx, assemble_tx;              /* the same, for each transaction */
+    uint64_t net_message, net_byte;              /* on the network thread, sent or received */
+    uint64_t sync_us, sync_byte;                 /* a group commit; microseconds */
 };
 
 struct dsmr_sim_set { /* a validator set of the schedule: nodes first .. first + count - 1 */
@@ -57,14 +64,19 @@ struct dsmr_sim_config {
     bool has_real_crypto;
     enum dsmr_sim_engine engine;
     struct dsmr_sim_link link; /* of every pair; zero: 0 to 5 ms, nothing is lost */
-    /* Latency of a pair instead of link's; NULL: link's. */
-    uint64_t (*latency_us)(uint32_t from, uint32_t to);
+    /* Changes link for a pair; NULL: it holds for all. */
+    void (*link_of)(uint32_t from, uint32_t to, struct dsmr_sim_link *link);
     uint64_t uplink_bytes_per_s; /* of each node; 0: no limit */
-    uint32_t cores;              /* of each node, with costs */
+    struct {                     /* instead of uplink_bytes_per_s: sim_wan.h; 0: none */
+        uint64_t up_bytes_per_s, down_bytes_per_s;
+    } wan;
+    uint32_t cores; /* of each node, with costs */
     struct dsmr_sim_costs costs;
-    uint64_t sync_us_min, sync_us_max;               /* of one group commit; zero: 0 to 3 ms */
+    uint32_t tx_weight;                /* real transactions that a simulated one stands for; 0: 1 */
+    uint64_t sync_us_min, sync_us_max; /* of one group commit; zero: 0 to 3 ms */
     void (*tune)(struct dsmr_driver_config *config); /* last word; also on the chain's parameters */
     bool is_traced;                                  /* a line an event on stderr */
+    bool is_unchecked; /* the nodes do not look at their own invariants now and then */
 };
 
 /* Asserts that there is memory. All nodes are started. */
@@ -105,6 +117,7 @@ void dsmr_sim_set_clock(struct dsmr_sim *sim, uint32_t node, int64_t skew_ms, in
 void dsmr_sim_cut(struct dsmr_sim *sim, uint32_t from, uint32_t to, bool is_cut, bool is_seen);
 void dsmr_sim_set_link(struct dsmr_sim *sim, uint32_t from, uint32_t to,
                        const struct dsmr_sim_link *link);
+/* 0: as it was at first. */
 void dsmr_sim_set_uplink(struct dsmr_sim *sim, uint32_t node, uint64_t bytes_per_s);
 
 /* ---- disks ---- */
@@ -126,9 +139,17 @@ uint64_t dsmr_sim_hash(const struct dsmr_sim *sim);       /* of everything that 
 uint64_t dsmr_sim_messages(const struct dsmr_sim *sim);
 uint64_t dsmr_sim_events(const struct dsmr_sim *sim);
 struct dsmr_sim_snow *dsmr_sim_engine(const struct dsmr_sim *sim); /* NULL: the built-in one */
-struct dsmr_sim_usage { /* of one node since it was made */
-    uint64_t busy_ns, logic_ns;
+struct dsmr_sim_usage {         /* of one node since it was made */
+    uint64_t busy_ns, logic_ns; /* busy: of the workers */
     uint64_t bytes_sent, bytes_received, bytes_stored;
+    uint64_t execute_ns, net_ns, disk_us;
+    uint64_t logic_wait_us, logic_items; /* how long what was handled had waited for the thread */
+    /* With a wan, on the wire, by class: */
+    uint64_t up_bytes[4], up_messages[4];
+    uint64_t up_wait_us[4]; /* from the queue to the last byte's leaving */
+    uint64_t up_busy_us, refused;
+    uint64_t proposals, proposal_bytes, proposal_us; /* the same, of the engine's proposals */
+    uint64_t down_bytes, down_messages, down_wait_us;
 };
 void dsmr_sim_usage(const struct dsmr_sim *sim, uint32_t node, struct dsmr_sim_usage *out);
 

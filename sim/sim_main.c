@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "sim/sim_mutation.h"
 #include "sim/sim_run.h"
+#include "sim/sim_scale.h"
 
 #define EXIT_USAGE 64
 
@@ -37,7 +38,7 @@ static void print_help(void)
            "progress on what has healed. The same seed gives the same run.\n\n"
            "  --seed N           the run of one seed (default 1)\n"
            "  --seeds A..B       one run for each; prints a line each, exits 1 if one fails\n"
-           "  --validators N     4 to 100 (default: 4 to 7, by the seed)\n"
+           "  --validators N     4 to 300 (default: 4 to 7, by the seed)\n"
            "  --minutes M        how long faults last, in virtual time (default 1)\n"
            "  --profile NAME     what goes wrong:\n");
     for (const struct dsmr_sim_profile *p = dsmr_sim_profiles; p->name != NULL; p++) {
@@ -54,6 +55,7 @@ static void print_help(void)
         "  --list-mutations   bugs that can be planted: name, rule that each breaks, what it is\n"
         "  --mutation NAME    runs a program with that bug, seed after seed, until one fails;\n"
         "                     then exits 1\n"
+        "  --report ...       as the first option: measures a wide network; --report --help\n"
         "  --help\n\nliars:");
     for (uint32_t i = 0; dsmr_sim_byz_kinds[i] != NULL; i++) {
         printf(" %s", dsmr_sim_byz_kinds[i]->name);
@@ -343,7 +345,7 @@ static int read_option(struct options *options, int what, const char *value)
         options->has_seeds = true;
         return read_range(value, options) ? 0 : wrong("seeds", value);
     case 'v':
-        if (!read_number(value, 4, 100, &number)) {
+        if (!read_number(value, 4, 300, &number)) {
             return wrong("validators", value);
         }
         options->validators = (uint32_t)number;
@@ -443,6 +445,9 @@ int main(int argc, char **argv)
 {
     struct options options = {
         .program = argv[0], .jobs = 1, .minutes = 1, .profile = &dsmr_sim_profiles[0]};
+    if (argc > 1 && strcmp(argv[1], "--report") == 0) {
+        return dsmr_sim_scale_main(argc - 1, argv + 1);
+    }
     int code = read_options(&options, argc, argv);
     if (code != 0) {
         if (code < 0) {

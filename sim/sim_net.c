@@ -55,12 +55,13 @@ static bool is_one_of_a_million(struct dsmr_sim *sim, uint32_t ppm)
     return ppm > 0 && dsmr_prng_below(&sim->net_prng, 1000000) < ppm;
 }
 
-static void arrive(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes)
+static void arrive(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes,
+                   uint64_t span_us)
 {
     struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
     struct dsmr_sim_item *item = malloc(sizeof(*item));
     DSMR_ASSERT(item != NULL);
-    *item = (struct dsmr_sim_item){.from = from, .bytes = dsmr_buf_ref(bytes)};
+    *item = (struct dsmr_sim_item){.from = from, .bytes = dsmr_buf_ref(bytes), .span_us = span_us};
     uint64_t due_us = sim->now_us + path->link.latency_us +
                       dsmr_prng_below(&sim->net_prng, path->link.jitter_us + 1);
     if (!is_one_of_a_million(sim, path->link.reorder_ppm)) {
@@ -74,7 +75,8 @@ static void arrive(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr
                                                              .item = item});
 }
 
-static void travel(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes)
+void dsmr_sim_net_travel(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes,
+                         uint64_t span_us)
 {
     const struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
     sim->messages++;
@@ -84,10 +86,15 @@ static void travel(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr
         is_one_of_a_million(sim, path->link.loss_ppm)) {
         return;
     }
-    arrive(sim, from, to, bytes);
+    arrive(sim, from, to, bytes, span_us);
     if (is_one_of_a_million(sim, path->link.duplicate_ppm)) {
-        arrive(sim, from, to, bytes);
+        arrive(sim, from, to, bytes, span_us);
     }
+}
+
+static void travel(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes)
+{
+    dsmr_sim_net_travel(sim, from, to, bytes, 0);
 }
 
 /* ---- the uplink ---- */
@@ -147,7 +154,10 @@ void dsmr_sim_net_send(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct 
     to = dsmr_sim_net_body(sim, from, to);
     struct dsmr_sim_node *node = &sim->nodes[from];
     int cls = bytes->len == 0 ? -1 : dsmr_msg_class_of(bytes->bytes[0]);
-    if (node->uplink_bytes_per_s == 0) {
+    if (dsmr_sim_wan_is_on(sim)) {
+        (void)dsmr_sim_wan_send(node, to, cls < 0 ? DSMR_MSG_CLASS_TX : (enum dsmr_msg_class)cls,
+                                bytes);
+    } else if (node->uplink_bytes_per_s == 0) {
         travel(sim, from, to, bytes);
     } else {
         (void)queue(node, to, cls < 0 ? DSMR_MSG_CLASS_TX : (enum dsmr_msg_class)cls, bytes);
@@ -168,11 +178,47 @@ static struct dsmr_buf *join(struct dsmr_buf *head, const uint8_t *body, uint32_
     return bytes;
 }
 
+void dsmr_sim_net_forget(struct dsmr_sim_node *node)
+{
+    dsmr_buf_unref(node->joined.head);
+    dsmr_buf_unref(node->joined.owner);
+    dsmr_buf_unref(node->joined.bytes);
+    memset(&node->joined, 0, sizeof(node->joined));
+}
+
+/* The bytes of a message, one copy for all who get the same. */
+static struct dsmr_buf *join_once(struct dsmr_sim_node *node, struct dsmr_buf *head,
+                                  struct dsmr_buf *owner, const uint8_t *body, uint32_t body_len)
+{
+    if (node->joined.head != head || node->joined.body != body ||
+        node->joined.bytes->len != head->len + body_len) {
+        dsmr_sim_net_forget(node);
+        node->joined.head = dsmr_buf_ref(head); /* held: no other message can have its address */
+        node->joined.owner = dsmr_buf_ref(owner);
+        node->joined.body = body;
+        node->joined.bytes = join(head, body, body_len);
+    }
+    return dsmr_buf_ref(node->joined.bytes);
+}
+
+static bool is_watched(const struct dsmr_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->checkers_count; i++) {
+        if (sim->checkers[i].ops->sent != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What checkers and the liar behind this node make of it. False: it is held back. */
 static bool may_leave(struct dsmr_sim_node *node, uint32_t to, struct dsmr_buf *bytes)
 {
     struct dsmr_sim *sim = node->sim;
     struct dsmr_msg msg;
+    if (node->byz == NULL && !is_watched(sim)) {
+        return true;
+    }
     if (dsmr_msg_decode(&msg, bytes->bytes, bytes->len) != DSMR_OK) {
         dsmr_sim_fail(sim, "X3", "node %u sends a message that does not decode", node->number);
         return false;
@@ -190,14 +236,13 @@ static bool may_leave(struct dsmr_sim_node *node, uint32_t to, struct dsmr_buf *
     return true;
 }
 
-static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
-                          struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
-                          uint32_t body_len)
+static enum dsmr_err send_now(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
+                              struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
+                              uint32_t body_len)
 {
     struct dsmr_sim_node *node = self;
     struct dsmr_sim *sim = node->sim;
     uint32_t target = dsmr_sim_net_body(sim, node->number, dsmr_sim_net_number(to));
-    (void)owner;
     if (!dsmr_sim_node_port_call(node)) {
         return DSMR_OK;
     }
@@ -206,16 +251,29 @@ static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_m
     if (!dsmr_sim_net_path(sim, target, node->number)->is_known) {
         return DSMR_ERR_UNKNOWN;
     }
-    struct dsmr_buf *bytes = join(head, body, body_len);
+    struct dsmr_buf *bytes = join_once(node, head, owner, body, body_len);
     enum dsmr_err err = DSMR_OK;
+    node->sends++;
     if (may_leave(node, target, bytes)) {
-        if (node->uplink_bytes_per_s == 0) {
+        if (dsmr_sim_wan_is_on(sim)) {
+            err = dsmr_sim_wan_send(node, target, cls, bytes);
+        } else if (node->uplink_bytes_per_s == 0) {
             travel(sim, node->number, target, bytes);
         } else {
             err = queue(node, target, cls, bytes);
         }
     }
     dsmr_buf_unref(bytes);
+    return err;
+}
+
+static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_msg_class cls,
+                          struct dsmr_buf *head, struct dsmr_buf *owner, const uint8_t *body,
+                          uint32_t body_len)
+{
+    dsmr_sim_probe_pause();
+    enum dsmr_err err = send_now(self, to, cls, head, owner, body, body_len);
+    dsmr_sim_probe_resume();
     return err;
 }
 
@@ -323,5 +381,12 @@ void dsmr_sim_set_link(struct dsmr_sim *sim, uint32_t from, uint32_t to,
 
 void dsmr_sim_set_uplink(struct dsmr_sim *sim, uint32_t node, uint64_t bytes_per_s)
 {
-    sim->nodes[node].uplink_bytes_per_s = bytes_per_s; /* what waits already leaves as it did */
+    if (dsmr_sim_wan_is_on(sim)) {
+        dsmr_sim_wan_set_rate(&sim->nodes[node],
+                              bytes_per_s > 0 ? bytes_per_s : sim->config.wan.up_bytes_per_s);
+        return;
+    }
+    /* What waits already leaves as it did. */
+    sim->nodes[node].uplink_bytes_per_s =
+        bytes_per_s > 0 ? bytes_per_s : sim->config.uplink_bytes_per_s;
 }

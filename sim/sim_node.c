@@ -71,10 +71,11 @@ static void start_logic(struct dsmr_sim_node *node, uint64_t in_us)
 void dsmr_sim_node_push(struct dsmr_sim_node *node, struct dsmr_sim_item *item)
 {
     item->next = NULL;
+    item->queued_us = node->sim->now_us;
     *node->inbox_end = item;
     node->inbox_end = &item->next;
     if (!node->is_logic_busy && !node->is_paused) {
-        start_logic(node, 0);
+        start_logic(node, dsmr_sim_cpu_logic_wait_us(node));
     }
 }
 
@@ -136,7 +137,7 @@ static void after_event(struct dsmr_sim_node *node)
         dsmr_sim_crash(sim, node->number);
         return;
     }
-    if ((sim->events & 1023u) == 0) {
+    if ((sim->events & 1023u) == 0 && !sim->config.is_unchecked) {
         dsmr_driver_check(node->driver);
     }
     uint64_t deadline_ms = dsmr_driver_deadline_ms(node->driver);
@@ -156,16 +157,6 @@ static void after_event(struct dsmr_sim_node *node)
     }
 }
 
-/* What handling of item took. */
-static uint64_t logic_us(struct dsmr_sim_node *node, bool is_message, size_t len)
-{
-    const struct dsmr_sim_costs *costs = &node->sim->config.costs;
-    uint64_t ns = costs->logic_event + (is_message ? costs->logic_message : 0) +
-                  len * costs->message_byte / 1000u;
-    node->usage.logic_ns += ns;
-    return ns / 1000;
-}
-
 void dsmr_sim_node_logic(struct dsmr_sim_node *node)
 {
     struct dsmr_sim_item *item = node->inbox;
@@ -175,13 +166,18 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
     }
     node->inbox = item->next;
     node->inbox_end = node->inbox == NULL ? &node->inbox : node->inbox_end;
+    uint64_t sends = node->sends;
     bool is_message = item->bytes != NULL;
-    uint64_t took_us = logic_us(node, is_message, is_message ? item->bytes->len : 0);
+    node->usage.logic_wait_us += node->sim->now_us - item->queued_us;
+    node->usage.logic_items++;
     if (is_message) {
         node->usage.bytes_received += item->bytes->len;
         dsmr_sim_story_received(node->sim->story, node->sim->now_us, node->number, item->from,
                                 item->bytes);
     }
+    uint32_t kind =
+        !is_message || item->bytes->len == 0 ? DSMR_SIM_PROBE_TASK : item->bytes->bytes[0] % 30u;
+    dsmr_sim_probe_begin();
     if (item->task != NULL) {
         dsmr_driver_task(node->driver, item->task);
     } else if (may_enter(node, item)) {
@@ -191,12 +187,14 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
                             .is_up = item->is_up};
         dsmr_driver_task(node->driver, &call.task);
     }
+    dsmr_sim_probe_end(kind);
+    dsmr_sim_cpu_logic(node, item, node->sends - sends);
     dsmr_buf_unref(item->bytes);
     free(item);
     uint32_t life = node->life;
     after_event(node);
     if (node->driver != NULL && node->life == life && node->inbox != NULL && !node->is_logic_busy) {
-        start_logic(node, took_us);
+        start_logic(node, dsmr_sim_cpu_logic_wait_us(node));
     }
 }
 
@@ -204,7 +202,11 @@ void dsmr_sim_node_tick(struct dsmr_sim_node *node)
 {
     node->tick_us = UINT64_MAX;
     if (!node->is_paused) {
+        uint64_t sends = node->sends;
+        dsmr_sim_probe_begin();
         dsmr_driver_tick(node->driver);
+        dsmr_sim_probe_end(DSMR_SIM_PROBE_TICK);
+        dsmr_sim_cpu_logic(node, NULL, node->sends - sends);
         after_event(node);
     }
 }
@@ -239,7 +241,8 @@ static bool store_queued(void *ctx)
     uint64_t min_us = sim->config.sync_us_min, max_us = sim->config.sync_us_max;
     max_us = max_us == 0 ? 3000 : max_us;
     uint64_t takes_us = min_us + dsmr_prng_below(&sim->disk_prng, max_us - min_us + 1) +
-                        bytes / 1000u; /* a gigabyte a second */
+                        dsmr_sim_cpu_sync_us(node, bytes);
+    node->usage.disk_us += takes_us;
     dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,
                                                              .kind = DSMR_SIM_SYNC,
                                                              .node = node->number,
@@ -263,7 +266,10 @@ static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out,
 static void feed_publish(void *self, const struct dsmr_notice *notice)
 {
     struct dsmr_sim_node *node = self;
+    dsmr_sim_probe_pause();
+    dsmr_sim_cpu_notice(node, notice);
     dsmr_sim_notice(node->sim, node->number, notice);
+    dsmr_sim_probe_resume();
 }
 
 static const struct dsmr_clock_ops clock_ops = {.wall_ms = wall_ms, .mono_ms = mono_ms};
@@ -313,10 +319,11 @@ static void configure(struct dsmr_sim *sim, struct dsmr_sim_node *node,
     config->work = dsmr_sim_work_port(node);
     config->clock = (struct dsmr_clock){.self = node, .ops = &clock_ops};
     config->validators = (struct dsmr_validators){.self = node, .ops = &validators_ops};
-    config->signer = dsmr_sim_bls_signer(&node->identity);
+    node->signer = dsmr_sim_bls_signer(&node->identity);
+    config->signer = dsmr_sim_cpu_signer(&node->signer);
     config->app = node->app_wrapped;
     config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
-    config->bls = &dsmr_sim_work_bls;
+    config->bls = &dsmr_sim_cpu_bls;
     config->metrics = &node->metrics;
     if (sim->snow != NULL) {
         dsmr_sim_snow_configure(sim->snow, node->number, config);
@@ -427,6 +434,8 @@ static void drop_outbox(struct dsmr_sim_node *node)
         node->out_bytes[cls] = 0;
     }
     node->is_sending = false;
+    dsmr_sim_wan_stopped(node);
+    dsmr_sim_net_forget(node);
 }
 
 void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
@@ -498,14 +507,18 @@ void dsmr_sim_crash_after(struct dsmr_sim *sim, uint32_t node, uint64_t port_cal
     sim->nodes[node].crash_at = sim->nodes[node].port_calls + port_calls;
 }
 
+struct dsmr_sim_link dsmr_sim_node_link(const struct dsmr_sim *sim, uint32_t from, uint32_t to)
+{
+    struct dsmr_sim_link link = sim->config.link;
+    if (sim->config.link_of != NULL) {
+        sim->config.link_of(sim->nodes[from].identity, sim->nodes[to].identity, &link);
+    }
+    return link;
+}
+
 static void init_path(struct dsmr_sim *sim, uint32_t from, uint32_t to)
 {
-    struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
-    path->link = sim->config.link;
-    if (sim->config.latency_us != NULL) {
-        path->link.latency_us =
-            sim->config.latency_us(sim->nodes[from].identity, sim->nodes[to].identity);
-    }
+    dsmr_sim_net_path(sim, from, to)->link = dsmr_sim_node_link(sim, from, to);
 }
 
 void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity)
@@ -524,6 +537,7 @@ void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity
         node->out_end[cls] = &node->out[cls];
     }
     node->uplink_bytes_per_s = sim->config.uplink_bytes_per_s;
+    dsmr_sim_wan_init(node);
     node->store = dsmr_sim_store_new();
     node->kv = dsmr_kv_mem_new();
     dsmr_sim_store_on_queued(node->store, store_queued, node);
@@ -570,6 +584,8 @@ void dsmr_sim_node_close(struct dsmr_sim *sim, uint32_t number)
     if (node->byz != NULL && node->byz->free != NULL) {
         node->byz->free(node->byz_self);
     }
+    dsmr_sim_wan_close(node);
+    dsmr_sim_net_forget(node);
     dsmr_sim_store_free(node->store);
     dsmr_kv_mem_free(node->kv);
 }

@@ -102,7 +102,7 @@ static void cut_off(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault, bo
 static void set_links(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault, bool is_bad)
 {
     for (uint32_t k = 0; k < sim->config.nodes; k++) {
-        struct dsmr_sim_link link = sim->config.link;
+        struct dsmr_sim_link link = dsmr_sim_node_link(sim, fault->node, k);
         if (is_bad && fault->kind == DSMR_SIM_FAULT_LOSSY) {
             link.loss_ppm = (uint32_t)fault->amount * 1500; /* up to 30% */
             link.duplicate_ppm = fault->flag ? 50000 : 0;
@@ -206,7 +206,7 @@ static void finish(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault)
         set_links(sim, fault, false);
         break;
     case DSMR_SIM_FAULT_NARROW:
-        dsmr_sim_set_uplink(sim, node, sim->config.uplink_bytes_per_s);
+        dsmr_sim_set_uplink(sim, node, 0);
         break;
     case DSMR_SIM_FAULT_CLOCK:
         dsmr_sim_set_clock(sim, node, 0, 0);
@@ -260,7 +260,7 @@ void dsmr_sim_plan_heal(struct dsmr_sim *sim)
     for (uint32_t i = 0; i < nodes; i++) {
         dsmr_sim_set_disk(sim, i, DSMR_SIM_DISK_OK);
         dsmr_sim_set_clock(sim, i, 0, 0);
-        dsmr_sim_set_uplink(sim, i, sim->config.uplink_bytes_per_s);
+        dsmr_sim_set_uplink(sim, i, 0);
         sim->nodes[i].crash_at = UINT64_MAX;
         if (dsmr_sim_is_up(sim, i)) {
             dsmr_sim_pause(sim, i, false);
@@ -270,7 +270,8 @@ void dsmr_sim_plan_heal(struct dsmr_sim *sim)
     for (uint32_t i = 0; i < nodes; i++) {
         for (uint32_t k = 0; k < nodes; k++) {
             if (i != k) {
-                dsmr_sim_set_link(sim, i, k, &sim->config.link);
+                struct dsmr_sim_link link = dsmr_sim_node_link(sim, i, k);
+                dsmr_sim_set_link(sim, i, k, &link);
                 dsmr_sim_cut(sim, i, k, false, false);
             }
         }

@@ -14,7 +14,8 @@ enum dsmr_sim_event_kind {
     DSMR_SIM_SYNC,   /* a group of writes is durable */
     DSMR_SIM_UPLINK, /* a message has left */
     DSMR_SIM_BYZ,    /* a liar's own clock */
-    DSMR_SIM_ACT     /* act(sim, item) */
+    DSMR_SIM_ACT,    /* act(sim, item) */
+    DSMR_SIM_PIPE    /* messages have left the uplink of a wan */
 };
 struct dsmr_sim;
 struct dsmr_sim_event {

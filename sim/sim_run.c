@@ -6,9 +6,12 @@
 
 #include "base/assert.h"
 #include "sim/check.h"
+#include "sim/sim_wan.h"
 
 #define HEAL_US (240 * DSMR_SIM_SECOND_US) /* the bound of progress after the last fault */
 #define HEAL_TXS 20u
+#define WAN_BITS_PER_S UINT64_C(1000000000)
+#define WAN_TABLES_MAX 24576u
 #define PROFILE_BLS "bls" /* the one with real BLS and Ed25519 */
 #define SPARES 2u         /* nodes that are no validators at first, with epochs */
 
@@ -21,24 +24,29 @@
 
 const struct dsmr_sim_profile dsmr_sim_profiles[] = {
     {"default", "everything, moderately", MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30), true,
-     true, true},
+     true, true, 0},
     {"calm", "nothing goes wrong", MIX(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false,
-     false},
+     false, 0},
     {"crash", "nodes die and come back", MIX(8, 20, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60), false,
-     false, false},
-    {"net", "a bad network", MIX(0, 0, 0, 2, 8, 10, 8, 10, 4, 0, 0, 0, 0, 60), false, false, false},
-    {"disk", "bad disks", MIX(4, 8, 1, 0, 0, 0, 0, 0, 0, 0, 10, 8, 0, 40), false, false, false},
+     false, false, 0},
+    {"net", "a bad network", MIX(0, 0, 0, 2, 8, 10, 8, 10, 4, 0, 0, 0, 0, 60), false, false, false,
+     0},
+    {"disk", "bad disks", MIX(4, 8, 1, 0, 0, 0, 0, 0, 0, 0, 10, 8, 0, 40), false, false, false, 0},
     {"byz", "up to f liars on a good network", MIX(1, 0, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 10), true,
-     false, true},
+     false, true, 0},
     {"epochs", "validators join and leave while nodes die",
-     MIX(8, 8, 1, 2, 4, 4, 2, 2, 0, 0, 0, 0, 0, 30), false, true, true},
+     MIX(8, 8, 1, 2, 4, 4, 2, 2, 0, 0, 0, 0, 0, 30), false, true, true, 0},
     {"clock", "clocks that are wrong", MIX(2, 2, 0, 4, 0, 2, 2, 2, 0, 20, 0, 0, 0, 40), false,
-     false, false},
+     false, false, 0},
     {"storm", "everything at once", MIX(10, 20, 2, 8, 10, 10, 8, 10, 4, 8, 6, 4, 2, 120), true,
-     true, true},
+     true, true, 0},
+    {"wan100", "100 validators in five regions, processors and links of a size; few faults",
+     MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60), false, false, false, 100},
+    {"wan300", "300 of them", MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60), false, false, false,
+     300},
     {PROFILE_BLS, "as default, but real BLS and Ed25519: a hundred times slower",
-     MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30), true, true, true},
-    {NULL, NULL, MIX(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false, false},
+     MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30), true, true, true, 0},
+    {NULL, NULL, MIX(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false, false, 0},
 };
 
 const struct dsmr_sim_profile *dsmr_sim_profile_find(const char *name)
@@ -60,7 +68,7 @@ struct run { /* what the seed has chosen */
     uint32_t wipeable;
     const struct dsmr_sim_byz_ops *byz[DSMR_SIM_NODES_MAX];
     struct tuning {
-        bool has_retention;
+        bool has_retention, is_wan;
         uint64_t retention_ms;
         uint32_t chunk_lifetime_ms, block_certs_max, pending_bytes_max;
     } tuning;
@@ -77,6 +85,11 @@ static void tune(struct dsmr_driver_config *config)
     config->node.params.chunk_bytes_max = 64u << 10;
     config->node.params.chunk_txs_max = 1024;
     config->node.params.block_txs_max = 16384;
+    if (tuning.is_wan) { /* round trips are up to 300 ms, and hundreds of nodes share a memory */
+        config->node.tables_max = WAN_TABLES_MAX;
+        config->bft.view_timeout_ms = 1000;
+        config->bft.view_timeout_max_ms = 32000;
+    }
     if (tuning.has_retention) {
         config->node.params.retention_ms = tuning.retention_ms;
     }
@@ -174,6 +187,16 @@ static void choose_liars(struct run *run, struct dsmr_prng *prng,
     }
 }
 
+/* A wide network is the same for every seed, but for its faults and clients. */
+static void choose_wan(struct run *run)
+{
+    dsmr_sim_wan_configure(&run->sim, WAN_BITS_PER_S);
+    run->tuning = (struct tuning){.chunk_lifetime_ms = 30000,
+                                  .block_certs_max = 256,
+                                  .pending_bytes_max = 1u << 20,
+                                  .is_wan = true};
+}
+
 static void choose(struct run *run, const struct dsmr_sim_run_config *config)
 {
     struct dsmr_prng prng;
@@ -181,6 +204,9 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     dsmr_prng_init(&prng, config->seed);
     run->validators =
         config->validators != 0 ? config->validators : 4 + (uint32_t)dsmr_prng_below(&prng, 4);
+    if (config->profile->wan_validators > 0 && config->validators == 0) {
+        run->validators = config->profile->wan_validators;
+    }
     run->sim.nodes = run->validators;
     run->sim.seed = dsmr_prng_next(&prng);
     run->sim.app = dsmr_prng_below(&prng, 2) == 0 ? DSMR_SIM_OPAQUE : DSMR_SIM_TRANSFERS;
@@ -192,6 +218,9 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     run->sim.link.jitter_us = 1 + dsmr_prng_below(&prng, 30000);
     run->sim.sync_us_max = 500 + dsmr_prng_below(&prng, 20000);
     choose_tuning(run, &prng);
+    if (config->profile->wan_validators > 0) {
+        choose_wan(run);
+    }
     choose_sets(run, &prng, config->profile);
     choose_liars(run, &prng, config);
     /* Whoever was away for long, or has lost all, needs what the others have let go. */

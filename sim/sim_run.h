@@ -14,9 +14,10 @@
 struct dsmr_sim_profile { /* what a seed may choose from */
     const char *name, *text;
     struct dsmr_sim_plan_mix mix;
-    bool has_byz;     /* up to f liars */
-    bool has_epochs;  /* validators join and leave */
-    bool has_weights; /* unequal ones */
+    bool has_byz;            /* up to f liars */
+    bool has_epochs;         /* validators join and leave */
+    bool has_weights;        /* unequal ones */
+    uint32_t wan_validators; /* 0: no wide network; else how many if nobody says */
 };
 extern const struct dsmr_sim_profile dsmr_sim_profiles[]; /* ended by name NULL */
 const struct dsmr_sim_profile *dsmr_sim_profile_find(const char *name);

@@ -8,10 +8,14 @@
 #include "sim/check.h"
 #include "sim/engine_snow.h"
 #include "sim/sim.h"
+#include "sim/sim_cpu.h"
+#include "sim/sim_pipe.h"
+#include "sim/sim_probe.h"
 #include "sim/sim_queue.h"
 #include "sim/sim_store.h"
 #include "sim/sim_story.h"
 #include "sim/sim_verdicts.h"
+#include "sim/sim_wan.h"
 #include "store/kv_mem.h"
 
 #define DSMR_SIM_CHECKERS_MAX 16u
@@ -24,6 +28,9 @@ struct dsmr_sim_item { /* what waits for a node's logic thread */
     uint32_t from;
     bool is_up;
     uint8_t cls;
+    bool is_held;       /* by the downlink, before */
+    uint64_t span_us;   /* first to last byte */
+    uint64_t queued_us; /* for the logic thread */
 };
 
 struct dsmr_sim_out { /* a message that waits for the uplink */
@@ -55,7 +62,6 @@ struct dsmr_sim_node {
     uint32_t cores_busy;
     bool is_executing;
     struct dsmr_task *running[DSMR_SIM_CORES_MAX + 1u];
-    uint64_t cost_ns; /* of the task that runs now */
 
     struct dsmr_sim_store *store;
     enum dsmr_sim_disk store_state;
@@ -68,6 +74,19 @@ struct dsmr_sim_node {
     uint64_t out_bytes[DSMR_MSG_CLASS_COUNT];
     bool is_sending;
     uint64_t uplink_bytes_per_s;
+    struct {
+        struct dsmr_sim_pipe *pipe; /* NULL: no wan */
+        uint64_t due_us;            /* of the event that looks after it; UINT64_MAX: none */
+        uint64_t down_free_ns;
+        uint32_t held; /* messages on the downlink */
+    } wan;
+    uint64_t logic_free_ns, net_free_ns;
+    struct { /* of the last message that was sent: a broadcast has the same bytes for all */
+        struct dsmr_buf *head, *owner, *bytes;
+        const uint8_t *body;
+    } joined;
+    uint64_t sends; /* of this life and earlier ones */
+    struct dsmr_signer signer;
 
     const struct dsmr_sim_byz_ops *byz; /* NULL: honest */
     void *byz_self;
@@ -119,6 +138,8 @@ void dsmr_sim_node_push_task(struct dsmr_sim_node *node, struct dsmr_task *task)
 void dsmr_sim_node_logic(struct dsmr_sim_node *node); /* handles one item */
 void dsmr_sim_node_tick(struct dsmr_sim_node *node);
 void dsmr_sim_node_synced(struct dsmr_sim_node *node); /* its disk has done a group */
+/* The link of that path without faults. */
+struct dsmr_sim_link dsmr_sim_node_link(const struct dsmr_sim *sim, uint32_t from, uint32_t to);
 /* Counts a call of a port. False: the node is dead already, nothing may happen. */
 bool dsmr_sim_node_port_call(struct dsmr_sim_node *node);
 uint64_t dsmr_sim_node_mono_us(const struct dsmr_sim_node *node);
@@ -131,6 +152,11 @@ void dsmr_sim_net_uplink_free(struct dsmr_sim_node *node); /* the last message h
 /* Tells who can see whom after a start; after a crash. */
 void dsmr_sim_net_started(struct dsmr_sim *sim, uint32_t node);
 void dsmr_sim_net_stopped(struct dsmr_sim *sim, uint32_t node);
+/* The last byte leaves now, span_us after the first. */
+void dsmr_sim_net_travel(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes,
+                         uint64_t span_us);
+/* Forgets the last message. */
+void dsmr_sim_net_forget(struct dsmr_sim_node *node);
 /* Sends as from, past its own code. */
 void dsmr_sim_net_send(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes);
 uint32_t dsmr_sim_net_number(const struct dsmr_node_id *id);
@@ -144,9 +170,8 @@ struct dsmr_work dsmr_sim_work_port(struct dsmr_sim_node *node);
 void dsmr_sim_work_start(struct dsmr_sim_node *node); /* free cores take what waits */
 void dsmr_sim_work_done(struct dsmr_sim_node *node, uint32_t core);
 void dsmr_sim_work_drop_all(struct dsmr_sim_node *node); /* a crash: gives every task back undone */
-/* The application and the BLS work with their costs. */
+/* The application with its costs. */
 void dsmr_sim_work_wrap_app(struct dsmr_sim_node *node);
-extern const struct dsmr_bls_ops dsmr_sim_work_bls;
 
 /* byz.c */
 void dsmr_sim_byz_tick(struct dsmr_sim *sim, uint32_t node);

@@ -11,7 +11,9 @@
 
 struct chunk {
     struct dsmr_store_chunk_meta meta;
-    struct dsmr_buf *bytes;
+    struct dsmr_buf *owner; /* of bytes; a copy if the write had none */
+    const uint8_t *bytes;
+    uint32_t len;
 };
 struct block {
     struct dsmr_block *block;
@@ -148,7 +150,7 @@ void dsmr_sim_store_free(struct dsmr_sim_store *store)
 {
     DSMR_ASSERT(store->first == NULL && store->group == NULL);
     for (uint32_t i = 0; i < store->chunks.count; i++) {
-        dsmr_buf_unref(((struct chunk *)table_at(&store->chunks, i))->bytes);
+        dsmr_buf_unref(((struct chunk *)table_at(&store->chunks, i))->owner);
     }
     for (uint64_t i = 0; i < store->height; i++) {
         dsmr_block_unref(store->blocks[i].block);
@@ -189,17 +191,19 @@ static void apply_chunk(struct dsmr_sim_store *store, const struct dsmr_store_wr
     struct chunk *chunk = find_chunk(store, &meta->ref.chunk_id);
     if (chunk == NULL) {
         chunk = table_add(&store->chunks, &meta->ref.chunk_id);
-        /* The bytes are immutable and owned: kept, not copied, where that is the whole owner. */
-        chunk->bytes = write->u.chunk.owner != NULL &&
-                               write->u.chunk.owner->bytes == write->u.chunk.bytes &&
-                               write->u.chunk.owner->len == write->u.chunk.len
+        /* The bytes are immutable and owned: kept, not copied. */
+        chunk->owner = write->u.chunk.owner != NULL
                            ? dsmr_buf_ref(write->u.chunk.owner)
                            : dsmr_buf_copy(write->u.chunk.bytes, write->u.chunk.len);
+        chunk->bytes = write->u.chunk.owner != NULL ? write->u.chunk.bytes : chunk->owner->bytes;
+        chunk->len = write->u.chunk.len;
         chunk->meta = *meta;
         store->bytes += write->u.chunk.len;
     } else {
         struct dsmr_store_chunk_meta old = chunk->meta;
         chunk->meta = *meta;
+        chunk->meta.producer_sig =
+            old.is_signed && !meta->is_signed ? old.producer_sig : meta->producer_sig;
         chunk->meta.is_own |= old.is_own;
         chunk->meta.is_signed |= old.is_signed;
         if (meta->included_height == UINT64_MAX) { /* what this write does not know */
@@ -260,8 +264,8 @@ static void drop_chunk(struct dsmr_sim_store *store, const struct dsmr_id *chunk
 {
     struct chunk *chunk = find_chunk(store, chunk_id);
     if (chunk != NULL) {
-        store->bytes -= chunk->bytes->len;
-        dsmr_buf_unref(chunk->bytes);
+        store->bytes -= chunk->len;
+        dsmr_buf_unref(chunk->owner);
         table_remove(&store->chunks, place_of(&store->chunks, chunk), chunk_key);
     }
     struct dsmr_cert *cert = table_find(&store->certs, chunk_id);
@@ -549,8 +553,9 @@ static enum dsmr_err load_chunk(void *self, struct dsmr_buf **out, const struct 
     if (chunk == NULL) {
         return DSMR_ERR_UNKNOWN;
     }
-    *out = dsmr_buf_ref(chunk->bytes);
-    return DSMR_OK;
+    bool is_whole = chunk->owner->bytes == chunk->bytes && chunk->owner->len == chunk->len;
+    *out = is_whole ? dsmr_buf_ref(chunk->owner) : dsmr_buf_copy(chunk->bytes, chunk->len);
+    return *out == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
 }
 
 static enum dsmr_err load_chunk_meta(void *self, struct dsmr_store_chunk_meta *out,

@@ -1,21 +1,10 @@
-/* sim_work.c - the workers: cores that take a task's time, and what each piece of work costs.
+/* sim_work.c - the workers: cores that take a task's time (what it costs: sim_cpu.h).
  *
  * A task runs when a core takes it, at once; what it costs is added up while it runs, and it comes
  * home when that time has passed. */
 #include <stdlib.h>
 
-#include "sim/sim_bls.h"
 #include "sim/sim_state.h"
-
-/* The node whose task runs; the ports below know no other way to tell. One thread. */
-static struct dsmr_sim_node *running;
-
-static void spend(uint64_t ns)
-{
-    if (running != NULL) {
-        running->cost_ns += ns;
-    }
-}
 
 static bool has_costs(const struct dsmr_sim *sim)
 {
@@ -36,13 +25,12 @@ static struct dsmr_task *take(struct dsmr_sim_node *node, enum dsmr_work_lane la
 static void run(struct dsmr_sim_node *node, struct dsmr_task *task, uint32_t core)
 {
     struct dsmr_sim *sim = node->sim;
-    node->cost_ns = 0;
-    running = node;
+    dsmr_sim_cpu_begin(node);
     task->run(task);
-    running = NULL;
+    uint64_t cost_ns = dsmr_sim_cpu_end();
     uint64_t takes_us =
-        has_costs(sim) ? node->cost_ns / 1000 + 1 : dsmr_prng_below(&sim->work_prng, 2001);
-    node->usage.busy_ns += node->cost_ns;
+        has_costs(sim) ? cost_ns / 1000 + 1 : dsmr_prng_below(&sim->work_prng, 2001);
+    *(core == DSMR_SIM_CORES_MAX ? &node->usage.execute_ns : &node->usage.busy_ns) += cost_ns;
     node->running[core] = task;
     dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,
                                                              .kind = DSMR_SIM_WORK,
@@ -96,7 +84,9 @@ static void submit(void *self, enum dsmr_work_lane lane, struct dsmr_task *task)
     *node->work_end[lane] = task;
     node->work_end[lane] = &task->next;
     if (!node->is_dying) { /* else the crash gives it back */
+        dsmr_sim_probe_pause();
         dsmr_sim_work_start(node);
+        dsmr_sim_probe_resume();
     }
 }
 
@@ -130,51 +120,13 @@ void dsmr_sim_work_drop_all(struct dsmr_sim_node *node)
     }
 }
 
-/* ---- what things cost ---- */
-
-static const struct dsmr_sim_costs *costs(void)
-{
-    static const struct dsmr_sim_costs none;
-    return running == NULL ? &none : &running->sim->config.costs;
-}
-
-static enum dsmr_err bls_verify(const struct dsmr_validator_set *set, uint32_t signer,
-                                const struct dsmr_bls_sig *sig, const void *message, size_t len)
-{
-    spend(costs()->bls_verify);
-    return dsmr_sim_bls_ops_in_use()->verify(set, signer, sig, message, len);
-}
-
-static enum dsmr_err bls_aggregate(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
-                                   struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
-                                   const struct dsmr_share *shares, size_t count,
-                                   const void *message, size_t len)
-{
-    spend(costs()->bls_verify + count * costs()->bls_add);
-    return dsmr_sim_bls_ops_in_use()->aggregate(out, signers, bad, set, shares, count, message,
-                                                len);
-}
-
-static enum dsmr_err bls_verify_batch(enum dsmr_err *errs,
-                                      const struct dsmr_bls_batch_entry *entries, size_t count,
-                                      const uint8_t *random)
-{
-    spend(count * costs()->bls_batch_each);
-    return dsmr_sim_bls_ops_in_use()->verify_batch(errs, entries, count, random);
-}
-
-const struct dsmr_bls_ops dsmr_sim_work_bls = {
-    .verify = bls_verify, .aggregate = bls_aggregate, .verify_batch = bls_verify_batch};
+/* ---- the application ---- */
 
 static uint32_t app_check(const void *self, enum dsmr_err *errs, const struct dsmr_tx_view *txs,
                           uint32_t count)
 {
     const struct dsmr_sim_node *node = self;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        bytes += txs[i].len;
-    }
-    spend(count * costs()->check_tx + bytes * costs()->check_byte);
+    dsmr_sim_cpu_check(txs, count);
     const struct dsmr_sim_config *config = &node->sim->config;
     return config->app == DSMR_SIM_TRANSFERS && !config->has_real_crypto
                ? dsmr_sim_verdicts_check(node->sim->verdicts, &node->app, errs, txs, count)
@@ -194,7 +146,7 @@ static enum dsmr_err app_execute(void *self, struct dsmr_id *root, struct dsmr_a
                                  const struct dsmr_app_block *block)
 {
     struct dsmr_sim_node *node = self;
-    spend(block->txs_count * costs()->execute_tx);
+    dsmr_sim_cpu_execute(block->txs_count);
     return node->app.ops->execute(node->app.self, root, results, kv, txn, block);
 }
 

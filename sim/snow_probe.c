@@ -4,12 +4,6 @@
 #include "base/bytes.h"
 #include "sim/snow_state.h"
 
-static bool fails(const struct dsmr_sim_snow_seat *seat)
-{
-    const struct dsmr_sim_node *node = &seat->snow->sim->nodes[seat->body];
-    return node->byz == NULL && !node->has_bad_disk;
-}
-
 static enum dsmr_sim_snow_stage stage_of(const struct dsmr_sim_snow_seat *seat, uint32_t number)
 {
     return seat->views[number].stage;
@@ -31,7 +25,7 @@ static uint32_t any_block(const struct dsmr_sim_snow_seat *seat)
 static void ask(struct dsmr_sim_snow_seat *seat, enum dsmr_sim_snow_kind kind, uint32_t number,
                 uint64_t context)
 {
-    struct dsmr_sim_snow_ask *ask = dsmr_sim_snow_seat_ask(seat, kind, number, context);
+    struct dsmr_sim_snow_ask *ask = dsmr_sim_snow_ask(seat, kind, number, context);
     if (ask != NULL) {
         ask->is_probe = true;
     }
@@ -134,7 +128,7 @@ static void accept_again(struct dsmr_sim_snow_seat *seat)
 
 static bool has_child(const struct dsmr_sim_snow_seat *seat, uint32_t number)
 {
-    for (uint32_t i = 0; i < DSMR_SIM_SNOW_ASKS_MAX; i++) {
+    for (uint32_t i = 0; i < seat->asks_max; i++) {
         if (seat->asks[i].is_used && seat->asks[i].block == number) {
             return true; /* perhaps soon */
         }
@@ -163,7 +157,7 @@ static void reject_wrong(struct dsmr_sim_snow_seat *seat)
                stage == DSMR_SIM_SNOW_ACCEPTING) {
         return;
     }
-    dsmr_sim_snow_seat_tell(seat, DSMR_SIM_SNOW_REJECT, &id, 0);
+    dsmr_sim_snow_tell(seat, DSMR_SIM_SNOW_REJECT, &id, 0);
 }
 
 static void prefer_wrong(struct dsmr_sim_snow_seat *seat)
@@ -178,7 +172,7 @@ static void prefer_wrong(struct dsmr_sim_snow_seat *seat)
     } else if (!is_unverified(stage_of(seat, number))) {
         return;
     }
-    dsmr_sim_snow_seat_tell(seat, DSMR_SIM_SNOW_PREFER, &id, 0);
+    dsmr_sim_snow_tell(seat, DSMR_SIM_SNOW_PREFER, &id, 0);
 }
 
 /* ---- build ---- */
@@ -210,19 +204,20 @@ static void read_old(struct dsmr_sim_snow_seat *seat)
     bool is_it = err == DSMR_OK && dsmr_id_equal(&block->id, &wanted->id);
     bool is_found = query.ops->find_block(query.self, &found, &wanted->id) == DSMR_OK;
     dsmr_block_unref(block);
-    if ((!is_it || !is_found || found != height) && fails(seat)) {
+    if ((!is_it || !is_found || found != height) && dsmr_sim_snow_is_bound(seat)) {
         dsmr_sim_fail(snow->sim, "14.1", "node %u does not have its accepted block %llu: %s",
                       seat->body, (unsigned long long)height, dsmr_err_text(err));
     }
 }
 
+/* One that it does not see yet, or that there is not. */
 static void say_height(struct dsmr_sim_snow_seat *seat)
 {
     struct dsmr_sim_snow *snow = seat->snow;
     uint64_t which = dsmr_prng_below(&snow->prng, snow->sim->schedule_count + 1u);
-    uint64_t epoch = which < snow->sim->schedule_count ? snow->sim->schedule[which].from_height
-                                                       : UINT64_C(999999);
-    dsmr_sim_snow_seat_tell(seat, DSMR_SIM_SNOW_AVAILABLE, NULL, epoch);
+    bool is_one = which < snow->sim->schedule_count && seat->sees_us[which] > snow->sim->now_us;
+    uint64_t epoch = is_one ? snow->sim->schedule[which].from_height : UINT64_C(999999);
+    dsmr_sim_snow_tell(seat, DSMR_SIM_SNOW_AVAILABLE, NULL, epoch);
 }
 
 void dsmr_sim_snow_probe(struct dsmr_sim_snow_seat *seat)
@@ -281,7 +276,7 @@ void dsmr_sim_snow_probe_answer(struct dsmr_sim_snow_seat *seat,
                                                                              "accept"};
     struct dsmr_sim *sim = seat->snow->sim;
     uint64_t height = seat->snow->blocks[ask->block].block->height;
-    if (!fails(seat)) {
+    if (!dsmr_sim_snow_is_bound(seat)) {
         return;
     }
     if (err == DSMR_OK && is_wrong(seat, ask)) {

@@ -14,7 +14,7 @@
 #include "sim/sim_state.h"
 
 #define DSMR_SIM_SNOW_OPEN_MAX 64u
-#define DSMR_SIM_SNOW_ASKS_MAX 6u /* calls of one seat that wait for an answer */
+#define DSMR_SIM_SNOW_ASKS_MAX 160u /* calls of one seat that wait for an answer */
 #define DSMR_SIM_SNOW_NONE UINT32_MAX
 
 enum dsmr_sim_snow_fate { DSMR_SIM_SNOW_OPEN, DSMR_SIM_SNOW_DECIDED, DSMR_SIM_SNOW_LOST };
@@ -66,7 +66,7 @@ struct dsmr_sim_snow_seat {
     struct dsmr_sim_snow *snow;
     uint32_t body;
     bool is_up;
-    bool is_serial; /* one call at a time, as AvalancheGo makes them */
+    uint32_t asks_max; /* 1: one call at a time, as AvalancheGo makes them */
     uint64_t turn_us;
 
     /* On the engine's disk */
@@ -91,7 +91,8 @@ struct dsmr_sim_snow {
     struct dsmr_prng prng;
     struct dsmr_sim_snow_block *blocks;
     uint32_t blocks_count, blocks_capacity;
-    uint32_t *chain; /* numbers of the decided ones, by height */
+    struct dsmr_sim_table *numbers; /* id -> uint32_t */
+    uint32_t *chain;                /* numbers of the decided ones, by height */
     uint64_t decided, chain_capacity;
     uint32_t open[DSMR_SIM_SNOW_OPEN_MAX]; /* numbers, oldest first */
     uint32_t open_count;
@@ -132,14 +133,19 @@ uint32_t dsmr_sim_snow_add(struct dsmr_sim_snow *snow, uint32_t body, struct dsm
                            uint64_t context, bool is_honest);
 
 /* snow_seat.c */
-void dsmr_sim_snow_seat_turn(struct dsmr_sim_snow_seat *seat);
 void dsmr_sim_snow_seat_wake(struct dsmr_sim_snow_seat *seat, uint64_t in_us);
-/* Gives a call to the node; one with an answer has a place in asks (NULL if there is none). */
-struct dsmr_sim_snow_ask *dsmr_sim_snow_seat_ask(struct dsmr_sim_snow_seat *seat,
-                                                 enum dsmr_sim_snow_kind kind, uint32_t number,
-                                                 uint64_t context);
-void dsmr_sim_snow_seat_tell(struct dsmr_sim_snow_seat *seat, enum dsmr_sim_snow_kind kind,
-                             const struct dsmr_id *block_id, uint64_t value);
+
+/* snow_calls.c */
+/* Whether the node may be held to what it answers: it is honest, and its disk is good. */
+bool dsmr_sim_snow_is_bound(const struct dsmr_sim_snow_seat *seat);
+bool dsmr_sim_snow_has_room(struct dsmr_sim_snow_seat *seat); /* for one more call now */
+/* Gives a call with an answer to the node; NULL: there is no room. */
+struct dsmr_sim_snow_ask *dsmr_sim_snow_ask(struct dsmr_sim_snow_seat *seat,
+                                            enum dsmr_sim_snow_kind kind, uint32_t number,
+                                            uint64_t context);
+/* Gives a call without one. */
+void dsmr_sim_snow_tell(struct dsmr_sim_snow_seat *seat, enum dsmr_sim_snow_kind kind,
+                        const struct dsmr_id *block_id, uint64_t value);
 
 /* snow_probe.c */
 void dsmr_sim_snow_probe(struct dsmr_sim_snow_seat *seat);

@@ -90,6 +90,9 @@ struct dsmr_validator_set {
     uint32_t count; /* entries with a key: what the signer bitsets index */
     uint64_t epoch;
     uint64_t total_weight; /* including validators without a key */
+    /* Of dsmr_validator_set_find, which makes it when it is first asked; NULL before. From then on
+     * node ids do not change. */
+    uint16_t *_Atomic places;
     struct dsmr_validator validators[];
 };
 

@@ -36,7 +36,8 @@ struct call {
     char *body;
     size_t body_len, body_capacity;
     time_t body_deadline;
-    bool is_run; /* the route has it, or had it */
+    bool is_run;  /* the route has it, or had it */
+    bool has_end; /* the end of the body was told, or is not to come */
     bool is_head_sent;
     size_t sent;
     /* ---- */
@@ -205,24 +206,23 @@ static int run_route(struct call *call)
     return 0;
 }
 
-/* libwebsockets says it again, and again, for bytes that stand behind the body. Where the next
- * request begins is not known then: whoever sends a request behind one that changes things, before
- * that is answered, is hung up on. */
+/* libwebsockets says it again, and again, for bytes that stand behind the body. Where a next
+ * request begins is not known then: whoever sends it before this one is answered is hung up on. */
 static int on_body_complete(struct call *call)
 {
     if (call == NULL || (call->is_closing && !call->is_run)) {
         return 0; /* refused already */
     }
-    if (call->is_run) {
+    if (call->is_run && call->has_end) {
         dsmr_metrics_count_error(call->server->config.metrics, DSMR_ERR_TRAILING_BYTES);
         return -1;
     }
-    return run_route(call);
+    call->has_end = true;
+    return call->is_run ? 0 : run_route(call); /* of a body of no bytes it is told, too */
 }
 
-/* Whether this client (or, seldom, another one) has sent more than the request that is answered
- * now. Of such a second request libwebsockets 4.1 takes the head for its body, and then never comes
- * back from reading: so there is no second request in one breath, the connection ends. */
+/* Whether this client (or, seldom, another) has sent more than the request that is answered now. Of
+ * such a second request libwebsockets 4.1 takes the head for the body, and never comes back. */
 static bool has_more(struct lws *wsi)
 {
     return lws_service_adjust_timeout(lws_get_context(wsi), 1, 0) == 0;

@@ -14,10 +14,11 @@
 #define TIMEOUT_MS 65000u
 #define NAME_WIDTH 20
 
-static bool read_port(const char *text, size_t len, uint16_t *out)
+/* Digits, from 1 to max. */
+static bool read_number(const char *text, size_t len, unsigned long max, unsigned long *out)
 {
     unsigned long value = 0;
-    if (len == 0 || len > 5) {
+    if (len == 0 || len > 9) {
         return false;
     }
     for (size_t i = 0; i < len; i++) {
@@ -26,8 +27,36 @@ static bool read_port(const char *text, size_t len, uint16_t *out)
         }
         value = value * 10 + (unsigned long)(text[i] - '0');
     }
+    *out = value;
+    return value > 0 && value <= max;
+}
+
+static bool read_port(const char *text, size_t len, uint16_t *out)
+{
+    unsigned long value = 0;
+    bool is_port = read_number(text, len, UINT16_MAX, &value);
     *out = (uint16_t)value;
-    return value > 0 && value <= UINT16_MAX;
+    return is_port;
+}
+
+/* What stands behind the HTTP port: nothing, or :SUBMIT, or :SUBMIT:PID. */
+static bool read_rest(struct dsmr_cli_node *out, const char *rest)
+{
+    unsigned long pid = 0;
+    if (*rest == '\0' || strcmp(rest, "/") == 0) {
+        return true;
+    }
+    size_t len = strcspn(rest + 1, ":");
+    if (*rest != ':' || !read_port(rest + 1, len, &out->submit_port)) {
+        return false;
+    }
+    rest += 1 + len;
+    if (*rest == '\0') {
+        return true;
+    }
+    bool is_pid = read_number(rest + 1, strlen(rest + 1), INT32_MAX, &pid);
+    out->pid = (int)pid;
+    return is_pid;
 }
 
 bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
@@ -52,9 +81,7 @@ bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
     if (!read_port(rest, len, &out->http_port)) {
         return false;
     }
-    rest += len;
-    return *rest == '\0' || strcmp(rest, "/") == 0 ||
-           (*rest == ':' && read_port(rest + 1, strlen(rest + 1), &out->submit_port));
+    return read_rest(out, rest + len);
 }
 
 int dsmr_cli_common_open(const struct dsmr_cli_values *values, struct dsmr_http_client *client)
@@ -63,7 +90,7 @@ int dsmr_cli_common_open(const struct dsmr_cli_values *values, struct dsmr_http_
     const char *text = dsmr_cli_text(values, "node");
     memset(client, 0, sizeof(*client));
     client->fd = -1;
-    if (!dsmr_cli_common_node(&node, text) ||
+    if (!dsmr_cli_common_node(&node, text) || node.pid != 0 ||
         dsmr_http_client_init(client, node.host, node.http_port, TIMEOUT_MS, 0) != DSMR_OK) {
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--node must be HOST:PORT, not \"%s\"", text);
     }

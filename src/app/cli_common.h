@@ -13,8 +13,8 @@
 #include "crypto/ed25519.h"
 #include "dsmr/types.h"
 
-/* Splits HOST:HTTP[:SUBMIT], with or without http:// before and / behind; an IPv6 host stands in
- * brackets. false if it makes no sense. */
+/* Splits HOST:HTTP[:SUBMIT[:PID]], with or without http:// before and / behind; an IPv6 host stands
+ * in brackets. false if it makes no sense. */
 bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text);
 
 /* Asks the node of --node. On success 0 and *reply (borrowed until close); otherwise one sentence

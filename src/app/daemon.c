@@ -13,6 +13,7 @@
 #include "app/application.h"
 #include "app/exit_codes.h"
 #include "app/genesis.h"
+#include "app/home_check.h"
 #include "app/inspect.h"
 #include "app/node_config.h"
 #include "app/node_settings.h"
@@ -103,10 +104,9 @@ static int take_lock(struct daemon *d)
 {
     char path[PATH_MAX];
     int64_t holder = 0;
-    if (access(d->home->path, F_OK) != 0)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
-                             "%s is no home: %s; make one with: dsmrd init", d->home->path,
-                             strerror(errno));
+    int code = dsmr_home_check_folder(d->values, d->home);
+    if (code >= 0)
+        return code;
     dsmr_home_path(path, d->home, "lock");
     enum dsmr_err err = dsmr_home_lock_take(&d->lock, &holder, path);
     if (err == DSMR_ERR_LOCKED)
@@ -160,32 +160,17 @@ static int open_genesis(struct daemon *d)
     return -1;
 }
 
-/* The keys are two files: one of another node's is a validator that signs what nobody accepts. */
 static int check_identity(struct daemon *d)
 {
-    const struct dsmr_node_id *id = &d->identity->node_id;
-    struct dsmr_bls_public_key_raw raw;
-    struct dsmr_bls_point point;
     bool is_named = false;
-    if (dsmr_bls_key_decode(&raw, &point, dsmr_file_signer_public_key(d->signer)) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "%s/keys/bls.key: not a valid key",
-                             d->home->path);
-    for (uint32_t i = 0; i < d->genesis.schedule_count; i++) {
-        const struct dsmr_validator_set *set = d->genesis.schedule[i].set;
-        int place = dsmr_validator_set_find(set, id);
-        if (place < 0)
-            continue;
-        is_named = true;
-        if (memcmp(&set->validators[place].public_key, &raw, sizeof raw) != 0)
-            return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
-                                 "%s/keys: genesis names another BLS key for the node of tls.key: "
-                                 "the two files are not of one node",
-                                 d->home->path);
-    }
-    if (!is_named && !dsmr_cli_flag(d->values, "follow"))
+    int code = dsmr_home_check_keys(d->values, d->home, &d->genesis, &d->identity->node_id,
+                                    dsmr_file_signer_public_key(d->signer), &is_named);
+    if (code < 0)
+        code = dsmr_home_check_settings(d->values, &d->settings, &d->genesis);
+    if (code < 0 && !is_named && !dsmr_cli_flag(d->values, "follow"))
         fprintf(stderr, "dsmrd: genesis names no validator with this node's keys: validators will "
                         "not serve it\n");
-    return -1;
+    return code;
 }
 
 static int open_store(struct daemon *d)

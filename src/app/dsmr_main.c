@@ -44,7 +44,8 @@ static const struct dsmr_cli_option block_options[] = {
 static const struct dsmr_cli_option page_options[] = {PAGE_OPTIONS};
 static const struct dsmr_cli_option bench_options[] = {
     {"nodes", "LIST", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
-     "HOST:HTTP_PORT:SUBMIT_PORT of each node, separated by commas"},
+     "HOST:HTTP_PORT:SUBMIT_PORT[:PID] of each node, separated by commas; with the process ids of "
+     "nodes on this machine CPU and memory are known"},
     {"load", "KIND", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "opaque",
      "signed transfers from the accounts of --keys, or random bytes"},
     {"rate", "N", DSMR_CLI_NUMBER, 1, 10000000, NULL, "1000", "transactions a second, over all"},
@@ -56,6 +57,8 @@ static const struct dsmr_cli_option bench_options[] = {
     {"verify", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
      "find every executed transaction on every node at the end"},
     {"plain", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "plain lines instead of the live view"},
+    {"view", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
+     "with --json: the live view as well, on standard error"},
     {"calibrate", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
      "first measure this machine's primitives and print the implied limit"},
     {"dir", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, NULL, "where --calibrate measures the disk"},

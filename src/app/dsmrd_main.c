@@ -6,18 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "app/application.h"
 #include "app/cli_options.h"
 #include "app/daemon.h"
 #include "app/exit_codes.h"
 #include "app/files.h"
+#include "app/home_check.h"
 #include "app/inspect.h"
 #include "app/node_config.h"
 #include "app/node_settings.h"
 #include "app/testnet.h"
 #include "base/bytes.h"
 #include "host/bus_error.h"
+#include "host/file_signer.h"
+#include "net/tls_identity.h"
 
 static int open_home(const struct dsmr_cli_values *values, struct dsmr_home *home)
 {
@@ -170,6 +174,33 @@ static int check_app(const struct dsmr_cli_values *values, const struct dsmr_gen
     return err == DSMR_OK ? -1 : dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: %s", path, reason);
 }
 
+/* Those that are there: a genesis can be checked before the node has its keys. */
+static int check_keys(const struct dsmr_cli_values *values, const struct dsmr_home *home,
+                      const struct dsmr_genesis *genesis)
+{
+    char bls[PATH_MAX], tls[PATH_MAX], certificate[PATH_MAX];
+    char reason[DSMR_KEY_FILE_REASON_BYTES] = "", tls_reason[DSMR_TLS_IDENTITY_REASON_BYTES] = "";
+    struct dsmr_file_signer *signer = NULL;
+    struct dsmr_tls_identity *identity = NULL;
+    bool is_named = false;
+    dsmr_home_path(bls, home, "keys/bls.key");
+    dsmr_home_path(tls, home, "keys/tls.key");
+    dsmr_home_path(certificate, home, "keys/tls.crt");
+    if (access(bls, F_OK) != 0 && access(tls, F_OK) != 0)
+        return -1;
+    int code = -1;
+    if (dsmr_file_signer_open(&signer, reason, bls) != DSMR_OK)
+        code = dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s", reason);
+    else if (dsmr_tls_identity_open(&identity, tls_reason, tls, certificate) != DSMR_OK)
+        code = dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s", tls_reason);
+    else
+        code = dsmr_home_check_keys(values, home, genesis, &identity->node_id,
+                                    dsmr_file_signer_public_key(signer), &is_named);
+    dsmr_file_signer_free(signer);
+    dsmr_tls_identity_free(identity);
+    return code;
+}
+
 static int run_config_check(const struct dsmr_cli_values *values)
 {
     static struct dsmr_cli_values merged;
@@ -179,6 +210,8 @@ static int run_config_check(const struct dsmr_cli_values *values)
     char path[PATH_MAX], reason[DSMR_GENESIS_REASON_BYTES] = "out of memory";
     merged = *values;
     int code = open_home(&merged, &home);
+    if (code < 0)
+        code = dsmr_home_check_folder(&merged, &home);
     if (code < 0)
         code = dsmr_node_config_merge(&merged, &home);
     if (code < 0)
@@ -194,6 +227,10 @@ static int run_config_check(const struct dsmr_cli_values *values)
         return code;
     }
     code = dsmr_node_config_fits(&merged, &genesis.params);
+    if (code < 0)
+        code = dsmr_home_check_settings(&merged, &settings, &genesis);
+    if (code < 0)
+        code = check_keys(&merged, &home, &genesis);
     if (code >= 0) {
         dsmr_genesis_close(&genesis);
         return code;

@@ -27,12 +27,17 @@ static bool is_any_over(const struct dsmr_backpressure *bp, const struct dsmr_ba
            is_over(backlogs->backlog_bytes, bp->config.backlog_bytes_mark, times);
 }
 
+static bool is_late(const struct dsmr_backpressure *bp, const struct dsmr_backlogs *backlogs,
+                    uint64_t times)
+{
+    return is_over(backlogs->uncertified_ms, bp->config.uncertified_ms_mark, times);
+}
+
 void dsmr_backpressure_init(struct dsmr_backpressure *bp,
                             const struct dsmr_backpressure_config *config)
 {
     DSMR_ASSERT(config->chunk_bytes_max > 0);
-    *bp = (struct dsmr_backpressure){
-        .config = *config, .chunk_bytes = config->chunk_bytes_max, .cut_mono_ms = 0};
+    *bp = (struct dsmr_backpressure){.config = *config, .chunk_bytes = config->chunk_bytes_max};
 }
 
 uint32_t dsmr_backpressure_allow(struct dsmr_backpressure *bp, const struct dsmr_backlogs *backlogs,
@@ -40,21 +45,33 @@ uint32_t dsmr_backpressure_allow(struct dsmr_backpressure *bp, const struct dsmr
 {
     bool may_cut = bp->cut_mono_ms == 0 || (mono_ms >= bp->cut_mono_ms &&
                                             mono_ms - bp->cut_mono_ms >= bp->config.interval_ms);
-    if (may_cut && is_any_over(bp, backlogs, 1)) {
+    if (may_cut && (is_any_over(bp, backlogs, 1) || is_late(bp, backlogs, 1))) {
         uint32_t least = smallest(bp);
         bp->chunk_bytes = bp->chunk_bytes / 2 > least ? bp->chunk_bytes / 2 : least;
         bp->cut_mono_ms = mono_ms > 0 ? mono_ms : 1;
     }
-    return is_any_over(bp, backlogs, 2) ? 0 : bp->chunk_bytes;
+    if (is_any_over(bp, backlogs, 2)) {
+        return 0;
+    }
+    if (is_late(bp, backlogs, 2)) {
+        if (bp->late_mono_ms != 0 && mono_ms >= bp->late_mono_ms &&
+            mono_ms - bp->late_mono_ms < bp->config.uncertified_ms_mark) {
+            return 0;
+        }
+        bp->late_mono_ms = mono_ms > 0 ? mono_ms : 1;
+    }
+    return bp->chunk_bytes;
 }
 
 void dsmr_backpressure_on_certified(struct dsmr_backpressure *bp,
                                     const struct dsmr_backlogs *backlogs)
 {
-    if (is_any_over(bp, backlogs, 1)) {
+    if (is_any_over(bp, backlogs, 1) || is_late(bp, backlogs, 1)) {
         return;
     }
     uint32_t max = bp->config.chunk_bytes_max;
-    uint32_t step = max / STEPS_TO_FULL > 0 ? max / STEPS_TO_FULL : 1;
+    uint32_t step = max / STEPS_TO_FULL;
+    step = step < bp->chunk_bytes / 2 ? step : bp->chunk_bytes / 2;
+    step = step > 0 ? step : 1;
     bp->chunk_bytes = step > max - bp->chunk_bytes ? max : bp->chunk_bytes + step;
 }

@@ -3,11 +3,13 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "core/health.h"
 #include "core/share_collector.h"
 #include "wire/codec.h"
 
 #define FRAME_BYTES (DSMR_CHUNK_HEADER_BYTES)
-#define GATHER_SLOTS 4u /* how long transactions may gather behind an uncertified chunk */
+#define GATHER_SLOTS 4u  /* how long transactions may gather behind an uncertified chunk */
+#define CHUNK_COST_MS 2u /* of a core of each validator: its shares, its certificate */
 
 /* A slot for a new chunk: true, or false and *wait_wall_ms is when to try again. */
 static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wait_wall_ms)
@@ -15,10 +17,8 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
     uint64_t slot_ms = node->config.params.slot_ms;
     uint64_t now_slot = node->wall_ms / slot_ms;
     uint64_t last_slot = now_slot;
-    uint64_t floor_ms = dsmr_node_common_floor(node);
-    uint64_t lifetime_ms = node->config.params.chunk_lifetime_ms;
-    if (now_slot * slot_ms + lifetime_ms <= floor_ms) { /* 6.3 holds for our own share too */
-        *wait_wall_ms = ((floor_ms - lifetime_ms) / slot_ms + 1) * slot_ms;
+    if (dsmr_health_floor_ends_ms(node) > node->wall_ms) { /* 6.3 holds for our own share too */
+        *wait_wall_ms = dsmr_health_floor_ends_ms(node);
         return false;
     }
     if (node->own_uncertified_bytes == 0 &&
@@ -73,11 +73,27 @@ static bool may_build(struct dsmr_node *node, struct dsmr_validator_set **set)
            dsmr_journal_has_room(node->journal) && dsmr_requests_has_room(node->requests, 1);
 }
 
+void dsmr_chunk_builder_backlogs(const struct dsmr_node *node, struct dsmr_backlogs *out)
+{
+    *out = (struct dsmr_backlogs){.uncertified_bytes = node->own_uncertified_bytes,
+                                  .waiting_bytes = node->own_waiting_bytes,
+                                  .backlog_bytes = node->queue.backlog_bytes};
+    for (uint32_t i = 0; node->own_uncertified_bytes > 0 && i < DSMR_NODE_OWN_MAX; i++) {
+        const struct dsmr_own_chunk *own = &node->own[i];
+        if (own->state < DSMR_OWN_COLLECTING || own->has_cert) {
+            continue; /* free, not sent yet, or certified */
+        }
+        uint64_t waited_ms =
+            node->mono_ms > own->first_sent_ms ? node->mono_ms - own->first_sent_ms : 0;
+        out->uncertified_ms = waited_ms > out->uncertified_ms ? waited_ms : out->uncertified_ms;
+    }
+}
+
 /* Bytes that the next chunk may have; 0: none now. */
 static uint32_t allowed_bytes(struct dsmr_node *node)
 {
-    struct dsmr_backlogs backlogs = {node->own_uncertified_bytes, node->own_waiting_bytes,
-                                     node->queue.backlog_bytes};
+    struct dsmr_backlogs backlogs;
+    dsmr_chunk_builder_backlogs(node, &backlogs);
     uint32_t bytes = dsmr_backpressure_allow(&node->backpressure, &backlogs, node->mono_ms);
     uint64_t used = dsmr_chunk_pool_pending_bytes(node->chunks, &node->config.node_id);
     uint64_t quota = node->config.params.pending_bytes_max;
@@ -86,22 +102,37 @@ static uint32_t allowed_bytes(struct dsmr_node *node)
     if (left < DSMR_QUOTA_CHUNK_BYTES_MIN || bytes == 0) { /* the others would refuse it */
         return 0;
     }
+    return left < bytes ? (uint32_t)left : bytes;
+}
+
+/* What the largest transaction needs: a small chunk must not leave it stuck. */
+static uint32_t lowest_bytes(const struct dsmr_node *node)
+{
+    uint64_t used = dsmr_chunk_pool_pending_bytes(node->chunks, &node->config.node_id);
+    uint64_t left = node->config.params.pending_bytes_max - used; /* allowed_bytes saw some */
     uint32_t lowest =
         FRAME_BYTES + DSMR_CHUNK_TX_PREFIX_BYTES + dsmr_params_tx_bytes_max(&node->config.params);
-    bytes = bytes < lowest ? lowest : bytes; /* the largest transaction is never stuck */
-    return left < bytes ? (uint32_t)left : bytes;
+    return left < lowest ? (uint32_t)left : lowest;
 }
 
 /* A chunk costs every validator several pairings, whatever its size. So while one of ours waits for
  * its certificate, transactions gather until that comes, or until there is half a chunk of them,
- * but not for long: Nagle's rule (RFC 896). A lonely transaction never waits. UINT64_MAX: build
- * now. */
+ * but not for long: Nagle's rule (RFC 896). Where many produce, they gather in any case for as long
+ * as a core needs for a chunk of each. A lonely transaction never waits. UINT64_MAX: build now. */
 static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
 {
-    uint64_t until_ms =
-        dsmr_node_common_add(node->built_mono_ms, GATHER_SLOTS * node->config.params.slot_ms);
+    uint32_t slot_ms = node->config.params.slot_ms;
+    uint64_t round_ms = (uint64_t)dsmr_chunk_pool_producers(node->chunks) * CHUNK_COST_MS;
+    uint64_t turn_ms = dsmr_node_common_add(node->built_mono_ms, round_ms > slot_ms ? round_ms : 0);
+    uint64_t until_ms = dsmr_node_common_add(node->built_mono_ms, GATHER_SLOTS * (uint64_t)slot_ms);
     bool has_enough = dsmr_mempool_bytes(node->mempool) >= bytes / 2u ||
                       dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max / 2u;
+    if (node->built_mono_ms == 0) {
+        return UINT64_MAX;
+    }
+    if (node->mono_ms < turn_ms) {
+        return turn_ms;
+    }
     return node->own_uncertified_bytes == 0 || has_enough || node->mono_ms >= until_ms ? UINT64_MAX
                                                                                        : until_ms;
 }
@@ -200,6 +231,9 @@ void dsmr_chunk_builder_run(struct dsmr_node *node)
         return;
     }
     struct dsmr_chunk *chunk = bytes <= FRAME_BYTES ? NULL : make_chunk(node, slot, bytes);
+    if (chunk == NULL && bytes > FRAME_BYTES && bytes < lowest_bytes(node)) {
+        chunk = make_chunk(node, slot, lowest_bytes(node));
+    }
     if (chunk == NULL) { /* full, or nothing whose expiry suits this slot: the next one may do */
         wait_wall_ms = node->wall_ms + node->config.params.slot_ms;
         dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, dsmr_node_common_mono_at(node, wait_wall_ms));

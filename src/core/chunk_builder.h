@@ -21,6 +21,8 @@ enum dsmr_err dsmr_chunk_builder_obstacle(struct dsmr_node *node);
 uint64_t dsmr_chunk_builder_not_before(const struct dsmr_node *node);
 /* Builds a chunk if it may, or arms the timer for when it may. Cheap if there is nothing to do. */
 void dsmr_chunk_builder_run(struct dsmr_node *node);
+/* What of ours waits for what: the rate follows from it (protocol.md, 13.1). */
+void dsmr_chunk_builder_backlogs(const struct dsmr_node *node, struct dsmr_backlogs *out);
 void dsmr_chunk_builder_on_stored(struct dsmr_node *node, const struct dsmr_request *request,
                                   enum dsmr_err err);
 /* Recovery: an own chunk's body has been read. */

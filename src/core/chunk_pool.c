@@ -86,6 +86,11 @@ uint64_t dsmr_chunk_pool_pending_bytes(const struct dsmr_chunk_pool *pool,
     return quota != NULL ? quota->entries_bytes + quota->reserved_bytes : 0;
 }
 
+uint32_t dsmr_chunk_pool_producers(const struct dsmr_chunk_pool *pool)
+{
+    return (uint32_t)dsmr_map_count(pool->quotas);
+}
+
 uint64_t dsmr_chunk_pool_pending_total(const struct dsmr_chunk_pool *pool)
 {
     return pool->pending_total;

@@ -72,6 +72,7 @@ bool dsmr_chunk_pool_has_quota(const struct dsmr_chunk_pool *pool,
 uint64_t dsmr_chunk_pool_pending_bytes(const struct dsmr_chunk_pool *pool,
                                        const struct dsmr_node_id *producer);
 uint64_t dsmr_chunk_pool_pending_total(const struct dsmr_chunk_pool *pool);
+uint32_t dsmr_chunk_pool_producers(const struct dsmr_chunk_pool *pool); /* with pending bytes */
 
 /* ---- entries ---- */
 /* Adds a stored chunk in state STORED (or, with fields->included_height set, INCLUDED): copies ref,

@@ -36,6 +36,7 @@
 _Static_assert(INDEX_MAX / DSMR_PAST_EPOCHS_MAX >= DSMR_LIFETIME_CHUNKS_LIMIT,
                "the index holds what a lifetime can bring");
 #define VERDICTS_MAX (1u << 14)
+#define CERTIFICATE_MS_MARK 1000u /* several round trips around the world */
 #define EXECUTED_ABOVE_MAX 4096u
 
 /* How many chunks of one producer can be neither included nor expired. */
@@ -58,12 +59,17 @@ static bool new_pools(struct dsmr_node *node)
     const struct dsmr_params *params = &config->params;
     uint64_t seed = dsmr_prng_next(&node->prng);
     uint64_t each = chunks_of_producer(params);
+    uint32_t tables_max = config->tables_max > 0 ? config->tables_max : UINT32_MAX;
     uint32_t chunks_max = bounded(each * config->validators_max * 2u + 1024u, CHUNKS_LIMIT);
     uint32_t certs_max = bounded(each * config->validators_max, CERTS_LIMIT);
     uint32_t certs_each = bounded(each, certs_max);
     uint32_t journal_max =
         bounded(JOURNAL_LIFETIMES * dsmr_params_lifetime_chunks(params, config->validators_max),
                 JOURNAL_LIFETIMES * DSMR_LIFETIME_CHUNKS_LIMIT);
+    chunks_max = bounded(chunks_max, tables_max);
+    certs_max = bounded(certs_max, tables_max);
+    certs_each = bounded(certs_each, certs_max);
+    journal_max = bounded(journal_max, tables_max);
     struct dsmr_chunk_pool_config chunks = {.chunks_max = chunks_max,
                                             .producers_max = config->validators_max * 4u,
                                             .body_bytes_max = config->chunk_cache_bytes_max,
@@ -148,6 +154,7 @@ static void init_rates(struct dsmr_node *node)
         .uncertified_bytes_mark = 8u * largest,
         .waiting_bytes_mark = 32u * largest,
         .backlog_bytes_mark = params->backlog_bytes_max / 2u,
+        .uncertified_ms_mark = CERTIFICATE_MS_MARK,
         .interval_ms = params->slot_ms,
     };
     if (config.waiting_bytes_mark > params->pending_bytes_max / 2u) {
@@ -513,6 +520,7 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->needs_state_sync = node->fetches_pruned > 0;
     out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
     out->clock_offset_ms = node->clock_offset_ms;
+    out->is_under_floor = dsmr_health_floor_ends_ms(node) > node->wall_ms;
 }
 
 uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
@@ -528,6 +536,16 @@ uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validat
         }
     }
     return count;
+}
+
+bool dsmr_node_has_shared(const struct dsmr_node *node, const struct dsmr_reference *ref)
+{
+    const struct dsmr_journal_entry *journaled =
+        dsmr_journal_find(node->journal, &ref->producer, ref->slot);
+    const struct dsmr_chunk_entry *chunk = dsmr_chunk_pool_find(node->chunks, &ref->chunk_id);
+    return journaled != NULL && journaled->state == DSMR_JOURNAL_DURABLE && chunk != NULL &&
+           chunk->has_share && dsmr_id_equal(&journaled->chunk_id, &ref->chunk_id) &&
+           dsmr_reference_equal(&chunk->ref, ref);
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

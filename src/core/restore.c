@@ -6,6 +6,7 @@
 #include "core/chunk_fetch.h"
 #include "core/conflict.h"
 #include "core/exec_queue.h"
+#include "core/health.h"
 #include "core/share_collector.h"
 
 /* Garbage collection comes now and then: the disk may hold more entries than memory. Those that
@@ -222,6 +223,7 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     }
     dsmr_node_common_gauge(node, DSMR_METRIC_EXECUTED_HEIGHT, node->executed_height);
     resume_own(node);
+    dsmr_health_on_start(node);
     dsmr_chunk_fetch_run(node);
     dsmr_block_builder_update(node);
 }

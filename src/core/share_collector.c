@@ -411,8 +411,8 @@ void dsmr_share_collector_on_cert_stored(struct dsmr_node *node, struct dsmr_own
     msg.u.certificate = own->cert;
     dsmr_effects_broadcast(node->fx, own->set, &msg, NULL);
     if (is_first) {
-        struct dsmr_backlogs backlogs = {node->own_uncertified_bytes, node->own_waiting_bytes,
-                                         node->queue.backlog_bytes};
+        struct dsmr_backlogs backlogs;
+        dsmr_chunk_builder_backlogs(node, &backlogs);
         dsmr_backpressure_on_certified(&node->backpressure, &backlogs);
         tell_certified(node, own);
         dsmr_effects_trace(node->fx, DSMR_TRACE_CERT_FORMED, &own->ref.chunk_id,

@@ -377,6 +377,7 @@ static enum dsmr_err hold(struct dsmr_node *node, struct dsmr_share_job *job)
     if (old != NULL) { /* it was fetched meanwhile, or could not be read */
         old->is_signed = true;
         old->is_unreadable = false;
+        old->producer_sig = job->producer_sig; /* for evidence */
         return DSMR_OK;
     }
     uint64_t time_ms;

@@ -347,6 +347,11 @@ void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrap
     dsmr_driver_core_event(driver, &event);
 }
 
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref)
+{
+    return dsmr_node_has_shared(driver->node, ref);
+}
+
 void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch)
 {
     dsmr_validator_sets_available(driver, epoch);

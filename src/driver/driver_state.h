@@ -47,7 +47,13 @@ struct dsmr_driver_published {
 };
 
 /* Conditions that a person must hear of (alarms.c). */
-enum dsmr_alarm { DSMR_ALARM_STATE_SYNC, DSMR_ALARM_FINAL_REFUSED, DSMR_ALARM_CLOCK, DSMR_ALARMS };
+enum dsmr_alarm {
+    DSMR_ALARM_STATE_SYNC,
+    DSMR_ALARM_FINAL_REFUSED,
+    DSMR_ALARM_FLOOR,
+    DSMR_ALARM_CLOCK,
+    DSMR_ALARMS
+};
 
 struct dsmr_driver {
     struct dsmr_driver_config config;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "driver/driver_state.h"
 #include "driver/exec_record.h"
 #include "wire/codec.h"
@@ -228,7 +229,11 @@ enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver)
     err = dsmr_exec_record_head(&head, kv, txn);
     if (err != DSMR_ERR_UNKNOWN) {
         kv->ops->abort(kv->self, txn);
-        return err; /* OK: the state exists */
+        /* The state exists. Before block 1 nothing but this tells whose it is: later a stored block
+         * does. */
+        bool is_other = err == DSMR_OK && head.height == 0 &&
+                        !dsmr_id_equal(&head.block_id, &driver->config.genesis->id);
+        return is_other ? DSMR_ERR_WRONG_CHAIN : err;
     }
     err = kv->ops->seek(kv->self, txn, first, sizeof first, false, &key, &key_len, &value,
                         &value_len);

@@ -80,6 +80,9 @@ static void discount_body(struct dsmr_store_txn *txn, const struct dsmr_schema_p
 /* What an earlier write of the same chunk said and this one may not know. */
 static void merge_meta(struct dsmr_store_chunk_meta *meta, const struct dsmr_store_chunk_meta *old)
 {
+    if (old->is_signed && !meta->is_signed) { /* fetched: from whom says nothing of the producer */
+        meta->producer_sig = old->producer_sig;
+    }
     meta->is_own = meta->is_own || old->is_own;
     meta->is_signed = meta->is_signed || old->is_signed;
     if (meta->included_height == UINT64_MAX) {

@@ -1,5 +1,7 @@
 #include "store/store_read.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -355,6 +357,32 @@ static enum dsmr_err walk(struct recovery *recovery, enum dsmr_schema_space spac
     return err;
 }
 
+/* A file of bodies that is not what its record says, said by its name: nothing else may ask for
+ * what was in it for a long time. */
+static enum dsmr_err visit_segment(struct recovery *recovery, const MDB_val *key,
+                                   struct dsmr_rd *rd)
+{
+    const struct dsmr_log *log = &recovery->store->log;
+    struct dsmr_schema_segment segment;
+    char text[200];
+
+    dsmr_schema_segment_decode(rd, &segment);
+    if (key->mv_size != 9 || dsmr_schema_end(rd) != DSMR_OK) {
+        recovery->damaged++;
+        return DSMR_OK;
+    }
+    uint64_t number = dsmr_load_be64((const uint8_t *)key->mv_data + 1);
+    uint64_t bytes = dsmr_segments_file_bytes(&recovery->store->segments, number);
+    if (segment.live > 0 && bytes < segment.end_bytes && log->ops != NULL) {
+        (void)snprintf(text, sizeof(text),
+                       "chunks/%016" PRIx64 ".seg %s: bodies of up to %" PRIu64
+                       " chunks are lost, and not served",
+                       number, bytes == 0 ? "is missing" : "is cut off", segment.live);
+        log->ops->line(log->self, DSMR_LOG_WARN, "store", text);
+    }
+    return DSMR_OK;
+}
+
 static enum dsmr_err visit_floor(struct recovery *recovery, struct dsmr_store_txn *txn)
 {
     struct dsmr_schema_key key;
@@ -384,6 +412,9 @@ enum dsmr_err dsmr_store_read_recover(void *self, const struct dsmr_store_visito
     }
     if (err == DSMR_OK && visitor->journal != NULL) {
         err = walk(&recovery, DSMR_SCHEMA_JOURNAL, visit_journal, true);
+    }
+    if (err == DSMR_OK && visitor->chunk != NULL) {
+        err = walk(&recovery, DSMR_SCHEMA_SEGMENT, visit_segment, false);
     }
     if (err == DSMR_OK && visitor->chunk != NULL) {
         err = visitor->with_history

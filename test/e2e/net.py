@@ -413,16 +413,17 @@ def run(*words, env=None, timeout=GIVE_UP_S):
 
 
 def main(*tests):
-    """Runs the tests, prints a line each, exits with 1 if one failed."""
-    failed = 0
+    """Runs the tests, prints a line each, exits with 1 if one failed, with 77 if all were skipped."""
+    failed = skipped = 0
     for test in tests:
         begin = time.monotonic()
         try:
             test()
             print("ok   %s (%.1f s)" % (test.__name__, time.monotonic() - begin), flush=True)
         except Skipped as reason:
+            skipped += 1
             print("SKIPPED %s: %s" % (test.__name__, reason), flush=True)
         except Exception as error:  # noqa: BLE001 - a test must not take the others down
             failed += 1
             print("FAIL %s: %s: %s" % (test.__name__, type(error).__name__, error), flush=True)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if failed else 77 if skipped == len(tests) else 0)

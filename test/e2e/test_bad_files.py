@@ -244,6 +244,64 @@ def networks():
         node.stop()
 
 
+def parts_that_do_not_belong_together():
+    """Peers that are nobody, doors at one address, keys of two nodes: said by start and by config check."""
+    with Testnet(2) as net:
+        home, other = net.nodes[0].home, net.nodes[1].home
+        path = os.path.join(home, "config/config.yaml")
+        with open(path) as file:
+            text = file.read()
+
+        def refused(changed, *words):
+            with open(path, "w") as file:
+                file.write(changed)
+            expect(78, *words, command=start(net.nodes[0]))
+            expect(78, *words, command=[DSMRD, "config", "check", "--home", home])
+            with open(path, "w") as file:
+                file.write(text)
+
+        p2p = re.search(r'^p2p-address: "?([0-9.:]+)', text, re.M)[1]
+        refused(re.sub(r'^http-address: .*', "http-address: " + p2p, text, flags=re.M),
+                "p2p-address and http-address", p2p)
+        refused(re.sub(r'^(peers: "?)[0-9a-f]{4}', r"\1ffff", text, flags=re.M), "peers: ffff",
+                "no validator")
+        expect(78, "is no home", command=[DSMRD, "config", "check", "--home", home + "x"])
+        shutil.copy(os.path.join(home, "keys/bls.key"), os.path.join(net.directory, "bls.key"))
+        shutil.copy(os.path.join(other, "keys/bls.key"), os.path.join(home, "keys/bls.key"))
+        refused(text, "not of one node")
+        shutil.copy(os.path.join(net.directory, "bls.key"), os.path.join(home, "keys/bls.key"))
+        check(run(DSMRD, "config", "check", "--home", home)[0] == 0, "a good home is refused")
+
+
+def another_genesis_before_block_1():
+    """A genesis that was changed while a home had no block yet: the state is the old one's."""
+    with Testnet(4, app="transfers") as net:
+        node = net.nodes[0]
+        node.start()
+        node.stop()
+        path = os.path.join(node.home, "config/genesis.json")
+        with open(path) as file:
+            text = file.read()
+        genesis = json.loads(text)
+        changes = [
+            lambda g: g["app"]["accounts"][0].__setitem__("balance", "7000000"),
+            lambda g: g.__setitem__("network_id", g["network_id"] + 1),
+            lambda g: g.__setitem__("app", {"name": "opaque"}),
+            lambda g: g.__setitem__("time_ms", g["time_ms"] + 1),
+        ]
+        for change in changes:
+            other = json.loads(text)
+            change(other)
+            with open(path, "w") as file:
+                json.dump(other, file)
+            expect(65, node.home, "another chain", command=start(node))
+        with open(path, "w") as file:
+            file.write(text)
+        node.start()
+        node.stop()
+        check(genesis == json.loads(text), "the test has changed its own genesis")
+
+
 def folders_of_others():
     """init, testnet and localnet write nothing into a folder that has something else in it."""
     with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
@@ -473,5 +531,6 @@ def disk_full():
 
 
 if __name__ == "__main__":
-    main(command_lines, genesis_files, config_files, networks, folders_of_others, ports_in_use,
+    main(command_lines, genesis_files, config_files, networks,
+         parts_that_do_not_belong_together, another_genesis_before_block_1, folders_of_others, ports_in_use,
          newer_home, damaged_databases, disk_full, deleted_data)

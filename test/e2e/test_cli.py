@@ -53,6 +53,14 @@ def keys(net, node):
     with open(file, "w") as out:
         out.write("no key\n")
     check(run(DSMR, "keys", "import", "dave", file, *folder)[0] == 65, "a bad secret is taken")
+    code, _, err = run(DSMR, "keys", "list", "--keys", os.path.join(net.directory, "nowhere"))
+    check(code == 74 and "nowhere" in err, "list of no folder: %d %s" % (code, err))
+    damaged = os.path.join(folder[1], "eve.json")
+    with open(damaged, "w") as out:
+        out.write("{")
+    code, out, err = run(DSMR, "keys", "list", *folder)
+    check(code == 65 and "alice" in out and "eve.json" in err, "%d %s %s" % (code, out, err))
+    os.remove(damaged)
     return made["address"]
 
 
@@ -186,6 +194,12 @@ def load(net):
     check(out[0] == 0 and "executed" in out[1], "bench: %s" % (out,))
     check("CPU unknown us" in out[1] and "engine bft" in out[1], "bench: %s" % out[1])
     check("waiting for the last" in out[2] or "comparing" in out[2], "bench: %s" % out[2])
+    bench[3] += ":%d" % node.pid
+    code, out, err = run(*bench, "--load", "transfers", "--rate", "100", "--duration", "1",
+                         "--json", "--view")
+    summary = json.loads(out.splitlines()[-1])
+    check(code == 0 and summary["cpu_us_per_tx"] > 0 and summary["rss_max_mb"] > 0, "%s" % summary)
+    check("waiting for the last" in err or "comparing" in err, "--view: %s" % err)
     does_not_fit(net.nodes, "transfers", *bench, "--load", "opaque")
 
 

@@ -1,16 +1,23 @@
 #!/bin/sh
-# The simulator: some seeds of each profile, one seed twice the same, planted bugs are listed and found,
-# a failure says what is needed, and what is wrong with the options is said.
+# The simulator: some seeds of each profile, also under the other engine; one seed twice the same,
+# planted bugs are listed and found, a failure says what is needed, and what is wrong is said.
 set -eu
 sim="${DSMR_BIN:?the release binaries}/dsmr-sim"
-for profile in default storm crash net disk byz epochs clock; do
-    echo "== $profile"
-    "$sim" --profile "$profile" --seeds 1000..1015 --minutes 0.5 >"${TMPDIR:-/tmp}/dsmr-sim.$$" ||
+run() {
+    echo "== $*"
+    "$sim" "$@" >"${TMPDIR:-/tmp}/dsmr-sim.$$" ||
         { cat "${TMPDIR:-/tmp}/dsmr-sim.$$"; rm -f "${TMPDIR:-/tmp}/dsmr-sim.$$"; exit 1; }
     tail -n 1 "${TMPDIR:-/tmp}/dsmr-sim.$$"
     rm -f "${TMPDIR:-/tmp}/dsmr-sim.$$"
+}
+for profile in default storm crash net disk byz epochs clock; do
+    run --profile "$profile" --seeds 1000..1015 --minutes 0.5
+done
+for profile in default storm epochs byz; do
+    run --engine snow --profile "$profile" --seeds 1000..1007 --minutes 0.5
 done
 "$sim" --seed 7 --minutes 0.5 --repeat
+"$sim" --seed 7 --minutes 0.5 --engine snow --repeat
 
 hash=$("$sim" --seed 7 --minutes 0.5 --hash)
 again=$("$sim" --seed 7 --minutes 0.5 --hash)
@@ -39,7 +46,16 @@ sh -c "$again" >/dev/null || code=$?
 [ "$code" -eq 1 ] || { echo "$again: exit $code"; exit 1; }
 wants "$("$sim" --mutation epoch-not-checked --seeds 1..1)" '^epoch-not-checked: not found by seeds 1\.\.1$'
 
-for wrong in --frob --profile=nope --seeds=5..1 --minutes=-1 --validators=3 more --profile --hash=1 \
+echo "== a wide network: the checkers on it, and what it carries, twice the same"
+"$sim" --profile wan100 --seed 1001 --minutes 0.03
+"$sim" --profile wan300 --validators 40 --seed 1002 --minutes 0.1 --repeat
+"$sim" --report --validators 100 --rate 2000 --warm 1.2 --seconds 0.8 --repeat | grep -q '"validators":100'
+for wrong in --frob --validators=3 --rate=0 --crashed=40 more; do
+    code=0
+    "$sim" --report "$wrong" 2>/dev/null || code=$?
+    [ "$code" -eq 64 ] || { echo "--report $wrong: exit $code"; exit 1; }
+done
+for wrong in --frob --profile=nope --engine=nope --seeds=5..1 --minutes=-1 --validators=3 more --profile --hash=1 \
     --liar=nobody --mutation=nope --mutation=../canaries/fee-lost; do
     code=0
     said=$("$sim" "$wrong" 2>&1) || code=$?

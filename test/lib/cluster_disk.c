@@ -55,7 +55,9 @@ static void write_chunk(struct cluster_disk *disk, const struct dsmr_effect *fx)
         stored->included_height = UINT64_MAX;
     }
     stored->ref = chunk->ref;
-    stored->producer_sig = fx->u.store_chunk.producer_sig;
+    if (!stored->is_signed || fx->u.store_chunk.is_signed) {
+        stored->producer_sig = fx->u.store_chunk.producer_sig;
+    }
     if (fx->u.store_chunk.included_height != UINT64_MAX) {
         stored->included_height = fx->u.store_chunk.included_height;
         stored->included_time_ms = fx->u.store_chunk.included_time_ms;

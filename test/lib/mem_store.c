@@ -104,8 +104,10 @@ static void apply_chunk(struct dsmr_mem_store *store, const struct dsmr_store_wr
         chunk->meta = *meta;
     } else {
         bool was_signed = chunk->meta.is_signed;
+        struct dsmr_bls_sig sig = chunk->meta.producer_sig;
         uint64_t height = chunk->meta.included_height, time_ms = chunk->meta.included_time_ms;
         chunk->meta = *meta;
+        chunk->meta.producer_sig = was_signed && !meta->is_signed ? sig : meta->producer_sig;
         chunk->meta.is_signed |= was_signed;
         if (height != UINT64_MAX) {
             chunk->meta.included_height = height;

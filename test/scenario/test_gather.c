@@ -44,21 +44,22 @@ static void test_a_lonely_transaction_leaves_at_once(void **state)
     cluster_free(cluster);
 }
 
-/* One small transaction in every slot, and no certificate: a chunk in every fourth slot. */
+/* One small transaction in every slot, and no certificate: a chunk in every fourth slot. (After two
+ * seconds the missing certificate slows the builder more: test_overload.) */
 static void test_gathers_for_four_slots(void **state)
 {
     (void)state;
     bool is_withheld = true;
     struct cluster *cluster = start(&is_withheld);
     uint64_t slot_ms = cluster->params.slot_ms;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < 20; i++) {
         cluster_submit(cluster, 0, 1, 100);
         cluster_run(cluster, slot_ms);
     }
-    assert_in_range(built(cluster), 9, 11);
+    assert_in_range(built(cluster), 5, 6);
     is_withheld = false;
     cluster_run(cluster, 10000);
-    assert_int_equal(cluster_executed_txs(cluster, 0), 40); /* and none is left behind */
+    assert_int_equal(cluster_executed_txs(cluster, 0), 20); /* and none is left behind */
     cluster_free(cluster);
 }
 

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -480,6 +481,47 @@ static void test_wiped_validator(void **state)
     }
 }
 
+static bool is_under_floor(struct dsmr_world *world, void *ctx)
+{
+    struct dsmr_query_status status;
+    dsmr_world_status(world, *(const uint32_t *)ctx, &status);
+    return status.is_under_floor;
+}
+
+/* 12.4: a validator that first starts when the chain has blocks already is up and signs no chunk
+ * until the slots that its clock may have let it sign are over: a second. It says so, and when it
+ * is over, in an idle network, too: a line each. */
+static void test_first_start_after_the_first_block(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 20};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status status;
+    uint32_t late = 3;
+    dsmr_world_crash(world, 3);
+    dsmr_world_wipe(world, 3);
+    execute_some(world, 0, 1, 5);
+    dsmr_world_restart(world, 3);
+    assert_true(dsmr_world_run(world, is_under_floor, &late, 1000));
+    dsmr_world_status(world, 3, &status);
+    assert_true(status.height > 0 && !status.is_ready);
+    assert_non_null(strstr(dsmr_world_log_last(world, 3), "signs no chunk yet"));
+    assert_int_equal(dsmr_metrics_get(dsmr_world_metrics(world, 3), DSMR_METRIC_UNDER_FLOOR), 1);
+    dsmr_world_pass(world, 900);
+    uint32_t lines = dsmr_world_log_lines(world, 3, DSMR_LOG_INFO);
+    dsmr_world_status(world, 3, &status);
+    assert_true(status.is_under_floor);
+    dsmr_world_pass(world, 300);
+    dsmr_world_status(world, 3, &status);
+    assert_true(!status.is_under_floor && status.is_ready);
+    assert_int_equal(dsmr_world_log_lines(world, 3, DSMR_LOG_INFO), lines + 1);
+    assert_int_equal(dsmr_metrics_get(dsmr_world_metrics(world, 3), DSMR_METRIC_UNDER_FLOOR), 0);
+    execute_some(world, 3, 100, 3);
+    dsmr_world_status(world, 0, &status);
+    assert_false(status.is_under_floor); /* who was there from the beginning never is */
+    dsmr_world_free(world);
+}
+
 /* One who is not needed comes back in an idle network; a minute later another one is lost. */
 static void test_wiped_validator_is_a_full_one_again(void **state)
 {
@@ -526,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_clock_skew),
         cmocka_unit_test(test_clock_far_behind),
         cmocka_unit_test(test_wiped_validator),
+        cmocka_unit_test(test_first_start_after_the_first_block),
         cmocka_unit_test(test_wiped_validator_is_a_full_one_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,11 @@ static void bodies_at_their_limits(void **state)
     expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\n", 400,
            "bad_request");
     expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "\r\n", 411, "length_required");
+    uint64_t malformed = w->node.metrics.errors[DSMR_ERR_MALFORMED];
+    expect(w, "POST /v1/tx HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 400, "bad_request");
+    assert_int_equal(w->node.metrics.errors[DSMR_ERR_MALFORMED], malformed + 1);
+    expect(w, "POST /v1/status HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", 405,
+           "method_not_allowed");
     expect(w,
            "POST /v1/tx HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
            400, "bad_request");

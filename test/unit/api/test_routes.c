@@ -303,6 +303,9 @@ static void health_gives_reasons(void **state)
     expect_reason(w, "/health", 503, "abstaining");
     expect_reason(w, "/health/live", 200, NULL);
     s->votes_from = 0;
+    s->is_under_floor = true;
+    expect_reason(w, "/health/ready", 503, "under_floor");
+    s->is_under_floor = false;
     s->clock_offset_ms = 1000;
     expect_reason(w, "/health/ready", 200, NULL);
     s->clock_offset_ms = 1001;

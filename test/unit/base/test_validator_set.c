@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/bytes.h"
 #include "base/prng.h"
 #include "dsmr/types.h"
 
@@ -74,11 +75,38 @@ static void only_a_node_with_a_key_of_its_own_is_found(void **state)
     assert_null(dsmr_validator_set_ref(NULL));
 }
 
+/* As a walk through the set finds it, at every size; ids that share a place are told apart. */
+static void every_entry_is_found_in_sets_of_any_size(void **state)
+{
+    (void)state;
+    for (uint32_t count = 1; count <= DSMR_VALIDATORS_MAX; count += count < 40 ? 1 : 123) {
+        struct dsmr_validator_set *set =
+            calloc(1, sizeof(*set) + count * sizeof(set->validators[0]));
+        assert_non_null(set);
+        atomic_init(&set->refs, 1);
+        set->count = count;
+        for (uint32_t i = 0; i < count; i++) {
+            set->validators[i].node_ids_count = i % 5 == 3 ? 2 : 1;
+            dsmr_store_be32(set->validators[i].node_ids[0].bytes, i + 1);
+            dsmr_store_be32(set->validators[i].node_ids[0].bytes + 16, i % 7); /* few places */
+        }
+        for (uint32_t i = 0; i <= count; i++) {
+            struct dsmr_node_id id = {{0}};
+            dsmr_store_be32(id.bytes, i + 1);
+            dsmr_store_be32(id.bytes + 16, i % 7);
+            bool is_there = i < count && i % 5 != 3;
+            assert_int_equal(dsmr_validator_set_find(set, &id), is_there ? (int)i : -1);
+        }
+        dsmr_validator_set_unref(set);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quorum_is_the_smallest_weight_over_two_thirds),
         cmocka_unit_test(only_a_node_with_a_key_of_its_own_is_found),
+        cmocka_unit_test(every_entry_is_found_in_sets_of_any_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

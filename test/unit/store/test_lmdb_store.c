@@ -109,6 +109,15 @@ static void same_chunk_again_writes_no_second_body(void **state)
     assert_true(got.is_own);
     assert_true(got.is_signed);
     assert_int_equal(got.included_height, 9);
+    /* Fetched by a block, too: that write does not know the producer's signature. */
+    struct dsmr_bls_sig sig = chunk->meta.producer_sig;
+    chunk->meta.is_signed = false;
+    memset(&chunk->meta.producer_sig, 0, sizeof sig);
+    assert_memory_not_equal(&chunk->meta.producer_sig, &sig, sizeof sig);
+    assert_int_equal(do_write(f, &chunk->write), DSMR_OK);
+    assert_int_equal(f->port.ops->load_chunk_meta(f->port.self, &got, &id), DSMR_OK);
+    assert_true(got.is_signed);
+    assert_memory_equal(&got.producer_sig, &sig, sizeof sig);
     chunk_free(chunk);
 }
 
