@@ -59,11 +59,9 @@ static void arrive(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr
                    uint64_t span_us)
 {
     struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
-    struct dsmr_sim_item *item = calloc(1, sizeof(*item));
+    struct dsmr_sim_item *item = malloc(sizeof(*item));
     DSMR_ASSERT(item != NULL);
-    item->from = from;
-    item->bytes = dsmr_buf_ref(bytes);
-    item->span_us = span_us;
+    *item = (struct dsmr_sim_item){.from = from, .bytes = dsmr_buf_ref(bytes), .span_us = span_us};
     uint64_t due_us = sim->now_us + path->link.latency_us +
                       dsmr_prng_below(&sim->net_prng, path->link.jitter_us + 1);
     if (!is_one_of_a_million(sim, path->link.reorder_ppm)) {

@@ -81,9 +81,9 @@ void dsmr_sim_node_push(struct dsmr_sim_node *node, struct dsmr_sim_item *item)
 
 void dsmr_sim_node_push_task(struct dsmr_sim_node *node, struct dsmr_task *task)
 {
-    struct dsmr_sim_item *item = calloc(1, sizeof(*item));
+    struct dsmr_sim_item *item = malloc(sizeof(*item));
     DSMR_ASSERT(item != NULL);
-    item->task = task;
+    *item = (struct dsmr_sim_item){.task = task};
     dsmr_sim_node_push(node, item);
 }
 
@@ -103,8 +103,6 @@ static void call_done(struct dsmr_task *task, void *owner)
     } else {
         dsmr_driver_net_handler()->peer(owner, &from, call->is_up);
     }
-    dsmr_buf_unref(call->bytes);
-    free(call);
 }
 
 /* Whether the liar behind this node lets its honest code see the message. */
@@ -183,13 +181,11 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
     if (item->task != NULL) {
         dsmr_driver_task(node->driver, item->task);
     } else if (may_enter(node, item)) {
-        struct call *call = calloc(1, sizeof(*call));
-        DSMR_ASSERT(call != NULL);
-        *call = (struct call){.task.done = call_done,
-                              .bytes = dsmr_buf_ref(item->bytes),
-                              .from = node->sim->nodes[item->from].identity,
-                              .is_up = item->is_up};
-        dsmr_driver_task(node->driver, &call->task);
+        struct call call = {.task.done = call_done,
+                            .bytes = item->bytes,
+                            .from = node->sim->nodes[item->from].identity,
+                            .is_up = item->is_up};
+        dsmr_driver_task(node->driver, &call.task);
     }
     dsmr_sim_probe_end(kind);
     dsmr_sim_cpu_logic(node, item, node->sends - sends);

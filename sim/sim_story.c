@@ -192,12 +192,13 @@ static void write_deed(struct text *text, uint32_t body, const struct deed *deed
 /* As dsmr_sim_trace writes. */
 static void trace_latest(struct dsmr_sim_story *story)
 {
-    struct text text = {.len = 0};
-    if (story->latest != NULL) {
-        write_deed(&text, story->latest_body, story->latest);
-        fprintf(stderr, "%10.3f %s\n", (double)story->latest->at_us / 1000.0, text.bytes);
-        story->latest = NULL;
+    if (story->latest == NULL) {
+        return;
     }
+    struct text text = {.len = 0};
+    write_deed(&text, story->latest_body, story->latest);
+    fprintf(stderr, "%10.3f %s\n", (double)story->latest->at_us / 1000.0, text.bytes);
+    story->latest = NULL;
 }
 
 void dsmr_sim_story_free(struct dsmr_sim_story *story)

@@ -269,8 +269,8 @@ struct dsmr_bft {
     struct dsmr_bft_vote_slot *slots;
     uint32_t slots_per_kind;
     struct dsmr_bft_view_entry *view_log; /* DSMR_BFT_VIEW_LOG, by view */
-    bool has_views;                       /* something was added to it since it was cleared */
-    uint64_t tip_view;                    /* highest notarized view above final_view; 0: none */
+    uint64_t low_view, high_view; /* of what was added to it since it was cleared; 0: nothing */
+    uint64_t tip_view;            /* highest notarized view above final_view; 0: none */
 
     /* proposing */
     bool is_building;

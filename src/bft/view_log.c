@@ -32,7 +32,8 @@ bool dsmr_view_log_add(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
     if (entry->view != view) {
         memset(entry, 0, sizeof(*entry));
         entry->view = view;
-        bft->has_views = true;
+        bft->low_view = bft->low_view == 0 || view < bft->low_view ? view : bft->low_view;
+        bft->high_view = view > bft->high_view ? view : bft->high_view;
     }
     if (qc->subject.kind == DSMR_VOTE_NULLIFY) {
         entry->is_nullified = true;
@@ -52,12 +53,15 @@ bool dsmr_view_log_add(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
 
 void dsmr_view_log_clear(struct dsmr_bft *bft)
 {
-    for (uint32_t i = 0; bft->has_views && i < DSMR_BFT_VIEW_LOG; i++) {
-        if (bft->view_log[i].view != 0) { /* pages that were only read stay the zero page */
-            bft->view_log[i].view = 0;
-        }
+    uint64_t more = bft->high_view - bft->low_view; /* than one */
+    uint64_t views = bft->low_view == 0         ? 0
+                     : more < DSMR_BFT_VIEW_LOG ? more + 1
+                                                : DSMR_BFT_VIEW_LOG;
+    for (uint64_t i = 0; i < views; i++) { /* untouched pages stay untouched */
+        bft->view_log[(bft->low_view + i) % DSMR_BFT_VIEW_LOG].view = 0;
     }
-    bft->has_views = false;
+    bft->low_view = 0;
+    bft->high_view = 0;
     bft->tip_view = 0;
 }
 

@@ -22,6 +22,7 @@ static struct dsmr_cert_job *add_job(struct dsmr_node *node, const struct dsmr_i
         }
         *index = i;
         *job = (struct dsmr_cert_job){.use = job->use + 1, .hash = *hash};
+        node->cert_jobs_used = i < node->cert_jobs_used ? node->cert_jobs_used : i + 1;
         return job;
     }
     return NULL;
@@ -179,12 +180,13 @@ static enum dsmr_err filter(struct dsmr_node *node, const struct dsmr_cert *cert
 /* A certificate that the pool holds is acknowledged once its write is over. */
 static bool is_being_stored(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
 {
-    for (uint32_t i = 0; dsmr_map_count(node->cert_job_of) > 0 && i < DSMR_NODE_CERT_JOBS_MAX;
-         i++) {
+    size_t left = dsmr_map_count(node->cert_job_of);
+    for (uint32_t i = 0; left > 0 && i < node->cert_jobs_used; i++) {
         const struct dsmr_cert_job *job = &node->cert_jobs[i];
         if (job->stage == DSMR_CERT_STORING && dsmr_id_equal(&job->cert.ref.chunk_id, chunk_id)) {
             return true;
         }
+        left -= job->stage != DSMR_CERT_FREE;
     }
     return false;
 }

@@ -68,12 +68,12 @@ static void check_jobs(const struct dsmr_node *node)
     size_t certs = 0;
     uint32_t fetches = 0;
     uint32_t pruned = 0;
-    for (uint32_t i = 0; i < DSMR_NODE_SHARE_JOBS_MAX; i++) {
+    for (uint32_t i = 0; i < node->share_jobs_used; i++) {
         const struct dsmr_share_job *job = &node->share_jobs[i];
         shares += job->stage != DSMR_SHARE_FREE;
         DSMR_ASSERT(job->stage != DSMR_SHARE_STORING || job->chunk != NULL);
     }
-    for (uint32_t i = 0; i < DSMR_NODE_CERT_JOBS_MAX; i++) {
+    for (uint32_t i = 0; i < node->cert_jobs_used; i++) {
         certs += node->cert_jobs[i].stage != DSMR_CERT_FREE;
     }
     for (uint32_t i = 0; i < node->config.fetches_max; i++) {

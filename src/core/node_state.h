@@ -295,6 +295,7 @@ struct dsmr_node {
     struct dsmr_requests *requests;
 
     struct dsmr_share_job *share_jobs;
+    uint32_t share_jobs_used;      /* from here on all are free and have always been */
     struct dsmr_map *share_job_of; /* chunk id -> u32 index */
     struct dsmr_evidence_job evidence_jobs[DSMR_NODE_EVIDENCE_JOBS_MAX];
     struct dsmr_own_chunk *own;
@@ -305,6 +306,7 @@ struct dsmr_node {
     struct dsmr_chunk_tx *build_txs;
 
     struct dsmr_cert_job *cert_jobs;
+    uint32_t cert_jobs_used;      /* as share_jobs_used */
     struct dsmr_map *cert_job_of; /* certificate hash -> u32 index */
     uint32_t *cert_queue;         /* ring of QUEUED jobs */
     uint32_t cert_queue_head, cert_queue_count;

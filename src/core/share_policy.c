@@ -30,6 +30,7 @@ static struct dsmr_share_job *add_job(struct dsmr_node *node, const struct dsmr_
         *index = i;
         uint32_t use = job->use + 1;
         *job = (struct dsmr_share_job){.use = use, .ref = *ref, .included_height = UINT64_MAX};
+        node->share_jobs_used = i < node->share_jobs_used ? node->share_jobs_used : i + 1;
         return job;
     }
     return NULL;
@@ -255,7 +256,7 @@ static bool has_job_share(const struct dsmr_node *node, const struct dsmr_node_i
     if (dsmr_map_count(node->share_job_of) < jobs_max) {
         return true;
     }
-    for (uint32_t i = 0; i < DSMR_NODE_SHARE_JOBS_MAX; i++) {
+    for (uint32_t i = 0; i < node->share_jobs_used; i++) {
         used += node->share_jobs[i].stage != DSMR_SHARE_FREE &&
                 dsmr_node_id_equal(&node->share_jobs[i].ref.producer, producer);
     }
@@ -475,7 +476,7 @@ const struct dsmr_share_job *dsmr_share_policy_find(const struct dsmr_node *node
 
 void dsmr_share_policy_free(struct dsmr_node *node)
 {
-    for (uint32_t i = 0; node->share_jobs != NULL && i < DSMR_NODE_SHARE_JOBS_MAX; i++) {
+    for (uint32_t i = 0; i < node->share_jobs_used; i++) {
         dsmr_chunk_unref(node->share_jobs[i].chunk);
     }
 }
