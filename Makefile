@@ -1,9 +1,17 @@
 # Thin front over the CMake presets (CMakePresets.json). `make help` lists the targets.
 DEMO_SECONDS ?= 30
+AVALANCHE_SECONDS ?= 30
+AVALANCHE_LOAD ?= transfers
+AVALANCHE_RATE ?= 1000
+AVALANCHE_PLANE ?= direct
 PREFIX ?= /usr/local
 DESTDIR ?=
 FUZZ_SECONDS ?= 30
+FUZZ ?=
 SIM_SEEDS ?= 100
+KILLS ?= 100
+SEED ?= 1
+KILLS_APP ?= transfers
 JOBS ?= $(shell nproc)
 WERROR ?= OFF
 export CTEST_PARALLEL_LEVEL ?= 1
@@ -15,7 +23,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e asan tsan clang fuzz sim scale bench mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim scale kills bench mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,6 +49,15 @@ e2e: all # real processes of the release build, and a program built against the 
 	$(call build,release) --target e2e_helpers
 	$(call ctest,release,tests) -L e2e
 
+interop: all # nodes of AvalancheGo with the release build's plugin; the first time builds the node
+	$(call build,release) --target dsmr-avalanche-44
+	tools/avalanche.sh build || [ $$? -eq 77 ]
+	$(call ctest,release,interop) -L interop
+
+avalanche: all ## five nodes of AvalancheGo with the plugin, under load for AVALANCHE_SECONDS
+	tools/avalanche.sh network --seconds $(AVALANCHE_SECONDS) --load $(AVALANCHE_LOAD) \
+		--rate $(AVALANCHE_RATE) --plane $(AVALANCHE_PLANE)
+
 asan: deps ## unit tests and scenarios under AddressSanitizer and UBSan
 	$(call configure,asan)
 	$(call build,asan)
@@ -55,14 +72,16 @@ clang: deps ## everything compiled by clang, warnings are errors
 	$(call configure,clang)
 	$(call build,clang)
 
-fuzz: deps ## each fuzzer for FUZZ_SECONDS, starting from its corpus
+fuzz: deps ## each fuzzer (or those that FUZZ names) for FUZZ_SECONDS, from its corpus
 	$(call configure,fuzz)
 	$(call build,fuzz) --target fuzzers
-	tools/run_fuzzers.sh build/fuzz $(FUZZ_SECONDS)
+	tools/run_fuzzers.sh build/fuzz $(FUZZ_SECONDS) $(JOBS) $(FUZZ)
 
 sim: all ## SIM_SEEDS simulated networks under faults, a line each
 	build/release/bin/dsmr-sim --seeds 1..$(SIM_SEEDS) --jobs $(JOBS)
 
+kills: all ## KILLS times kill -9 at random moments under load, from SEED; KILLS_APP=transfers or opaque
+	python3 -B test/e2e/kills.py --kills $(KILLS) --seed $(SEED) --app $(KILLS_APP)
 scale: all ## the sweep of docs/scale.md: what is missing in docs/scale, hours if all of it
 	tools/scale.py
 
@@ -74,8 +93,10 @@ bench: deps ## micro benchmarks
 mutants: deps ## each patch of test/mutants in a copy of the tree: its test must fail
 	tools/run_mutants.py
 
-canaries: deps ## each patch of test/canaries in a copy of the tree: the simulator must find it
-	tools/run_canaries.py
+canaries: deps ## a simulator with each bug of test/canaries: it must find it
+	$(call configure,release)
+	$(call build,release) --target dsmr-sim
+	JOBS=$(JOBS) tools/run_canaries.py
 
 fmt: ## clang-format everything
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i

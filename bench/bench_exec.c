@@ -98,7 +98,7 @@ int main(int argc, char **argv)
     (void)snprintf(directory, sizeof directory, "%s/bench_exec.XXXXXX", where);
     if (mkdtemp(directory) == NULL || expiries_ms == NULL)
         check(DSMR_ERR_IO, where);
-    check(dsmr_lmdb_env_open(&store.env, directory, MAP_BYTES, 0, 8), "open");
+    check(dsmr_lmdb_env_open(&store.env, directory, MAP_BYTES, 0, 8, NULL), "open");
     struct dsmr_kv kv = dsmr_lmdb_kv_port(&store);
     for (uint64_t height = 1; height <= blocks;) {
         struct dsmr_executed *executed[BATCH];

@@ -65,7 +65,7 @@ static void on_peer(void *owner, const struct dsmr_node_id *peer, bool is_up)
     atomic_store(&end->is_up, is_up);
 }
 
-static const struct dsmr_net_handler handler = {on_message, on_peer};
+static const struct dsmr_net_handler handler = {.message = on_message, .peer = on_peer};
 
 static void *logic_loop(void *arg)
 {

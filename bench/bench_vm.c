@@ -90,6 +90,16 @@ static void bench_sign_and_check(void)
         views[i] = (struct dsmr_tx_view){.bytes = txs.bytes[i], .len = len};
     }
     report("transfers: build and sign", now_ns() - start, SIGNED);
+    struct dsmr_ed25519_signing_key expanded;
+    struct dsmr_ed25519_secret_key one = secret_of(1);
+    uint8_t again[DSMR_TRANSFER_TX_BYTES_MAX];
+    dsmr_ed25519_expand(&expanded, &one);
+    start = now_ns();
+    for (uint32_t i = 0; i < SIGNED; i++) {
+        struct dsmr_transfer_tx tx = {.expiry_ms = i, .amount = 1, .fee_limit = 1000000};
+        (void)dsmr_transfer_tx_sign_as(again, &tx, &domain, &expanded);
+    }
+    report("  with a key that is expanded", now_ns() - start, SIGNED);
     struct dsmr_transfers_config config = {.domain = domain};
     struct dsmr_app app;
     must(dsmr_transfers_new(&app, &config) == DSMR_OK, "new");
@@ -238,7 +248,7 @@ static void bench_execute_on_disk(const char *directory, uint64_t accounts, uint
     must(mkdtemp(path) != NULL, "directory");
     (void)snprintf(file, sizeof file, "%s/state", path);
     must(dsmr_lmdb_env_create(path, "state") == DSMR_OK, "create");
-    must(dsmr_lmdb_env_open(&lmdb.env, file, 4ull << 30, 0, 8) == DSMR_OK, "open");
+    must(dsmr_lmdb_env_open(&lmdb.env, file, 4ull << 30, 0, 8, NULL) == DSMR_OK, "open");
     printf("\nthe same over LMDB\n");
     bench_execute(dsmr_lmdb_kv_port(&lmdb), accounts, per_block, blocks);
     dsmr_lmdb_env_close(&lmdb.env);

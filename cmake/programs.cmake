@@ -46,3 +46,32 @@ if(APP_COMMON)
     dsmr_manual(${program})
   endforeach()
 endif()
+# dsmr-avalanche: the plugin for AvalancheGo. src/avalanche/proto/*.proto become C by protoc-c.
+find_program(DSMR_PROTOC_C NAMES protoc-c REQUIRED)
+set(DSMR_PROTO_DIR ${CMAKE_BINARY_DIR}/proto)
+file(MAKE_DIRECTORY ${DSMR_PROTO_DIR})
+set(DSMR_PROTO_SOURCES "")
+foreach(name vm node metrics)
+  set(proto ${CMAKE_SOURCE_DIR}/src/avalanche/proto/${name}.proto)
+  add_custom_command(OUTPUT ${DSMR_PROTO_DIR}/${name}.pb-c.c ${DSMR_PROTO_DIR}/${name}.pb-c.h
+    COMMAND ${DSMR_PROTOC_C} --proto_path=${CMAKE_SOURCE_DIR}/src/avalanche/proto
+            --c_out=${DSMR_PROTO_DIR} ${proto}
+    DEPENDS ${proto} VERBATIM)
+  list(APPEND DSMR_PROTO_SOURCES ${DSMR_PROTO_DIR}/${name}.pb-c.c)
+endforeach()
+add_library(dsmr_proto STATIC ${DSMR_PROTO_SOURCES})
+target_compile_options(dsmr_proto PRIVATE -w) # generated
+target_include_directories(dsmr_proto SYSTEM PUBLIC ${DSMR_PROTO_DIR})
+target_link_libraries(dsmr_proto PUBLIC protobuf-c)
+# Not through pkg-config: it names every library below gRPC's own, in their places of static linking.
+dsmr_layer(avalanche LINK dsmr_wire dsmr_proto Threads::Threads grpc gpr)
+set(DSMR_RPCCHAINVM 45 CACHE STRING "RPCChainVM protocol of the AvalancheGo that starts the plugin")
+file(GLOB PLUGIN_SOURCES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/plugin/*.c)
+list(REMOVE_ITEM PLUGIN_SOURCES ${CMAKE_SOURCE_DIR}/src/plugin/plugin_main.c)
+add_library(dsmr_plugin STATIC ${PLUGIN_SOURCES})
+target_compile_definitions(dsmr_plugin PUBLIC DSMR_RPCCHAINVM=${DSMR_RPCCHAINVM})
+target_link_libraries(dsmr_plugin PUBLIC dsmr_app dsmr_avalanche)
+add_executable(dsmr-avalanche src/plugin/plugin_main.c)
+target_link_libraries(dsmr-avalanche PRIVATE dsmr_plugin)
+add_dependencies(programs dsmr-avalanche)
+install(TARGETS dsmr-avalanche COMPONENT programs)

@@ -83,6 +83,12 @@ void dsmr_sim_byz_send_all(struct dsmr_sim *sim, uint32_t from, const struct dsm
     }
 }
 
+void dsmr_sim_byz_issue(struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
+                        uint64_t context)
+{
+    dsmr_sim_snow_issue(sim->snow, node, block, context);
+}
+
 void dsmr_sim_byz_deliver(struct dsmr_sim *sim, uint32_t number, uint32_t from,
                           const struct dsmr_msg *msg)
 {

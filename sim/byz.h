@@ -19,6 +19,9 @@ struct dsmr_sim_byz_ops {
                   const struct dsmr_msg *msg, struct dsmr_buf *bytes);
     bool (*receives)(void *self, struct dsmr_sim *sim, uint32_t node, uint32_t from,
                      const struct dsmr_msg *msg, struct dsmr_buf *bytes);
+    /* Under engine_snow.h: a block that the honest code has built. True: it is issued as it is. */
+    bool (*issues)(void *self, struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
+                   uint64_t context);
     void (*tick)(void *self, struct dsmr_sim *sim,
                  uint32_t node); /* every tick_us while it is up */
     uint64_t tick_us;
@@ -39,6 +42,9 @@ void dsmr_sim_byz_send(struct dsmr_sim *sim, uint32_t from, uint32_t to,
 void dsmr_sim_byz_send_bytes(struct dsmr_sim *sim, uint32_t from, uint32_t to, const void *bytes,
                              size_t len);
 void dsmr_sim_byz_send_all(struct dsmr_sim *sim, uint32_t from, const struct dsmr_msg *msg);
+/* Under engine_snow.h: node issues another block than its honest code has built. */
+void dsmr_sim_byz_issue(struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
+                        uint64_t context);
 /* The honest code of node is told msg, as if from had sent it. */
 void dsmr_sim_byz_deliver(struct dsmr_sim *sim, uint32_t node, uint32_t from,
                           const struct dsmr_msg *msg);

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "sim/byz.h"
 #include "sim/sim_bls.h"
+#include "wire/codec.h"
 
 #define KEPT 16u
 
@@ -67,5 +68,36 @@ static bool sends(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t to,
     return true;
 }
 
-const struct dsmr_sim_byz_ops dsmr_sim_byz_censor = {
-    .name = "censor", .make = make, .free = free, .sends = sends, .receives = receives};
+/* The same block without what is the victim's; none if nothing is left. */
+static bool issues(void *ctx, struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
+                   uint64_t context)
+{
+    struct dsmr_node_id victim = dsmr_sim_bls_node_id(dsmr_sim_byz_victim(sim));
+    struct dsmr_block fields = *block, *other = NULL;
+    struct dsmr_cert *certs = calloc(block->certs_count + 1u, sizeof(*certs));
+    DSMR_ASSERT(certs != NULL);
+    (void)ctx;
+    fields.certs = certs;
+    fields.certs_count = 0;
+    for (uint32_t i = 0; i < block->certs_count; i++) {
+        if (!dsmr_node_id_equal(&block->certs[i].ref.producer, &victim)) {
+            certs[fields.certs_count++] = block->certs[i];
+        }
+    }
+    bool is_same = fields.certs_count == block->certs_count;
+    if (!is_same && fields.certs_count > 0) {
+        enum dsmr_err err = dsmr_block_build(&other, dsmr_sim_byz_params(sim), &fields);
+        DSMR_ASSERT(err == DSMR_OK);
+        dsmr_sim_byz_issue(sim, node, other, context);
+        dsmr_block_unref(other);
+    }
+    free(certs);
+    return is_same;
+}
+
+const struct dsmr_sim_byz_ops dsmr_sim_byz_censor = {.name = "censor",
+                                                     .make = make,
+                                                     .free = free,
+                                                     .sends = sends,
+                                                     .receives = receives,
+                                                     .issues = issues};

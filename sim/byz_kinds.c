@@ -15,15 +15,25 @@ extern const struct dsmr_sim_byz_ops dsmr_sim_byz_amplifier;
 extern const struct dsmr_sim_byz_ops dsmr_sim_byz_voter;
 extern const struct dsmr_sim_byz_ops dsmr_sim_byz_proposer;
 extern const struct dsmr_sim_byz_ops dsmr_sim_byz_twins;
+extern const struct dsmr_sim_byz_ops dsmr_sim_byz_canceller;
 extern const struct dsmr_sim_byz_ops dsmr_sim_byz_shifter;
 
 const struct dsmr_sim_byz_ops *const dsmr_sim_byz_kinds[] = {
-    &dsmr_sim_byz_equivocator, &dsmr_sim_byz_amnesiac,
-    &dsmr_sim_byz_withholder,  &dsmr_sim_byz_lazy,
-    &dsmr_sim_byz_forger,      &dsmr_sim_byz_flooder,
-    &dsmr_sim_byz_warper,      &dsmr_sim_byz_censor,
-    &dsmr_sim_byz_stale,       &dsmr_sim_byz_garbage,
-    &dsmr_sim_byz_amplifier,   &dsmr_sim_byz_voter,
-    &dsmr_sim_byz_proposer,    &dsmr_sim_byz_twins,
-    &dsmr_sim_byz_shifter,     NULL,
+    &dsmr_sim_byz_equivocator,
+    &dsmr_sim_byz_amnesiac,
+    &dsmr_sim_byz_withholder,
+    &dsmr_sim_byz_lazy,
+    &dsmr_sim_byz_forger,
+    &dsmr_sim_byz_flooder,
+    &dsmr_sim_byz_warper,
+    &dsmr_sim_byz_censor,
+    &dsmr_sim_byz_stale,
+    &dsmr_sim_byz_garbage,
+    &dsmr_sim_byz_amplifier,
+    &dsmr_sim_byz_voter,
+    &dsmr_sim_byz_proposer,
+    &dsmr_sim_byz_twins,
+    &dsmr_sim_byz_canceller,
+    &dsmr_sim_byz_shifter,
+    NULL,
 };

@@ -16,9 +16,7 @@ static void add(struct dsmr_sim_byz_offer *offer, struct dsmr_sim *sim, uint32_t
         return;
     }
     struct dsmr_bls_sig share = dsmr_sim_byz_share(sim, signer, &offer->chunk->ref);
-    for (size_t i = 0; i < sizeof(share.bytes); i++) { /* how the simulator's BLS adds */
-        offer->cert.sig.bytes[i] ^= share.bytes[i];
-    }
+    dsmr_sim_bls_add(&offer->cert.sig, &share);
     dsmr_bitset_add(&offer->cert.signers, (uint32_t)index);
     offer->weight += set->validators[index].weight;
     offer->is_certified = dsmr_is_quorum(offer->weight, set->total_weight);

@@ -163,5 +163,17 @@ static bool sends(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t to,
     return true;
 }
 
+static bool issues(void *ctx, struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
+                   uint64_t context)
+{
+    if (dsmr_sim_byz_random(sim, 3) == 0) {
+        return true;
+    }
+    struct dsmr_block *bad = broken(ctx, sim, block);
+    dsmr_sim_byz_issue(sim, node, bad, context);
+    dsmr_block_unref(bad);
+    return false;
+}
+
 const struct dsmr_sim_byz_ops dsmr_sim_byz_proposer = {
-    .name = "proposer", .make = make, .free = free_self, .sends = sends};
+    .name = "proposer", .make = make, .free = free_self, .sends = sends, .issues = issues};

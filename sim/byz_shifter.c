@@ -62,6 +62,15 @@ static bool receives(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t fr
            kind->receives(self->selves[self->now], sim, node, from, msg, bytes);
 }
 
+static bool issues(void *ctx, struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
+                   uint64_t context)
+{
+    struct shifter *self = ctx;
+    const struct dsmr_sim_byz_ops *kind = self->kinds[self->now];
+    return kind == NULL || kind->issues == NULL ||
+           kind->issues(self->selves[self->now], sim, node, block, context);
+}
+
 static void tick(void *ctx, struct dsmr_sim *sim, uint32_t node)
 {
     struct shifter *self = ctx;
@@ -83,5 +92,6 @@ const struct dsmr_sim_byz_ops dsmr_sim_byz_shifter = {.name = "shifter",
                                                       .free = free_self,
                                                       .sends = sends,
                                                       .receives = receives,
+                                                      .issues = issues,
                                                       .tick = tick,
                                                       .tick_us = TICK_US};

@@ -242,5 +242,19 @@ static bool receives(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t fr
            !serve(ctx, sim, node, from, &msg->u.request_block.block_id);
 }
 
-const struct dsmr_sim_byz_ops dsmr_sim_byz_voter = {
-    .name = "voter", .make = make, .free = free_self, .sends = sends, .receives = receives};
+static bool issues(void *ctx, struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
+                   uint64_t context)
+{
+    struct dsmr_block *twin = twin_of(sim, block);
+    (void)ctx;
+    dsmr_sim_byz_issue(sim, node, twin, context);
+    dsmr_block_unref(twin);
+    return true;
+}
+
+const struct dsmr_sim_byz_ops dsmr_sim_byz_voter = {.name = "voter",
+                                                    .make = make,
+                                                    .free = free_self,
+                                                    .sends = sends,
+                                                    .receives = receives,
+                                                    .issues = issues};

@@ -27,6 +27,9 @@ struct dsmr_sim_checker_ops {
     void (*started)(void *self, struct dsmr_sim *sim, uint32_t node,
                     uint64_t executed_height); /* came back with that state */
     void (*wiped)(void *self, struct dsmr_sim *sim, uint32_t node);
+    /* Under engine_snow.h: a block; is_built: as node, which is honest, has just built it. */
+    void (*issued)(void *self, struct dsmr_sim *sim, uint32_t node, const struct dsmr_block *block,
+                   bool is_built);
     void (*tick)(void *self, struct dsmr_sim *sim); /* every 100 ms */
     void (*end)(void *self, struct dsmr_sim *sim);  /* the network was healed and drained */
 };
@@ -47,12 +50,18 @@ bool dsmr_sim_check_is_transfers(const struct dsmr_sim *sim); /* which applicati
 const struct dsmr_block *dsmr_sim_check_genesis(const struct dsmr_sim *sim);
 /* The set of an epoch as genesis' schedule has it; NULL: none. Borrowed. */
 const struct dsmr_validator_set *dsmr_sim_check_set(const struct dsmr_sim *sim, uint64_t epoch);
+/* The engine says each block's epoch, not the schedule; then it said this one of block. NONE for a
+ * block that it did not decide. */
+bool dsmr_sim_check_has_contexts(const struct dsmr_sim *sim);
+uint64_t dsmr_sim_check_context(const struct dsmr_sim *sim, const struct dsmr_block *block);
 const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim);
 /* Whether the chunk is in node's store, durable and whole (up or down). */
 bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,
                               const struct dsmr_id *chunk_id);
 /* The signature that validator number makes over bytes: what a right one is compared with. */
 struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes, size_t len);
+/* Aggregates: sum is all zero at first. */
+void dsmr_sim_check_add_signature(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig);
 uint32_t dsmr_sim_check_number(const struct dsmr_node_id *id); /* of a node */
 uint64_t dsmr_sim_check_stored_bytes(const struct dsmr_sim *sim, uint32_t node);
 /* What node's clock says, and the latest that it ever told the node. */

@@ -63,7 +63,7 @@ static void check_id(struct dsmr_sim *sim, struct height *height, uint64_t numbe
     if (!height->is_accepted && !height->is_executed) {
         height->block_id = *id;
     } else if (!dsmr_id_equal(&height->block_id, id)) {
-        dsmr_sim_fail(sim, "agreement", "node %u has block %s at height %llu, others have %s", node,
+        dsmr_sim_fail(sim, "S1", "node %u has block %s at height %llu, others have %s", node,
                       dsmr_sim_rules_name(id), (unsigned long long)number,
                       dsmr_sim_rules_name(&height->block_id));
     }
@@ -111,7 +111,7 @@ static void check_txs(struct agreement *self, struct dsmr_sim *sim, uint32_t nod
         uint64_t *height = dsmr_sim_table_add(self->txs, &executed->ids[i], &is_new);
         (void)dsmr_sim_table_add(here, &executed->ids[i], &is_first);
         if ((!is_new && *height != executed->height) || !is_first) {
-            dsmr_sim_fail(sim, "once", "node %u executes %s in block %llu, and did in block %llu",
+            dsmr_sim_fail(sim, "10.4", "node %u executes %s in block %llu, and did in block %llu",
                           node, dsmr_sim_rules_name(&executed->ids[i]),
                           (unsigned long long)executed->height, (unsigned long long)*height);
         }
@@ -133,12 +133,12 @@ static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
         height->results = results;
     } else if (!dsmr_id_equal(&height->root, &executed->state_root) ||
                height->count != executed->count || height->results != results) {
-        dsmr_sim_fail(sim, "roots", "node %u has another state or other results at height %llu",
+        dsmr_sim_fail(sim, "10.6", "node %u has another state or other results at height %llu",
                       node, (unsigned long long)executed->height);
     }
     height->is_executed = true;
     if (executed->height != self->executed[node] + 1) {
-        dsmr_sim_fail(sim, "order", "node %u executes block %llu after block %llu", node,
+        dsmr_sim_fail(sim, "10.6", "node %u executes block %llu after block %llu", node,
                       (unsigned long long)executed->height,
                       (unsigned long long)self->executed[node]);
     }
@@ -153,7 +153,7 @@ static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t exe
     struct dsmr_query_status status;
     if (executed_height < self->executed[node] ||
         executed_height > self->executed[node] + UNTOLD_MAX) {
-        dsmr_sim_fail(sim, "order", "node %u comes back at height %llu after %llu", node,
+        dsmr_sim_fail(sim, "10.6", "node %u comes back at height %llu after %llu", node,
                       (unsigned long long)executed_height,
                       (unsigned long long)self->executed[node]);
     }
@@ -161,7 +161,7 @@ static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t exe
     dsmr_sim_status(sim, node, &status);
     const struct height *height = at(self, executed_height);
     if (height->is_executed && !dsmr_id_equal(&height->root, &status.state_root)) {
-        dsmr_sim_fail(sim, "roots", "node %u comes back with another state at height %llu", node,
+        dsmr_sim_fail(sim, "10.6", "node %u comes back with another state at height %llu", node,
                       (unsigned long long)executed_height);
     }
 }

@@ -210,7 +210,7 @@ static void check_holders(const struct availability *self, struct dsmr_sim *sim,
         return; /* more are bad than anybody promised to survive */
     }
     if (3 * holders <= total) {
-        dsmr_sim_fail(sim, "availability",
+        dsmr_sim_fail(sim, chunk->height == 0 ? "11.1" : "11.3",
                       "chunk %s, certified in epoch %llu, expiry %llu, block %llu: honest holders "
                       "weigh %llu of %llu",
                       dsmr_sim_rules_name(id), (unsigned long long)chunk->epoch,

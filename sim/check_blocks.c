@@ -24,6 +24,7 @@ struct blocks {
     struct link *chain; /* by height */
     uint64_t count, capacity;
     uint64_t durable[DSMR_SIM_NODES_MAX]; /* height that the node has accepted durably */
+    uint64_t told[DSMR_SIM_NODES_MAX];    /* and that it has said so of, if it lived to do so */
     struct dsmr_sim_table *ids;           /* chunk id -> height */
     struct dsmr_sim_table *slots;         /* struct slot_key -> height */
 };
@@ -94,13 +95,25 @@ static void make_list(struct link *next, const struct link *parent,
     }
 }
 
+/* The epoch that it has to have: the context that the engine gave, or by the schedule. */
+static uint64_t epoch_of(const struct dsmr_sim *sim, const struct link *parent,
+                         const struct dsmr_block *block)
+{
+    if (dsmr_sim_check_has_contexts(sim)) {
+        return dsmr_sim_check_context(sim, block);
+    }
+    return dsmr_sim_check_set(sim, block->height) != NULL ? block->height : parent->scheduled;
+}
+
 static void check_epoch(struct dsmr_sim *sim, struct link *next, const struct link *parent,
                         const struct dsmr_block *block)
 {
-    bool begins = dsmr_sim_check_set(sim, block->height) != NULL;
-    next->scheduled = begins ? block->height : parent->scheduled;
+    next->scheduled = epoch_of(sim, parent, block);
     if (block->epoch != next->scheduled) {
-        fail(sim, "3.5", block, "it has another epoch than the schedule's");
+        fail(sim, "3.5", block, "it has another epoch than its context or the schedule");
+    }
+    if (block->epoch == DSMR_EPOCH_NONE && block->height > 1) {
+        fail(sim, "9.7", block, "no context above block 1");
     }
     make_list(next, parent, dsmr_sim_check_params(sim));
     bool is_same = block->past_epochs_count == next->past_count;
@@ -237,6 +250,24 @@ static void accepted(void *ctx, struct dsmr_sim *sim, uint32_t node, const struc
                       "node %u says that it accepted block %llu, and has not stored it", node,
                       (unsigned long long)block->height);
     }
+    self->told[node] = block->height > self->told[node] ? block->height : self->told[node];
+}
+
+static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
+                     const struct dsmr_executed *executed)
+{
+    const struct blocks *self = ctx;
+    if (executed->height > self->told[node]) {
+        dsmr_sim_fail(sim, "10.1", "node %u runs block %llu and has not said that it accepted it",
+                      node, (unsigned long long)executed->height);
+    }
+}
+
+static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t executed_height)
+{
+    struct blocks *self = ctx;
+    (void)sim, (void)executed_height;
+    self->told[node] = self->durable[node];
 }
 
 static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
@@ -260,12 +291,16 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
 static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
 {
     (void)sim;
-    ((struct blocks *)ctx)->durable[node] = 0;
+    struct blocks *self = ctx;
+    self->durable[node] = 0;
+    self->told[node] = 0;
 }
 
 const struct dsmr_sim_checker_ops dsmr_sim_check_blocks = {.name = "blocks",
                                                            .make = make,
                                                            .free = free_self,
                                                            .accepted = accepted,
+                                                           .executed = executed,
+                                                           .started = started,
                                                            .stored = stored,
                                                            .wiped = wiped};

@@ -116,7 +116,7 @@ static void end(void *ctx, struct dsmr_sim *sim)
         const struct tx *tx = value;
         bool was_alive = tx->chunk_expiry_ms > (dsmr_sim_u128)healed_ms + skew_ms;
         if (was_alive && tx->expiry_ms >= (dsmr_sim_u128)healed_ms + lifetime_ms + AGAIN_MS) {
-            dsmr_sim_fail(sim, "certified",
+            dsmr_sim_fail(sim, "5.9",
                           "transaction %s, which node %llu said was certified in chunk %s, did not "
                           "run until %llu, healed at %llu, chunk expiry %llu",
                           dsmr_sim_rules_name(id), (unsigned long long)tx->number,

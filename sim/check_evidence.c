@@ -70,8 +70,8 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
     if (write->kind != DSMR_STORE_EVIDENCE) {
         return;
     }
-    const struct dsmr_reference *ref = &write->u.evidence->refs[0];
-    const char *wrong = judge(self, sim, write->u.evidence);
+    const struct dsmr_reference *ref = &write->u.evidence.pair->refs[0];
+    const char *wrong = judge(self, sim, write->u.evidence.pair);
     dsmr_store_be32(key.node, node);
     dsmr_store_be32(key.life, self->lives[node]);
     key.producer = ref->producer;

@@ -65,7 +65,12 @@ const char *dsmr_sim_rules_aggregate(const struct dsmr_validator_set *set,
     }
     total = total > set->total_weight ? total : set->total_weight; /* some have no key */
     for (uint32_t i = 0; i < DSMR_VALIDATORS_MAX; i++) {
-        if ((signers->words[i / 64] >> (i % 64) & 1) == 0) {
+        uint64_t rest = signers->words[i / 64] >> (i % 64);
+        if (rest == 0) {
+            i |= 63; /* on to the next word */
+            continue;
+        }
+        if ((rest & 1) == 0) {
             continue;
         }
         if (i >= set->count || set->validators[i].node_ids_count != 1) {
@@ -74,9 +79,7 @@ const char *dsmr_sim_rules_aggregate(const struct dsmr_validator_set *set,
         weight += set->validators[i].weight;
         struct dsmr_bls_sig one = dsmr_sim_check_signature(
             dsmr_sim_check_number(&set->validators[i].node_ids[0]), bytes, len);
-        for (size_t k = 0; k < sizeof(sum.bytes); k++) {
-            sum.bytes[k] ^= one.bytes[k];
-        }
+        dsmr_sim_check_add_signature(&sum, &one);
     }
     if (!dsmr_sim_rules_is_quorum(weight, total)) {
         return "less than a quorum of signers";

@@ -17,7 +17,8 @@ void *dsmr_sim_table_find(const struct dsmr_sim_table *table, const void *key); 
 void *dsmr_sim_table_add(struct dsmr_sim_table *table, const void *key, bool *is_new);
 void dsmr_sim_table_remove(struct dsmr_sim_table *table, const void *key);
 size_t dsmr_sim_table_count(const struct dsmr_sim_table *table);
-/* As dsmr_map_next. */
+/* Walks all: start with *position 0; false at the end. Nothing may be added or removed meanwhile.
+ */
 bool dsmr_sim_table_next(const struct dsmr_sim_table *table, size_t *position, const void **key,
                          void **value);
 

@@ -94,10 +94,14 @@ void dsmr_sim_notice(struct dsmr_sim *sim, uint32_t node, const struct dsmr_noti
         const struct dsmr_executed *executed = notice->u.executed;
         dsmr_sim_mix(sim, executed->height);
         dsmr_sim_mix_bytes(sim, executed->state_root.bytes, sizeof(executed->state_root.bytes));
-        dsmr_sim_trace(sim, "n%u executed %llu: %u txs, root %02x%02x%02x", node,
-                       (unsigned long long)executed->height, executed->count,
-                       executed->state_root.bytes[0], executed->state_root.bytes[1],
-                       executed->state_root.bytes[2]);
+        dsmr_sim_story_did(sim->story, sim->now_us, node, "executes to root", &executed->state_root,
+                           executed->height);
+    } else if (notice->kind == DSMR_NOTICE_ACCEPTED) {
+        dsmr_sim_story_did(sim->story, sim->now_us, node, "accepts block", &notice->u.block->id,
+                           notice->u.block->height);
+    } else if (notice->kind == DSMR_NOTICE_CERTIFIED) {
+        dsmr_sim_story_did(sim->story, sim->now_us, node, "calls certified chunk",
+                           &notice->u.chunk->ref.chunk_id, 0);
     }
     if (sim->nodes[node].byz == NULL && !sim->nodes[node].is_dying) {
         tell_checkers(sim, node, notice);
@@ -175,7 +179,12 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     dsmr_prng_init(&sim->seed_prng, config->seed * 4 + 4);
     dsmr_prng_init(&sim->byz_prng, ~config->seed);
     sim->hash = UINT64_C(0xcbf29ce484222325);
+    sim->verdicts = dsmr_sim_verdicts_new();
+    dsmr_sim_bls_use_real(config->has_real_crypto);
     make_params(sim);
+    if (config->engine == DSMR_SIM_SNOW) {
+        dsmr_sim_snow_sets(&sim->config);
+    }
     make_schedule(sim);
     dsmr_sim_accounts_genesis(sim->app_genesis, sizeof(sim->app_genesis),
                               config->app == DSMR_SIM_TRANSFERS);
@@ -183,10 +192,13 @@ struct dsmr_sim *dsmr_sim_new(const struct dsmr_sim_config *config)
     sim->nodes = calloc(bodies_max, sizeof(*sim->nodes));
     sim->paths = calloc(bodies_max * bodies_max, sizeof(*sim->paths));
     DSMR_ASSERT(sim->nodes != NULL && sim->paths != NULL);
+    sim->story = dsmr_sim_story_new((uint32_t)bodies_max, config->is_traced);
+    sim->busy = UINT32_MAX;
     for (uint32_t i = 0; i < config->nodes; i++) {
         dsmr_sim_node_init(sim, i, i);
     }
     sim->bodies = config->nodes;
+    sim->snow = config->engine == DSMR_SIM_SNOW ? dsmr_sim_snow_new(sim) : NULL;
     for (uint32_t i = 0; i < config->nodes; i++) {
         dsmr_sim_restart(sim, i);
     }
@@ -213,6 +225,7 @@ void dsmr_sim_free(struct dsmr_sim *sim)
         free_item(&event);
     }
     dsmr_sim_queue_close(&sim->queue);
+    dsmr_sim_snow_free(sim->snow);
     for (uint32_t i = 0; i < sim->checkers_count; i++) {
         sim->checkers[i].ops->free(sim->checkers[i].self);
     }
@@ -220,6 +233,8 @@ void dsmr_sim_free(struct dsmr_sim *sim)
         dsmr_validator_set_unref(sim->schedule[i].set);
     }
     dsmr_block_unref(sim->genesis);
+    dsmr_sim_story_free(sim->story);
+    dsmr_sim_verdicts_free(sim->verdicts);
     free(sim->nodes);
     free(sim->paths);
     free(sim);
@@ -236,6 +251,7 @@ static void mix_message(struct dsmr_sim *sim, const struct dsmr_buf *bytes)
 
 static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
 {
+    sim->busy = event->kind == DSMR_SIM_ACT ? UINT32_MAX : event->node;
     if (event->kind == DSMR_SIM_ACT) {
         event->act(sim, event->item);
         return;
@@ -289,10 +305,10 @@ static void handle(struct dsmr_sim *sim, struct dsmr_sim_event *event)
 static bool step(struct dsmr_sim *sim, uint64_t until_us)
 {
     struct dsmr_sim_event event;
-    if (sim->queue.count == 0 || sim->queue.heap[0].due_us > until_us || dsmr_sim_has_failed(sim)) {
+    if (dsmr_sim_queue_due_us(&sim->queue) > until_us || dsmr_sim_has_failed(sim) ||
+        !dsmr_sim_queue_pop(&sim->queue, &event)) {
         return false;
     }
-    (void)dsmr_sim_queue_pop(&sim->queue, &event);
     sim->now_us = event.due_us;
     sim->events++;
     dsmr_sim_mix(sim, event.due_us);
@@ -370,6 +386,11 @@ uint64_t dsmr_sim_port_calls(const struct dsmr_sim *sim, uint32_t node)
     return sim->nodes[node].port_calls;
 }
 
+struct dsmr_sim_snow *dsmr_sim_engine(const struct dsmr_sim *sim)
+{
+    return sim->snow;
+}
+
 uint64_t dsmr_sim_hash(const struct dsmr_sim *sim)
 {
     return sim->hash;
@@ -434,6 +455,17 @@ const struct dsmr_validator_set *dsmr_sim_check_set(const struct dsmr_sim *sim, 
     return dsmr_sim_byz_set_of(sim, epoch);
 }
 
+bool dsmr_sim_check_has_contexts(const struct dsmr_sim *sim)
+{
+    return sim->snow != NULL;
+}
+
+uint64_t dsmr_sim_check_context(const struct dsmr_sim *sim, const struct dsmr_block *block)
+{
+    uint64_t context = DSMR_EPOCH_NONE;
+    return dsmr_sim_snow_context(sim->snow, block, &context) ? context : DSMR_EPOCH_NONE;
+}
+
 const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim)
 {
     return &sim->params;
@@ -450,6 +482,11 @@ struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes,
     struct dsmr_bls_sig sig;
     dsmr_sim_bls_sign(&sig, number, bytes, len);
     return sig;
+}
+
+void dsmr_sim_check_add_signature(struct dsmr_bls_sig *sum, const struct dsmr_bls_sig *sig)
+{
+    dsmr_sim_bls_add(sum, sig);
 }
 
 uint32_t dsmr_sim_check_number(const struct dsmr_node_id *id)

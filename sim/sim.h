@@ -13,11 +13,12 @@
 
 #define DSMR_SIM_NODES_MAX 512u
 #define DSMR_SIM_CORES_MAX 16u
-#define DSMR_SIM_SETS_MAX 8u
+#define DSMR_SIM_SETS_MAX 24u
 #define DSMR_SIM_START_MS UINT64_C(1700000000000)
 #define DSMR_SIM_SECOND_US UINT64_C(1000000)
 
 struct dsmr_sim; /* opaque */
+struct dsmr_sim_snow;
 
 struct dsmr_sim_link {              /* one direction */
     uint64_t latency_us, jitter_us; /* uniform in latency .. latency + jitter */
@@ -46,6 +47,10 @@ struct dsmr_sim_set { /* a validator set of the schedule: nodes first .. first +
 };
 
 enum dsmr_sim_app { DSMR_SIM_OPAQUE, DSMR_SIM_TRANSFERS };
+enum dsmr_sim_engine {
+    DSMR_SIM_BFT, /* the built-in one */
+    DSMR_SIM_SNOW /* engine_snow.h */
+};
 
 struct dsmr_sim_config {
     uint64_t seed;
@@ -53,6 +58,11 @@ struct dsmr_sim_config {
     struct dsmr_sim_set sets[DSMR_SIM_SETS_MAX]; /* none: one set of all nodes */
     uint32_t sets_count;
     enum dsmr_sim_app app;
+    /* Signatures are BLS's and Ed25519's, verified by each node; false: a keyed hash for BLS, and
+     * what a client has signed with Ed25519 is known to be good. All networks that live at one time
+     * agree about it. */
+    bool has_real_crypto;
+    enum dsmr_sim_engine engine;
     struct dsmr_sim_link link; /* of every pair; zero: 0 to 5 ms, nothing is lost */
     /* Changes link for a pair; NULL: it holds for all. */
     void (*link_of)(uint32_t from, uint32_t to, struct dsmr_sim_link *link);
@@ -128,6 +138,7 @@ const char *dsmr_sim_failure(const struct dsmr_sim *sim); /* "" if none */
 uint64_t dsmr_sim_hash(const struct dsmr_sim *sim);       /* of everything that happened */
 uint64_t dsmr_sim_messages(const struct dsmr_sim *sim);
 uint64_t dsmr_sim_events(const struct dsmr_sim *sim);
+struct dsmr_sim_snow *dsmr_sim_engine(const struct dsmr_sim *sim); /* NULL: the built-in one */
 struct dsmr_sim_usage {         /* of one node since it was made */
     uint64_t busy_ns, logic_ns; /* busy: of the workers */
     uint64_t bytes_sent, bytes_received, bytes_stored;

@@ -10,22 +10,16 @@
 
 #define FEE_LIMIT 100000u
 
-static struct dsmr_ed25519_secret_key secret_of(uint32_t account)
+/* Keys are made once: each costs a multiplication on the curve. */
+static const struct dsmr_ed25519_signing_key *key_of(uint32_t account)
 {
-    struct dsmr_ed25519_secret_key key = {{0x51}};
-    dsmr_store_be32(key.bytes + 28, account + 1);
-    return key;
-}
-
-/* Public keys are made once: each costs a multiplication on the curve. */
-static const struct dsmr_ed25519_public_key *public_of(uint32_t account)
-{
-    static struct dsmr_ed25519_public_key keys[DSMR_SIM_ACCOUNTS];
+    static struct dsmr_ed25519_signing_key keys[DSMR_SIM_ACCOUNTS];
     static bool is_made[DSMR_SIM_ACCOUNTS];
     DSMR_ASSERT(account < DSMR_SIM_ACCOUNTS);
     if (!is_made[account]) {
-        struct dsmr_ed25519_secret_key secret = secret_of(account);
-        dsmr_ed25519_public(&keys[account], &secret);
+        struct dsmr_ed25519_secret_key secret = {{0x51}};
+        dsmr_store_be32(secret.bytes + 28, account + 1);
+        dsmr_ed25519_expand(&keys[account], &secret);
         is_made[account] = true;
     }
     return &keys[account];
@@ -34,7 +28,7 @@ static const struct dsmr_ed25519_public_key *public_of(uint32_t account)
 struct dsmr_address dsmr_sim_accounts_address(uint32_t account)
 {
     struct dsmr_address address;
-    memcpy(address.bytes, public_of(account)->bytes, sizeof(address.bytes));
+    memcpy(address.bytes, key_of(account)->public_key.bytes, sizeof(address.bytes));
     return address;
 }
 
@@ -67,16 +61,14 @@ uint32_t dsmr_sim_accounts_transfer(uint8_t out[DSMR_SIM_TX_BYTES_MAX],
                                     uint64_t amount, uint64_t expiry_ms)
 {
     uint32_t from = (uint32_t)(number % DSMR_SIM_ACCOUNTS);
-    struct dsmr_ed25519_secret_key secret = secret_of(from);
     struct dsmr_transfer_tx tx = {
         .expiry_ms = expiry_ms,
-        .from = *public_of(from),
         .to = dsmr_sim_accounts_address((uint32_t)((number * 7 + 3) % DSMR_SIM_ACCOUNTS)),
         .amount = amount,
         .fee_limit = FEE_LIMIT,
         .memo_len = 8};
     dsmr_store_be64(tx.memo, number);
-    return (uint32_t)dsmr_transfer_tx_sign_as(out, &tx, domain, &secret);
+    return (uint32_t)dsmr_transfer_tx_sign_as(out, &tx, domain, key_of(from));
 }
 
 uint32_t dsmr_sim_accounts_opaque(uint8_t out[DSMR_SIM_TX_BYTES_MAX], uint32_t len, uint64_t number,

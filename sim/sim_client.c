@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/map.h"
 #include "crypto/hash.h"
+#include "sim/check_table.h"
 #include "sim/sim_accounts.h"
 #include "sim/sim_state.h"
 
@@ -15,6 +15,7 @@
 
 struct tx {
     struct dsmr_id id;
+    struct dsmr_buf *bytes; /* NULL: made again when they are needed; a signature is dear */
     uint64_t number;
     uint64_t expiry_ms;
     uint64_t chunk_expiry_ms; /* of the latest certificate; 0: none */
@@ -29,22 +30,30 @@ struct dsmr_sim_clients {
     struct dsmr_prng prng;
     struct tx *txs;
     uint32_t count, capacity;
-    uint32_t first_open; /* all before are executed or expired */
-    struct dsmr_map *places;
+    uint32_t first_open;           /* all before are executed or expired */
+    struct dsmr_sim_table *places; /* id -> uint64_t index in txs */
     bool is_stopped;
     struct dsmr_sim_client_counts counts;
 };
 
 /* ---- sending ---- */
 
-static uint32_t make_bytes(const struct dsmr_sim_clients *clients, const struct tx *tx,
-                           uint8_t out[DSMR_SIM_TX_BYTES_MAX])
+/* A reference for the caller. */
+static struct dsmr_buf *make_bytes(const struct dsmr_sim_clients *clients, const struct tx *tx)
 {
     const struct dsmr_sim *sim = clients->sim;
-    return sim->config.app == DSMR_SIM_TRANSFERS
-               ? dsmr_sim_accounts_transfer(out, &sim->params.domain, tx->number, tx->number % 1000,
-                                            tx->expiry_ms)
-               : dsmr_sim_accounts_opaque(out, clients->config.tx_bytes, tx->number, tx->expiry_ms);
+    uint8_t bytes[DSMR_SIM_TX_BYTES_MAX];
+    if (tx->bytes != NULL) {
+        return dsmr_buf_ref(tx->bytes);
+    }
+    uint32_t len =
+        sim->config.app == DSMR_SIM_TRANSFERS
+            ? dsmr_sim_accounts_transfer(bytes, &sim->params.domain, tx->number, tx->number % 1000,
+                                         tx->expiry_ms)
+            : dsmr_sim_accounts_opaque(bytes, clients->config.tx_bytes, tx->number, tx->expiry_ms);
+    struct dsmr_buf *buf = dsmr_buf_copy(bytes, len);
+    DSMR_ASSERT(buf != NULL);
+    return buf;
 }
 
 static void send_to(struct dsmr_sim_clients *clients, const struct tx *tx, uint32_t number)
@@ -53,16 +62,14 @@ static void send_to(struct dsmr_sim_clients *clients, const struct tx *tx, uint3
     /* They reach one body or the other of a node that has two. */
     struct dsmr_sim_node *node =
         &clients->sim->nodes[twin != 0 && tx->number % 2 == 0 ? twin : number];
-    uint8_t bytes[DSMR_SIM_TX_BYTES_MAX];
     if (node->driver == NULL || node->is_paused) {
         return; /* it is not there */
     }
-    uint32_t len = make_bytes(clients, tx, bytes);
     struct dsmr_submit_batch *batch = calloc(1, sizeof(*batch) + sizeof(batch->txs[0]));
     DSMR_ASSERT(batch != NULL);
-    batch->bytes = dsmr_buf_copy(bytes, len);
+    batch->bytes = make_bytes(clients, tx);
     batch->count = 1;
-    batch->txs[0].len = len;
+    batch->txs[0].len = batch->bytes->len;
     struct dsmr_submit submit = dsmr_driver_submit_port(node->driver);
     if (!submit.ops->submit(submit.self, batch)) {
         dsmr_buf_unref(batch->bytes);
@@ -72,7 +79,6 @@ static void send_to(struct dsmr_sim_clients *clients, const struct tx *tx, uint3
 
 static struct tx *add(struct dsmr_sim_clients *clients, uint64_t lifetime_ms)
 {
-    uint8_t bytes[DSMR_SIM_TX_BYTES_MAX];
     if (clients->count == clients->capacity) {
         clients->capacity = clients->capacity == 0 ? 1024 : clients->capacity * 2;
         clients->txs = realloc(clients->txs, clients->capacity * sizeof(*clients->txs));
@@ -82,11 +88,17 @@ static struct tx *add(struct dsmr_sim_clients *clients, uint64_t lifetime_ms)
     *tx = (struct tx){.number = clients->count + 1,
                       .expiry_ms = dsmr_sim_wall_ms(clients->sim) + lifetime_ms,
                       .retry_us = UINT64_MAX};
-    uint32_t len = make_bytes(clients, tx, bytes);
-    dsmr_hash(&tx->id, bytes, len);
+    struct dsmr_buf *bytes = make_bytes(clients, tx);
+    dsmr_hash(&tx->id, bytes->bytes, bytes->len);
+    if (clients->sim->config.app == DSMR_SIM_TRANSFERS) {
+        struct dsmr_tx_view view = {.bytes = bytes->bytes, .len = bytes->len};
+        tx->bytes = dsmr_buf_ref(bytes);
+        dsmr_sim_verdicts_vouch(clients->sim->verdicts, &view);
+    }
+    dsmr_buf_unref(bytes);
     bool is_new = false;
-    uint64_t *place = dsmr_map_add(clients->places, &tx->id, &is_new);
-    DSMR_ASSERT(place != NULL && is_new);
+    uint64_t *place = dsmr_sim_table_add(clients->places, &tx->id, &is_new);
+    DSMR_ASSERT(is_new);
     *place = clients->count++;
     clients->counts.made++;
     if (clients->config.retry_ms > 0) {
@@ -167,14 +179,22 @@ static bool is_over(const struct dsmr_sim_clients *clients, const struct tx *tx)
     return tx->is_executed || tx->expiry_ms < dsmr_sim_wall_ms(clients->sim);
 }
 
+/* What is over stays over, so each is passed once. */
+bool dsmr_sim_client_has_open(struct dsmr_sim_clients *clients)
+{
+    while (clients->first_open < clients->count &&
+           is_over(clients, &clients->txs[clients->first_open])) {
+        clients->first_open++;
+    }
+    return clients->first_open < clients->count;
+}
+
 static void on_retry(struct dsmr_sim *sim, void *ctx)
 {
     struct dsmr_sim_clients *clients = ctx;
+    (void)dsmr_sim_client_has_open(clients);
     for (uint32_t i = clients->first_open; i < clients->count; i++) {
         struct tx *tx = &clients->txs[i];
-        if (i == clients->first_open && is_over(clients, tx)) {
-            clients->first_open++;
-        }
         if (is_over(clients, tx) || sim->now_us < tx->retry_us) {
             continue;
         }
@@ -189,7 +209,7 @@ static void on_retry(struct dsmr_sim *sim, void *ctx)
 
 static struct tx *find(struct dsmr_sim_clients *clients, const struct dsmr_id *id)
 {
-    const uint64_t *place = dsmr_map_find(clients->places, id);
+    const uint64_t *place = dsmr_sim_table_find(clients->places, id);
     return place == NULL ? NULL : &clients->txs[*place];
 }
 
@@ -212,7 +232,7 @@ static void on_executed(struct dsmr_sim_clients *clients, const struct dsmr_exec
             continue;
         }
         if (executed->time_ms > tx->expiry_ms) {
-            dsmr_sim_fail(clients->sim, "expiry", "transaction %llu ran in block %llu after expiry",
+            dsmr_sim_fail(clients->sim, "10.4", "transaction %llu ran in block %llu after expiry",
                           (unsigned long long)tx->number, (unsigned long long)executed->height);
         }
         clients->counts.executed += !tx->is_executed;
@@ -251,8 +271,7 @@ struct dsmr_sim_clients *dsmr_sim_client_new(struct dsmr_sim *sim,
     clients->sim = sim;
     clients->config = *config;
     dsmr_prng_init(&clients->prng, config->seed);
-    clients->places = dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint64_t), TXS_MAX, 1);
-    DSMR_ASSERT(clients->places != NULL);
+    clients->places = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(uint64_t));
     sim->on_notice = on_notice;
     sim->notice_ctx = clients;
     if (config->txs_per_s > 0) {
@@ -267,7 +286,10 @@ struct dsmr_sim_clients *dsmr_sim_client_new(struct dsmr_sim *sim,
 void dsmr_sim_client_free(struct dsmr_sim_clients *clients)
 {
     clients->sim->on_notice = NULL;
-    dsmr_map_free(clients->places);
+    dsmr_sim_table_free(clients->places);
+    for (uint32_t i = 0; i < clients->count; i++) {
+        dsmr_buf_unref(clients->txs[i].bytes);
+    }
     free(clients->txs);
     free(clients);
 }
@@ -295,8 +317,7 @@ void dsmr_sim_client_check(struct dsmr_sim_clients *clients)
     for (uint32_t i = 0; i < clients->count; i++) {
         const struct tx *tx = &clients->txs[i];
         if (!tx->is_executed && tx->chunk_expiry_ms > now_ms && tx->expiry_ms > now_ms) {
-            dsmr_sim_fail(clients->sim, "certified",
-                          "transaction %llu was certified and is not executed",
+            dsmr_sim_fail(clients->sim, "5.9", "transaction %llu was certified and is not executed",
                           (unsigned long long)tx->number);
         }
     }

@@ -33,6 +33,8 @@ struct dsmr_sim_client_counts {
     uint64_t open; /* neither executed nor expired */
 };
 void dsmr_sim_client_counts(struct dsmr_sim_clients *clients, struct dsmr_sim_client_counts *out);
+/* Whether counts.open > 0; cheap enough to be asked after every event. */
+bool dsmr_sim_client_has_open(struct dsmr_sim_clients *clients);
 /* Fails the run if something that an honest node said was certified is neither executed nor
  * expired with its chunk. */
 void dsmr_sim_client_check(struct dsmr_sim_clients *clients);

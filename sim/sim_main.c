@@ -2,25 +2,33 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <malloc.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/assert.h"
+#include "sim/sim_mutation.h"
 #include "sim/sim_run.h"
 #include "sim/sim_scale.h"
 
 #define EXIT_USAGE 64
 
 struct options {
+    const char *program, *mutation;
     uint64_t first, last;
     uint32_t validators, jobs;
     double minutes;
     const struct dsmr_sim_profile *profile;
     const struct dsmr_sim_byz_ops *liar;
-    bool is_traced, has_to_minimize, has_to_repeat;
+    enum dsmr_sim_engine engine;
+    bool is_traced, has_to_minimize, has_to_repeat, has_to_hash, has_to_list, has_seeds;
 };
 
 static void print_help(void)
@@ -36,18 +44,26 @@ static void print_help(void)
     for (const struct dsmr_sim_profile *p = dsmr_sim_profiles; p->name != NULL; p++) {
         printf("                       %-9s %s\n", p->name, p->text);
     }
-    printf("  --liar NAME        what all liars are (default: by the seed)\n"
-           "  --jobs N           runs at a time, with --seeds (default 1)\n"
-           "  --trace            what happens, on standard error\n"
-           "  --repeat           runs twice and compares the hashes of the runs\n"
-           "  --minimize         leaves out faults of a failing seed while it fails\n"
-           "  --report ...       as the first option: measures a wide network; --report --help\n"
-           "  --help\n\nliars:");
+    printf(
+        "  --engine NAME      bft: the built-in one (default); snow: one like Avalanche's\n"
+        "  --liar NAME        what all liars are (default: by the seed)\n"
+        "  --jobs N           runs at a time, with --seeds (default 1)\n"
+        "  --trace            all that happens, a line each on standard error\n"
+        "  --hash             prints the hash of the run of one seed and nothing else\n"
+        "  --repeat           runs twice and compares the hashes of the runs\n"
+        "  --minimize         leaves out faults of a failing seed while it fails\n"
+        "  --list-mutations   bugs that can be planted: name, rule that each breaks, what it is\n"
+        "  --mutation NAME    runs a program with that bug, seed after seed, until one fails;\n"
+        "                     then exits 1\n"
+        "  --report ...       as the first option: measures a wide network; --report --help\n"
+        "  --help\n\nliars:");
     for (uint32_t i = 0; dsmr_sim_byz_kinds[i] != NULL; i++) {
         printf(" %s", dsmr_sim_byz_kinds[i]->name);
     }
     printf("\n");
 }
+
+static _Atomic uint64_t *virtual_us; /* of all runs, which add to it; NULL: nobody asks */
 
 static double now_s(void)
 {
@@ -63,20 +79,33 @@ static struct dsmr_sim_run_config config_of(const struct options *options, uint6
                                         .fault_us = (uint64_t)(options->minutes * 60e6),
                                         .profile = options->profile,
                                         .liar = options->liar,
+                                        .engine = options->engine,
                                         .is_traced = options->is_traced};
 }
 
 static void print_reproduce(const struct options *options, uint64_t seed)
 {
-    printf("  dsmr-sim --seed %llu --profile %s --minutes %g", (unsigned long long)seed,
-           options->profile->name, options->minutes);
+    printf("  again: %s --seed %llu --profile %s --minutes %g", options->program,
+           (unsigned long long)seed, options->profile->name, options->minutes);
     if (options->validators != 0) {
         printf(" --validators %u", options->validators);
+    }
+    if (options->engine == DSMR_SIM_SNOW) {
+        printf(" --engine snow");
     }
     if (options->liar != NULL) {
         printf(" --liar %s", options->liar->name);
     }
-    printf("\n");
+    printf(
+        "\n  with --minimize: the fewest faults that it takes; with --trace: all that happens\n");
+}
+
+static void print_snow(const struct dsmr_sim_snow_counts *counts)
+{
+    printf(" lost %llu bad %llu rollbacks %llu caught-up %llu probes %llu sets-late %llu",
+           (unsigned long long)counts->lost, (unsigned long long)counts->bad,
+           (unsigned long long)counts->rollbacks, (unsigned long long)counts->caught_up,
+           (unsigned long long)counts->probes, (unsigned long long)counts->sets_late);
 }
 
 static void print_result(const struct options *options, uint64_t seed,
@@ -95,10 +124,14 @@ static void print_result(const struct options *options, uint64_t seed,
             separator = ",";
         }
     }
-    printf("%s liars %s virtual %.1f s real %.1f s\n", separator[0] == ' ' ? " none" : "",
-           r->liars > 0 ? r->liar_names : "none", (double)r->virtual_us / 1e6, real_s);
+    printf("%s", separator[0] == ' ' ? " none" : "");
+    if (options->engine == DSMR_SIM_SNOW) {
+        print_snow(&r->snow);
+    }
+    printf(" liars %s virtual %.1f s real %.1f s\n", r->liars > 0 ? r->liar_names : "none",
+           (double)r->virtual_us / 1e6, real_s);
     if (r->failure[0] != '\0') {
-        printf("  %s\n", r->failure);
+        printf("  %s\n%s", r->failure, r->postmortem);
         print_reproduce(options, seed);
     }
     fflush(stdout);
@@ -111,6 +144,9 @@ static bool run_seed(const struct options *options, uint64_t seed)
     double begin_s = now_s();
     dsmr_sim_run_one(&config, &result);
     print_result(options, seed, &result, now_s() - begin_s);
+    if (virtual_us != NULL) {
+        atomic_fetch_add(virtual_us, result.virtual_us * (options->has_to_repeat ? 2 : 1));
+    }
     if (options->has_to_repeat) {
         dsmr_sim_run_one(&config, &again);
         if (again.hash != result.hash) {
@@ -120,6 +156,18 @@ static bool run_seed(const struct options *options, uint64_t seed)
         }
     }
     return result.failure[0] == '\0';
+}
+
+static int print_hash(const struct options *options)
+{
+    struct dsmr_sim_run_config config = config_of(options, options->first);
+    struct dsmr_sim_run_result result;
+    dsmr_sim_run_one(&config, &result);
+    printf("%016llx\n", (unsigned long long)result.hash);
+    if (result.failure[0] != '\0') {
+        fprintf(stderr, "dsmr-sim: the run fails: %s\n", result.failure);
+    }
+    return result.failure[0] == '\0' ? 0 : 1;
 }
 
 /* ---- many seeds: a process each, so that an assertion ends one run only ---- */
@@ -150,10 +198,26 @@ static uint32_t free_place(const struct options *options, const pid_t *pids)
     return place;
 }
 
+static void print_speed(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_CHILDREN, &usage) != 0) {
+        return;
+    }
+    double cpu_s = (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6 +
+                   (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6;
+    double virtual_s = (double)atomic_load(virtual_us) / 1e6;
+    printf("virtual %.0f s, processor %.1f s: %.0f virtual seconds a second\n", virtual_s, cpu_s,
+           cpu_s > 0 ? virtual_s / cpu_s : 0);
+}
+
 static uint64_t run_seeds(const struct options *options)
 {
     pid_t pids[64] = {0};
     uint64_t seeds[64] = {0}, failed = 0, running = 0;
+    void *shared =
+        mmap(NULL, sizeof(*virtual_us), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    virtual_us = shared == MAP_FAILED ? NULL : shared;
     for (uint64_t seed = options->first; seed <= options->last; seed++) {
         uint32_t place = free_place(options, pids);
         if (place == options->jobs) {
@@ -177,6 +241,9 @@ static uint64_t run_seeds(const struct options *options)
     for (; running > 0; running--) {
         failed += !wait_for_one(options, pids, seeds);
     }
+    if (virtual_us != NULL) {
+        print_speed();
+    }
     return failed;
 }
 
@@ -189,7 +256,8 @@ static bool fails(const struct dsmr_sim_run_config *config)
     pid_t pid = fork();
     if (pid == 0) {
         struct dsmr_sim_run_result result;
-        if (freopen("/dev/null", "w", stderr) == NULL) {
+        if (freopen("/dev/null", "w", stderr) == NULL ||
+            freopen("/dev/null", "w", stdout) == NULL) {
             _exit(1);
         }
         dsmr_sim_run_one(config, &result);
@@ -271,8 +339,10 @@ static int read_option(struct options *options, int what, const char *value)
             return wrong("seed", value);
         }
         options->last = options->first;
+        options->has_seeds = true;
         return 0;
     case 'S':
+        options->has_seeds = true;
         return read_range(value, options) ? 0 : wrong("seeds", value);
     case 'v':
         if (!read_number(value, 4, 300, &number)) {
@@ -288,6 +358,10 @@ static int read_option(struct options *options, int what, const char *value)
     case 'p':
         options->profile = dsmr_sim_profile_find(value);
         return options->profile == NULL ? wrong("profile", value) : 0;
+    case 'e':
+        options->engine = strcmp(value, "snow") == 0 ? DSMR_SIM_SNOW : DSMR_SIM_BFT;
+        return options->engine == DSMR_SIM_BFT && strcmp(value, "bft") != 0 ? wrong("engine", value)
+                                                                            : 0;
     case 'l':
         options->liar = dsmr_sim_byz_find(value);
         return options->liar == NULL ? wrong("liar", value) : 0;
@@ -297,52 +371,105 @@ static int read_option(struct options *options, int what, const char *value)
         }
         options->jobs = (uint32_t)number;
         return 0;
+    case 'M':
+        options->mutation = value;
+        return 0;
+    case 't':
+        options->is_traced = true;
+        return 0;
+    case 'r':
+        options->has_to_repeat = true;
+        return 0;
+    case 'H':
+        options->has_to_hash = true;
+        return 0;
+    case 'z':
+        options->has_to_minimize = true;
+        return 0;
+    case 'L':
+        options->has_to_list = true;
+        return 0;
     default:
-        return EXIT_USAGE; /* getopt has said what is wrong */
+        DSMR_UNREACHABLE();
     }
 }
 
-int main(int argc, char **argv)
+/* 0, or the exit code of what is wrong; -1: help was asked for. */
+static int read_options(struct options *options, int argc, char **argv)
 {
+    /* A node that starts again gets tables full of zeros from the kernel and touches a few pages of
+     * them; from the heap they would have to be cleared. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
     static const struct option names[] = {{"seed", required_argument, NULL, 's'},
                                           {"seeds", required_argument, NULL, 'S'},
                                           {"validators", required_argument, NULL, 'v'},
                                           {"minutes", required_argument, NULL, 'm'},
                                           {"profile", required_argument, NULL, 'p'},
+                                          {"engine", required_argument, NULL, 'e'},
                                           {"liar", required_argument, NULL, 'l'},
                                           {"jobs", required_argument, NULL, 'j'},
                                           {"trace", no_argument, NULL, 't'},
+                                          {"hash", no_argument, NULL, 'H'},
                                           {"repeat", no_argument, NULL, 'r'},
                                           {"minimize", no_argument, NULL, 'z'},
+                                          {"list-mutations", no_argument, NULL, 'L'},
+                                          {"mutation", required_argument, NULL, 'M'},
                                           {"help", no_argument, NULL, 'h'},
                                           {NULL, 0, NULL, 0}};
-    struct options options = {
-        .first = 1, .last = 1, .jobs = 1, .minutes = 1, .profile = &dsmr_sim_profiles[0]};
-    int what;
-    if (argc > 1 && strcmp(argv[1], "--report") == 0) {
-        return dsmr_sim_scale_main(argc - 1, argv + 1);
-    }
-    while ((what = getopt_long(argc, argv, "", names, NULL)) != -1) {
+    int what, code = 0;
+    opterr = 0;
+    while (code == 0 && (what = getopt_long(argc, argv, ":", names, NULL)) != -1) {
         if (what == 'h') {
-            print_help();
-            return 0;
+            return -1;
         }
-        options.is_traced |= what == 't';
-        options.has_to_repeat |= what == 'r';
-        options.has_to_minimize |= what == 'z';
-        if (what != 't' && what != 'r' && what != 'z') {
-            int code = read_option(&options, what, optarg);
-            if (code != 0) {
-                return code;
-            }
+        if (what == ':' || what == '?') {
+            fprintf(stderr, "dsmr-sim: '%s' %s; see --help\n", argv[optind - 1],
+                    what == ':' ? "needs a value" : "is no option");
+            return EXIT_USAGE;
         }
+        code = read_option(options, what, optarg);
     }
-    if (optind < argc) {
+    if (code == 0 && optind < argc) {
         fprintf(stderr, "dsmr-sim: '%s' is no option; see --help\n", argv[optind]);
         return EXIT_USAGE;
     }
+    bool has_range = options->first != options->last && options->mutation == NULL;
+    if (code == 0 && has_range && (options->has_to_hash || options->has_to_minimize)) {
+        fprintf(stderr, "dsmr-sim: --hash and --minimize are for the run of one --seed\n");
+        return EXIT_USAGE;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {
+        .program = argv[0], .jobs = 1, .minutes = 1, .profile = &dsmr_sim_profiles[0]};
+    if (argc > 1 && strcmp(argv[1], "--report") == 0) {
+        return dsmr_sim_scale_main(argc - 1, argv + 1);
+    }
+    int code = read_options(&options, argc, argv);
+    if (code != 0) {
+        if (code < 0) {
+            print_help();
+        }
+        return code < 0 ? 0 : code;
+    }
+    if (options.has_to_list) {
+        return dsmr_sim_mutation_list();
+    }
+    if (options.mutation != NULL) {
+        return dsmr_sim_mutation_run(options.mutation, options.has_seeds ? &options.first : NULL,
+                                     options.last);
+    }
+    if (!options.has_seeds) {
+        options.first = options.last = 1;
+    }
     if (options.has_to_minimize) {
         return minimize(&options);
+    }
+    if (options.has_to_hash) {
+        return print_hash(&options);
     }
     if (options.first == options.last) {
         return run_seed(&options, options.first) ? 0 : 1;

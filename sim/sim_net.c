@@ -82,6 +82,7 @@ void dsmr_sim_net_travel(struct dsmr_sim *sim, uint32_t from, uint32_t to, struc
 {
     const struct dsmr_sim_path *path = dsmr_sim_net_path(sim, from, to);
     sim->messages++;
+    dsmr_sim_story_sent(sim->story, sim->now_us, from, to, bytes);
     sim->nodes[from].usage.bytes_sent += bytes->len;
     if (path->is_cut || sim->nodes[to].driver == NULL ||
         is_one_of_a_million(sim, path->link.loss_ppm)) {
@@ -221,7 +222,7 @@ static bool may_leave(struct dsmr_sim_node *node, uint32_t to, struct dsmr_buf *
         return true;
     }
     if (dsmr_msg_decode(&msg, bytes->bytes, bytes->len) != DSMR_OK) {
-        dsmr_sim_fail(sim, "decodes", "node %u sends a message that does not decode", node->number);
+        dsmr_sim_fail(sim, "X3", "node %u sends a message that does not decode", node->number);
         return false;
     }
     if (node->byz != NULL) {

@@ -133,7 +133,7 @@ static void after_event(struct dsmr_sim_node *node)
     if (halted != DSMR_OK) {
         /* Fail-stop is right then; else only a liar may get itself into it. */
         if (!node->has_bad_disk && node->byz == NULL) {
-            dsmr_sim_fail(sim, "runs", "node %u has halted: %s", node->number, reason);
+            dsmr_sim_fail(sim, "X1", "node %u has halted: %s", node->number, reason);
         }
         dsmr_sim_trace(sim, "n%u halts: %s", node->number, reason);
         dsmr_sim_crash(sim, node->number);
@@ -169,11 +169,16 @@ void dsmr_sim_node_logic(struct dsmr_sim_node *node)
     node->inbox = item->next;
     node->inbox_end = node->inbox == NULL ? &node->inbox : node->inbox_end;
     uint64_t sends = node->sends;
-    node->usage.bytes_received += item->bytes != NULL ? item->bytes->len : 0;
+    bool is_message = item->bytes != NULL;
     node->usage.logic_wait_us += node->sim->now_us - item->queued_us;
     node->usage.logic_items++;
-    uint32_t kind = item->bytes == NULL || item->bytes->len == 0 ? DSMR_SIM_PROBE_TASK
-                                                                 : item->bytes->bytes[0] % 30u;
+    if (is_message) {
+        node->usage.bytes_received += item->bytes->len;
+        dsmr_sim_story_received(node->sim->story, node->sim->now_us, node->number, item->from,
+                                item->bytes);
+    }
+    uint32_t kind =
+        !is_message || item->bytes->len == 0 ? DSMR_SIM_PROBE_TASK : item->bytes->bytes[0] % 30u;
     dsmr_sim_probe_begin();
     if (item->task != NULL) {
         dsmr_driver_task(node->driver, item->task);
@@ -251,9 +256,11 @@ static bool store_queued(void *ctx)
 
 static enum dsmr_err validators_get(void *self, struct dsmr_validator_set **out, uint64_t epoch)
 {
-    const struct dsmr_sim *sim = ((const struct dsmr_sim_node *)self)->sim;
+    const struct dsmr_sim_node *node = self;
+    const struct dsmr_sim *sim = node->sim;
     struct dsmr_validator_set *set = dsmr_sim_byz_set_of(sim, epoch);
-    if (set == NULL) {
+    if (set == NULL ||
+        (sim->snow != NULL && !dsmr_sim_snow_has_set(sim->snow, node->number, epoch))) {
         return DSMR_ERR_EPOCH_UNKNOWN;
     }
     *out = dsmr_validator_set_ref(set);
@@ -322,6 +329,9 @@ static void configure(struct dsmr_sim *sim, struct dsmr_sim_node *node,
     config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
     config->bls = &dsmr_sim_cpu_bls;
     config->metrics = &node->metrics;
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_configure(sim->snow, node->number, config);
+    }
     if (sim->config.tune != NULL) {
         sim->config.tune(config);
     }
@@ -360,12 +370,15 @@ static void start(struct dsmr_sim_node *node)
     DSMR_ASSERT(err == DSMR_OK);
     err = dsmr_driver_recover(node->driver);
     if (err != DSMR_OK) {
-        dsmr_sim_fail(sim, "recovers", "node %u does not come back: %s", node->number,
+        dsmr_sim_fail(sim, "X2", "node %u does not come back: %s", node->number,
                       dsmr_err_text(err));
         return;
     }
     node->has_bad_disk = node->store_state != DSMR_SIM_DISK_OK;
     tell_started(node);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_started(sim->snow, node->number);
+    }
     dsmr_sim_net_started(sim, node->number);
     after_event(node);
 }
@@ -374,6 +387,7 @@ static void on_durable(void *ctx, const struct dsmr_store_write *write)
 {
     struct dsmr_sim_node *node = ctx;
     struct dsmr_sim *sim = node->sim;
+    dsmr_sim_story_stored(sim->story, sim->now_us, node->number, write);
     for (uint32_t i = 0; node->byz == NULL && i < sim->checkers_count; i++) {
         const struct dsmr_sim_checker *checker = &sim->checkers[i];
         if (checker->ops->stored != NULL) {
@@ -432,7 +446,7 @@ void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
     DSMR_ASSERT(node->driver != NULL);
-    dsmr_sim_trace(sim, "n%u is down", number);
+    dsmr_sim_story_did(sim->story, sim->now_us, number, "is down", NULL, 0);
     node->is_dying = true;
     dsmr_driver_close(node->driver);
     dsmr_sim_work_drop_all(node);
@@ -454,11 +468,14 @@ void dsmr_sim_crash(struct dsmr_sim *sim, uint32_t number)
     node->tick_us = UINT64_MAX;
     node->life++;
     dsmr_sim_net_stopped(sim, number);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_stopped(sim->snow, number);
+    }
 }
 
 void dsmr_sim_restart(struct dsmr_sim *sim, uint32_t node)
 {
-    dsmr_sim_trace(sim, "n%u starts", node);
+    dsmr_sim_story_did(sim->story, sim->now_us, node, "starts", NULL, 0);
     start(&sim->nodes[node]);
 }
 
@@ -471,6 +488,9 @@ void dsmr_sim_wipe(struct dsmr_sim *sim, uint32_t number)
     node->store = dsmr_sim_store_new();
     node->kv = dsmr_kv_mem_new();
     dsmr_sim_store_on_queued(node->store, store_queued, node);
+    if (sim->snow != NULL) {
+        dsmr_sim_snow_wiped(sim->snow, number);
+    }
     for (uint32_t i = 0; i < sim->checkers_count; i++) {
         if (sim->checkers[i].ops->wiped != NULL) {
             sim->checkers[i].ops->wiped(sim->checkers[i].self, sim, number);

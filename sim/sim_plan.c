@@ -236,6 +236,7 @@ static void on_begin(struct dsmr_sim *sim, void *ctx)
     }
     dsmr_sim_trace(sim, "fault %s n%u for %.3f s", dsmr_sim_fault_names[fault->kind], fault->node,
                    (double)fault->lasts_us / 1e6);
+    dsmr_sim_story_fault(sim->story, sim->now_us, fault->node, dsmr_sim_fault_names[fault->kind]);
     armed.counts[fault->kind]++;
     begin(sim, fault);
     dsmr_sim_at(sim, sim->now_us + fault->lasts_us, on_end, ctx);

@@ -19,19 +19,23 @@ enum dsmr_sim_event_kind {
 };
 struct dsmr_sim;
 struct dsmr_sim_event {
-    uint64_t due_us, sequence;
+    uint64_t due_us;
     enum dsmr_sim_event_kind kind;
     uint32_t node, life, a;
     void *item; /* owned by the event */
     void (*act)(struct dsmr_sim *sim, void *ctx);
 };
 struct dsmr_sim_queue {
-    struct dsmr_sim_event *heap;
+    struct dsmr_sim_entry *heap; /* four children each: with their keys they fill a cache line */
+    struct dsmr_sim_event *events;
+    uint32_t *free; /* places of events that hold none: capacity - count */
     uint32_t count, capacity;
     uint64_t sequence;
 };
 
 void dsmr_sim_queue_push(struct dsmr_sim_queue *queue, struct dsmr_sim_event event);
+/* When the next one is due; UINT64_MAX: there is none. */
+uint64_t dsmr_sim_queue_due_us(const struct dsmr_sim_queue *queue);
 bool dsmr_sim_queue_pop(struct dsmr_sim_queue *queue, struct dsmr_sim_event *out);
 void dsmr_sim_queue_close(struct dsmr_sim_queue *queue); /* must be empty */
 

@@ -6,8 +6,10 @@
 #define DSMR_SIM_SIM_RUN_H
 
 #include "sim/byz.h"
+#include "sim/engine_snow.h"
 #include "sim/sim_client.h"
 #include "sim/sim_plan.h"
+#include "sim/sim_postmortem.h"
 
 struct dsmr_sim_profile { /* what a seed may choose from */
     const char *name, *text;
@@ -26,13 +28,16 @@ struct dsmr_sim_run_config {
     uint64_t fault_us;   /* how long the first phase lasts */
     const struct dsmr_sim_profile *profile;
     const struct dsmr_sim_byz_ops *liar; /* what all liars are; NULL: by the seed */
+    enum dsmr_sim_engine engine;
     bool is_traced;
     const bool *is_left_out; /* DSMR_SIM_FAULTS_MAX; NULL: nothing is */
 };
 struct dsmr_sim_run_result {
-    char failure[512]; /* "": none */
+    char failure[512];                          /* "": none */
+    char postmortem[DSMR_SIM_POSTMORTEM_BYTES]; /* with a failure: of whom, and what they did */
     uint64_t hash, events, messages, blocks, virtual_us;
     struct dsmr_sim_client_counts txs;
+    struct dsmr_sim_snow_counts snow; /* zero with the built-in engine */
     uint32_t faults[DSMR_SIM_FAULT_KINDS];
     uint32_t plan_count;
     uint32_t validators, liars;

@@ -6,12 +6,15 @@
 #include "base/prng.h"
 #include "sim/byz.h"
 #include "sim/check.h"
+#include "sim/engine_snow.h"
 #include "sim/sim.h"
 #include "sim/sim_cpu.h"
 #include "sim/sim_pipe.h"
 #include "sim/sim_probe.h"
 #include "sim/sim_queue.h"
 #include "sim/sim_store.h"
+#include "sim/sim_story.h"
+#include "sim/sim_verdicts.h"
 #include "sim/sim_wan.h"
 #include "store/kv_mem.h"
 
@@ -107,9 +110,11 @@ struct dsmr_sim {
     struct dsmr_prng net_prng, disk_prng, work_prng, seed_prng, byz_prng;
     struct dsmr_params params;
     struct dsmr_block *genesis;
+    struct dsmr_sim_verdicts *verdicts;
     char app_genesis[65536];
     struct dsmr_bft_schedule_entry schedule[DSMR_SIM_SETS_MAX];
     uint32_t schedule_count;
+    struct dsmr_sim_snow *snow;  /* NULL: the built-in engine */
     struct dsmr_sim_node *nodes; /* config.nodes, and twins behind them */
     uint32_t bodies;             /* of both */
     struct dsmr_sim_path *paths; /* from, to; DSMR_SIM_TWINS_MAX more than nodes each */
@@ -118,6 +123,8 @@ struct dsmr_sim {
     void (*on_notice)(void *ctx, uint32_t node, const struct dsmr_notice *notice);
     void *notice_ctx;
     char failure[512];
+    struct dsmr_sim_story *story;
+    uint32_t busy;      /* the body whose event is handled; UINT32_MAX: none */
     uint64_t healed_us; /* UINT64_MAX: there may be faults */
     uint64_t hash, messages, events;
 };

@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "base/map.h"
+#include "sim/check_table.h"
 
 #define RETAINED_BLOCKS_MAX 16u /* of one garbage collection */
 
@@ -33,8 +33,8 @@ struct slot_key {
 
 /* An array whose entries are found by a key; removing moves the last one into the gap. */
 struct table {
-    struct dsmr_map *places; /* key -> uint64_t place */
-    size_t key_bytes, entry_bytes;
+    struct dsmr_sim_table *places; /* key -> uint32_t index in entries */
+    size_t entry_bytes;
     uint32_t count, capacity;
     uint8_t *entries;
 };
@@ -61,7 +61,7 @@ struct dsmr_sim_store {
 
 static void table_init(struct table *table, size_t key_bytes, size_t entry_bytes)
 {
-    table->key_bytes = key_bytes;
+    table->places = dsmr_sim_table_new(key_bytes, sizeof(uint32_t));
     table->entry_bytes = entry_bytes;
 }
 
@@ -72,31 +72,19 @@ static void *table_at(const struct table *table, uint32_t i)
 
 static void *table_find(const struct table *table, const void *key)
 {
-    const uint64_t *place = table->places == NULL ? NULL : dsmr_map_find(table->places, key);
-    return place == NULL ? NULL : table_at(table, (uint32_t)*place);
+    const uint32_t *place = dsmr_sim_table_find(table->places, key);
+    return place == NULL ? NULL : table_at(table, *place);
 }
 
-static void table_grow(struct table *table, const void *(*key_of)(const void *entry, void *space))
-{
-    struct slot_key space;
-    table->capacity = table->capacity == 0 ? 256 : table->capacity * 2;
-    table->entries = realloc(table->entries, table->capacity * table->entry_bytes);
-    dsmr_map_free(table->places);
-    table->places = dsmr_map_new(table->key_bytes, 8, table->capacity, 1);
-    DSMR_ASSERT(table->entries != NULL && table->places != NULL);
-    for (uint32_t i = 0; i < table->count; i++) {
-        *(uint64_t *)dsmr_map_add(table->places, key_of(table_at(table, i), &space), NULL) = i;
-    }
-}
-
-static void *table_add(struct table *table, const void *key,
-                       const void *(*key_of)(const void *entry, void *space))
+static void *table_add(struct table *table, const void *key)
 {
     if (table->count == table->capacity) {
-        table_grow(table, key_of);
+        table->capacity = table->capacity == 0 ? 64 : table->capacity * 2;
+        table->entries = realloc(table->entries, table->capacity * table->entry_bytes);
+        DSMR_ASSERT(table->entries != NULL);
     }
     uint32_t i = table->count++;
-    *(uint64_t *)dsmr_map_add(table->places, key, NULL) = i;
+    *(uint32_t *)dsmr_sim_table_add(table->places, key, NULL) = i;
     memset(table_at(table, i), 0, table->entry_bytes);
     return table_at(table, i);
 }
@@ -105,17 +93,17 @@ static void table_remove(struct table *table, uint32_t i,
                          const void *(*key_of)(const void *entry, void *space))
 {
     struct slot_key space;
-    (void)dsmr_map_remove(table->places, key_of(table_at(table, i), &space));
+    dsmr_sim_table_remove(table->places, key_of(table_at(table, i), &space));
     uint32_t last = --table->count;
     if (i != last) {
         memcpy(table_at(table, i), table_at(table, last), table->entry_bytes);
-        *(uint64_t *)dsmr_map_find(table->places, key_of(table_at(table, i), &space)) = i;
+        *(uint32_t *)dsmr_sim_table_find(table->places, key_of(table_at(table, i), &space)) = i;
     }
 }
 
 static void table_close(struct table *table)
 {
-    dsmr_map_free(table->places);
+    dsmr_sim_table_free(table->places);
     free(table->entries);
 }
 
@@ -192,7 +180,7 @@ static void apply_journal(struct dsmr_sim_store *store, const struct dsmr_store_
     const void *key = journal_key(&entry, &space);
     if (table_find(&store->journals, key) == NULL) { /* a second one is for a checker to find */
         struct slot_key copy = *(const struct slot_key *)key;
-        struct dsmr_store_journal *slot = table_add(&store->journals, &copy, journal_key);
+        struct dsmr_store_journal *slot = table_add(&store->journals, &copy);
         *slot = entry;
     }
 }
@@ -202,7 +190,7 @@ static void apply_chunk(struct dsmr_sim_store *store, const struct dsmr_store_wr
     const struct dsmr_store_chunk_meta *meta = write->u.chunk.meta;
     struct chunk *chunk = find_chunk(store, &meta->ref.chunk_id);
     if (chunk == NULL) {
-        chunk = table_add(&store->chunks, &meta->ref.chunk_id, chunk_key);
+        chunk = table_add(&store->chunks, &meta->ref.chunk_id);
         /* The bytes are immutable and owned: kept, not copied. */
         chunk->owner = write->u.chunk.owner != NULL
                            ? dsmr_buf_ref(write->u.chunk.owner)
@@ -214,6 +202,8 @@ static void apply_chunk(struct dsmr_sim_store *store, const struct dsmr_store_wr
     } else {
         struct dsmr_store_chunk_meta old = chunk->meta;
         chunk->meta = *meta;
+        chunk->meta.producer_sig =
+            old.is_signed && !meta->is_signed ? old.producer_sig : meta->producer_sig;
         chunk->meta.is_own |= old.is_own;
         chunk->meta.is_signed |= old.is_signed;
         if (meta->included_height == UINT64_MAX) { /* what this write does not know */
@@ -231,7 +221,7 @@ static void apply_cert(struct dsmr_sim_store *store, const struct dsmr_cert *cer
 {
     struct dsmr_cert *entry = table_find(&store->certs, &cert->ref.chunk_id);
     if (entry == NULL) {
-        entry = table_add(&store->certs, &cert->ref.chunk_id, cert_key);
+        entry = table_add(&store->certs, &cert->ref.chunk_id);
     }
     *entry = *cert;
 }
@@ -367,7 +357,18 @@ static void apply_prune(struct dsmr_sim_store *store, const struct dsmr_store_wr
     store->records_count -= gone;
 }
 
-static void apply_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence *evidence)
+static void drop_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence_key *gone)
+{
+    for (uint32_t i = 0; i < store->evidence_count; i++) {
+        const struct dsmr_reference *ref = &store->evidence[i].refs[0];
+        if (ref->epoch == gone->epoch && dsmr_node_id_equal(&ref->producer, &gone->producer)) {
+            store->evidence[i] = store->evidence[--store->evidence_count];
+            return;
+        }
+    }
+}
+
+static void put_evidence(struct dsmr_sim_store *store, const struct dsmr_evidence *evidence)
 {
     for (uint32_t i = 0; i < store->evidence_count; i++) { /* the first of its key stays */
         const struct dsmr_reference *ref = &store->evidence[i].refs[0];
@@ -404,7 +405,10 @@ static void apply(struct dsmr_sim_store *store, struct dsmr_store_write *write)
         apply_accept(store, write);
         break;
     case DSMR_STORE_EVIDENCE:
-        apply_evidence(store, write->u.evidence);
+        put_evidence(store, write->u.evidence.pair);
+        if (write->u.evidence.gone != NULL) {
+            drop_evidence(store, write->u.evidence.gone);
+        }
         break;
     case DSMR_STORE_GC:
         apply_gc(store, &write->u.gc);

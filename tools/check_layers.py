@@ -19,7 +19,10 @@ DSMR_BASE = {"dsmr/types.h", "dsmr/err.h", "dsmr/limits.h", "dsmr/buf.h"}
 LIBRARIES = {
     "blst.h": {"crypto"}, "blst_aux.h": {"crypto"},
     "lmdb.h": {"store"}, "uv.h": {"net"}, "openssl/": {"net"},
-    "libwebsockets.h": {"api"}, "jansson.h": {"api", "client", "app"}, "yaml.h": {"app"},
+    "libwebsockets.h": {"api"}, "jansson.h": {"api", "client", "app", "plugin"},
+    "yaml.h": {"app"}, "grpc/": {"avalanche"},
+    # Made from src/avalanche/proto by protoc-c.
+    "vm.pb-c.h": {"avalanche"}, "node.pb-c.h": {"avalanche"}, "metrics.pb-c.h": {"avalanche"},
     "cmocka.h": {"test"},
 }
 # Folder -> folders (or single headers) that it may include besides itself.
@@ -40,7 +43,7 @@ MAY = {
     "client": {"base", "wire", "ports", "crypto"},
     "sim": {"base", "crypto", "wire", "core", "bft", "vm", "driver", "ports", "store/kv_mem.h"},
 }
-ANY = {"app", "test", "bench", "examples"}
+ANY = {"app", "plugin", "test", "bench", "examples"}
 # dsmr-sim itself forks, reads options and measures real time; the rest of sim is deterministic.
 PURE = {"base", "crypto", "wire", "core", "bft", "vm", "ports", "driver"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages of deps/debian.txt that are missing, and a cargo that is new enough.
+# Installs the Debian packages of deps/debian.txt that are missing, a cargo that is new enough, and Go.
 # Does nothing, fast, when nothing is missing. Never asks. Root, or a user who may sudo.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,6 +17,7 @@ for package in $packages; do
     [ "$status" = "install ok installed" ] || missing="$missing $package"
 done
 "$root/tools/find_cargo.sh" >/dev/null || missing="$missing cargo-web rustc-web"
+command -v go >/dev/null 2>&1 || [ -x /usr/local/go/bin/go ] || missing="$missing golang-go"
 [ -n "$missing" ] || exit 0
 
 as_root=

@@ -136,7 +136,15 @@ def check_docs(mutants):
         for function in functions.split(", ") if functions else ():
             if not has_function(program, function):
                 errors.append(f"{TESTING}: no function {function} in {program}")
-    return errors
+    return errors + [f"{TESTING} does not name {path}" for path in unnamed(spans)]
+
+
+def unnamed(spans):
+    """Test programs that no code span names."""
+    words = {word for span in spans for word in re.findall(r"\w+", span)}
+    paths = run(["git", "ls-files", "-co", "--exclude-standard", "test"], cwd=ROOT).stdout.split()
+    return [path for path in paths if re.search(r"/test_\w+\.(c|py|sh)$", path)
+            and os.path.basename(path).split(".")[0] not in words]
 
 
 # ---- building and running ----

@@ -105,8 +105,12 @@ struct dsmr_effect {
         struct {                      /* STORE_ACCEPT */
             struct dsmr_block *block;
         } store_accept;
-        struct dsmr_evidence *store_evidence; /* owned by the effect */
-        struct {                              /* STORE_GC */
+        struct {
+            struct dsmr_evidence *pair; /* owned by the effect */
+            bool has_gone;              /* the budget is used up: that pair goes in the same atom */
+            struct dsmr_evidence_key gone;
+        } store_evidence;
+        struct { /* STORE_GC */
             uint64_t floor_ms;
             struct dsmr_id *chunks; /* owned by the effect */
             uint32_t chunks_count;

@@ -68,6 +68,8 @@
     X(DECIDED, 79, STATE, "block lies below the last accepted one")                                \
     X(INSUFFICIENT, 80, STATE, "the sender's balance does not cover amount and fee")               \
     X(FEE_LIMIT, 81, STATE, "the fee is above the sender's limit")                                 \
+    X(DISK_LOW, 82, STATE, "this node's disk is nearly full")                                      \
+    X(NOT_PRODUCING, 83, STATE, "this node follows, or is no validator of the epoch")              \
     X(NO_MEMORY, 96, LOCAL, "out of memory")                                                       \
     X(DISK_FULL, 97, LOCAL, "no space left on disk")                                               \
     X(IO, 98, LOCAL, "input/output error")                                                         \

@@ -14,6 +14,7 @@ enum dsmr_ev_kind {
                                  the duplicate index, and all that are not executed */
     DSMR_EV_RESTORE_EXECUTED, /* u.restore_executed: executed ids of each block in the window */
     DSMR_EV_RESTORE_CERT,     /* u.cert */
+    DSMR_EV_RESTORE_EVIDENCE, /* u.evidence */
     DSMR_EV_START,            /* u.start: recovery is complete */
     /* Life */
     DSMR_EV_TICK,
@@ -87,8 +88,11 @@ struct dsmr_event {
         struct { /* START: the state that the application holds */
             uint64_t executed_height;
             struct dsmr_id state_root;
+            bool has_blocks; /* the disk has accepted ones, wherever the engine stands: the journal
+                                is not a new one */
         } start;
         const struct dsmr_cert *cert;
+        const struct dsmr_evidence *evidence;
         struct {
             struct dsmr_node_id from;
             const struct dsmr_msg *msg; /* type < DSMR_MSG_BFT_FIRST */

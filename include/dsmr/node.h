@@ -28,6 +28,7 @@ struct dsmr_node_config {
     uint32_t fetch_timeout_ms;      /* first; the next signer after each */
     uint32_t fetches_max;           /* in flight */
     uint32_t exec_blocks_max;       /* accepted blocks in memory that wait for execution; 0: 128 */
+    uint32_t evidence_max;          /* pairs of evidence that are kept; 0: 1024 */
     uint32_t tables_max;        /* entries of each of chunk pool, certificates, journal; 0: what the
                                  * parameters can bring. Beyond it a chunk is answered with busy. */
     bool can_produce;           /* false: never builds chunks (a follower) */
@@ -56,6 +57,7 @@ struct dsmr_node_status {
     bool is_backlog_full;    /* too much is accepted and not executed: it does not sign */
     int64_t clock_offset_ms; /* the others' clocks less ours: a median; 0 if unknown */
     bool needs_state_sync;   /* a chunk that it has to execute is kept by nobody any more */
+    bool is_under_floor;     /* what it could sign now expires before the floor: it signs nothing */
 };
 void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out);
 /* The sets whose validators are to be served: of the last accepted block's epoch and of its list,
@@ -63,6 +65,9 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
  * out, borrowed until the next step; returns how many. */
 uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
                                uint32_t max);
+/* Whether this node has made its share of ref since it was started: rules 6.1 to 6.8 have let the
+ * chunk through, and its body has been read. */
+bool dsmr_node_has_shared(const struct dsmr_node *node, const struct dsmr_reference *ref);
 /* Whether tx waits in the mempool. */
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id);
 

@@ -198,5 +198,9 @@ struct dsmr_evidence {
     struct dsmr_reference refs[2];
     struct dsmr_bls_sig sigs[2]; /* the producer's share over each */
 };
+struct dsmr_evidence_key { /* there is one pair of each: the epoch is that of refs[0] */
+    struct dsmr_node_id producer;
+    uint64_t epoch;
+};
 
 #endif

@@ -38,6 +38,7 @@ void dsmr_api_config_default(struct dsmr_api_config *config)
     config->stream_connections_max = 64;
     config->stream_in_flight_max = 262144;
     config->app_name = "";
+    config->engine_name = "";
     config->version = "";
 }
 
@@ -176,6 +177,7 @@ enum dsmr_err dsmr_api_start(struct dsmr_api *api, const char **reason,
                                               .tx_id = api->config.tx_id,
                                               .wait_ms_max = api->config.http_wait_ms,
                                               .app_name = api->config.app_name,
+                                              .engine_name = api->config.engine_name,
                                               .version = api->config.version};
     dsmr_routes_init(&api->routes, &routes);
     enum dsmr_err err = dsmr_submit_stream_start(api->stream, reason, &api->query, submit);

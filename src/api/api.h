@@ -33,6 +33,7 @@ struct dsmr_api_config {
     uint32_t stream_in_flight_max;   /* 0: 262 144 transactions, of all connections */
     struct dsmr_domain domain;       /* what a stream's hello must name */
     const char *app_name;            /* for /v1/status; borrowed for ever */
+    const char *engine_name;         /* likewise */
     const char *version;             /* likewise */
     /* SHA-256 of the transaction: the api layer has no crypto. */
     void (*tx_id)(struct dsmr_id *out, const void *bytes, size_t len);
@@ -45,7 +46,8 @@ struct dsmr_api_config {
 struct dsmr_api; /* opaque */
 
 void dsmr_api_config_default(struct dsmr_api_config *config);
-/* Copies config's strings but app_name and version. NULL if out of memory. Caller frees. */
+/* Copies config's strings but app_name, engine_name and version. NULL if out of memory. Caller
+ * frees. */
 struct dsmr_api *dsmr_api_new(const struct dsmr_api_config *config);
 /* Valid until free. */
 struct dsmr_feed dsmr_api_feed(struct dsmr_api *api);

@@ -8,21 +8,21 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/http_conn.h"
+#include "api/http_head.h"
 #include "api/http_host.h"
 #include "api/listen.h"
 #include "base/assert.h"
 
-#define HEADER_BYTES_MAX 8192u
-#define HEADER_TIMEOUT_S 10u
 #define BODY_TIMEOUT_S 30
 #define SEND_TIMEOUT_S 30
 #define KEEPALIVE_S 30
 #define STOP_S 2
 #define HOST_BYTES_MAX 300
-#define QUERY_BYTES_MAX 1024
 #define PATH_BYTES_MAX 512
 #define WRITE_BYTES_MAX 32768u
 #define RESPONSE_HEAD_BYTES 1024u
+#define NO_HTTP "no-http"
 
 /* One request. It belongs to the connection, and to the route until that has answered; whoever is
  * last frees it. Fields below the line are shared under the server's lock. */
@@ -30,12 +30,14 @@ struct call {
     struct dsmr_http_server *server;
     const char *method;
     char path[PATH_BYTES_MAX];
-    char query[QUERY_BYTES_MAX];
+    char query[DSMR_HTTP_HEAD_QUERY_BYTES_MAX];
     bool is_head;
     bool is_closing; /* the connection ends after this answer: what follows cannot be trusted */
     char *body;
     size_t body_len, body_capacity;
     time_t body_deadline;
+    bool is_run;  /* the route has it, or had it */
+    bool has_end; /* the end of the body was told, or is not to come */
     bool is_head_sent;
     size_t sent;
     /* ---- */
@@ -52,13 +54,12 @@ struct call {
 
 struct session { /* what lws keeps for a connection */
     struct call *call;
-    bool is_counted;
 };
 
 struct dsmr_http_server {
     struct dsmr_http_server_config config;
     struct lws_context *context;
-    struct lws_protocols protocols[2];
+    struct lws_protocols protocols[3];
     pthread_t thread;
     pthread_t loop_thread; /* the same, as the thread itself knows it */
     bool is_running;
@@ -96,6 +97,7 @@ static void keep_response(struct call *call, const struct dsmr_http_response *re
     call->retry_after_s = response->retry_after_s;
     call->response = malloc(LWS_PRE + response->body_len + 1);
     if (call->response == NULL) {
+        dsmr_metrics_count_error(call->server->config.metrics, DSMR_ERR_NO_MEMORY);
         call->status = 500;
         return;
     }
@@ -180,6 +182,7 @@ static int refuse(struct call *call, int status, const char *code, const char *m
                                                 .body = body,
                                                 .body_len = (size_t)len};
     dsmr_metrics_count_error(call->server->config.metrics, counted);
+    dsmr_http_conn_set(call->wsi, DSMR_HTTP_CONN_ANSWER);
     call->is_closing = true;
     call->is_with_route = true;
     on_answer(call, &response);
@@ -196,66 +199,41 @@ static int run_route(struct call *call)
                                               .body_len = call->body_len};
     /* While the route works, its own limits count, not the connection's. */
     lws_set_timeout(call->wsi, NO_PENDING_TIMEOUT, 0);
+    dsmr_http_conn_set(call->wsi, DSMR_HTTP_CONN_ANSWER);
+    call->is_run = true;
     call->is_with_route = true;
     http->ops->handle(http->self, &request, on_answer, call);
     return 0;
 }
 
-static const char *method_of(struct lws *wsi)
+/* libwebsockets says it again, and again, for bytes that stand behind the body. Where a next
+ * request begins is not known then: whoever sends it before this one is answered is hung up on. */
+static int on_body_complete(struct call *call)
 {
-    static const struct {
-        enum lws_token_indexes token;
-        const char *name;
-    } methods[] = {{WSI_TOKEN_GET_URI, "GET"},        {WSI_TOKEN_POST_URI, "POST"},
-                   {WSI_TOKEN_HEAD_URI, "HEAD"},      {WSI_TOKEN_PUT_URI, "PUT"},
-                   {WSI_TOKEN_PATCH_URI, "PATCH"},    {WSI_TOKEN_DELETE_URI, "DELETE"},
-                   {WSI_TOKEN_OPTIONS_URI, "OPTIONS"}};
-    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
-        if (lws_hdr_total_length(wsi, methods[i].token) > 0) {
-            return methods[i].name;
-        }
+    if (call == NULL || (call->is_closing && !call->is_run)) {
+        return 0; /* refused already */
     }
-    return "";
-}
-
-static bool copy_query(struct call *call, struct lws *wsi)
-{
-    size_t at = 0;
-    for (int i = 0;; i++) {
-        char part[QUERY_BYTES_MAX];
-        int len = lws_hdr_copy_fragment(wsi, part, sizeof(part), WSI_TOKEN_HTTP_URI_ARGS, i);
-        if (len < 0) {
-            return lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, i) == 0;
-        }
-        if (at + (size_t)len + 2 > sizeof(call->query)) {
-            return false;
-        }
-        if (i > 0) {
-            call->query[at++] = '&';
-        }
-        memcpy(call->query + at, part, (size_t)len);
-        at += (size_t)len;
-        call->query[at] = '\0';
-    }
-}
-
-/* Length of the body that the headers announce; -1: they make no sense, -2: none, but the method
- * needs one. */
-static long long announced(struct call *call, struct lws *wsi)
-{
-    char text[24];
-    bool is_post = strcmp(call->method, "POST") == 0;
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0) {
+    if (call->is_run && call->has_end) {
+        dsmr_metrics_count_error(call->server->config.metrics, DSMR_ERR_TRAILING_BYTES);
         return -1;
     }
-    if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) == 0) {
-        return is_post ? -2 : 0;
-    }
-    int len = lws_hdr_copy(wsi, text, sizeof(text), WSI_TOKEN_HTTP_CONTENT_LENGTH);
-    if (len <= 0 || len > 15 || strspn(text, "0123456789") != (size_t)len) {
-        return -1;
-    }
-    return strtoll(text, NULL, 10);
+    call->has_end = true;
+    return call->is_run ? 0 : run_route(call); /* of a body of no bytes it is told, too */
+}
+
+/* Whether this client (or, seldom, another) has sent more than the request that is answered now. Of
+ * such a second request libwebsockets 4.1 takes the head for the body, and never comes back. */
+static bool has_more(struct lws *wsi)
+{
+    return lws_service_adjust_timeout(lws_get_context(wsi), 1, 0) == 0;
+}
+
+/* No answer: the connection ends. */
+static int out_of_memory(struct dsmr_http_server *server, struct lws *wsi)
+{
+    dsmr_metrics_count_error(server->config.metrics, DSMR_ERR_NO_MEMORY);
+    dsmr_http_conn_set(wsi, DSMR_HTTP_CONN_ANSWER);
+    return -1;
 }
 
 static int on_headers(struct dsmr_http_server *server, struct session *session, struct lws *wsi,
@@ -264,7 +242,7 @@ static int on_headers(struct dsmr_http_server *server, struct session *session, 
     char host[HOST_BYTES_MAX];
     struct call *call = calloc(1, sizeof(*call));
     if (call == NULL) {
-        return -1;
+        return out_of_memory(server, wsi);
     }
     DSMR_ASSERT(session->call == NULL);
     session->call = call;
@@ -273,9 +251,10 @@ static int on_headers(struct dsmr_http_server *server, struct session *session, 
     pthread_mutex_lock(&server->lock);
     server->calls++;
     pthread_mutex_unlock(&server->lock);
-    call->method = method_of(wsi);
+    call->method = dsmr_http_head_method(wsi);
     call->is_head = strcmp(call->method, "HEAD") == 0;
-    if (path_len >= sizeof(call->path) || !copy_query(call, wsi)) {
+    if (path_len >= sizeof(call->path) ||
+        !dsmr_http_head_query(call->query, sizeof(call->query), wsi)) {
         return refuse(call, 414, "too_large", "the path or the query is too long",
                       DSMR_ERR_TOO_LARGE);
     }
@@ -286,12 +265,12 @@ static int on_headers(struct dsmr_http_server *server, struct session *session, 
         return refuse(call, 403, "host_not_allowed", "the Host header does not name this node",
                       DSMR_ERR_UNEXPECTED);
     }
-    long long len = announced(call, wsi);
-    if (len == -1) {
+    long long len = dsmr_http_head_body_len(wsi);
+    if (len == DSMR_HTTP_HEAD_BAD_LENGTH) {
         return refuse(call, 400, "bad_request", "the body's length is not given as a number",
                       DSMR_ERR_MALFORMED);
     }
-    if (len == -2) {
+    if (len == DSMR_HTTP_HEAD_NO_LENGTH) {
         return refuse(call, 411, "length_required", "Content-Length is missing",
                       DSMR_ERR_MALFORMED);
     }
@@ -299,6 +278,7 @@ static int on_headers(struct dsmr_http_server *server, struct session *session, 
         return refuse(call, 413, "too_large", "the body is over 64 KiB", DSMR_ERR_TOO_LARGE);
     }
     if (len > 0) {
+        dsmr_http_conn_set(wsi, DSMR_HTTP_CONN_BODY);
         call->body_deadline = mono_s() + BODY_TIMEOUT_S;
         return 0; /* the body follows */
     }
@@ -309,21 +289,22 @@ static int on_body(struct dsmr_http_server *server, struct session *session, con
                    size_t len)
 {
     struct call *call = session->call;
-    if (call == NULL || call->is_closing) {
-        return 0; /* refused already: thrown away */
+    if (call == NULL || call->is_closing || call->is_run) {
+        return 0; /* refused already, or behind the body: thrown away */
     }
     if (call->body_len + len > server->config.body_bytes_max || mono_s() > call->body_deadline) {
         dsmr_metrics_count_error(server->config.metrics,
                                  call->body_len + len > server->config.body_bytes_max
                                      ? DSMR_ERR_TOO_LARGE
                                      : DSMR_ERR_TIMEOUT);
+        dsmr_http_conn_set(call->wsi, DSMR_HTTP_CONN_ANSWER);
         return -1;
     }
     if (call->body_len + len > call->body_capacity) {
         size_t larger = (call->body_len + len) * 2;
         char *moved = realloc(call->body, larger);
         if (moved == NULL) {
-            return -1;
+            return out_of_memory(server, call->wsi);
         }
         call->body = moved;
         call->body_capacity = larger;
@@ -357,6 +338,9 @@ static bool send_head(struct call *call, struct lws *wsi)
     if (call->allow != NULL && !add_header(wsi, "allow:", call->allow, &at, end)) {
         return false;
     }
+    if (call->is_closing && !add_header(wsi, "connection:", "close", &at, end)) {
+        return false;
+    }
     lws_snprintf(seconds, sizeof(seconds), "%u", call->retry_after_s);
     if (call->retry_after_s > 0 && !add_header(wsi, "retry-after:", seconds, &at, end)) {
         return false;
@@ -379,6 +363,7 @@ static int on_writable(struct dsmr_http_server *server, struct session *session,
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, SEND_TIMEOUT_S);
     if (!call->is_head_sent) {
         call->is_head_sent = true;
+        call->is_closing = call->is_closing || has_more(wsi);
         if (!send_head(call, wsi)) {
             return -1;
         }
@@ -402,6 +387,9 @@ static int on_writable(struct dsmr_http_server *server, struct session *session,
     }
     bool is_closing = call->is_closing;
     detach(server, session);
+    if (!is_closing) {
+        dsmr_http_conn_next(wsi);
+    }
     return is_closing || lws_http_transaction_completed(wsi) != 0 ? -1 : 0;
 }
 
@@ -413,25 +401,29 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     switch (reason) {
     case LWS_CALLBACK_FILTER_NETWORK_CONNECTION:
         if (server->connections >= server->config.connections_max) {
-            dsmr_metrics_count_error(server->config.metrics, DSMR_ERR_FULL);
+            dsmr_http_conn_on_full((int)(intptr_t)in, server->config.metrics);
             return -1;
         }
         return 0;
     case LWS_CALLBACK_SERVER_NEW_CLIENT_INSTANTIATED:
+        if (!dsmr_http_conn_open(wsi, server->config.metrics)) {
+            return -1;
+        }
         server->connections++;
         return 0;
-    case LWS_CALLBACK_WSI_DESTROY:
+    case LWS_CALLBACK_WSI_DESTROY: /* in all cases, as CLOSED_HTTP is not */
+        server->connections -= dsmr_http_conn_close(wsi) ? 1 : 0;
         return 0;
     case LWS_CALLBACK_HTTP:
         return on_headers(server, session, wsi, in, len);
     case LWS_CALLBACK_HTTP_BODY:
         return on_body(server, session, in, len);
     case LWS_CALLBACK_HTTP_BODY_COMPLETION:
-        return session->call != NULL && !session->call->is_closing ? run_route(session->call) : 0;
+        return on_body_complete(session->call);
     case LWS_CALLBACK_HTTP_WRITEABLE:
         return on_writable(server, session, wsi);
     case LWS_CALLBACK_CLOSED_HTTP:
-        server->connections--;
+        dsmr_http_conn_end(wsi);
         if (session != NULL) {
             detach(server, session);
         }
@@ -440,7 +432,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
         on_wake(server);
         return 0;
     case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
-        return -1; /* no websockets, no HTTP/2 */
+        return dsmr_http_conn_on_upgrade(wsi); /* no websockets, no HTTP/2 */
     default:
         return 0;
     }
@@ -484,6 +476,9 @@ static enum dsmr_err make_context(struct dsmr_http_server *server, const char **
     memset(&info, 0, sizeof(info));
     server->protocols[0] = (struct lws_protocols){
         .name = "http", .callback = on_event, .per_session_data_size = sizeof(struct session)};
+    server->protocols[1] = (struct lws_protocols){.name = NO_HTTP, .callback = dsmr_http_conn_raw};
+    info.listen_accept_role = "raw-skt"; /* of what is no HTTP */
+    info.listen_accept_protocol = NO_HTTP;
     info.port = config->port;
     info.iface = config->address;
     info.protocols = server->protocols;
@@ -491,14 +486,15 @@ static enum dsmr_err make_context(struct dsmr_http_server *server, const char **
     info.uid = -1;
     info.user = server;
     info.server_string = "dsmr";
-    info.timeout_secs = HEADER_TIMEOUT_S;
-    info.timeout_secs_ah_idle = HEADER_TIMEOUT_S;
+    info.timeout_secs = DSMR_HTTP_SERVER_HEAD_TIMEOUT_S;
+    info.timeout_secs_ah_idle = DSMR_HTTP_SERVER_HEAD_TIMEOUT_S;
     info.keepalive_timeout = KEEPALIVE_S;
-    info.max_http_header_data2 = HEADER_BYTES_MAX;
+    info.max_http_header_data2 = DSMR_HTTP_SERVER_HEAD_BYTES_MAX;
     info.max_http_header_pool2 = config->connections_max;
     info.fd_limit_per_thread = config->connections_max + 32;
     info.pt_serv_buf_size = WRITE_BYTES_MAX + 4096;
     info.options = LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND |
+                   LWS_SERVER_OPTION_FALLBACK_TO_APPLY_LISTEN_ACCEPT_CONFIG |
                    LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME |
                    (strchr(config->address, ':') == NULL ? LWS_SERVER_OPTION_DISABLE_IPV6 : 0);
     lws_set_log_level(0, NULL);

@@ -15,6 +15,9 @@
 #include "dsmr/err.h"
 #include "ports/http.h"
 
+#define DSMR_HTTP_SERVER_HEAD_BYTES_MAX 8192u
+#define DSMR_HTTP_SERVER_HEAD_TIMEOUT_S 10u
+
 struct dsmr_http_server_config {
     const char *address; /* numeric; borrowed until free, as hosts */
     uint16_t port;       /* 0: any free one */

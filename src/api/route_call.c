@@ -18,8 +18,6 @@ int dsmr_route_call_status_of(enum dsmr_err err)
         return 200;
     case DSMR_ERR_TOO_LARGE:
         return 413;
-    case DSMR_ERR_RATE_LIMITED:
-        return 429;
     case DSMR_ERR_DUPLICATE:
     case DSMR_ERR_INSUFFICIENT:
     case DSMR_ERR_FEE_LIMIT:
@@ -33,7 +31,7 @@ int dsmr_route_call_status_of(enum dsmr_err err)
         return 504;
     case DSMR_ERR_HALTED:
     case DSMR_ERR_CLOSED:
-    case DSMR_ERR_DISK_FULL:
+    case DSMR_ERR_UNAVAILABLE:
         return 503;
     default:
         break;
@@ -48,7 +46,7 @@ int dsmr_route_call_status_of(enum dsmr_err err)
     }
 }
 
-static void send_json(dsmr_http_answer_fn answer, void *ctx, int status, const char *allow,
+static void send_json(const struct dsmr_route_call *call, int status, const char *allow,
                       json_t *body)
 {
     static const char no_memory[] =
@@ -59,15 +57,18 @@ static void send_json(dsmr_http_answer_fn answer, void *ctx, int status, const c
                                           .allow = allow,
                                           .retry_after_s = status == 503 ? 1 : 0,
                                           .body = text != NULL ? text : no_memory};
+    if (text == NULL) {
+        dsmr_metrics_count_error(call->config->metrics, DSMR_ERR_NO_MEMORY);
+    }
     response.body_len = strlen(response.body);
-    answer(ctx, &response);
+    call->answer(call->ctx, &response);
     free(text);
     json_decref(body);
 }
 
-void dsmr_route_call_json(dsmr_http_answer_fn answer, void *ctx, int status, json_t *body)
+void dsmr_route_call_json(const struct dsmr_route_call *call, int status, json_t *body)
 {
-    send_json(answer, ctx, status, NULL, body);
+    send_json(call, status, NULL, body);
 }
 
 void dsmr_route_call_text(const struct dsmr_route_call *call, int status, const char *content_type,
@@ -78,33 +79,46 @@ void dsmr_route_call_text(const struct dsmr_route_call *call, int status, const 
     call->answer(call->ctx, &response);
 }
 
-void dsmr_route_call_error(dsmr_http_answer_fn answer, void *ctx, int status, const char *code,
-                           const char *message)
+static json_t *error_json(const char *code, const char *message)
 {
-    send_json(answer, ctx, status, status == 405 ? message : NULL,
-              json_pack("{s:{s:s,s:s}}", "error", "code", code, "message",
-                        status == 405 ? "the path does not have this method" : message));
+    return json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message);
 }
 
 void dsmr_route_call_err(const struct dsmr_route_call *call, enum dsmr_err err)
 {
-    dsmr_route_call_error(call->answer, call->ctx, dsmr_route_call_status_of(err),
-                          dsmr_err_name(err), dsmr_err_text(err));
+    dsmr_metrics_count_error(call->config->metrics, err);
+    send_json(call, dsmr_route_call_status_of(err), NULL,
+              error_json(dsmr_err_name(err), dsmr_err_text(err)));
 }
 
 void dsmr_route_call_absent(const struct dsmr_route_call *call, enum dsmr_err err,
                             const char *sentence)
 {
-    if (err == DSMR_ERR_UNKNOWN) {
-        dsmr_route_call_error(call->answer, call->ctx, 404, dsmr_err_name(err), sentence);
-    } else {
+    if (err != DSMR_ERR_UNKNOWN) {
         dsmr_route_call_err(call, err);
+        return;
     }
+    dsmr_metrics_count_error(call->config->metrics, err);
+    send_json(call, 404, NULL, error_json(dsmr_err_name(err), sentence));
 }
 
 void dsmr_route_call_bad(const struct dsmr_route_call *call, const char *message)
 {
-    dsmr_route_call_error(call->answer, call->ctx, 400, "bad_request", message);
+    dsmr_metrics_count_error(call->config->metrics, DSMR_ERR_MALFORMED);
+    send_json(call, 400, NULL, error_json("bad_request", message));
+}
+
+void dsmr_route_call_no_path(const struct dsmr_route_call *call)
+{
+    dsmr_metrics_count_error(call->config->metrics, DSMR_ERR_UNKNOWN);
+    send_json(call, 404, NULL, error_json("no_such_path", "nothing is at this path"));
+}
+
+void dsmr_route_call_no_method(const struct dsmr_route_call *call, const char *allow)
+{
+    dsmr_metrics_count_error(call->config->metrics, DSMR_ERR_UNEXPECTED);
+    send_json(call, 405, allow,
+              error_json("method_not_allowed", "the path does not have this method"));
 }
 
 bool dsmr_route_call_query(const struct dsmr_route_call *call, const char *name, char *out,

@@ -11,7 +11,7 @@
 
 struct dsmr_route_call {
     const struct dsmr_routes_config *config;
-    const struct dsmr_http_request *request;
+    const struct dsmr_http_request *request; /* NULL for one that has waited */
     const char *param; /* what stands for {...} in the pattern; "" if there is none */
     dsmr_http_answer_fn answer;
     void *ctx;
@@ -21,17 +21,20 @@ struct dsmr_route_call {
 int dsmr_route_call_status_of(enum dsmr_err err);
 
 /* Each answers the call, once. body: taken over, also if NULL (out of memory: 500). */
-void dsmr_route_call_json(dsmr_http_answer_fn answer, void *ctx, int status, json_t *body);
+void dsmr_route_call_json(const struct dsmr_route_call *call, int status, json_t *body);
 void dsmr_route_call_text(const struct dsmr_route_call *call, int status, const char *content_type,
                           const char *text, size_t len);
-void dsmr_route_call_error(dsmr_http_answer_fn answer, void *ctx, int status, const char *code,
-                           const char *message);
+
+/* Errors: each is counted, once, under the name that docs/api.md gives beside its code. */
 void dsmr_route_call_err(const struct dsmr_route_call *call, enum dsmr_err err);
 /* The same, with sentence as the message of UNKNOWN. */
 void dsmr_route_call_absent(const struct dsmr_route_call *call, enum dsmr_err err,
                             const char *sentence);
-/* 400 bad_request with a sentence. */
+/* 400 bad_request with a sentence; counted as MALFORMED. */
 void dsmr_route_call_bad(const struct dsmr_route_call *call, const char *message);
+/* 404 no_such_path, counted as UNKNOWN; 405 method_not_allowed, counted as UNEXPECTED. */
+void dsmr_route_call_no_path(const struct dsmr_route_call *call);
+void dsmr_route_call_no_method(const struct dsmr_route_call *call, const char *allow);
 
 /* ---- reading the request ---- */
 /* Copies the value of name in the query into out; false if it is not there or does not fit. */

@@ -128,7 +128,7 @@ void dsmr_route_chain_block(const struct dsmr_route_call *call)
     if (body != NULL) {
         json_object_set_new(body, "executed", executed_json(call, height));
     }
-    dsmr_route_call_json(call->answer, call->ctx, 200, body);
+    dsmr_route_call_json(call, 200, body);
 }
 
 void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
@@ -159,7 +159,7 @@ void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
                   (json_int_t)executed->count, "next_cursor",
                   at < executed->count ? dsmr_route_call_decimal(at) : json_null(), "txs", txs);
     dsmr_executed_unref(executed);
-    dsmr_route_call_json(call->answer, call->ctx, 200, body);
+    dsmr_route_call_json(call, 200, body);
 }
 
 static json_t *chunk_json(const struct dsmr_chunk *chunk, const struct dsmr_cert *cert,
@@ -204,7 +204,7 @@ void dsmr_route_chain_chunk(const struct dsmr_route_call *call)
     }
     json_t *body = chunk_json(chunk, has_cert ? &cert : NULL, cursor, limit);
     dsmr_chunk_unref(chunk);
-    dsmr_route_call_json(call->answer, call->ctx, 200, body);
+    dsmr_route_call_json(call, 200, body);
 }
 
 static json_t *validator_json(const struct dsmr_validator *validator, uint32_t index)
@@ -235,7 +235,7 @@ void dsmr_route_chain_validators(const struct dsmr_route_call *call)
         dsmr_route_call_decimal(set->total_weight), "quorum_weight",
         dsmr_route_call_decimal(dsmr_quorum_weight(set->total_weight)), "validators", validators);
     dsmr_validator_set_unref(set);
-    dsmr_route_call_json(call->answer, call->ctx, 200, body);
+    dsmr_route_call_json(call, 200, body);
 }
 
 static json_t *evidence_json(const struct dsmr_evidence *evidence)
@@ -275,7 +275,7 @@ void dsmr_route_chain_evidence(const struct dsmr_route_call *call)
         dsmr_route_call_err(call, err);
         return;
     }
-    dsmr_route_call_json(call->answer, call->ctx, 200,
+    dsmr_route_call_json(call, 200,
                          json_pack("{s:o,s:o}", "next_cursor",
                                    err == DSMR_OK ? dsmr_route_call_decimal(cursor) : json_null(),
                                    "evidence", list));

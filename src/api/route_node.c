@@ -25,12 +25,12 @@ void dsmr_route_node_status(const struct dsmr_route_call *call)
     struct dsmr_query_status s;
     get_status(call, &s);
     json_t *body = json_pack(
-        "{s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", call->config->version,
-        "app", call->config->app_name, "network_id", (json_int_t)s.domain.network_id, "chain_id",
-        HEX(s.domain.chain_id), "node_id", HEX(s.node_id), "height", NUMBER(s.height), "block_id",
-        HEX(s.block_id), "chain_time_ms", NUMBER(s.chain_time_ms), "epoch",
-        dsmr_route_call_epoch(s.epoch), "executed_height", NUMBER(s.executed_height), "state_root",
-        HEX(s.state_root), "view", NUMBER(s.view));
+        "{s:s,s:s,s:s,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "version", call->config->version,
+        "app", call->config->app_name, "engine", call->config->engine_name, "network_id",
+        (json_int_t)s.domain.network_id, "chain_id", HEX(s.domain.chain_id), "node_id",
+        HEX(s.node_id), "height", NUMBER(s.height), "block_id", HEX(s.block_id), "chain_time_ms",
+        NUMBER(s.chain_time_ms), "epoch", dsmr_route_call_epoch(s.epoch), "executed_height",
+        NUMBER(s.executed_height), "state_root", HEX(s.state_root), "view", NUMBER(s.view));
     if (body != NULL) {
         json_t *more = json_pack(
             "{s:I,s:I,s:o,s:o,s:o,s:I,s:b,s:b,s:b,s:b,s:b,s:o}", "peers_connected",
@@ -43,7 +43,7 @@ void dsmr_route_node_status(const struct dsmr_route_call *call)
         json_object_update(body, more);
         json_decref(more);
     }
-    dsmr_route_call_json(call->answer, call->ctx, 200, body);
+    dsmr_route_call_json(call, 200, body);
 }
 
 void dsmr_route_node_account(const struct dsmr_route_call *call)
@@ -182,6 +182,9 @@ static json_t *ready_reasons(const struct dsmr_query_status *s)
     reason(reasons, s->needs_state_sync, "needs_state_sync",
            "chunks that this node has to execute are kept by nobody any more: it must begin from a "
            "newer state");
+    reason(reasons, s->is_under_floor, "under_floor",
+           "this node signs no chunk yet: its journal was made while the chain ran already, and "
+           "slots in which its key may have signed before are not over");
     reason(reasons, s->is_backlog_full, "backlog_full",
            "too much is accepted and not executed: this node does not sign");
     reason(reasons, !s->is_started, "window_incomplete",
@@ -205,7 +208,7 @@ static void answer_health(const struct dsmr_route_call *call, json_t *reasons)
 {
     bool is_good = json_array_size(reasons) == 0;
     dsmr_route_call_json(
-        call->answer, call->ctx, is_good ? 200 : 503,
+        call, is_good ? 200 : 503,
         json_pack("{s:s,s:o}", "status", is_good ? "ok" : "unhealthy", "reasons", reasons));
 }
 

@@ -77,15 +77,13 @@ void dsmr_route_tx_get(const struct dsmr_route_call *call)
         dsmr_route_call_absent(call, err, "this node knows no transaction with this id");
         return;
     }
-    dsmr_route_call_json(call->answer, call->ctx, 200, tx_json(&id, &tx));
+    dsmr_route_call_json(call, 200, tx_json(&id, &tx));
 }
 
 /* ---- POST ---- */
 
 struct waiting {
-    const struct dsmr_routes_config *config;
-    dsmr_http_answer_fn answer;
-    void *ctx;
+    struct dsmr_route_call call; /* without its request */
 };
 
 /* An error with the id beside it, so that the client can ask again later. now: the state that is
@@ -107,11 +105,14 @@ static void on_news(void *ctx, const struct dsmr_waits_news *news)
     struct waiting *waiting = ctx;
     struct dsmr_query_tx now = {.state = DSMR_TX_UNKNOWN};
     if (news->err == DSMR_OK || news->err == DSMR_ERR_TIMEOUT) {
-        enum dsmr_err err = dsmr_tracker_where(waiting->config->tracker, &now, &news->id);
+        enum dsmr_err err = dsmr_tracker_where(waiting->call.config->tracker, &now, &news->id);
         now.state = err == DSMR_OK ? now.state : DSMR_TX_UNKNOWN;
     }
     if (news->err != DSMR_OK) {
-        dsmr_route_call_json(waiting->answer, waiting->ctx, dsmr_route_call_status_of(news->err),
+        if (!news->is_counted) {
+            dsmr_metrics_count_error(waiting->call.config->metrics, news->err);
+        }
+        dsmr_route_call_json(&waiting->call, dsmr_route_call_status_of(news->err),
                              refusal_json(news, now.state));
     } else {
         struct dsmr_query_tx tx = {.state = news->state,
@@ -123,7 +124,7 @@ static void on_news(void *ctx, const struct dsmr_waits_news *news)
         if (body != NULL) {
             json_object_set_new(body, "mode", json_string(mode_name(news->mode)));
         }
-        dsmr_route_call_json(waiting->answer, waiting->ctx, 200, body);
+        dsmr_route_call_json(&waiting->call, 200, body);
     }
     free(waiting);
 }
@@ -195,7 +196,6 @@ static struct dsmr_buf *read_tx(const struct dsmr_route_call *call)
     }
 out:
     if (wrong != NULL) {
-        dsmr_metrics_count_error(call->config->metrics, DSMR_ERR_MALFORMED);
         dsmr_route_call_bad(call, wrong);
     }
     json_decref(body);
@@ -264,6 +264,7 @@ static enum dsmr_err hand_over(const struct dsmr_route_call *call, struct dsmr_b
     dsmr_metrics_add(call->config->metrics, DSMR_METRIC_SUBMIT_TXS, 1);
     if (!submit->ops->submit(submit->self, batch)) {
         dsmr_tracker_batch_free(batch);
+        dsmr_metrics_add(call->config->metrics, DSMR_METRIC_TXS_REFUSED, 1);
         return DSMR_ERR_MEMPOOL_FULL;
     }
     return DSMR_OK;
@@ -293,7 +294,7 @@ static void submit_async(const struct dsmr_route_call *call, struct dsmr_buf *tx
         dsmr_route_call_err(call, err);
         return;
     }
-    dsmr_route_call_json(call->answer, call->ctx, 202,
+    dsmr_route_call_json(call, 202,
                          json_pack("{s:o,s:s,s:s}", "tx",
                                    dsmr_route_call_hex(id->bytes, sizeof(id->bytes)), "state",
                                    state_name(known.state), "mode", "async"));
@@ -308,7 +309,8 @@ static void submit_and_wait(const struct dsmr_route_call *call, struct dsmr_buf 
         dsmr_route_call_err(call, DSMR_ERR_NO_MEMORY);
         return;
     }
-    *waiting = (struct waiting){.config = call->config, .answer = call->answer, .ctx = call->ctx};
+    waiting->call = (struct dsmr_route_call){
+        .config = call->config, .param = "", .answer = call->answer, .ctx = call->ctx};
     enum dsmr_err err = dsmr_waits_add(call->config->waits, &ticket, what,
                                        deadline_of(call->config, tx, timeout_ms), on_news, waiting);
     if (err != DSMR_OK) {

@@ -63,13 +63,17 @@ static void handle(void *self, const struct dsmr_http_request *request, dsmr_htt
                    void *ctx)
 {
     const struct dsmr_routes *routes = self;
-    char param[PARAM_BYTES_MAX];
+    char param[PARAM_BYTES_MAX] = "";
     const char *allow = NULL;
     const char *method = strcmp(request->method, "HEAD") == 0 ? "GET" : request->method;
+    const struct dsmr_route_call call = {.config = &routes->config,
+                                         .request = request,
+                                         .param = param,
+                                         .answer = answer,
+                                         .ctx = ctx};
     dsmr_metrics_add(routes->config.metrics, DSMR_METRIC_HTTP_REQUESTS, 1);
     if (request->body_len > DSMR_ROUTES_BODY_BYTES_MAX) {
-        dsmr_metrics_count_error(routes->config.metrics, DSMR_ERR_TOO_LARGE);
-        dsmr_route_call_error(answer, ctx, 413, "too_large", "the body is over 64 KiB");
+        dsmr_route_call_err(&call, DSMR_ERR_TOO_LARGE);
         return;
     }
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
@@ -78,20 +82,15 @@ static void handle(void *self, const struct dsmr_http_request *request, dsmr_htt
             continue;
         }
         if (strcmp(route->entry.method, method) == 0) {
-            const struct dsmr_route_call call = {.config = &routes->config,
-                                                 .request = request,
-                                                 .param = param,
-                                                 .answer = answer,
-                                                 .ctx = ctx};
             route->run(&call);
             return;
         }
         allow = strcmp(route->entry.method, "GET") == 0 ? "GET, HEAD" : route->entry.method;
     }
     if (allow != NULL) {
-        dsmr_route_call_error(answer, ctx, 405, "method_not_allowed", allow);
+        dsmr_route_call_no_method(&call, allow);
     } else {
-        dsmr_route_call_error(answer, ctx, 404, "no_such_path", "nothing is at this path");
+        dsmr_route_call_no_path(&call);
     }
 }
 

@@ -33,6 +33,7 @@ struct dsmr_routes_config {
     void (*tx_id)(struct dsmr_id *out, const void *bytes, size_t len);
     uint32_t wait_ms_max;
     const char *app_name;
+    const char *engine_name;
     const char *version;
 };
 

@@ -86,6 +86,9 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
              * the first submitter that wants to hear of it does, and nobody else. */
             enum dsmr_err err = dsmr_tracker_add(s->tracker, &tx->id, &flight);
             told = is_wanted ? err : told;
+            if (told != DSMR_OK) {
+                dsmr_metrics_count_error(s->config.metrics, told);
+            }
             is_flying = is_wanted && err == DSMR_OK;
         }
         if (!is_flying) {
@@ -224,6 +227,10 @@ static bool on_submit(struct dsmr_submit_stream *s, struct dsmr_stream_conn *con
         conn->batches--;
         conn->in_flight -= count;
         s->in_flight -= count;
+        for (uint32_t i = 0; i < count; i++) { /* each, as the core counts them */
+            dsmr_metrics_count_error(s->config.metrics, DSMR_ERR_MEMPOOL_FULL);
+        }
+        dsmr_metrics_add(s->config.metrics, DSMR_METRIC_TXS_REFUSED, count);
         tell(s, conn, DSMR_SUBMIT_FRAME_ACK, 0,
              &(struct dsmr_submit_run){first_seq, count, (uint32_t)DSMR_ERR_MEMPOOL_FULL});
         dsmr_tracker_batch_free(batch);

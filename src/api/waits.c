@@ -183,6 +183,7 @@ static void resubmitted(struct dsmr_waits *waits, struct wait *wait,
 {
     enum dsmr_query_tx_state state = known != NULL ? known->state : DSMR_TX_UNKNOWN;
     if (wait->news.mode == DSMR_WAITS_ADMITTED) {
+        wait->news.is_counted = true;
         finish(waits, wait, DSMR_ERR_DUPLICATE, state);
     } else if (state == DSMR_TX_EXECUTED || state == DSMR_TX_FAILED) {
         wait->news.height = known->height;
@@ -208,6 +209,7 @@ void dsmr_waits_submitted(struct dsmr_waits *waits, uint64_t ticket, enum dsmr_e
         if (err == DSMR_ERR_DUPLICATE) {
             resubmitted(waits, wait, known);
         } else if (err != DSMR_OK) {
+            wait->news.is_counted = true;
             finish(waits, wait, err, DSMR_TX_UNKNOWN);
         } else if (wait->news.mode == DSMR_WAITS_ADMITTED) {
             finish(waits, wait, DSMR_OK, DSMR_TX_PENDING);

@@ -18,6 +18,7 @@ struct dsmr_waits_news {
     struct dsmr_id id;
     enum dsmr_waits_mode mode; /* what was waited for */
     enum dsmr_err err;         /* OK: reached; TIMEOUT, EXPIRED, CLOSED, or why it was refused */
+    bool is_counted;           /* err came from the door, which has counted it */
     enum dsmr_query_tx_state state;
     uint64_t height; /* of EXECUTED and FAILED */
     struct dsmr_app_result result;

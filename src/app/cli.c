@@ -9,6 +9,7 @@
 #include "base/assert.h"
 
 #define MESSAGE_BYTES 192u
+#define FAIL_BYTES 8192u /* a path and a value */
 #define NAME_BYTES_MAX 64u
 
 /* ---- values ---- */
@@ -134,14 +135,22 @@ int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint6
     return is_good ? -1 : DSMR_EXIT_USAGE;
 }
 
+void dsmr_cli_one_line(char *text)
+{
+    for (char *c = text; *c != '\0'; c++) {
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+    }
+}
+
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
 {
+    char text[FAIL_BYTES];
     va_list args;
-    fprintf(stderr, "%s: ", values->program->name);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    fputc('\n', stderr);
+    dsmr_cli_one_line(text);
+    fprintf(stderr, "%s: %s\n", values->program->name, text);
     return code;
 }
 
@@ -210,16 +219,14 @@ const char *dsmr_cli_text(const struct dsmr_cli_values *values, const char *name
 
 /* ---- filling ---- */
 
-static void add_options(struct dsmr_cli_values *values, const struct dsmr_cli_option *options,
-                        size_t count)
+static void add_options(struct dsmr_cli_values *values)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (find(values, options[i].name, strlen(options[i].name)) != NULL) {
-            continue; /* the verb's own goes before the common one */
-        }
+    const struct dsmr_cli_option *option = NULL;
+    size_t at = 0;
+    while ((option = dsmr_cli_next_option(values->program, values->verb, &at)) != NULL) {
         DSMR_ASSERT(values->values_count < DSMR_CLI_OPTIONS_MAX);
         values->values[values->values_count++] =
-            (struct dsmr_cli_value){.option = &options[i], .source = DSMR_CLI_ABSENT};
+            (struct dsmr_cli_value){.option = option, .source = DSMR_CLI_ABSENT};
     }
 }
 
@@ -492,8 +499,7 @@ int dsmr_cli_parse(struct dsmr_cli_values *values, const struct dsmr_cli_program
         int code = answer(values, argc, argv);
         return code >= 0 ? code : no_verb(values, argc, argv);
     }
-    add_options(values, values->verb->options, values->verb->options_count);
-    add_options(values, program->common, program->common_count);
+    add_options(values);
     int code = parse_words(values, argc, argv, 1 + words);
     if (code < 0) {
         code = set_from_environment(values);

@@ -17,12 +17,47 @@ static void on_signal(int number)
     atomic_store(&bench_stop, 1);
 }
 
-static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot)
+#define NODES "HOST:HTTP_PORT:SUBMIT_PORT[:PID][,...]"
+
+struct views { /* NULL: not wanted */
+    struct dsmr_cli_view *lines;
+    struct dsmr_cli_view *live;
+};
+
+static void begin_views(struct views *views, const struct dsmr_cli_values *values)
 {
-    dsmr_cli_view_update(ctx, snapshot);
+    bool is_json = dsmr_cli_flag(values, "json");
+    struct dsmr_cli_view_config config = {
+        .out = stderr, .title = "bench", .is_plain = dsmr_cli_flag(values, "plain")};
+    memset(views, 0, sizeof(*views));
+    if (!is_json || dsmr_cli_flag(values, "view")) {
+        views->live = dsmr_cli_view_begin(&config);
+    }
+    config.out = stdout;
+    config.is_json = true;
+    if (is_json) {
+        views->lines = dsmr_cli_view_begin(&config);
+    }
 }
 
-/* HOST:HTTP:SUBMIT[,...]. A sentence and an exit code, or -1. */
+static void end_views(struct views *views)
+{
+    dsmr_cli_view_end(views->live);
+    dsmr_cli_view_end(views->lines);
+}
+
+static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot)
+{
+    struct views *views = ctx;
+    if (views->live != NULL) {
+        dsmr_cli_view_update(views->live, snapshot);
+    }
+    if (views->lines != NULL) {
+        dsmr_cli_view_update(views->lines, snapshot);
+    }
+}
+
+/* A sentence and an exit code, or -1. */
 static int read_nodes(const struct dsmr_cli_values *values, struct dsmr_cli_load_config *config)
 {
     const char *at = dsmr_cli_text(values, "nodes");
@@ -36,8 +71,7 @@ static int read_nodes(const struct dsmr_cli_values *values, struct dsmr_cli_load
         }
         (void)snprintf(item, sizeof(item), "%.*s", (int)len, at);
         if (!dsmr_cli_common_node(node, item) || node->submit_port == 0) {
-            return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
-                                 "--nodes must be HOST:HTTP_PORT:SUBMIT_PORT[,...], not \"%s\"",
+            return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--nodes must be " NODES ", not \"%s\"",
                                  item);
         }
         config->nodes_count++;
@@ -73,8 +107,7 @@ static void print_result(const struct dsmr_cli_values *values, uint32_t nodes,
         return;
     }
     size_t len = dsmr_cli_load_summary_json(members, sizeof(members), result);
-    printf("{\"event\":\"summary\",\"nodes\":%u,\"duration_s\":%.3f,%.*s}\n", nodes,
-           result->duration_s, (int)len, members);
+    printf("{\"event\":\"summary\",\"nodes\":%u,%.*s}\n", nodes, (int)len, members);
 }
 
 static int exit_code(enum dsmr_err err)
@@ -82,6 +115,8 @@ static int exit_code(enum dsmr_err err)
     switch (err) {
     case DSMR_ERR_CONFIG:
         return DSMR_EXIT_USAGE;
+    case DSMR_ERR_WRONG_CHAIN:
+        return DSMR_EXIT_REFUSED;
     case DSMR_ERR_UNAVAILABLE:
         return DSMR_EXIT_UNAVAILABLE;
     default:
@@ -102,8 +137,7 @@ int dsmr_cli_bench_run(const struct dsmr_cli_values *values)
         }
     }
     if (!dsmr_cli_has(values, "nodes")) {
-        return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
-                             "bench needs --nodes HOST:HTTP_PORT:SUBMIT_PORT[,...]");
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "bench needs --nodes " NODES);
     }
     int code = read_config(values, &config);
     if (code >= 0) {
@@ -113,14 +147,12 @@ int dsmr_cli_bench_run(const struct dsmr_cli_values *values)
     action.sa_handler = on_signal;
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
-    const struct dsmr_cli_view_config view_config = {
-        .out = stderr, .title = "bench", .is_plain = dsmr_cli_flag(values, "plain")};
-    struct dsmr_cli_view *view =
-        dsmr_cli_flag(values, "json") ? NULL : dsmr_cli_view_begin(&view_config);
+    struct views views;
+    begin_views(&views, values);
     config.progress = on_progress;
-    config.ctx = view;
+    config.ctx = &views;
     enum dsmr_err err = dsmr_cli_load_run(&result, &reason, &config);
-    dsmr_cli_view_end(view);
+    end_views(&views);
     if (err != DSMR_OK) {
         return dsmr_cli_fail(values, exit_code(err), "%s", reason);
     }

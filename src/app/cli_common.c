@@ -7,16 +7,18 @@
 #include <unistd.h>
 
 #include "app/cli_load_tx.h"
+#include "app/cli_table.h"
 #include "app/exit_codes.h"
 #include "vm/address.h"
 
 #define TIMEOUT_MS 65000u
-#define NAME_WIDTH 18
+#define NAME_WIDTH 20
 
-static bool read_port(const char *text, size_t len, uint16_t *out)
+/* Digits, from 1 to max. */
+static bool read_number(const char *text, size_t len, unsigned long max, unsigned long *out)
 {
     unsigned long value = 0;
-    if (len == 0 || len > 5) {
+    if (len == 0 || len > 9) {
         return false;
     }
     for (size_t i = 0; i < len; i++) {
@@ -25,8 +27,36 @@ static bool read_port(const char *text, size_t len, uint16_t *out)
         }
         value = value * 10 + (unsigned long)(text[i] - '0');
     }
+    *out = value;
+    return value > 0 && value <= max;
+}
+
+static bool read_port(const char *text, size_t len, uint16_t *out)
+{
+    unsigned long value = 0;
+    bool is_port = read_number(text, len, UINT16_MAX, &value);
     *out = (uint16_t)value;
-    return value > 0 && value <= UINT16_MAX;
+    return is_port;
+}
+
+/* What stands behind the HTTP port: nothing, or :SUBMIT, or :SUBMIT:PID. */
+static bool read_rest(struct dsmr_cli_node *out, const char *rest)
+{
+    unsigned long pid = 0;
+    if (*rest == '\0' || strcmp(rest, "/") == 0) {
+        return true;
+    }
+    size_t len = strcspn(rest + 1, ":");
+    if (*rest != ':' || !read_port(rest + 1, len, &out->submit_port)) {
+        return false;
+    }
+    rest += 1 + len;
+    if (*rest == '\0') {
+        return true;
+    }
+    bool is_pid = read_number(rest + 1, strlen(rest + 1), INT32_MAX, &pid);
+    out->pid = (int)pid;
+    return is_pid;
 }
 
 bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
@@ -51,57 +81,82 @@ bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text)
     if (!read_port(rest, len, &out->http_port)) {
         return false;
     }
-    rest += len;
-    return *rest == '\0' || strcmp(rest, "/") == 0 ||
-           (*rest == ':' && read_port(rest + 1, strlen(rest + 1), &out->submit_port));
+    return read_rest(out, rest + len);
 }
 
-static int refused(const struct dsmr_cli_values *values, const struct dsmr_http_reply *reply)
+int dsmr_cli_common_open(const struct dsmr_cli_values *values, struct dsmr_http_client *client)
 {
+    struct dsmr_cli_node node;
+    const char *text = dsmr_cli_text(values, "node");
+    memset(client, 0, sizeof(*client));
+    client->fd = -1;
+    if (!dsmr_cli_common_node(&node, text) || node.pid != 0 ||
+        dsmr_http_client_init(client, node.host, node.http_port, TIMEOUT_MS, 0) != DSMR_OK) {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--node must be HOST:PORT, not \"%s\"", text);
+    }
+    return -1;
+}
+
+void dsmr_cli_common_why(char out[DSMR_CLI_COMMON_WHY_BYTES], const struct dsmr_http_client *client,
+                         enum dsmr_err err, const struct dsmr_http_reply *reply)
+{
+    const size_t size = DSMR_CLI_COMMON_WHY_BYTES;
+    if (err != DSMR_OK) {
+        (void)snprintf(out, size, "no answer from %s port %u: %s", client->host, client->port,
+                       err == DSMR_ERR_CONFIG        ? "the host is not known"
+                       : err == DSMR_ERR_UNAVAILABLE ? "no connection"
+                                                     : dsmr_err_text(err));
+        return;
+    }
     json_t *body = json_loadb(reply->body, reply->body_len, 0, NULL);
     const json_t *error = json_object_get(body, "error");
     const char *code = json_string_value(json_object_get(error, "code"));
     const char *message = json_string_value(json_object_get(error, "message"));
-    int result = DSMR_EXIT_REFUSED;
     if (code != NULL && message != NULL) {
-        (void)dsmr_cli_fail(values, result, "the node says %s: %s", code, message);
+        (void)snprintf(out, size, "the node says %.64s: %.400s", code, message);
     } else {
-        (void)dsmr_cli_fail(values, result, "the node answers with status %d", reply->status);
+        (void)snprintf(out, size, "the node answers with status %d", reply->status);
     }
     json_decref(body);
-    return result;
 }
 
 int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_client *client,
                         struct dsmr_http_reply *reply, const char *method, const char *path,
                         const char *body)
 {
-    struct dsmr_cli_node node;
-    if (!dsmr_cli_common_node(&node, dsmr_cli_text(values, "node"))) {
-        client->fd = -1;
-        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--node must be HOST:PORT, not \"%s\"",
-                             dsmr_cli_text(values, "node"));
+    char why[DSMR_CLI_COMMON_WHY_BYTES];
+    int code = dsmr_cli_common_open(values, client);
+    if (code >= 0) {
+        return code;
     }
-    enum dsmr_err err = dsmr_http_client_init(client, node.host, node.http_port, TIMEOUT_MS, 0);
-    if (err == DSMR_OK) {
-        err = dsmr_http_client_request(client, reply, method, path, body,
-                                       body != NULL ? strlen(body) : 0);
+    enum dsmr_err err = dsmr_http_client_request(client, reply, method, path, body,
+                                                 body != NULL ? strlen(body) : 0);
+    if (err == DSMR_OK && reply->status < 400) {
+        return 0;
     }
-    if (err != DSMR_OK) {
-        return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE, "no answer from %s port %u: %s",
-                             node.host, node.http_port,
-                             err == DSMR_ERR_CONFIG        ? "the host is not known"
-                             : err == DSMR_ERR_UNAVAILABLE ? "no connection"
-                                                           : dsmr_err_text(err));
-    }
-    return reply->status < 400 ? 0 : refused(values, reply);
+    dsmr_cli_common_why(why, client, err, reply);
+    return dsmr_cli_fail(values, err != DSMR_OK ? DSMR_EXIT_UNAVAILABLE : DSMR_EXIT_REFUSED, "%s",
+                         why);
 }
 
 /* ---- printing ---- */
 
-static void print_value(const char *prefix, const char *name, const json_t *value, int depth)
+static void print_value(const char *prefix, const char *name, const json_t *value);
+
+/* Items that are no rows of a table: each member on a line of its own. */
+static void print_items(const char *full, const json_t *list)
+{
+    char place[24];
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        (void)snprintf(place, sizeof(place), "%zu", i);
+        print_value(full, place, json_array_get(list, i));
+    }
+}
+
+static void print_value(const char *prefix, const char *name, const json_t *value)
 {
     char full[256];
+    char text[DSMR_CLI_TABLE_CELL_BYTES];
     (void)snprintf(full, sizeof(full), "%s%s%s", prefix, *prefix != '\0' ? "." : "", name);
     if (json_is_object(value)) {
         const char *key = NULL;
@@ -109,26 +164,19 @@ static void print_value(const char *prefix, const char *name, const json_t *valu
         json_t *object = (json_t *)(uintptr_t)value;
         json_object_foreach(object, key, member)
         {
-            print_value(full, key, member, depth + 1);
+            print_value(full, key, member);
         }
-        return;
-    }
-    if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+    } else if (dsmr_cli_table_fits(value)) {
         printf("%s\n", full);
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            char *text = json_dumps(json_array_get(value, i), JSON_COMPACT);
-            printf("  %zu  %s\n", i, text != NULL ? text : "");
-            free(text);
-        }
-        return;
-    }
-    if (json_is_string(value)) {
+        dsmr_cli_table_print(stdout, name, value);
+    } else if (json_is_object(json_array_get(value, 0))) {
+        print_items(full, value);
+    } else if (json_is_string(value)) {
         printf("%-*s %s\n", NAME_WIDTH, full, json_string_value(value));
-        return;
+    } else {
+        dsmr_cli_table_cell(text, value, 0);
+        printf("%-*s %s\n", NAME_WIDTH, full, text);
     }
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    printf("%-*s %s\n", NAME_WIDTH, full, json_is_null(value) ? "-" : (text != NULL ? text : ""));
-    free(text);
 }
 
 void dsmr_cli_common_print(const struct dsmr_cli_values *values, const char *text, size_t len)
@@ -141,7 +189,7 @@ void dsmr_cli_common_print(const struct dsmr_cli_values *values, const char *tex
     } else {
         json_object_foreach(body, key, member)
         {
-            print_value("", key, member, 0);
+            print_value("", key, member);
         }
     }
     json_decref(body);

@@ -13,8 +13,8 @@
 #include "crypto/ed25519.h"
 #include "dsmr/types.h"
 
-/* Splits HOST:HTTP[:SUBMIT], with or without http:// before and / behind; an IPv6 host stands in
- * brackets. false if it makes no sense. */
+/* Splits HOST:HTTP[:SUBMIT[:PID]], with or without http:// before and / behind; an IPv6 host stands
+ * in brackets. false if it makes no sense. */
 bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text);
 
 /* Asks the node of --node. On success 0 and *reply (borrowed until close); otherwise one sentence
@@ -23,6 +23,12 @@ bool dsmr_cli_common_node(struct dsmr_cli_node *out, const char *text);
 int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_client *client,
                         struct dsmr_http_reply *reply, const char *method, const char *path,
                         const char *body);
+/* The steps of ask, for who has more to say of a failure. open: -1, or a sentence and an exit code;
+ * the caller closes in any case. why: what is wrong with an answer or the want of one (err). */
+int dsmr_cli_common_open(const struct dsmr_cli_values *values, struct dsmr_http_client *client);
+#define DSMR_CLI_COMMON_WHY_BYTES 512u
+void dsmr_cli_common_why(char out[DSMR_CLI_COMMON_WHY_BYTES], const struct dsmr_http_client *client,
+                         enum dsmr_err err, const struct dsmr_http_reply *reply);
 /* Asks and prints the answer: JSON as it came with --json, else lines of name and value. */
 int dsmr_cli_common_show(const struct dsmr_cli_values *values, const char *path);
 /* Prints a JSON text in one of both ways. */

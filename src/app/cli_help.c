@@ -5,6 +5,19 @@
 
 #define COLUMN 26
 
+/* Whether the verb takes the common option of that name. */
+static bool takes(const struct dsmr_cli_verb *verb, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = verb->common; at != NULL; at = strchr(at, '|')) {
+        at += *at == '|' ? 1 : 0;
+        if (strcspn(at, "|") == len && strncmp(at, name, len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct dsmr_cli_option *dsmr_cli_next_option(const struct dsmr_cli_program *program,
                                                    const struct dsmr_cli_verb *verb, size_t *at)
 {
@@ -13,7 +26,7 @@ const struct dsmr_cli_option *dsmr_cli_next_option(const struct dsmr_cli_program
             return &verb->options[(*at)++];
         }
         const struct dsmr_cli_option *common = &program->common[*at - verb->options_count];
-        bool is_hidden = false;
+        bool is_hidden = !takes(verb, common->name);
         for (size_t i = 0; i < verb->options_count; i++) {
             is_hidden = is_hidden || strcmp(verb->options[i].name, common->name) == 0;
         }

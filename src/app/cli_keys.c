@@ -118,10 +118,11 @@ int dsmr_cli_keys_list(const struct dsmr_cli_values *values)
         return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "no folder of keys: give --keys DIR");
     }
     int count = scandir(folder, &entries, is_key_file, compare_names);
-    if (count < 0 && errno != ENOENT) {
+    if (count < 0 && (errno != ENOENT || dsmr_cli_has(values, "keys"))) {
         return dsmr_cli_fail(values, DSMR_EXIT_IO, "%s: cannot be read: %s", folder,
                              strerror(errno));
     }
+    int code = DSMR_EXIT_OK;
     for (int i = 0; i < count; i++) {
         struct dsmr_ed25519_secret_key key;
         char *name = entries[i]->d_name;
@@ -129,12 +130,14 @@ int dsmr_cli_keys_list(const struct dsmr_cli_values *values)
         name[strlen(name) - 5] = '\0';
         if (dsmr_cli_load_tx_account(&key, path) == DSMR_OK) {
             print_key(values, name, &key);
+        } else {
+            code = dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s is not a key", path);
         }
         explicit_bzero(&key, sizeof(key));
         free(entries[i]);
     }
     free(entries);
-    return DSMR_EXIT_OK;
+    return code;
 }
 
 /* The secret from a file or, with "-", from standard input: never from the command line, where

@@ -1,11 +1,13 @@
 #include "app/cli_load.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "app/cli_load_check.h"
+#include "app/cli_load_gain.h"
 #include "app/cli_load_sender.h"
 #include "base/bytes.h"
 #include "vm/transfer_tx.h"
@@ -15,17 +17,19 @@
 #define ROOTS_WAIT_MS 20000u
 #define TRANSFER_MEMO_BYTES 16u
 
-/* Counters of all nodes at one moment. */
+/* What all nodes had gained at one moment. */
 struct moment {
     bool is_taken;
     uint64_t elapsed_ms;
-    struct dsmr_cli_sample samples[DSMR_CLI_NODES_MAX];
+    bool is_reachable[DSMR_CLI_NODES_MAX];
+    struct dsmr_cli_load_gain gains[DSMR_CLI_NODES_MAX];
 };
 
 struct monitor {
     const struct dsmr_cli_load_config *config;
     struct dsmr_cli_load_sender *sender; /* NULL: only watching */
     struct dsmr_cli_load_snapshot snapshot;
+    struct dsmr_cli_load_gain gains[DSMR_CLI_NODES_MAX];
     struct moment begin, end; /* of the measured part */
     uint64_t from_height;     /* executed before the load, on the slowest node */
     uint64_t rss_max_bytes;
@@ -55,8 +59,36 @@ static bool is_stopped(const struct dsmr_cli_load_config *config)
 
 /* ---- before ---- */
 
+static _Thread_local char misfit[192];
+
+/* Whether the chain's application takes what would be sent. One of an embedder's own, which knows
+ * neither load, may take random bytes. */
+static bool fits(const struct dsmr_cli_load_config *config, const struct dsmr_cli_sample *sample)
+{
+    static const char *const names[] = {"opaque", "transfers"};
+    bool is_transfers = strcmp(sample->app, names[DSMR_CLI_LOAD_TRANSFERS]) == 0;
+    if (config->rate == 0 || sample->app[0] == '\0' ||
+        is_transfers == (config->kind == DSMR_CLI_LOAD_TRANSFERS)) {
+        return true;
+    }
+    (void)snprintf(misfit, sizeof(misfit),
+                   "the application of this chain is `%s`, which takes no load of kind `%s`",
+                   sample->app, names[config->kind]);
+    return false;
+}
+
+/* A node that has no block yet does not say how many validators there are. */
+static void learn(struct dsmr_cli_load_result *out, const struct dsmr_cli_sample *sample)
+{
+    if (sample->has_status) {
+        memcpy(out->engine, sample->engine, sizeof(out->engine));
+        out->validators = sample->validators > 0 ? sample->validators : out->validators;
+    }
+}
+
 /* Domain and height of the nodes; they must be of one chain. */
-static enum dsmr_err look(struct monitor *monitor, struct dsmr_domain *domain, const char **reason)
+static enum dsmr_err look(struct dsmr_cli_load_result *out, struct monitor *monitor,
+                          struct dsmr_domain *domain, const char **reason)
 {
     bool has_domain = false;
     monitor->from_height = UINT64_MAX;
@@ -70,8 +102,13 @@ static enum dsmr_err look(struct monitor *monitor, struct dsmr_domain *domain, c
             *reason = "the nodes are of different chains";
             return DSMR_ERR_CONFIG;
         }
+        if (!fits(monitor->config, sample)) {
+            *reason = misfit;
+            return DSMR_ERR_WRONG_CHAIN;
+        }
         *domain = sample->domain;
         has_domain = true;
+        learn(out, sample);
         if (sample->executed_height < monitor->from_height) {
             monitor->from_height = sample->executed_height;
         }
@@ -103,6 +140,7 @@ static void scrape_all(struct monitor *monitor, bool with_status)
             DSMR_OK) {
             sample->is_reachable = false;
         }
+        dsmr_cli_load_gain_add(&monitor->gains[i], sample);
         if (sample->rss_anon_bytes > monitor->rss_max_bytes) {
             monitor->rss_max_bytes = sample->rss_anon_bytes;
         }
@@ -114,7 +152,8 @@ static void take(struct monitor *monitor, struct moment *moment)
     moment->is_taken = true;
     moment->elapsed_ms = dsmr_cli_load_sender_elapsed_ms(monitor->sender);
     for (uint32_t i = 0; i < monitor->config->nodes_count; i++) {
-        moment->samples[i] = monitor->snapshot.nodes[i].sample;
+        moment->is_reachable[i] = monitor->snapshot.nodes[i].sample.is_reachable;
+        moment->gains[i] = monitor->gains[i];
     }
 }
 
@@ -187,14 +226,6 @@ static void watch(struct monitor *monitor)
 
 /* ---- after ---- */
 
-/* What a counter gained; a node that was restarted began again at 0. */
-static uint64_t gained(const struct monitor *monitor, uint32_t node, enum dsmr_metric metric)
-{
-    uint64_t before = monitor->begin.samples[node].metrics[metric];
-    uint64_t after = monitor->end.samples[node].metrics[metric];
-    return after >= before ? after - before : after;
-}
-
 static void latency(struct dsmr_cli_load_latency *out, const struct dsmr_histogram *histogram)
 {
     out->count = histogram->count;
@@ -204,7 +235,7 @@ static void latency(struct dsmr_cli_load_latency *out, const struct dsmr_histogr
     out->max_ms = (double)histogram->max / 1000.0;
 }
 
-/* Rates and costs between the two moments. */
+/* Rates and costs between the two moments. A cost is known if that of every node is. */
 static void measure(struct dsmr_cli_load_result *out, const struct monitor *monitor)
 {
     const struct dsmr_cli_load_config *config = monitor->config;
@@ -215,28 +246,27 @@ static void measure(struct dsmr_cli_load_result *out, const struct monitor *moni
     double between_s =
         (double)(monitor->end.elapsed_ms - monitor->begin.elapsed_ms) / 1000.0 + 1e-9;
     for (uint32_t i = 0; i < config->nodes_count; i++) {
-        const struct dsmr_cli_sample *begin = &monitor->begin.samples[i];
-        const struct dsmr_cli_sample *end = &monitor->end.samples[i];
-        if (!end->is_reachable) {
+        const struct dsmr_cli_load_gain *begin = &monitor->begin.gains[i];
+        const struct dsmr_cli_load_gain *end = &monitor->end.gains[i];
+        if (!monitor->end.is_reachable[i]) {
+            cpu_us = disk = network = NAN;
             continue;
         }
-        uint64_t own = gained(monitor, i, DSMR_METRIC_TXS_EXECUTED);
+        uint64_t own = end->executed_txs - begin->executed_txs;
         executed = own < executed ? own : executed;
-        cpu_us += end->cpu_us > begin->cpu_us ? (double)(end->cpu_us - begin->cpu_us) : 0;
-        disk += (double)gained(monitor, i, DSMR_METRIC_DISK_BYTES);
-        network += (double)gained(monitor, i, DSMR_METRIC_NET_BYTES_SENT);
+        cpu_us += end->has_cpu ? (double)(end->cpu_us - begin->cpu_us) : NAN;
+        disk += (double)(end->disk_bytes - begin->disk_bytes);
+        network += (double)(end->net_bytes_sent - begin->net_bytes_sent);
     }
-    executed = executed == UINT64_MAX ? 0 : executed;
     uint32_t tx_bytes = config->kind == DSMR_CLI_LOAD_OPAQUE
                             ? config->tx_bytes
                             : (uint32_t)dsmr_transfer_tx_bytes(TRANSFER_MEMO_BYTES);
-    double txs = executed > 0 ? (double)executed : 1.0;
-    out->executed_tx_per_s = (double)executed / between_s;
+    double txs = executed > 0 && executed != UINT64_MAX ? (double)executed : NAN;
+    out->executed_tx_per_s = executed != UINT64_MAX ? (double)executed / between_s : NAN;
     out->payload_mb_per_s = out->executed_tx_per_s * tx_bytes / 1e6;
-    out->cpu_us_per_tx = executed > 0 ? cpu_us / txs : 0;
-    out->disk_bytes_per_tx = executed > 0 ? disk / txs : 0;
-    out->network_bytes_per_tx = executed > 0 ? network / txs : 0;
-    out->rss_max_mb = (double)monitor->rss_max_bytes / 1e6;
+    out->cpu_us_per_tx = cpu_us / txs;
+    out->disk_bytes_per_tx = disk / txs;
+    out->network_bytes_per_tx = network / txs;
 }
 
 static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct monitor *monitor)
@@ -258,9 +288,9 @@ static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct mo
     uint64_t measured_ms =
         load_ms > monitor->config->warmup_ms ? load_ms - monitor->config->warmup_ms : 0;
     out->duration_s = (double)measured_ms / 1000.0;
-    out->offered_tx_per_s = measured_ms > 0 ? (double)totals.measured_sent / out->duration_s : 0;
+    out->offered_tx_per_s = measured_ms > 0 ? (double)totals.measured_sent / out->duration_s : NAN;
     out->certified_tx_per_s =
-        measured_ms > 0 ? (double)totals.window_certified / out->duration_s : 0;
+        measured_ms > 0 ? (double)totals.window_certified / out->duration_s : NAN;
     measure(out, monitor);
     out->sent = totals.sent;
     out->admitted = totals.admitted;
@@ -275,6 +305,15 @@ static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct mo
     return DSMR_OK;
 }
 
+/* Reading the blocks of a long load from every node takes its time. */
+static void tell_check(struct monitor *monitor)
+{
+    if (monitor->sender != NULL && monitor->config->progress != NULL) {
+        monitor->snapshot.is_checking = true;
+        monitor->config->progress(monitor->config->ctx, &monitor->snapshot);
+    }
+}
+
 static enum dsmr_err judge(struct dsmr_cli_load_result *out, const struct monitor *monitor)
 {
     const struct dsmr_cli_load_config *config = monitor->config;
@@ -285,6 +324,9 @@ static enum dsmr_err judge(struct dsmr_cli_load_result *out, const struct monito
         wait_ms = 0; /* nothing was sent that would have to arrive anywhere */
     }
     dsmr_cli_load_check_roots(out, config, out->executed_height_max, wait_ms);
+    for (uint32_t i = 0; i < config->nodes_count; i++) {
+        learn(out, &out->last.nodes[i].sample);
+    }
     if (!config->verify || monitor->sender == NULL || config->duration_ms == 0) {
         return DSMR_OK;
     }
@@ -304,6 +346,8 @@ enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **r
     struct dsmr_cli_load_config own = *config;
     struct monitor *monitor = calloc(1, sizeof(*monitor));
     memset(out, 0, sizeof(*out));
+    out->executed_tx_per_s = out->payload_mb_per_s = out->rss_max_mb = NAN;
+    out->cpu_us_per_tx = out->disk_bytes_per_tx = out->network_bytes_per_tx = NAN;
     *reason = "out of memory for the load";
     if (monitor == NULL) {
         return DSMR_ERR_NO_MEMORY;
@@ -314,7 +358,7 @@ enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **r
     monitor->config = &own;
     enum dsmr_err err = check_config(&own, reason);
     if (err == DSMR_OK) {
-        err = look(monitor, &domain, reason);
+        err = look(out, monitor, &domain, reason);
     }
     if (err == DSMR_OK && own.rate != 0) {
         err = dsmr_cli_load_sender_start(&monitor->sender, reason, &own, &domain);
@@ -325,43 +369,15 @@ enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **r
         err = monitor->sender != NULL ? summarise(out, monitor) : DSMR_OK;
     }
     if (err == DSMR_OK) {
+        tell_check(monitor);
         out->last = monitor->snapshot;
         err = judge(out, monitor);
     }
+    out->rss_max_mb = monitor->rss_max_bytes > 0 ? (double)monitor->rss_max_bytes / 1e6 : NAN;
     if (monitor->sender == NULL) {
-        out->rss_max_mb = (double)monitor->rss_max_bytes / 1e6;
         out->duration_s = (double)monitor->snapshot.elapsed_ms / 1000.0;
     }
     dsmr_cli_load_sender_free(monitor->sender);
     free(monitor);
     return err;
-}
-
-size_t dsmr_cli_load_summary_json(char *out, size_t capacity, const struct dsmr_cli_load_result *r)
-{
-    char root[65];
-    dsmr_hex_encode(root, r->state_root.bytes, sizeof(r->state_root.bytes));
-    int len = snprintf(
-        out, capacity,
-        "\"offered_tx_per_s\":%.1f,\"certified_tx_per_s\":%.1f,\"executed_tx_per_s\":%.1f,"
-        "\"payload_mb_per_s\":%.3f,\"latency_ms\":{\"certified\":{\"p50\":%.2f,\"p95\":%.2f,"
-        "\"p99\":%.2f,\"max\":%.2f},\"executed\":{\"p50\":%.2f,\"p95\":%.2f,\"p99\":%.2f,"
-        "\"max\":%.2f}},\"cpu_us_per_tx\":%.2f,\"disk_bytes_per_tx\":%.1f,"
-        "\"network_bytes_per_tx\":%.1f,\"rss_max_mb\":%.1f,\"height\":%llu,\"state_root\":\"%s\","
-        "\"state_roots_equal\":%s,\"executed_txs\":%llu,\"sent_txs\":%llu,\"admitted_txs\":%llu,"
-        "\"refused_txs\":%llu,\"certified_txs\":%llu,\"failed_txs\":%llu,\"expired_txs\":%llu,"
-        "\"drained\":%s,\"verified\":%s,\"missing_txs\":%llu,\"executed_twice_txs\":%llu,"
-        "\"nodes_reachable\":%u",
-        r->offered_tx_per_s, r->certified_tx_per_s, r->executed_tx_per_s, r->payload_mb_per_s,
-        r->certified.p50_ms, r->certified.p95_ms, r->certified.p99_ms, r->certified.max_ms,
-        r->executed.p50_ms, r->executed.p95_ms, r->executed.p99_ms, r->executed.max_ms,
-        r->cpu_us_per_tx, r->disk_bytes_per_tx, r->network_bytes_per_tx, r->rss_max_mb,
-        (unsigned long long)r->height, root, r->state_roots_equal ? "true" : "false",
-        (unsigned long long)r->executed_txs, (unsigned long long)r->sent,
-        (unsigned long long)r->admitted, (unsigned long long)r->refused,
-        (unsigned long long)r->certified_txs, (unsigned long long)r->failed_txs,
-        (unsigned long long)r->expired_txs, r->is_drained ? "true" : "false",
-        r->is_verified ? "true" : "false", (unsigned long long)r->missing_txs,
-        (unsigned long long)r->notices_twice, r->nodes_reachable);
-    return len < 0 || (size_t)len >= capacity ? 0 : (size_t)len;
 }

@@ -24,6 +24,7 @@ enum dsmr_cli_load_kind {
 struct dsmr_cli_load_snapshot {
     uint64_t elapsed_ms; /* since the first intended send time */
     bool is_draining;    /* all is sent; waiting for the last notices */
+    bool is_checking;    /* they are in; reading roots and blocks of all nodes: the last snapshot */
     uint32_t nodes_count;
     struct dsmr_cli_load_node {
         struct dsmr_cli_sample sample; /* last scrape */
@@ -60,22 +61,26 @@ struct dsmr_cli_load_latency {
     uint64_t count;
     double p50_ms, p95_ms, p99_ms, max_ms;
 };
+/* NAN: not known. */
 struct dsmr_cli_load_result {
-    double duration_s; /* of the measured part: without warm-up and draining */
+    char engine[DSMR_CLI_NAME_BYTES]; /* as the nodes say; "" not known */
+    uint32_t validators;              /* likewise; 0 not known */
+    double duration_s;                /* of the measured part: without warm-up and draining */
     double offered_tx_per_s, certified_tx_per_s;
     double executed_tx_per_s; /* the minimum over nodes, from their own counters */
     double payload_mb_per_s;  /* of executed_tx_per_s */
     struct dsmr_cli_load_latency certified, executed;
-    double
-        cpu_us_per_tx; /* all nodes with a pid, over transactions executed in the measured part */
-    double disk_bytes_per_tx, network_bytes_per_tx; /* all nodes, likewise */
-    double rss_max_mb;                              /* largest node's peak anonymous memory */
+    /* All nodes together, over transactions executed in the measured part. CPU: if all pids are
+     * known, and no node was restarted. */
+    double cpu_us_per_tx, disk_bytes_per_tx, network_bytes_per_tx;
+    double rss_max_mb; /* largest node's peak anonymous memory, of those with a pid */
     /* Of the whole run: */
     uint64_t sent, admitted, refused, certified_txs, executed_txs, failed_txs, expired_txs;
     uint64_t executed_height_max; /* highest block that a notice named */
     uint64_t notices_twice;       /* with verify: transactions reported executed twice: a fault */
     uint64_t height;              /* at which state_root was compared */
     bool state_roots_equal;       /* on all nodes at height; a root that could not be read is not */
+    bool has_state_root;
     struct dsmr_id state_root;
     bool is_drained;          /* every admitted transaction was executed or expired */
     bool is_verified;         /* with verify: see missing_txs */
@@ -87,14 +92,15 @@ struct dsmr_cli_load_result {
 /* Defaults: opaque, 1000 tx/s, 512 bytes, 30 s, 3 s warm-up. */
 void dsmr_cli_load_config_default(struct dsmr_cli_load_config *config);
 /* Runs the load, drains, compares roots. *reason: a static or thread-local sentence on error:
- * CONFIG (bad config or accounts), UNAVAILABLE (no node answers), NO_MEMORY, IO. A node that goes
- * away during the load is left out and reconnected to; its losses show in the result. */
+ * CONFIG (bad config or accounts), WRONG_CHAIN (its application takes no such load), UNAVAILABLE
+ * (no node answers), NO_MEMORY, IO. A node that goes away during the load is left out and
+ * reconnected to; its losses show in the result. */
 DSMR_MUST_USE enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **reason,
                                               const struct dsmr_cli_load_config *config);
 
-/* The JSON members of the summary line, without braces, for {"event":"summary",...}:
- * offered_tx_per_s to executed_txs as the contract names them. Returns the length; capacity of 4096
- * suffices. */
+/* The JSON members of the summary line, without braces, for {"event":"summary",...}: engine,
+ * validators, duration_s to executed_txs as the contract names them, and more. null: not known.
+ * Returns the length; capacity of 4096 suffices. */
 size_t dsmr_cli_load_summary_json(char *out, size_t capacity,
                                   const struct dsmr_cli_load_result *result);
 

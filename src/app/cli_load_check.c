@@ -66,6 +66,7 @@ static enum verdict compare_roots(struct dsmr_cli_load_result *result,
             return DIFFERENT;
         }
         result->state_root = root;
+        result->has_state_root = true;
         told++;
     }
     return told == config->nodes_count ? EQUAL : UNKNOWN;
@@ -239,10 +240,34 @@ void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
 
 /* ---- judgement ---- */
 
+int dsmr_cli_load_check_disks(const struct dsmr_cli_values *values,
+                              const struct dsmr_cli_load_result *r,
+                              const struct dsmr_cli_load_config *config)
+{
+    uint32_t low = 0, first = 0;
+    for (uint32_t i = config->nodes_count; i-- > 0;) {
+        const struct dsmr_cli_sample *sample = &r->last.nodes[i].sample;
+        bool is_low = sample->is_reachable && sample->metrics[DSMR_METRIC_DISK_LOW] != 0;
+        first = is_low ? i : first;
+        low += is_low ? 1u : 0u;
+    }
+    if (low == 0) {
+        return DSMR_EXIT_OK;
+    }
+    return dsmr_cli_fail(values, DSMR_EXIT_DISK_LOW,
+                         "the disk of node %u is nearly full (%u of %u nodes): it builds no chunks "
+                         "and takes no transactions; free some space, or lower disk-low-bytes",
+                         first, low, config->nodes_count);
+}
+
 int dsmr_cli_load_check_judge(const struct dsmr_cli_values *values,
                               const struct dsmr_cli_load_result *r,
                               const struct dsmr_cli_load_config *config)
 {
+    int code = dsmr_cli_load_check_disks(values, r, config);
+    if (code != DSMR_EXIT_OK) {
+        return code;
+    }
     if (r->executed_txs == 0) {
         return dsmr_cli_fail(values, DSMR_EXIT_REFUSED,
                              "nothing was executed: of %" PRIu64 " transactions %" PRIu64

@@ -20,7 +20,13 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
 void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
                              const struct dsmr_cli_load_config *config, uint64_t from_height,
                              const uint64_t *ids, size_t ids_count);
-/* What makes a load good: something was executed, at least 99 of 100 admitted transactions, with
+/* Whether a node has too little space on its disk to build chunks: DSMR_EXIT_DISK_LOW after a
+ * sentence, else DSMR_EXIT_OK. */
+int dsmr_cli_load_check_disks(const struct dsmr_cli_values *values,
+                              const struct dsmr_cli_load_result *result,
+                              const struct dsmr_cli_load_config *config);
+/* What makes a load good: there is space on every disk (the sentence says that first, for it
+ * explains the rest), something was executed, at least 99 of 100 admitted transactions, with
  * one root on all nodes, and (if config says verify) each found on every node once. Returns
  * DSMR_EXIT_OK, or another exit code after a sentence. */
 int dsmr_cli_load_check_judge(const struct dsmr_cli_values *values,

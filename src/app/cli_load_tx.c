@@ -44,10 +44,35 @@ static bool is_account_file(const char *name)
 
 static _Thread_local char bad_account[512];
 
+/* Twice as much room when it is full: the keys that are moved are wiped in the old place. */
+static enum dsmr_err add_account(struct dsmr_cli_load_tx *maker,
+                                 const struct dsmr_ed25519_secret_key *key)
+{
+    uint32_t count = maker->accounts_count;
+    if (count == maker->accounts_room) {
+        uint32_t room = count > 0 ? 2 * count : 64;
+        struct dsmr_ed25519_signing_key *grown =
+            aligned_alloc(_Alignof(struct dsmr_ed25519_signing_key), room * sizeof(*grown));
+        if (grown == NULL) {
+            return DSMR_ERR_NO_MEMORY;
+        }
+        if (count > 0) {
+            memcpy(grown, maker->accounts, count * sizeof(*grown));
+            explicit_bzero(maker->accounts, count * sizeof(*grown));
+        }
+        free(maker->accounts);
+        maker->accounts = grown;
+        maker->accounts_room = room;
+    }
+    dsmr_ed25519_expand(&maker->accounts[maker->accounts_count++], key);
+    return DSMR_OK;
+}
+
 static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **reason,
                                    const char *folder)
 {
     char path[PATH_MAX];
+    struct dsmr_ed25519_secret_key key;
     struct dirent *entry = NULL;
     enum dsmr_err err = DSMR_OK;
     DIR *dir = opendir(folder);
@@ -62,19 +87,10 @@ static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **
         if (!is_account_file(entry->d_name)) {
             continue;
         }
-        struct dsmr_cli_load_tx_account *grown =
-            realloc(maker->accounts, (maker->accounts_count + 1) * sizeof(*grown));
-        if (grown == NULL) {
-            err = DSMR_ERR_NO_MEMORY;
-            break;
-        }
-        maker->accounts = grown;
-        struct dsmr_cli_load_tx_account *account = &maker->accounts[maker->accounts_count];
         (void)snprintf(path, sizeof(path), "%.2048s/%.255s", folder, entry->d_name);
-        err = dsmr_cli_load_tx_account(&account->key, path);
+        err = dsmr_cli_load_tx_account(&key, path);
         if (err == DSMR_OK) {
-            dsmr_ed25519_public(&account->public_key, &account->key);
-            maker->accounts_count++;
+            err = add_account(maker, &key);
         } else {
             (void)snprintf(bad_account, sizeof(bad_account), "%.400s is not an account", path);
             *reason = bad_account;
@@ -82,6 +98,7 @@ static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **
         }
     }
     (void)closedir(dir);
+    explicit_bzero(&key, sizeof(key));
     if (err == DSMR_OK && maker->accounts_count < 2) {
         (void)snprintf(bad_account, sizeof(bad_account),
                        "transfers need at least two accounts, and %.300s has %u", folder,
@@ -130,7 +147,7 @@ void dsmr_cli_load_tx_close(struct dsmr_cli_load_tx *maker)
     }
     free(maker->accounts);
     maker->accounts = NULL;
-    maker->accounts_count = 0;
+    maker->accounts_count = maker->accounts_room = 0;
 }
 
 static void make_opaque(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
@@ -152,8 +169,8 @@ static void make_opaque(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t i
 static uint32_t make_transfer(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
                               uint64_t expiry_ms)
 {
-    const struct dsmr_cli_load_tx_account *from = &maker->accounts[index % maker->accounts_count];
-    const struct dsmr_cli_load_tx_account *to =
+    const struct dsmr_ed25519_signing_key *from = &maker->accounts[index % maker->accounts_count];
+    const struct dsmr_ed25519_signing_key *to =
         &maker->accounts[(index + 1) % maker->accounts_count];
     struct dsmr_transfer_tx tx;
     memset(&tx, 0, sizeof(tx));
@@ -164,7 +181,7 @@ static uint32_t make_transfer(struct dsmr_cli_load_tx *maker, uint8_t *out, uint
     tx.memo_len = MEMO_BYTES;
     dsmr_store_be64(tx.memo, maker->seed);
     dsmr_store_be64(tx.memo + 8, index);
-    return (uint32_t)dsmr_transfer_tx_sign(out, &tx, &maker->domain, &from->key);
+    return (uint32_t)dsmr_transfer_tx_sign_as(out, &tx, &maker->domain, from);
 }
 
 uint32_t dsmr_cli_load_tx_make(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,

@@ -20,11 +20,9 @@ struct dsmr_cli_load_tx {
     uint64_t amount;
     struct dsmr_domain domain;
     struct dsmr_prng prng;
-    struct dsmr_cli_load_tx_account {
-        struct dsmr_ed25519_secret_key key;
-        struct dsmr_ed25519_public_key public_key;
-    } * accounts;
+    struct dsmr_ed25519_signing_key *accounts;
     uint32_t accounts_count;
+    uint32_t accounts_room;
 };
 
 /* Reads the accounts of config->accounts_dir for transfers. CONFIG with a sentence in *reason

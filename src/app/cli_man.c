@@ -14,10 +14,12 @@ static const struct {
     {DSMR_EXIT_DISK_LOW, "no space left on the disk"},
     {DSMR_EXIT_USAGE, "unknown verb or option, or a bad value"},
     {DSMR_EXIT_DATA, "bad genesis or data, or data of a newer version"},
-    {DSMR_EXIT_UNAVAILABLE, "node, peer or engine cannot be reached, or a port is in use"},
+    {DSMR_EXIT_UNAVAILABLE,
+     "node, peer or engine cannot be reached or has not answered in time, or a port is in use"},
     {DSMR_EXIT_INTERNAL, "a bug in the program"},
     {DSMR_EXIT_IO, "input or output error"},
-    {DSMR_EXIT_CONFIG, "the configuration is wrong, or the home is in use"},
+    {DSMR_EXIT_CONFIG,
+     "the configuration is wrong, or the home is in use or is a folder of something else"},
 };
 
 /* Text that roff must not read: no leading dot, no bare backslash or hyphen. */
@@ -79,7 +81,22 @@ static void man_option(FILE *out, const struct dsmr_cli_option *option)
     fputs(".\n", out);
 }
 
-static void man_verb(FILE *out, const struct dsmr_cli_verb *verb)
+static void man_takes(FILE *out, const struct dsmr_cli_program *program,
+                      const struct dsmr_cli_verb *verb)
+{
+    const struct dsmr_cli_option *option = NULL;
+    size_t at = verb->options_count;
+    unsigned count = 0;
+    while ((option = dsmr_cli_next_option(program, verb, &at)) != NULL) {
+        fputs(count++ == 0 ? ".PP\nCommon options: " : ", ", out);
+        roff(out, "--");
+        roff(out, option->name);
+    }
+    fputs(count > 0 ? ".\n" : "", out);
+}
+
+static void man_verb(FILE *out, const struct dsmr_cli_program *program,
+                     const struct dsmr_cli_verb *verb)
 {
     fputs(".SS ", out);
     roff(out, verb->name);
@@ -94,13 +111,14 @@ static void man_verb(FILE *out, const struct dsmr_cli_verb *verb)
     for (size_t i = 0; i < verb->options_count; i++) {
         man_option(out, &verb->options[i]);
     }
+    man_takes(out, program, verb);
 }
 
 static void man_common(FILE *out, const struct dsmr_cli_program *program)
 {
-    fputs(".SH COMMON OPTIONS\nEvery verb takes these. \\-\\-NAME=VALUE is the same as \\-\\-NAME "
-          "VALUE, \\-\\-no\\-NAME turns an\noption without a value off, and \\-\\- ends the "
-          "options.\n",
+    fputs(".SH COMMON OPTIONS\nSeveral verbs share these; each names those that it takes. "
+          "\\-\\-NAME=VALUE is the\nsame as \\-\\-NAME VALUE, \\-\\-no\\-NAME turns an option "
+          "without a value off, and \\-\\- ends\nthe options.\n",
           out);
     for (size_t i = 0; i < program->common_count; i++) {
         man_option(out, &program->common[i]);
@@ -133,7 +151,7 @@ void dsmr_cli_man(FILE *out, const struct dsmr_cli_program *program)
     roff(out, program->description != NULL ? program->description : program->summary);
     fputs("\n.SH VERBS\n", out);
     for (size_t i = 0; i < program->verbs_count; i++) {
-        man_verb(out, &program->verbs[i]);
+        man_verb(out, program, &program->verbs[i]);
     }
     fputs(".SS completion bash|zsh|fish\nPrint the completion of that shell.\n", out);
     man_common(out, program);

@@ -7,6 +7,7 @@
 #include "app/cli_verbs.h"
 #include "app/exit_codes.h"
 #include "base/bytes.h"
+#include "crypto/hash.h"
 #include "vm/address.h"
 #include "vm/transfer_tx.h"
 
@@ -53,23 +54,75 @@ static int get_domain(const struct dsmr_cli_values *values, struct dsmr_domain *
     return code;
 }
 
+/* What an answer with an error says of the transaction: a state in which it may still run, or NULL
+ * if it does not run. An error of 5xx without an id stands for one that did not come in. */
+static const char *open_state(const struct dsmr_http_reply *reply, const json_t *body)
+{
+    static const char *const on_its_way[] = {"pending", "in_chunk", "certified", "in_block"};
+    const char *state = json_string_value(json_object_get(body, "state"));
+    for (size_t i = 0; state != NULL && i < sizeof(on_its_way) / sizeof(on_its_way[0]); i++) {
+        if (strcmp(state, on_its_way[i]) == 0) {
+            return on_its_way[i];
+        }
+    }
+    return reply->status == 504 ? "unknown" : NULL;
+}
+
+/* The wait is over without a result: the id is what the user needs now. */
+static int undecided(const struct dsmr_cli_values *values, const char *why, const char *state,
+                     const struct dsmr_id *id)
+{
+    char hex[65];
+    char answer[192];
+    dsmr_hex_encode(hex, id->bytes, sizeof(id->bytes));
+    int len = snprintf(answer, sizeof(answer), "{\"tx\":\"%s\",\"state\":\"%s\"}", hex, state);
+    dsmr_cli_common_print(values, answer, (size_t)len);
+    return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE,
+                         "%s; the transfer may still run, ask with: dsmr tx %s --node %s", why, hex,
+                         dsmr_cli_text(values, "node"));
+}
+
+/* A transfer that failed when it ran is no success. */
+static int show(const struct dsmr_cli_values *values, const struct dsmr_http_reply *reply)
+{
+    json_t *answer = json_loadb(reply->body, reply->body_len, 0, NULL);
+    const char *state = json_string_value(json_object_get(answer, "state"));
+    int code = state != NULL && strcmp(state, "failed") == 0 ? DSMR_EXIT_REFUSED : DSMR_EXIT_OK;
+    dsmr_cli_common_print(values, reply->body, reply->body_len);
+    json_decref(answer);
+    return code;
+}
+
 static int post(const struct dsmr_cli_values *values, const uint8_t *tx, size_t len)
 {
     char body[2 * DSMR_TRANSFER_TX_BYTES_MAX + 16] = "{\"tx\":\"";
-    char path[48];
-    struct dsmr_http_client client = {.fd = -1};
-    struct dsmr_http_reply reply;
+    char path[80];
+    char why[DSMR_CLI_COMMON_WHY_BYTES];
+    struct dsmr_http_client client;
+    struct dsmr_http_reply reply = {0};
+    struct dsmr_id id;
     size_t at = strlen(body);
+    dsmr_hash(&id, tx, len);
     dsmr_hex_encode(body + at, tx, len);
     memcpy(body + at + 2 * len, "\"}", 3);
-    (void)snprintf(path, sizeof(path), "/v1/tx?mode=%s", dsmr_cli_text(values, "mode"));
-    int code = dsmr_cli_common_ask(values, &client, &reply, "POST", path, body);
-    if (code == 0) {
-        json_t *answer = json_loadb(reply.body, reply.body_len, 0, NULL);
-        const char *state = json_string_value(json_object_get(answer, "state"));
-        dsmr_cli_common_print(values, reply.body, reply.body_len);
-        code = state != NULL && strcmp(state, "failed") == 0 ? DSMR_EXIT_REFUSED : DSMR_EXIT_OK;
-        json_decref(answer);
+    (void)snprintf(path, sizeof(path), "/v1/tx?mode=%s&timeout_ms=%llu",
+                   dsmr_cli_text(values, "mode"),
+                   (unsigned long long)dsmr_cli_number(values, "timeout"));
+    int code = dsmr_cli_common_open(values, &client);
+    if (code < 0) {
+        enum dsmr_err err =
+            dsmr_http_client_request(&client, &reply, "POST", path, body, strlen(body));
+        if (err == DSMR_OK && reply.status < 400) {
+            code = show(values, &reply);
+        } else {
+            json_t *answer =
+                json_loadb(reply.body != NULL ? reply.body : "", reply.body_len, 0, NULL);
+            const char *state = err != DSMR_OK ? "unknown" : open_state(&reply, answer);
+            dsmr_cli_common_why(why, &client, err, &reply);
+            code = state != NULL ? undecided(values, why, state, &id)
+                                 : dsmr_cli_fail(values, DSMR_EXIT_REFUSED, "%s", why);
+            json_decref(answer);
+        }
     }
     dsmr_http_client_close(&client);
     return code;

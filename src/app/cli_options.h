@@ -47,6 +47,7 @@ struct dsmr_cli_verb {
     size_t options_count;
     /* Returns an exit code. NULL: the caller looks at values->verb itself. */
     int (*run)(const struct dsmr_cli_values *values);
+    const char *common; /* which of the program's common options it takes: "node|json" */
 };
 
 struct dsmr_cli_program {
@@ -55,7 +56,7 @@ struct dsmr_cli_program {
     const char *description; /* paragraph for the man page */
     const struct dsmr_cli_verb *verbs;
     size_t verbs_count;
-    const struct dsmr_cli_option *common; /* options that every verb has */
+    const struct dsmr_cli_option *common; /* options that several verbs share */
     size_t common_count;
     const struct dsmr_cli_file { /* for the man page */
         const char *path, *meaning;
@@ -113,8 +114,8 @@ int dsmr_cli_check(const struct dsmr_cli_option *option, const char *text, uint6
                    char *message, size_t message_size);
 
 /* ---- what is printed from the table ---- */
-/* The next option of verb, its own before the common ones; NULL at the end. Start with *at 0. A
- * common one that the verb has too is left out. */
+/* The next option of verb, its own before the common ones that it takes; NULL at the end. Start
+ * with *at 0. A common one that the verb has too is left out. */
 const struct dsmr_cli_option *dsmr_cli_next_option(const struct dsmr_cli_program *program,
                                                    const struct dsmr_cli_verb *verb, size_t *at);
 void dsmr_cli_help_print(FILE *out, const struct dsmr_cli_program *program,
@@ -127,6 +128,8 @@ bool dsmr_cli_complete(FILE *out, const struct dsmr_cli_program *program, const 
 
 /* Prints text as a JSON string, quotes included. */
 void dsmr_cli_print_json(FILE *out, const char *text);
+/* Control characters become question marks: a value may hold anything, a sentence is one line. */
+void dsmr_cli_one_line(char *text);
 /* One sentence to stderr, "PROGRAM: ...", and the code back: return dsmr_cli_fail(...). */
 int dsmr_cli_fail(const struct dsmr_cli_values *values, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -78,6 +78,14 @@ static bool read_id(const json_t *object, const char *name, struct dsmr_id *out)
                            json_string_length(member)) == DSMR_OK;
 }
 
+static void read_name(const json_t *object, const char *name, char out[DSMR_CLI_NAME_BYTES])
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    size_t len = text != NULL ? strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") : 0;
+    bool is_name = len > 0 && text[len] == '\0' && len < DSMR_CLI_NAME_BYTES;
+    (void)snprintf(out, DSMR_CLI_NAME_BYTES, "%s", is_name ? text : "");
+}
+
 static enum dsmr_err parse_status(struct dsmr_cli_sample *out, const char *text, size_t len)
 {
     uint64_t network_id = 0;
@@ -87,6 +95,12 @@ static enum dsmr_err parse_status(struct dsmr_cli_sample *out, const char *text,
               read_number(status, "network_id", &network_id) &&
               read_id(status, "state_root", &out->state_root) &&
               read_id(status, "chain_id", &out->domain.chain_id) && network_id <= UINT32_MAX;
+    uint64_t validators = 0;
+    out->validators = read_number(status, "validators", &validators) && validators <= UINT32_MAX
+                          ? (uint32_t)validators
+                          : 0;
+    read_name(status, "app", out->app);
+    read_name(status, "engine", out->engine);
     json_decref(status);
     out->domain.network_id = (uint32_t)network_id;
     out->has_status = ok;
@@ -97,6 +111,7 @@ void dsmr_cli_scrape_process(struct dsmr_cli_sample *out, int pid)
 {
     char path[64];
     char line[1024];
+    out->has_process = false;
     out->cpu_us = 0;
     out->rss_anon_bytes = 0;
     if (pid <= 0) {
@@ -109,6 +124,7 @@ void dsmr_cli_scrape_process(struct dsmr_cli_sample *out, int pid)
         size_t len = fread(line, 1, sizeof(line) - 1, file);
         line[len] = '\0';
         const char *rest = strrchr(line, ')');
+        out->has_process = rest != NULL && strncmp(rest, ") Z", 3) != 0; /* one that ended */
         for (int skipped = 0; rest != NULL && skipped < 12; skipped++) {
             rest = strchr(rest + 1, ' ');
         }

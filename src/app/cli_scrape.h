@@ -11,6 +11,7 @@
 #include "dsmr/types.h"
 
 #define DSMR_CLI_NODES_MAX 64u
+#define DSMR_CLI_NAME_BYTES 32u
 
 /* Where a node listens. pid 0: unknown, then CPU and memory stay 0. */
 struct dsmr_cli_node {
@@ -29,6 +30,10 @@ struct dsmr_cli_sample {
     uint64_t executed_height;
     struct dsmr_id state_root; /* at executed_height */
     struct dsmr_domain domain;
+    char app[DSMR_CLI_NAME_BYTES]; /* "": it does not say, or no name of letters and digits */
+    char engine[DSMR_CLI_NAME_BYTES];
+    uint32_t validators;     /* in the set; 0: it does not say */
+    bool has_process;        /* pid is known and runs; then the following are set */
     uint64_t cpu_us;         /* user and system time of pid since its start */
     uint64_t rss_anon_bytes; /* now */
 };

@@ -1,5 +1,6 @@
 #include "app/cli_view.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "base/bytes.h"
 
 #define PLAIN_MS 2000u
+#define JSON_MS 1000u
 #define LINE_BYTES 256
 #define BAR_CHARS 20u
 
@@ -16,6 +18,7 @@ struct dsmr_cli_view {
     FILE *out;
     char title[128];
     bool is_live;
+    bool is_json;
     uint32_t plain_ms;
     uint32_t lines; /* drawn last time: how far to go up */
     bool has_last;
@@ -32,8 +35,11 @@ struct dsmr_cli_view *dsmr_cli_view_begin(const struct dsmr_cli_view_config *con
     const char *term = getenv("TERM");
     bool is_terminal = isatty(fileno(config->out)) && term != NULL && strcmp(term, "dumb") != 0;
     view->out = config->out;
-    view->is_live = is_terminal && !config->is_plain;
-    view->plain_ms = config->plain_ms != 0 ? config->plain_ms : PLAIN_MS;
+    view->is_live = is_terminal && !config->is_plain && !config->is_json;
+    view->is_json = config->is_json;
+    view->plain_ms = config->plain_ms != 0 ? config->plain_ms
+                     : config->is_json     ? JSON_MS
+                                           : PLAIN_MS;
     (void)snprintf(view->title, sizeof(view->title), "%s",
                    config->title != NULL ? config->title : "");
     if (view->is_live) {
@@ -147,6 +153,26 @@ static struct sums sum(const struct dsmr_cli_load_snapshot *snapshot)
     return s;
 }
 
+/* Admitted, and neither executed nor expired as far as we have heard. */
+static uint64_t waiting(const struct sums *s)
+{
+    uint64_t landed = s->executed + s->expired;
+    return s->admitted > landed ? s->admitted - landed : 0;
+}
+
+/* "   waiting for the last 17", or nothing while the load goes on. */
+static const char *stage(char out[64], const struct dsmr_cli_load_snapshot *now,
+                         const struct sums *s)
+{
+    out[0] = '\0';
+    if (now->is_checking) {
+        (void)snprintf(out, 64, "   comparing the nodes' blocks and roots");
+    } else if (now->is_draining) {
+        (void)snprintf(out, 64, "   waiting for the last %llu", (unsigned long long)waiting(s));
+    }
+    return out;
+}
+
 static void draw_bar(struct dsmr_cli_view *view, const char *name, uint64_t part, uint64_t whole)
 {
     char bar[BAR_CHARS + 1];
@@ -162,12 +188,13 @@ static void draw_bar(struct dsmr_cli_view *view, const char *name, uint64_t part
 static void draw(struct dsmr_cli_view *view, const struct dsmr_cli_load_snapshot *now)
 {
     const struct sums s = sum(now);
+    char text[64];
     if (view->lines > 0) {
         fprintf(view->out, "\033[%uA\r", view->lines);
     }
     view->lines = 0;
     line(view, "%s   %.1f s%s", view->title, (double)now->elapsed_ms / 1000.0,
-         now->is_draining ? "   waiting for the last ones" : "");
+         stage(text, now, &s));
     line(view, " node  mempool chunks/s shares/s  certs/s  waiting accepted executed    exec/s"
                "   exec all cert p50 exec p50");
     for (uint32_t i = 0; i < now->nodes_count; i++) {
@@ -193,6 +220,7 @@ static void print_plain(struct dsmr_cli_view *view, const struct dsmr_cli_load_s
     uint64_t lowest = UINT64_MAX;
     double executed = 0;
     uint32_t reachable = 0;
+    char text[64];
     for (uint32_t i = 0; i < now->nodes_count; i++) {
         const struct dsmr_cli_sample *sample = &now->nodes[i].sample;
         double own = rate(view, now, i, DSMR_METRIC_TXS_EXECUTED);
@@ -212,7 +240,19 @@ static void print_plain(struct dsmr_cli_view *view, const struct dsmr_cli_load_s
             (unsigned long long)(lowest == UINT64_MAX ? 0 : lowest), (unsigned long long)s.sent,
             (unsigned long long)s.admitted, (unsigned long long)s.certified,
             (unsigned long long)s.executed, executed, (unsigned long long)s.refused,
-            (unsigned long long)s.expired, now->is_draining ? "  draining" : "");
+            (unsigned long long)s.expired, stage(text, now, &s));
+    fflush(view->out);
+}
+
+static void print_json(struct dsmr_cli_view *view, const struct dsmr_cli_load_snapshot *now)
+{
+    const struct sums s = sum(now);
+    fprintf(view->out,
+            "{\"event\":\"%s\",\"elapsed_s\":%.1f,\"admitted_txs\":%llu,\"executed_txs\":%llu,"
+            "\"expired_txs\":%llu,\"waiting_txs\":%llu}\n",
+            now->is_checking ? "checking" : "draining", (double)now->elapsed_ms / 1000.0,
+            (unsigned long long)s.admitted, (unsigned long long)s.executed,
+            (unsigned long long)s.expired, (unsigned long long)waiting(&s));
     fflush(view->out);
 }
 
@@ -221,10 +261,11 @@ void dsmr_cli_view_update(struct dsmr_cli_view *view, const struct dsmr_cli_load
     if (view == NULL) {
         return;
     }
+    bool is_due = snapshot->elapsed_ms >= view->plain_next_ms || snapshot->is_checking;
     if (view->is_live) {
         draw(view, snapshot);
-    } else if (snapshot->elapsed_ms >= view->plain_next_ms) {
-        print_plain(view, snapshot);
+    } else if (is_due && (snapshot->is_draining || !view->is_json)) {
+        (view->is_json ? print_json : print_plain)(view, snapshot);
         view->plain_next_ms = snapshot->elapsed_ms + view->plain_ms;
     } else {
         return; /* rates are over the time between lines */
@@ -250,38 +291,71 @@ static void print_latency(FILE *out, const char *name, const struct dsmr_cli_loa
     }
 }
 
+/* "17.3", or "unknown". */
+static const char *known(char out[32], double value, int decimals)
+{
+    (void)snprintf(out, 32, "%.*f", decimals, value);
+    return isnan(value) ? "unknown" : out;
+}
+
+static void print_rate(FILE *out, const char *name, double tx_per_s, const char *rest)
+{
+    if (isnan(tx_per_s)) {
+        fprintf(out, "  %-22s unknown\n", name);
+    } else {
+        fprintf(out, "  %-22s %.0f tx/s%s\n", name, tx_per_s, rest);
+    }
+}
+
+static void print_load(FILE *out, const struct dsmr_cli_load_result *r)
+{
+    char rest[96];
+    char text[3][32];
+    (void)snprintf(rest, sizeof(rest), " for %.1f s", r->duration_s);
+    print_rate(out, "offered", r->offered_tx_per_s, rest);
+    print_rate(out, "certified", r->certified_tx_per_s, "");
+    (void)snprintf(rest, sizeof(rest), " on the slowest node (%.2f MB/s of payload)",
+                   r->payload_mb_per_s);
+    print_rate(out, "executed", r->executed_tx_per_s, rest);
+    print_latency(out, "latency to certified", &r->certified);
+    print_latency(out, "latency to executed", &r->executed);
+    fprintf(out,
+            "  %-22s %llu sent, %llu admitted, %llu executed (%llu failed), %llu refused, "
+            "%llu expired\n",
+            "transactions", (unsigned long long)r->sent, (unsigned long long)r->admitted,
+            (unsigned long long)r->executed_txs, (unsigned long long)r->failed_txs,
+            (unsigned long long)r->refused, (unsigned long long)r->expired_txs);
+    fprintf(out, "  %-22s CPU %s us, bytes to disk %s, bytes between nodes %s\n",
+            "a transaction costs", known(text[0], r->cpu_us_per_tx, 1),
+            known(text[1], r->disk_bytes_per_tx, 0), known(text[2], r->network_bytes_per_tx, 0));
+}
+
 void dsmr_cli_view_summary(FILE *out, const struct dsmr_cli_load_result *r)
 {
     char root[65];
     dsmr_hex_encode(root, r->state_root.bytes, sizeof(r->state_root.bytes));
     fputc('\n', out);
-    if (r->sent > 0) {
-        fprintf(out, "  %-22s %.0f tx/s for %.1f s\n", "offered", r->offered_tx_per_s,
-                r->duration_s);
-        fprintf(out, "  %-22s %.0f tx/s\n", "certified", r->certified_tx_per_s);
-        fprintf(out, "  %-22s %.0f tx/s on the slowest node (%.2f MB/s of payload)\n", "executed",
-                r->executed_tx_per_s, r->payload_mb_per_s);
-        print_latency(out, "latency to certified", &r->certified);
-        print_latency(out, "latency to executed", &r->executed);
-        fprintf(out,
-                "  %-22s %llu sent, %llu admitted, %llu executed (%llu failed), %llu refused, "
-                "%llu expired\n",
-                "transactions", (unsigned long long)r->sent, (unsigned long long)r->admitted,
-                (unsigned long long)r->executed_txs, (unsigned long long)r->failed_txs,
-                (unsigned long long)r->refused, (unsigned long long)r->expired_txs);
-        fprintf(out, "  %-22s %.1f us CPU, %.0f bytes to disk, %.0f bytes between nodes\n",
-                "a transaction costs", r->cpu_us_per_tx, r->disk_bytes_per_tx,
-                r->network_bytes_per_tx);
+    if (r->engine[0] != '\0' && r->validators > 0) {
+        fprintf(out, "  %-22s %u, engine %s\n", "validators", r->validators, r->engine);
     }
-    if (r->rss_max_mb > 0) {
+    if (r->sent > 0) {
+        print_load(out, r);
+    }
+    if (isnan(r->rss_max_mb)) {
+        fprintf(out, "  %-22s unknown\n", "memory");
+    } else {
         fprintf(out, "  %-22s %.0f MB in the largest node\n", "memory", r->rss_max_mb);
     }
     if (r->is_verified) {
         fprintf(out, "  %-22s %llu missing, %llu executed twice\n", "found on every node",
                 (unsigned long long)r->missing_txs, (unsigned long long)r->notices_twice);
     }
-    fprintf(out, "  %-22s %s at height %llu on %u nodes: %s\n", "state roots",
-            r->state_roots_equal ? "equal" : "NOT EQUAL", (unsigned long long)r->height,
-            r->nodes_reachable, root);
+    if (r->has_state_root) {
+        fprintf(out, "  %-22s %s at height %llu on %u nodes: %s\n", "state roots",
+                r->state_roots_equal ? "equal" : "NOT EQUAL", (unsigned long long)r->height,
+                r->nodes_reachable, root);
+    } else {
+        fprintf(out, "  %-22s unknown\n", "state roots");
+    }
     fflush(out);
 }

@@ -2,7 +2,8 @@
  *
  * Why:        one look shows where transactions are: mempool, chunks, shares, certificates, blocks,
  *             executed, and how long it takes. When out is not a terminal the same facts come as
- *             one plain line every plain_ms.
+ *             one plain line every plain_ms. For scripts: a JSON line a second while the load is
+ *             over and the result is not there yet.
  * Threads:    one owner. */
 #ifndef DSMR_APP_CLI_VIEW_H
 #define DSMR_APP_CLI_VIEW_H
@@ -17,7 +18,8 @@ struct dsmr_cli_view_config {
     FILE *out;         /* borrowed; usually stderr, so that stdout stays for JSON */
     const char *title; /* "4 validators on this machine"; copied */
     bool is_plain;     /* lines even on a terminal */
-    uint32_t plain_ms; /* 0: 2000 */
+    bool is_json; /* {"event":"draining",...} and {"event":"checking"} (docs/cli.md), no more */
+    uint32_t plain_ms; /* 0: 2000; is_json: 1000 */
 };
 
 /* NULL if out of memory. Caller ends it. */

@@ -13,6 +13,8 @@
 #include "app/application.h"
 #include "app/exit_codes.h"
 #include "app/genesis.h"
+#include "app/home_check.h"
+#include "app/inspect.h"
 #include "app/node_config.h"
 #include "app/node_settings.h"
 #include "base/bytes.h"
@@ -102,10 +104,9 @@ static int take_lock(struct daemon *d)
 {
     char path[PATH_MAX];
     int64_t holder = 0;
-    if (access(d->home->path, F_OK) != 0)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
-                             "%s is no home: %s; make one with: dsmrd init", d->home->path,
-                             strerror(errno));
+    int code = dsmr_home_check_folder(d->values, d->home);
+    if (code >= 0)
+        return code;
     dsmr_home_path(path, d->home, "lock");
     enum dsmr_err err = dsmr_home_lock_take(&d->lock, &holder, path);
     if (err == DSMR_ERR_LOCKED)
@@ -159,37 +160,22 @@ static int open_genesis(struct daemon *d)
     return -1;
 }
 
-/* The keys are two files: one of another node's is a validator that signs what nobody accepts. */
 static int check_identity(struct daemon *d)
 {
-    const struct dsmr_node_id *id = &d->identity->node_id;
-    struct dsmr_bls_public_key_raw raw;
-    struct dsmr_bls_point point;
     bool is_named = false;
-    if (dsmr_bls_key_decode(&raw, &point, dsmr_file_signer_public_key(d->signer)) != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG, "%s/keys/bls.key: not a valid key",
-                             d->home->path);
-    for (uint32_t i = 0; i < d->genesis.schedule_count; i++) {
-        const struct dsmr_validator_set *set = d->genesis.schedule[i].set;
-        int place = dsmr_validator_set_find(set, id);
-        if (place < 0)
-            continue;
-        is_named = true;
-        if (memcmp(&set->validators[place].public_key, &raw, sizeof raw) != 0)
-            return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
-                                 "%s/keys: genesis names another BLS key for the node of tls.key: "
-                                 "the two files are not of one node",
-                                 d->home->path);
-    }
-    if (!is_named && !dsmr_cli_flag(d->values, "follow"))
+    int code = dsmr_home_check_keys(d->values, d->home, &d->genesis, &d->identity->node_id,
+                                    dsmr_file_signer_public_key(d->signer), &is_named);
+    if (code < 0)
+        code = dsmr_home_check_settings(d->values, &d->settings, &d->genesis);
+    if (code < 0 && !is_named && !dsmr_cli_flag(d->values, "follow"))
         fprintf(stderr, "dsmrd: genesis names no validator with this node's keys: validators will "
                         "not serve it\n");
-    return -1;
+    return code;
 }
 
 static int open_store(struct daemon *d)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], reason[PATH_MAX] = "";
     dsmr_home_path(path, d->home, "data");
     uint64_t map_bytes = dsmr_cli_number(d->values, "store-map-bytes");
     struct dsmr_host_inbox_config inbox;
@@ -209,14 +195,16 @@ static int open_store(struct daemon *d)
                                            .log = dsmr_stderr_log_port(&d->settings.log),
                                            .metrics = &d->metrics,
                                            .consensus_map_bytes = map_bytes,
-                                           .state_map_bytes = map_bytes};
+                                           .state_map_bytes = map_bytes,
+                                           .reason = reason,
+                                           .reason_bytes = sizeof reason,
+                                           .give_up = dsmr_inspect_give_up};
     enum dsmr_err err = dsmr_lmdb_store_open(&d->store, &store);
     if (err == DSMR_ERR_NEWER_FORMAT)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA,
                              "%s was written by a newer version of this program", path);
     if (err != DSMR_OK)
-        return dsmr_cli_fail(d->values, exit_code_of(err), "%s: store cannot be opened: %s", path,
-                             dsmr_err_text(err));
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s (%s)", reason, dsmr_err_text(err));
     return -1;
 }
 
@@ -286,6 +274,7 @@ static int open_api(struct daemon *d)
     config.hosts_count = settings->hosts_count;
     config.domain = d->genesis.params.domain;
     config.app_name = d->app.ops->name;
+    config.engine_name = "bft";
     config.version = DSMR_VERSION;
     config.tx_id = tx_id;
     config.clock = dsmr_host_clock();
@@ -337,6 +326,27 @@ static int open_net(struct daemon *d)
     return -1;
 }
 
+/* Which database it is, and what is wrong with it. */
+static int say_unrecovered(struct daemon *d, enum dsmr_err err)
+{
+    char path[PATH_MAX], cause[PATH_MAX] = "";
+    const char *reason = NULL;
+    enum dsmr_driver_part part = dsmr_driver_recovered_to(d->driver, &reason);
+    struct dsmr_kv kv = dsmr_lmdb_store_kv(d->store);
+    struct dsmr_store store = dsmr_lmdb_store_port(d->store);
+    bool is_state = part == DSMR_DRIVER_PART_STATE;
+    dsmr_home_path(path, d->home, is_state ? "data/state/data.mdb" : "data/consensus/data.mdb");
+    if (is_state)
+        kv.ops->cause(kv.self, cause, sizeof cause);
+    else
+        store.ops->cause(store.self, cause, sizeof cause);
+    if (reason != NULL)
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s: %s", path, reason);
+    if (cause[0] != '\0')
+        return dsmr_cli_fail(d->values, exit_code_of(err), "%s (%s)", cause, dsmr_err_text(err));
+    return dsmr_cli_fail(d->values, exit_code_of(err), "%s: %s", path, dsmr_err_text(err));
+}
+
 static int start_node(struct daemon *d)
 {
     enum dsmr_err err = dsmr_driver_recover(d->driver);
@@ -350,8 +360,7 @@ static int start_node(struct daemon *d)
                              "log says why",
                              d->home->path);
     if (err != DSMR_OK)
-        return dsmr_cli_fail(d->values, exit_code_of(err), "%s cannot be recovered: %s",
-                             d->home->path, dsmr_err_text(err));
+        return say_unrecovered(d, err);
     const char *reason = "";
     struct dsmr_query query = dsmr_driver_query_port(d->driver);
     struct dsmr_submit submit = dsmr_driver_submit_port(d->driver);

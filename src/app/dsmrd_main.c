@@ -6,17 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "app/application.h"
 #include "app/cli_options.h"
 #include "app/daemon.h"
 #include "app/exit_codes.h"
 #include "app/files.h"
+#include "app/home_check.h"
 #include "app/inspect.h"
 #include "app/node_config.h"
 #include "app/node_settings.h"
 #include "app/testnet.h"
 #include "base/bytes.h"
+#include "host/bus_error.h"
+#include "host/file_signer.h"
+#include "net/tls_identity.h"
 
 static int open_home(const struct dsmr_cli_values *values, struct dsmr_home *home)
 {
@@ -47,7 +52,9 @@ static int run_init(const struct dsmr_cli_values *values)
     if (code >= 0)
         return code;
     memset(&member, 0, sizeof member);
-    enum dsmr_err err = dsmr_home_make_keys(&member, reason, &home);
+    enum dsmr_err err = dsmr_home_check_place(reason, &home);
+    if (err == DSMR_OK)
+        err = dsmr_home_make_keys(&member, reason, &home);
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
                              reason);
@@ -72,6 +79,38 @@ static int run_init(const struct dsmr_cli_values *values)
                "--home %s\n",
                home.path, node_id, key, proof, home.path, home.path);
     return DSMR_EXIT_OK;
+}
+
+/* Homes, and where their nodes will be. */
+static void print_testnet(const struct dsmr_cli_values *values,
+                          const struct dsmr_testnet_config *config)
+{
+    bool is_json = dsmr_cli_flag(values, "json");
+    char home[PATH_MAX], host[256];
+    if (is_json) {
+        printf("{\"directory\":");
+        dsmr_cli_print_json(stdout, config->directory);
+        printf(",\"validators\":%u,\"nodes\":[", config->validators);
+    } else
+        printf("%u validators in %s; start each with: dsmrd start --home %s/%sN\n",
+               config->validators, config->directory, config->directory, config->node_prefix);
+    for (uint32_t i = 0; i < config->validators; i++) {
+        const uint16_t *ports = config->ports[i];
+        dsmr_testnet_home(home, config, i);
+        dsmr_testnet_host(host, config, i, sizeof host);
+        if (is_json) {
+            printf("%s{\"home\":", i == 0 ? "" : ",");
+            dsmr_cli_print_json(stdout, home);
+            printf(",\"p2p_host\":");
+            dsmr_cli_print_json(stdout, host);
+            printf(",\"p2p_port\":%u,\"http_port\":%u,\"submit_port\":%u}", ports[0], ports[1],
+                   ports[2]);
+        } else
+            printf("  %s  p2p %s:%u  http://127.0.0.1:%u  submit stream 127.0.0.1:%u\n", home, host,
+                   ports[0], ports[1], ports[2]);
+    }
+    if (is_json)
+        printf("]}\n");
 }
 
 static int run_testnet(const struct dsmr_cli_values *values)
@@ -118,13 +157,7 @@ static int run_testnet(const struct dsmr_cli_values *values)
     if (err != DSMR_OK)
         return dsmr_cli_fail(values, err == DSMR_ERR_CONFIG ? DSMR_EXIT_CONFIG : DSMR_EXIT_IO, "%s",
                              reason);
-    if (dsmr_cli_flag(values, "json")) {
-        printf("{\"directory\":");
-        dsmr_cli_print_json(stdout, config.directory);
-        printf(",\"validators\":%u}\n", config.validators);
-    } else
-        printf("%u validators in %s; start each with: dsmrd start --home %s/%sN\n",
-               config.validators, config.directory, config.directory, config.node_prefix);
+    print_testnet(values, &config);
     return DSMR_EXIT_OK;
 }
 
@@ -141,6 +174,33 @@ static int check_app(const struct dsmr_cli_values *values, const struct dsmr_gen
     return err == DSMR_OK ? -1 : dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: %s", path, reason);
 }
 
+/* Those that are there: a genesis can be checked before the node has its keys. */
+static int check_keys(const struct dsmr_cli_values *values, const struct dsmr_home *home,
+                      const struct dsmr_genesis *genesis)
+{
+    char bls[PATH_MAX], tls[PATH_MAX], certificate[PATH_MAX];
+    char reason[DSMR_KEY_FILE_REASON_BYTES] = "", tls_reason[DSMR_TLS_IDENTITY_REASON_BYTES] = "";
+    struct dsmr_file_signer *signer = NULL;
+    struct dsmr_tls_identity *identity = NULL;
+    bool is_named = false;
+    dsmr_home_path(bls, home, "keys/bls.key");
+    dsmr_home_path(tls, home, "keys/tls.key");
+    dsmr_home_path(certificate, home, "keys/tls.crt");
+    if (access(bls, F_OK) != 0 && access(tls, F_OK) != 0)
+        return -1;
+    int code = -1;
+    if (dsmr_file_signer_open(&signer, reason, bls) != DSMR_OK)
+        code = dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s", reason);
+    else if (dsmr_tls_identity_open(&identity, tls_reason, tls, certificate) != DSMR_OK)
+        code = dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s", tls_reason);
+    else
+        code = dsmr_home_check_keys(values, home, genesis, &identity->node_id,
+                                    dsmr_file_signer_public_key(signer), &is_named);
+    dsmr_file_signer_free(signer);
+    dsmr_tls_identity_free(identity);
+    return code;
+}
+
 static int run_config_check(const struct dsmr_cli_values *values)
 {
     static struct dsmr_cli_values merged;
@@ -150,6 +210,8 @@ static int run_config_check(const struct dsmr_cli_values *values)
     char path[PATH_MAX], reason[DSMR_GENESIS_REASON_BYTES] = "out of memory";
     merged = *values;
     int code = open_home(&merged, &home);
+    if (code < 0)
+        code = dsmr_home_check_folder(&merged, &home);
     if (code < 0)
         code = dsmr_node_config_merge(&merged, &home);
     if (code < 0)
@@ -165,6 +227,10 @@ static int run_config_check(const struct dsmr_cli_values *values)
         return code;
     }
     code = dsmr_node_config_fits(&merged, &genesis.params);
+    if (code < 0)
+        code = dsmr_home_check_settings(&merged, &settings, &genesis);
+    if (code < 0)
+        code = check_keys(&merged, &home, &genesis);
     if (code >= 0) {
         dsmr_genesis_close(&genesis);
         return code;
@@ -239,7 +305,8 @@ static const struct dsmr_cli_option testnet_options[] = {
     {"v", "N", DSMR_CLI_NUMBER, 1, DSMR_TESTNET_NODES_MAX, NULL, "4", "validators"},
     {"n", "N", DSMR_CLI_NUMBER, 0, DSMR_TESTNET_NODES_MAX, NULL, "0",
      "nodes that are not validators: none yet"},
-    {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet", "where everything is written"},
+    {"o", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, "./testnet",
+     "where everything is written: a new or an empty folder"},
     {"node-dir-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, "node", "names of the homes"},
     {"hostname-prefix", "NAME", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
      "peers are reached as NAME0, NAME1, ... instead of by address"},
@@ -250,7 +317,8 @@ static const struct dsmr_cli_option testnet_options[] = {
      "settings for every node, in the form of config.yaml; addresses, peers and fee recipients are "
      "set anyhow"},
     {"port", "N", DSMR_CLI_NUMBER, 1024, 64000, NULL, "26656",
-     "first port: p2p, then HTTP, then the submit stream"},
+     "first port: p2p, then HTTP, then the submit stream; where all are on 127.0.0.1 each node's "
+     "are 10 above those of the one before"},
     {"app", "NAME", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "transfers", "the application"},
     {"accounts", "N", DSMR_CLI_NUMBER, 1, 100000, NULL, "16", "funded accounts"},
     {"network-id", "N", DSMR_CLI_NUMBER, 0, UINT32_MAX, NULL, "1337", "number of the network"},
@@ -260,18 +328,22 @@ static const struct dsmr_cli_option testnet_options[] = {
 
 int main(int argc, char **argv)
 {
+    static const struct dsmr_bus_error_codes bus_error_codes = {.cut = DSMR_EXIT_DATA,
+                                                                .unreadable = DSMR_EXIT_IO};
+    dsmr_bus_error_catch("dsmrd", &bus_error_codes);
     const struct dsmr_cli_verb verbs[] = {
-        {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init},
+        {"init", NULL, "make a home with fresh keys", 0, 0, NULL, 0, run_init, "home|json"},
         {"start", NULL, "run the node of a home", 0, 0, dsmr_node_config_options,
-         dsmr_node_config_options_count, run_start},
+         dsmr_node_config_options_count, run_start, "home|json"},
         {"testnet", NULL, "write homes, genesis and funded accounts for a network", 0, 0,
-         testnet_options, sizeof testnet_options / sizeof testnet_options[0], run_testnet},
+         testnet_options, sizeof testnet_options / sizeof testnet_options[0], run_testnet, "json"},
         {"keys", NULL, "show the node id, the BLS key and its proof of possession", 0, 0, NULL, 0,
-         run_keys},
-        {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect},
+         run_keys, "home|json"},
+        {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect,
+         "home|json"},
         {"config check", NULL, "check config.yaml and genesis.json without starting", 0, 0,
-         dsmr_node_config_options, dsmr_node_config_options_count, run_config_check},
-        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version},
+         dsmr_node_config_options, dsmr_node_config_options_count, run_config_check, "home|json"},
+        {"version", NULL, "print the version", 0, 0, NULL, 0, run_version, "json"},
     };
     static const struct dsmr_cli_file files[] = {
         {"~/.dsmr", "the node's folder, if neither --home nor DSMR_HOME names another; below it:"},

@@ -10,10 +10,10 @@ enum dsmr_exit {
     DSMR_EXIT_DISK_LOW = 4,     /* no space left: free some, then start again */
     DSMR_EXIT_USAGE = 64,       /* unknown verb or option, bad value */
     DSMR_EXIT_DATA = 65,        /* bad genesis or data, data of a newer version */
-    DSMR_EXIT_UNAVAILABLE = 69, /* node, peer or engine not reachable; port in use */
+    DSMR_EXIT_UNAVAILABLE = 69, /* node, peer or engine not reachable or too late; port in use */
     DSMR_EXIT_INTERNAL = 70,    /* a bug of ours */
     DSMR_EXIT_IO = 74,          /* input/output error */
-    DSMR_EXIT_CONFIG = 78       /* configuration is wrong; home is in use */
+    DSMR_EXIT_CONFIG = 78       /* configuration is wrong; home is in use, or no home */
 };
 
 #endif

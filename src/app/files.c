@@ -1,5 +1,6 @@
 #include "app/files.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -119,6 +120,23 @@ enum dsmr_err dsmr_files_make_folder(const char *path, unsigned mode)
         return DSMR_ERR_IO;
     }
     return DSMR_OK;
+}
+
+bool dsmr_files_holds_other(char name[DSMR_FILES_NAME_BYTES], const char *path,
+                            const char *const *known)
+{
+    DIR *dir = opendir(path);
+    bool is_other = false;
+    if (dir == NULL)
+        return false;
+    for (struct dirent *entry; !is_other && (entry = readdir(dir)) != NULL;) {
+        is_other = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+        for (size_t i = 0; known[i] != NULL; i++)
+            is_other = is_other && strcmp(entry->d_name, known[i]) != 0;
+        snprintf(name, DSMR_FILES_NAME_BYTES, "%s", entry->d_name);
+    }
+    (void)closedir(dir);
+    return is_other;
 }
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)

@@ -2,6 +2,7 @@
 #ifndef DSMR_APP_FILES_H
 #define DSMR_APP_FILES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "dsmr/err.h"
@@ -13,6 +14,11 @@ DSMR_MUST_USE enum dsmr_err dsmr_files_write(const char *path, const void *bytes
                                              unsigned mode);
 /* Makes the folder and its parents. IO. */
 DSMR_MUST_USE enum dsmr_err dsmr_files_make_folder(const char *path, unsigned mode);
+/* Whether the folder holds something but what known names (up to NULL); name is then one of it.
+ * False if there is no such folder. */
+#define DSMR_FILES_NAME_BYTES 256u
+bool dsmr_files_holds_other(char name[DSMR_FILES_NAME_BYTES], const char *path,
+                            const char *const *known);
 /* Removes a folder and everything in it; only what lies below path. */
 void dsmr_files_remove_folder(const char *path);
 

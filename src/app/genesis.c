@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/cli_options.h"
 #include "app/files.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
@@ -21,6 +22,7 @@
 struct reader {
     char *reason;
     enum dsmr_err err;
+    bool is_chain; /* of another engine */
 };
 
 __attribute__((format(printf, 2, 3))) static void fail(struct reader *r, const char *format, ...)
@@ -250,22 +252,45 @@ static void read_app(struct reader *r, struct dsmr_genesis *out, json_t *app)
         r->err = DSMR_ERR_NO_MEMORY;
 }
 
+#define CHAIN_VALIDATORS_DEFAULT 256
+
+/* Who validates, and on which network. */
+static void read_engine(struct reader *r, struct dsmr_genesis *out, json_t *root)
+{
+    json_t *max = json_object_get(root, "validators_max");
+    if (!r->is_chain) {
+        read_schedule(r, out, json_object_get(root, "validators"));
+        return;
+    }
+    out->validators_max = CHAIN_VALIDATORS_DEFAULT;
+    if (max != NULL)
+        out->validators_max =
+            (uint32_t)read_u64(r, max, "validators_max", (uint64_t)DSMR_VALIDATORS_MAX);
+    if (r->err == DSMR_OK && out->validators_max == 0)
+        fail(r, "validators_max must be at least 1");
+}
+
 static void read_all(struct reader *r, struct dsmr_genesis *out, json_t *root)
 {
     if (!json_is_object(root)) {
         fail(r, "genesis must be a JSON object");
         return;
     }
-    check_keys(r, root, "genesis", " format network_id time_ms params validators app ");
+    check_keys(r, root, "genesis",
+               r->is_chain ? " format time_ms params validators_max app "
+                           : " format network_id time_ms params validators app ");
     uint64_t format = read_u64(r, json_object_get(root, "format"), "format", INT64_MAX);
     if (r->err == DSMR_OK && format != FORMAT)
         fail(r, "format %" PRIu64 " is not known: this program reads %d", format, FORMAT);
-    out->params.domain.network_id =
-        (uint32_t)read_u64(r, json_object_get(root, "network_id"), "network_id", UINT32_MAX);
+    if (!r->is_chain)
+        out->params.domain.network_id =
+            (uint32_t)read_u64(r, json_object_get(root, "network_id"), "network_id", UINT32_MAX);
     uint64_t time_ms = read_u64(r, json_object_get(root, "time_ms"), "time_ms", INT64_MAX);
-    read_params(r, &out->params, json_object_get(root, "params"));
+    json_t *params = json_object_get(root, "params");
+    if (params != NULL || !r->is_chain)
+        read_params(r, &out->params, params);
     if (r->err == DSMR_OK)
-        read_schedule(r, out, json_object_get(root, "validators"));
+        read_engine(r, out, root);
     if (r->err == DSMR_OK)
         read_app(r, out, json_object_get(root, "app"));
     const char *why = "";
@@ -273,6 +298,39 @@ static void read_all(struct reader *r, struct dsmr_genesis *out, json_t *root)
         fail(r, "params do not fit together: %s", why);
     if (r->err == DSMR_OK)
         r->err = dsmr_block_genesis(&out->block, &out->params, time_ms);
+}
+
+static void read_text(struct reader *r, struct dsmr_genesis *out, const void *text, size_t len)
+{
+    json_error_t error;
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+    if (root == NULL)
+        fail(r, "line %d: %.200s", error.line, error.text);
+    else
+        read_all(r, out, root);
+    json_decref(root);
+}
+
+enum dsmr_err dsmr_genesis_read_chain(struct dsmr_genesis *out,
+                                      char reason[DSMR_GENESIS_REASON_BYTES], const void *text,
+                                      size_t len, const struct dsmr_domain *domain)
+{
+    char inner[DSMR_GENESIS_REASON_BYTES] = "out of memory";
+    struct reader r = {.reason = inner, .err = DSMR_OK, .is_chain = true};
+    struct dsmr_genesis genesis;
+    memset(&genesis, 0, sizeof genesis);
+    dsmr_params_default(&genesis.params);
+    genesis.params.domain = *domain;
+    read_text(&r, &genesis, text, len);
+    if (r.err == DSMR_OK && genesis.block->time_ms % 1000 != 0)
+        fail(&r, "time_ms must be whole seconds"); /* AvalancheGo's own blocks have no others */
+    if (r.err != DSMR_OK) {
+        snprintf(reason, DSMR_GENESIS_REASON_BYTES, "genesis: %.400s", inner);
+        dsmr_genesis_close(&genesis);
+        return r.err;
+    }
+    *out = genesis;
+    return DSMR_OK;
 }
 
 enum dsmr_err dsmr_genesis_load(struct dsmr_genesis *out, char reason[DSMR_GENESIS_REASON_BYTES],
@@ -291,17 +349,11 @@ enum dsmr_err dsmr_genesis_load(struct dsmr_genesis *out, char reason[DSMR_GENES
                  err == DSMR_ERR_TOO_LARGE ? "too large" : strerror(errno));
         return err == DSMR_ERR_TOO_LARGE ? DSMR_ERR_CONFIG : err;
     }
-    json_error_t error;
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
-    if (root == NULL) {
-        fail(&r, "line %d: %.200s", error.line, error.text);
-    } else {
-        dsmr_hash(&genesis.params.domain.chain_id, text, len);
-        read_all(&r, &genesis, root);
-    }
-    json_decref(root);
+    dsmr_hash(&genesis.params.domain.chain_id, text, len);
+    read_text(&r, &genesis, text, len);
     free(text);
     if (r.err != DSMR_OK) {
+        dsmr_cli_one_line(inner);
         snprintf(reason, DSMR_GENESIS_REASON_BYTES, "%.200s: %.300s", path, inner);
         dsmr_genesis_close(&genesis);
         return r.err;

@@ -32,6 +32,13 @@ struct dsmr_genesis {
 DSMR_MUST_USE enum dsmr_err dsmr_genesis_load(struct dsmr_genesis *out,
                                               char reason[DSMR_GENESIS_REASON_BYTES],
                                               const char *path);
+/* Genesis of a chain whose engine is not the built-in one, from len bytes: as above, but the
+ * network and the validators are the engine's to know, so neither stands there; "validators_max"
+ * (256 if it is missing) bounds what the node makes room for. */
+DSMR_MUST_USE enum dsmr_err dsmr_genesis_read_chain(struct dsmr_genesis *out,
+                                                    char reason[DSMR_GENESIS_REASON_BYTES],
+                                                    const void *text, size_t len,
+                                                    const struct dsmr_domain *domain);
 void dsmr_genesis_close(struct dsmr_genesis *genesis);
 /* ports/validators.h over the schedule. */
 struct dsmr_validators dsmr_genesis_validators(struct dsmr_genesis *genesis);

@@ -33,6 +33,22 @@ void dsmr_home_path(char out[PATH_MAX], const struct dsmr_home *home, const char
     (void)len;
 }
 
+enum dsmr_err dsmr_home_check_place(char reason[DSMR_HOME_REASON_BYTES],
+                                    const struct dsmr_home *home)
+{
+    /* accounts: the default home is also the client's folder. */
+    static const char *const known[] = {"config",   "data",     "keys", "lock",
+                                        "accounts", "node.log", NULL};
+    char path[PATH_MAX], name[DSMR_FILES_NAME_BYTES];
+    dsmr_home_path(path, home, "keys/bls.key");
+    if (access(path, F_OK) == 0 || !dsmr_files_holds_other(name, home->path, known))
+        return DSMR_OK;
+    snprintf(reason, DSMR_HOME_REASON_BYTES,
+             "%.300s is not empty (%.100s is in it) and no node's home: choose a new folder",
+             home->path, name);
+    return DSMR_ERR_CONFIG;
+}
+
 static enum dsmr_err make_bls(struct dsmr_genesis_member *out, char *reason, const char *path)
 {
     struct dsmr_bls_secret_key key;

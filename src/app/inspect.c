@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/exit_codes.h"
 #include "base/bytes.h"
@@ -79,8 +80,14 @@ static void print(bool is_json, const struct counts *counts, uint64_t height,
 #pragma GCC diagnostic pop
 }
 
+void dsmr_inspect_give_up(const char *path, const char *what)
+{
+    fprintf(stderr, "dsmrd: %s: is damaged (%s)\n", path, what);
+    _exit(DSMR_EXIT_DATA);
+}
+
 static enum dsmr_err gather(struct dsmr_lmdb_store *store, struct counts *counts, uint64_t *height,
-                            struct dsmr_id *block_id, struct dsmr_exec_head *head)
+                            struct dsmr_id *block_id, struct dsmr_exec_head *head, bool *is_state)
 {
     struct dsmr_store port = dsmr_lmdb_store_port(store);
     struct dsmr_kv kv = dsmr_lmdb_store_kv(store);
@@ -100,6 +107,7 @@ static enum dsmr_err gather(struct dsmr_lmdb_store *store, struct counts *counts
     if (err == DSMR_OK)
         err = port.ops->last_accepted(port.self, height, block_id);
     err = err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
+    *is_state = err == DSMR_OK;
     if (err == DSMR_OK)
         err = kv.ops->begin(kv.self, &txn, false);
     if (err == DSMR_OK) {
@@ -111,7 +119,7 @@ static enum dsmr_err gather(struct dsmr_lmdb_store *store, struct counts *counts
 
 int dsmr_inspect_run(const struct dsmr_cli_values *values, const struct dsmr_home *home)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], reason[PATH_MAX] = "";
     struct dsmr_home_lock lock;
     int64_t holder = 0;
     dsmr_home_path(path, home, "lock");
@@ -137,16 +145,22 @@ int dsmr_inspect_run(const struct dsmr_cli_values *values, const struct dsmr_hom
     err = inbox == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
     if (err == DSMR_OK) {
         struct dsmr_lmdb_store_config config = {.directory = path,
-                                                .inbox = dsmr_host_inbox_port(inbox)};
+                                                .inbox = dsmr_host_inbox_port(inbox),
+                                                .reason = reason,
+                                                .reason_bytes = sizeof reason,
+                                                .give_up = dsmr_inspect_give_up};
         err = dsmr_lmdb_store_open(&store, &config);
     }
-    if (err == DSMR_OK)
-        err = gather(store, &counts, &height, &block_id, &head);
+    if (err == DSMR_OK) {
+        bool is_state = false;
+        err = gather(store, &counts, &height, &block_id, &head, &is_state);
+        dsmr_home_path(path, home, is_state ? "data/state/data.mdb" : "data/consensus/data.mdb");
+    }
     dsmr_lmdb_store_close(store);
     dsmr_host_inbox_free(inbox);
     dsmr_home_lock_drop(&lock);
     if (err != DSMR_OK)
-        return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s cannot be read: %s", path,
+        return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s (%s)", reason[0] != '\0' ? reason : path,
                              dsmr_err_text(err));
     print(dsmr_cli_flag(values, "json"), &counts, height, &block_id, &head);
     return DSMR_EXIT_OK;

@@ -31,7 +31,8 @@
          0,                                                                                          \
          NULL,                                                                                       \
          NULL,                                                                                       \
-         "where homes, logs and accounts go, and stay (default: a temporary folder)"},               \
+         "where homes, logs and accounts go, and stay: a new or an empty folder (default: a "        \
+         "temporary one)"},                                                                          \
         {"duration",        "TIME",                                                                  \
          DSMR_CLI_DURATION, 0,                                                                       \
          86400000,          NULL,                                                                    \
@@ -248,9 +249,12 @@ static int load(struct localnet *net)
     }
     net->load.nodes_count = net->nodes.count;
     net->load.accounts_dir = accounts;
-    if (!dsmr_cli_flag(net->values, "json")) {
-        struct dsmr_cli_view_config view = {
-            .out = stdout, .title = title, .is_plain = dsmr_cli_flag(net->values, "plain")};
+    bool is_json = dsmr_cli_flag(net->values, "json");
+    if (!is_json || net->load.rate != 0) { /* an idle network is left alone if nobody looks */
+        struct dsmr_cli_view_config view = {.out = stdout,
+                                            .title = title,
+                                            .is_plain = dsmr_cli_flag(net->values, "plain"),
+                                            .is_json = is_json};
         net->view = dsmr_cli_view_begin(&view);
         net->load.progress = on_progress;
         net->load.ctx = net;
@@ -265,23 +269,41 @@ static int load(struct localnet *net)
 
 /* ---- the end ---- */
 
-static void print_summary(const struct localnet *net)
+static void print_summary(struct localnet *net)
 {
     char members[4096];
+    net->result.validators = net->nodes.count; /* we made them, whatever they say before a block */
     if (!dsmr_cli_flag(net->values, "json")) {
         dsmr_cli_view_summary(stdout, &net->result);
         return;
     }
     size_t len = dsmr_cli_load_summary_json(members, sizeof members, &net->result);
-    printf(
-        "{\"event\":\"summary\",\"engine\":\"bft\",\"validators\":%u,\"duration_s\":%.3f,%.*s}\n",
-        net->nodes.count, net->result.duration_s, (int)len, members);
+    printf("{\"event\":\"summary\",%.*s}\n", (int)len, members);
     fflush(stdout);
+}
+
+/* Nodes that ended because there was no space left: DSMR_EXIT_DISK_LOW after a sentence. */
+static int judge_disks(const struct localnet *net)
+{
+    uint32_t full = 0, first = 0;
+    for (uint32_t i = net->nodes.count; i-- > 0;) {
+        bool is_full = net->nodes.nodes[i].exit_code == DSMR_EXIT_DISK_LOW;
+        first = is_full ? i : first;
+        full += is_full ? 1u : 0u;
+    }
+    if (full == 0)
+        return dsmr_cli_load_check_disks(net->values, &net->result, &net->load);
+    return dsmr_cli_fail(net->values, DSMR_EXIT_DISK_LOW,
+                         "the disk of node %u is full and it has ended (%u of %u nodes): see "
+                         "node.log in %s",
+                         first, full, net->nodes.count, net->nodes.nodes[first].home);
 }
 
 static int judge(const struct localnet *net)
 {
-    int code = DSMR_EXIT_OK;
+    int code = judge_disks(net);
+    if (code != DSMR_EXIT_OK)
+        return code;
     if (net->load.rate != 0)
         code = dsmr_cli_load_check_judge(net->values, &net->result, &net->load);
     else if (net->result.nodes_reachable != net->nodes.count)

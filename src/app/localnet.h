@@ -1,8 +1,8 @@
 /* localnet.h - a whole network on this machine: homes, processes, load, live view, summary.
  *
  * Contract: {"event":"started",...} is the first and {"event":"summary",...} the last line with
- *           --json. The nodes die with this process. A node that is killed is not restarted;
- *           `dsmrd start --home H` does that, on the same ports. */
+ *           --json; docs/cli.md has the others. The nodes die with this process. A node that is
+ * killed is not restarted; `dsmrd start --home H` does that, on the same ports. */
 #ifndef DSMR_APP_LOCALNET_H
 #define DSMR_APP_LOCALNET_H
 

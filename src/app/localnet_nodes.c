@@ -218,8 +218,12 @@ uint32_t dsmr_localnet_nodes_stop(struct dsmr_localnet_nodes *nodes)
     uint32_t failed = 0, left = 0;
     uint64_t until_ms = now_ms() + STOP_TIMEOUT_MS;
     for (uint32_t i = 0; i < nodes->count; i++) {
-        if (nodes->nodes[i].pid > 0 && waitpid(nodes->nodes[i].pid, NULL, WNOHANG) != 0)
+        int status = -1;
+        nodes->nodes[i].exit_code = -1;
+        if (nodes->nodes[i].pid > 0 && waitpid(nodes->nodes[i].pid, &status, WNOHANG) != 0) {
             nodes->nodes[i].pid = 0;
+            nodes->nodes[i].exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+        }
         if (nodes->nodes[i].pid > 0) {
             kill(nodes->nodes[i].pid, SIGTERM);
             left++;
@@ -235,6 +239,7 @@ uint32_t dsmr_localnet_nodes_stop(struct dsmr_localnet_nodes *nodes)
             if (pid == 0)
                 continue;
             failed += pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+            nodes->nodes[i].exit_code = pid > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
             nodes->nodes[i].pid = 0;
             left--;
         }

@@ -12,7 +12,8 @@
 
 struct dsmr_localnet_node {
     char home[PATH_MAX];
-    pid_t pid; /* 0: not running */
+    pid_t pid;     /* 0: not running */
+    int exit_code; /* after stop: how it ended by itself or when asked; -1: killed, or not known */
     uint16_t p2p_port, http_port, submit_port;
     char node_id[64];
 };

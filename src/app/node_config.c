@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <yaml.h>
 
+#include "app/config_yaml.h"
 #include "app/exit_codes.h"
 #include "app/files.h"
 #include "base/bytes.h"
@@ -56,98 +56,10 @@ const struct dsmr_cli_option dsmr_node_config_options[] = {
 const size_t dsmr_node_config_options_count =
     sizeof dsmr_node_config_options / sizeof dsmr_node_config_options[0];
 
-/* ---- config.yaml: a flat mapping of option names to scalars ---- */
-
-struct yaml_file {
-    struct yaml_entry {
-        char *name, *value;
-        unsigned line;
-        bool is_used;
-    } entries[DSMR_NODE_CONFIG_ENTRIES_MAX];
-    size_t count;
-    char problem[256];
-    unsigned problem_line;
-};
+/* ---- config.yaml ---- */
 
 /* Lives until the process ends: values borrow from it. */
-static struct yaml_file loaded;
-
-static bool add_entry(struct yaml_file *file, const yaml_node_t *key, const yaml_node_t *value)
-{
-    file->problem_line = (unsigned)key->start_mark.line + 1;
-    if (key->type != YAML_SCALAR_NODE || value->type != YAML_SCALAR_NODE) {
-        snprintf(file->problem, sizeof file->problem, "every line must be NAME: VALUE");
-        return false;
-    }
-    if (file->count == DSMR_NODE_CONFIG_ENTRIES_MAX) {
-        snprintf(file->problem, sizeof file->problem, "more than %u settings",
-                 DSMR_NODE_CONFIG_ENTRIES_MAX);
-        return false;
-    }
-    struct yaml_entry *entry = &file->entries[file->count];
-    entry->name = strdup((const char *)key->data.scalar.value);
-    entry->value = strdup((const char *)value->data.scalar.value);
-    entry->line = file->problem_line;
-    if (entry->name == NULL || entry->value == NULL) {
-        snprintf(file->problem, sizeof file->problem, "out of memory");
-        return false;
-    }
-    for (size_t i = 0; i < file->count; i++) {
-        if (strcmp(file->entries[i].name, entry->name) == 0) {
-            snprintf(file->problem, sizeof file->problem, "\"%.80s\" stands twice", entry->name);
-            return false;
-        }
-    }
-    file->count++;
-    return true;
-}
-
-static bool parse(struct yaml_file *file, const char *text, size_t len)
-{
-    yaml_parser_t parser;
-    yaml_document_t document;
-    bool is_good = false;
-    if (!yaml_parser_initialize(&parser)) {
-        snprintf(file->problem, sizeof file->problem, "out of memory");
-        return false;
-    }
-    yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-    if (!yaml_parser_load(&parser, &document)) {
-        file->problem_line = (unsigned)parser.problem_mark.line + 1;
-        snprintf(file->problem, sizeof file->problem, "%.200s",
-                 parser.problem != NULL ? parser.problem : "not YAML");
-        yaml_parser_delete(&parser);
-        return false;
-    }
-    const yaml_node_t *root = yaml_document_get_root_node(&document);
-    if (root == NULL) {
-        is_good = true; /* nothing but comments */
-    } else if (root->type != YAML_MAPPING_NODE) {
-        file->problem_line = 1;
-        snprintf(file->problem, sizeof file->problem, "every line must be NAME: VALUE");
-    } else {
-        is_good = true;
-        for (yaml_node_pair_t *pair = root->data.mapping.pairs.start;
-             is_good && pair < root->data.mapping.pairs.top; pair++)
-            is_good = add_entry(file, yaml_document_get_node(&document, pair->key),
-                                yaml_document_get_node(&document, pair->value));
-    }
-    yaml_document_delete(&document);
-    yaml_parser_delete(&parser);
-    return is_good;
-}
-
-static const char *lookup(void *ctx, const char *name, unsigned *line)
-{
-    struct yaml_file *file = ctx;
-    for (size_t i = 0; i < file->count; i++) {
-        if (strcmp(file->entries[i].name, name) == 0) {
-            *line = file->entries[i].line;
-            return file->entries[i].value;
-        }
-    }
-    return NULL;
-}
+static struct dsmr_config_yaml loaded;
 
 static const struct dsmr_cli_option *find_option(const char *name)
 {
@@ -165,7 +77,7 @@ static int load(const struct dsmr_cli_values *values, const char *path)
     if (dsmr_files_read(&text, &len, path, 1u << 20) != DSMR_OK)
         return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s: cannot be read: %s", path,
                              strerror(errno));
-    bool is_good = parse(&loaded, text, len);
+    bool is_good = dsmr_config_yaml_parse(&loaded, text, len);
     free(text);
     if (!is_good)
         return dsmr_cli_fail(values, DSMR_EXIT_CONFIG, "%s:%u: %s", path, loaded.problem_line,
@@ -184,7 +96,7 @@ int dsmr_node_config_merge(struct dsmr_cli_values *values, const struct dsmr_hom
     if (access(path, F_OK) != 0)
         return -1;
     int code = load(values, path);
-    return code >= 0 ? code : dsmr_cli_merge_file(values, path, lookup, &loaded);
+    return code >= 0 ? code : dsmr_cli_merge_file(values, path, dsmr_config_yaml_lookup, &loaded);
 }
 
 int dsmr_node_config_read(struct dsmr_node_config_override out[DSMR_NODE_CONFIG_ENTRIES_MAX],
@@ -192,7 +104,7 @@ int dsmr_node_config_read(struct dsmr_node_config_override out[DSMR_NODE_CONFIG_
 {
     int code = load(values, path);
     for (size_t i = 0; code < 0 && i < loaded.count; i++) {
-        const struct yaml_entry *entry = &loaded.entries[i];
+        const struct dsmr_config_yaml_entry *entry = &loaded.entries[i];
         char message[192];
         uint64_t number;
         if (dsmr_cli_check(find_option(entry->name), entry->value, &number, message,

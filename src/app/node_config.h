@@ -4,6 +4,7 @@
 #define DSMR_APP_NODE_CONFIG_H
 
 #include "app/cli_options.h"
+#include "app/config_yaml.h"
 #include "app/home.h"
 
 extern const struct dsmr_cli_option dsmr_node_config_options[];
@@ -22,7 +23,7 @@ struct dsmr_node_config_override {
 };
 /* Reads a file like config.yaml, with the same checks. -1, or an exit code after one sentence. The
  * texts stay valid until the process ends. */
-#define DSMR_NODE_CONFIG_ENTRIES_MAX 64u
+#define DSMR_NODE_CONFIG_ENTRIES_MAX DSMR_CONFIG_YAML_ENTRIES_MAX
 int dsmr_node_config_read(struct dsmr_node_config_override out[DSMR_NODE_CONFIG_ENTRIES_MAX],
                           size_t *count, const struct dsmr_cli_values *values, const char *path);
 DSMR_MUST_USE enum dsmr_err

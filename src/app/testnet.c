@@ -114,7 +114,7 @@ static enum dsmr_err make_app(struct maker *m, char **out)
 
 /* ---- configuration of each node ---- */
 
-static void host_of(const struct dsmr_testnet_config *config, uint32_t i, char *out, size_t size)
+void dsmr_testnet_host(char *out, const struct dsmr_testnet_config *config, uint32_t i, size_t size)
 {
     struct in_addr address;
     if (config->hostname_prefix != NULL) {
@@ -139,7 +139,7 @@ static char *peers_of(const struct maker *m, uint32_t self)
         if (i == self)
             continue;
         dsmr_hex_encode(node_id, m->members[i].node_id.bytes, 20);
-        host_of(m->config, i, host, sizeof host);
+        dsmr_testnet_host(host, m->config, i, sizeof host);
         fprintf(out, "%s%s@%s:%u", ftell(out) > 0 ? "," : "", node_id, host,
                 m->config->ports[i][0]);
     }
@@ -153,7 +153,7 @@ static enum dsmr_err configure(struct maker *m, uint32_t i)
     char *peers = peers_of(m, i);
     if (peers == NULL)
         return DSMR_ERR_NO_MEMORY;
-    host_of(m->config, i, host, sizeof host);
+    dsmr_testnet_host(host, m->config, i, sizeof host);
     snprintf(p2p, sizeof p2p, "%s:%u", m->config->is_local ? host : "0.0.0.0",
              m->config->ports[i][0]);
     snprintf(http, sizeof http, "127.0.0.1:%u", m->config->ports[i][1]);
@@ -222,11 +222,26 @@ static enum dsmr_err make_all(struct maker *m, const char *genesis)
     return err == DSMR_OK ? copy_genesis(m, genesis) : err;
 }
 
-static bool is_home(const char *directory)
+/* A network is written into a folder of its own: what lies there already would be mixed with it, or
+ * be the home of a node or of another network, whose genesis must not be overwritten. */
+static enum dsmr_err check_place(const struct maker *m, const char *genesis)
 {
-    char path[PATH_MAX];
+    static const char *const nothing[] = {NULL};
+    const char *directory = m->config->directory;
+    char path[PATH_MAX], name[DSMR_FILES_NAME_BYTES];
     snprintf(path, sizeof path, "%.*s/keys/bls.key", PATH_MAX - 64, directory);
-    return access(path, F_OK) == 0;
+    if (access(path, F_OK) == 0)
+        snprintf(m->reason, DSMR_HOME_REASON_BYTES,
+                 "%.500s is a node's own home: choose another folder for a network", directory);
+    else if (access(genesis, F_OK) == 0)
+        snprintf(m->reason, DSMR_HOME_REASON_BYTES, "%.500s: exists already", genesis);
+    else if (dsmr_files_holds_other(name, directory, nothing))
+        snprintf(m->reason, DSMR_HOME_REASON_BYTES,
+                 "%.300s is not empty (%.100s is in it): choose a new folder for a network",
+                 directory, name);
+    else
+        return DSMR_OK;
+    return DSMR_ERR_CONFIG;
 }
 
 enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES],
@@ -240,20 +255,10 @@ enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES],
     m->config = config;
     m->reason = reason;
     m->count = config->validators;
-    enum dsmr_err err = DSMR_OK;
     snprintf(genesis, sizeof genesis, "%.*s/genesis.json", PATH_MAX - 64, config->directory);
-    if (dsmr_files_make_folder(config->directory, 0755) != DSMR_OK) {
+    enum dsmr_err err = check_place(m, genesis);
+    if (err == DSMR_OK && dsmr_files_make_folder(config->directory, 0755) != DSMR_OK)
         err = fail_io(m, DSMR_ERR_IO, config->directory);
-    } else if (is_home(config->directory)) {
-        snprintf(reason, DSMR_HOME_REASON_BYTES,
-                 "%.500s is a node's own home: choose another folder for a network",
-                 config->directory);
-        err = DSMR_ERR_CONFIG;
-    } else if (access(genesis, F_OK) == 0) {
-        /* Overwriting it would orphan the homes that were made with it. */
-        snprintf(reason, DSMR_HOME_REASON_BYTES, "%.500s: exists already", genesis);
-        err = DSMR_ERR_CONFIG;
-    }
     if (err == DSMR_OK)
         err = make_all(m, genesis);
     free(m);

@@ -8,7 +8,7 @@
 #define DSMR_TESTNET_NODES_MAX 64u
 
 struct dsmr_testnet_config {
-    const char *directory; /* made; must not hold a genesis.json yet */
+    const char *directory; /* made, or empty */
     uint32_t validators;
     const char *node_prefix;     /* "node": homes are node0, node1, ... */
     const char *hostname_prefix; /* peers are PREFIX0, PREFIX1, ...; NULL: addresses */
@@ -28,10 +28,13 @@ struct dsmr_testnet_config {
 };
 
 /* Writes DIR/genesis.json, DIR/accounts/account-N.json and a home per node with its config.yaml.
- * CONFIG (exists already, or is a node's own home), IO, DISK_FULL with a sentence in reason. */
+ * CONFIG (the folder is not empty), IO, DISK_FULL with a sentence in reason. */
 DSMR_MUST_USE enum dsmr_err dsmr_testnet_make(char reason[DSMR_HOME_REASON_BYTES],
                                               const struct dsmr_testnet_config *config);
 /* Home of node i. */
 void dsmr_testnet_home(char out[PATH_MAX], const struct dsmr_testnet_config *config, uint32_t i);
+/* Host at which the others reach node i. */
+void dsmr_testnet_host(char *out, const struct dsmr_testnet_config *config, uint32_t i,
+                       size_t size);
 
 #endif

@@ -115,6 +115,10 @@ const char *dsmr_err_name(enum dsmr_err err)
         return "insufficient";
     case DSMR_ERR_FEE_LIMIT:
         return "fee_limit";
+    case DSMR_ERR_DISK_LOW:
+        return "disk_low";
+    case DSMR_ERR_NOT_PRODUCING:
+        return "not_producing";
     case DSMR_ERR_NO_MEMORY:
         return "no_memory";
     case DSMR_ERR_DISK_FULL:

@@ -8,31 +8,37 @@
 
 #define KEY_BYTES_MAX 64u
 
-/* tags[i]: 0 for an empty slot, else the upper half of the key's hash with its lowest bit set.
- * The lower half gives the home slot and is kept beside it: removal needs it, keys stay unread. */
+/* A slot: half of the key's hash, whose lowest bits are the home slot, and where the entry is. What
+ * does not match is told by the hash: a probe reads few keys, and removal none. */
 struct tag {
-    uint32_t check;
-    uint32_t home;
+    uint32_t hash;
+    uint32_t place; /* 1 + the entry's index; 0: the slot is empty */
 };
 
 struct dsmr_map {
     size_t key_bytes;
     size_t value_bytes;
-    size_t stride; /* value, then key, both rounded up to 8 */
+    size_t key_offset; /* in an entry */
+    size_t stride;     /* of entries: value, then key, both rounded up to 8 */
     size_t capacity;
     size_t count;
     size_t mask; /* slots - 1 */
     uint64_t k0, k1;
     struct tag *tags;
-    uint8_t *slots;
+    /* Entries lie side by side in the order in which they came, so that a large map with few of
+     * them touches little memory. A free one begins with the place of the next free one. */
+    uint8_t *entries;
+    uint32_t entries_used; /* have held something since the last clear */
+    uint32_t first_free;   /* a place; 0: none */
 };
 
-static uint64_t rotl(uint64_t v, unsigned bits)
+static inline uint64_t rotl(uint64_t v, unsigned bits)
 {
     return v << bits | v >> (64u - bits);
 }
 
-static void sip_round(uint64_t v[4])
+/* Inlined, so that the state stays in registers: keys are a few words. */
+__attribute__((always_inline)) static inline void sip_round(uint64_t v[4])
 {
     v[0] += v[1];
     v[1] = rotl(v[1], 13) ^ v[0];
@@ -63,7 +69,9 @@ static uint64_t hash_key(const struct dsmr_map *map, const void *key)
         v[0] ^= word;
     }
     uint64_t last = 0;
-    memcpy(&last, from, left);
+    for (size_t i = 0; i < left; i++) {
+        last |= (uint64_t)from[i] << (8 * i);
+    }
     last ^= (uint64_t)map->key_bytes << 56;
     v[3] ^= last;
     sip_round(v);
@@ -75,19 +83,37 @@ static uint64_t hash_key(const struct dsmr_map *map, const void *key)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+/* Words first: keys are ids, and a call costs more than the comparison. */
+static bool is_same_key(const void *a, const void *b, size_t len)
+{
+    const uint8_t *left = a, *right = b;
+    for (; len >= 8; len -= 8, left += 8, right += 8) {
+        uint64_t one, other;
+        memcpy(&one, left, 8);
+        memcpy(&other, right, 8);
+        if (one != other) {
+            return false;
+        }
+    }
+    while (len > 0 && *left == *right) {
+        left++, right++, len--;
+    }
+    return len == 0;
+}
+
 static size_t round_up_8(size_t n)
 {
     return (n + 7u) & ~(size_t)7u;
 }
 
-static uint8_t *value_at(const struct dsmr_map *map, size_t slot)
+static uint8_t *value_at(const struct dsmr_map *map, uint32_t place)
 {
-    return map->slots + slot * map->stride;
+    return map->entries + (size_t)(place - 1) * map->stride;
 }
 
-static uint8_t *key_at(const struct dsmr_map *map, size_t slot)
+static uint8_t *key_at(const struct dsmr_map *map, uint32_t place)
 {
-    return value_at(map, slot) + round_up_8(map->value_bytes);
+    return value_at(map, place) + map->key_offset;
 }
 
 struct dsmr_map *dsmr_map_new(size_t key_bytes, size_t value_bytes, size_t capacity, uint64_t seed)
@@ -111,12 +137,13 @@ struct dsmr_map *dsmr_map_new(size_t key_bytes, size_t value_bytes, size_t capac
     map->k1 = dsmr_prng_next(&prng);
     map->key_bytes = key_bytes;
     map->value_bytes = value_bytes;
-    map->stride = round_up_8(value_bytes) + round_up_8(key_bytes);
+    map->key_offset = round_up_8(value_bytes);
+    map->stride = map->key_offset + round_up_8(key_bytes);
     map->capacity = capacity;
     map->mask = slots - 1;
     map->tags = calloc(slots, sizeof(*map->tags));
-    map->slots = calloc(slots, map->stride);
-    if (map->tags == NULL || map->slots == NULL) {
+    map->entries = map->stride > SIZE_MAX / slots ? NULL : malloc((capacity + 1) * map->stride);
+    if (map->tags == NULL || map->entries == NULL) {
         dsmr_map_free(map);
         return NULL;
     }
@@ -127,21 +154,19 @@ void dsmr_map_free(struct dsmr_map *map)
 {
     if (map != NULL) {
         free(map->tags);
-        free(map->slots);
+        free(map->entries);
         free(map);
     }
 }
 
-/* The slot of key, or the empty one where it belongs (tags[].check is 0 there). */
-static size_t probe(const struct dsmr_map *map, const void *key, struct tag *tag)
+/* The slot of key, or the empty one where it belongs (its place is 0). */
+static size_t probe(const struct dsmr_map *map, const void *key, uint32_t *hash)
 {
-    uint64_t hash = hash_key(map, key);
-    tag->check = (uint32_t)(hash >> 32) | 1u;
-    tag->home = (uint32_t)(hash & map->mask);
-    size_t slot = tag->home;
-    while (map->tags[slot].check != 0) {
-        if (map->tags[slot].check == tag->check &&
-            memcmp(key_at(map, slot), key, map->key_bytes) == 0) {
+    *hash = (uint32_t)hash_key(map, key);
+    size_t slot = *hash & map->mask;
+    while (map->tags[slot].place != 0) {
+        if (map->tags[slot].hash == *hash &&
+            is_same_key(key_at(map, map->tags[slot].place), key, map->key_bytes)) {
             break;
         }
         slot = (slot + 1) & map->mask;
@@ -151,50 +176,67 @@ static size_t probe(const struct dsmr_map *map, const void *key, struct tag *tag
 
 void *dsmr_map_find(const struct dsmr_map *map, const void *key)
 {
-    struct tag tag;
-    size_t slot = probe(map, key, &tag);
-    return map->tags[slot].check != 0 ? value_at(map, slot) : NULL;
+    uint32_t hash;
+    size_t slot = probe(map, key, &hash);
+    return map->tags[slot].place != 0 ? value_at(map, map->tags[slot].place) : NULL;
+}
+
+static uint32_t take_place(struct dsmr_map *map)
+{
+    uint32_t place = map->first_free;
+    if (place == 0) {
+        return ++map->entries_used;
+    }
+    memcpy(&map->first_free, value_at(map, place), sizeof(map->first_free));
+    return place;
+}
+
+static void give_place(struct dsmr_map *map, uint32_t place)
+{
+    memcpy(value_at(map, place), &map->first_free, sizeof(map->first_free));
+    map->first_free = place;
 }
 
 void *dsmr_map_add(struct dsmr_map *map, const void *key, bool *is_new)
 {
     struct tag tag;
-    size_t slot = probe(map, key, &tag);
-    bool found = map->tags[slot].check != 0;
+    size_t slot = probe(map, key, &tag.hash);
+    bool found = map->tags[slot].place != 0;
     if (!found) {
         if (map->count >= map->capacity) {
             return NULL;
         }
+        tag.place = take_place(map);
         map->tags[slot] = tag;
-        memset(value_at(map, slot), 0, map->value_bytes);
-        memcpy(key_at(map, slot), key, map->key_bytes);
+        memset(value_at(map, tag.place), 0, map->value_bytes);
+        memcpy(key_at(map, tag.place), key, map->key_bytes);
         map->count++;
     }
     if (is_new != NULL) {
         *is_new = !found;
     }
-    return value_at(map, slot);
+    return value_at(map, map->tags[slot].place);
 }
 
 bool dsmr_map_remove(struct dsmr_map *map, const void *key)
 {
-    struct tag tag;
-    size_t hole = probe(map, key, &tag);
-    if (map->tags[hole].check == 0) {
+    uint32_t hash;
+    size_t hole = probe(map, key, &hash);
+    if (map->tags[hole].place == 0) {
         return false;
     }
-    /* Entries behind the hole move up as long as that does not put them before their home. */
-    for (size_t slot = (hole + 1) & map->mask; map->tags[slot].check != 0;
+    give_place(map, map->tags[hole].place);
+    /* Tags behind the hole move up as long as that does not put them before their home. */
+    for (size_t slot = (hole + 1) & map->mask; map->tags[slot].place != 0;
          slot = (slot + 1) & map->mask) {
-        size_t from_home = (slot - map->tags[slot].home) & map->mask;
+        size_t from_home = (slot - map->tags[slot].hash) & map->mask;
         size_t from_hole = (slot - hole) & map->mask;
         if (from_home >= from_hole) {
             map->tags[hole] = map->tags[slot];
-            memcpy(value_at(map, hole), value_at(map, slot), map->stride);
             hole = slot;
         }
     }
-    map->tags[hole].check = 0;
+    map->tags[hole].place = 0;
     map->count--;
     return true;
 }
@@ -210,18 +252,20 @@ void dsmr_map_clear(struct dsmr_map *map)
         memset(map->tags, 0, (map->mask + 1) * sizeof(*map->tags));
         map->count = 0;
     }
+    map->entries_used = 0;
+    map->first_free = 0;
 }
 
 bool dsmr_map_next(const struct dsmr_map *map, size_t *position, const void **key, void **value)
 {
     for (size_t slot = *position; slot <= map->mask; slot++) {
-        if (map->tags[slot].check != 0) {
+        if (map->tags[slot].place != 0) {
             *position = slot + 1;
             if (key != NULL) {
-                *key = key_at(map, slot);
+                *key = key_at(map, map->tags[slot].place);
             }
             if (value != NULL) {
-                *value = value_at(map, slot);
+                *value = value_at(map, map->tags[slot].place);
             }
             return true;
         }

@@ -45,9 +45,15 @@
     X(TXS_DUPLICATE, counter, "txs_duplicate_total", "transactions dropped as duplicates")         \
     X(TXS_EXPIRED, counter, "txs_expired_total", "transactions dropped as outside their window")   \
     X(EVIDENCE, counter, "evidence_total", "provable faults recorded")                             \
+    X(EVIDENCE_KEPT, gauge, "evidence_kept", "pairs of evidence that are kept")                    \
+    X(EVIDENCE_LOST, counter, "evidence_lost_total", "conflicts that found no room for evidence")  \
     X(BUILDER_RATE_BYTES, gauge, "builder_rate_bytes", "chunk bytes that backpressure allows")     \
     X(VIEW, gauge, "bft_view", "view of the built-in engine")                                      \
     X(VIEW_CHANGES, counter, "bft_nullified_views_total", "views that ended without a block")      \
+    X(VIEW_TIMEOUTS, counter, "bft_view_timeouts_total", "views whose timer ended at this node")   \
+    X(VIEWS_SKIPPED, counter, "bft_skipped_views_total",                                           \
+      "views of silent leaders, not waited for")                                                   \
+    X(UNDER_FLOOR, gauge, "under_floor", "1 while slots are not over that it may have signed")     \
     X(ABSTAINS, gauge, "bft_abstains", "1 while this validator's earlier votes are unknown")       \
     X(FINALIZED, counter, "bft_finalized_total", "finalizations seen")                             \
     X(FINAL_REFUSED, counter, "bft_final_refused_total", "times a final block was not taken")      \
@@ -59,6 +65,7 @@
     X(DISK_SYNCS, counter, "disk_syncs_total", "fsync calls")                                      \
     X(INDEX_CHUNKS, gauge, "index_chunks", "chunks that no new block may name again")              \
     X(BEHIND, gauge, "behind", "1 while this node is behind")                                      \
+    X(DISK_LOW, gauge, "disk_low", "1 while the disk is too full to sign and build")               \
     X(CLOCK_SKEW_MS, gauge, "clock_skew_ms", "distance of this clock from the validators' median") \
     X(STATE_SYNC_NEEDED, gauge, "state_sync_needed", "1 while nobody keeps a chunk it must run")   \
     X(HTTP_REQUESTS, counter, "http_requests_total", "HTTP requests answered")                     \

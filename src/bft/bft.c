@@ -188,6 +188,7 @@ static void on_message(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
         effect->u.fault.err = DSMR_ERR_NOT_VALIDATOR;
         return;
     }
+    dsmr_bft_peer_heard(bft, peer);
     switch (msg->type) {
     case DSMR_MSG_BFT_PROPOSAL:
         dsmr_proposal_on_message(bft, peer, msg, bytes);

@@ -25,8 +25,13 @@
 struct dsmr_bft; /* opaque */
 
 /* Most blocks in one BFT_BLOCKS message; more are refused. Whoever answers SERVE_BLOCKS keeps to
- * it, and ends with the last block that has a stored finalization. */
+ * it, and ends with the last block that has a stored finalization. Where the blocks up to the first
+ * one that has one do not fit into a message, it gives the last of them that do: the others are
+ * asked for by id. */
 #define DSMR_BFT_BATCH_BLOCKS_MAX 128u
+/* Most heights from one stored finalization to the next, but for batches that came in one message.
+ */
+#define DSMR_BFT_GAP_MAX 17u
 
 struct dsmr_bft_schedule_entry {
     uint64_t from_height; /* the set's epoch; the first entry's is 0 */
@@ -119,6 +124,7 @@ enum dsmr_bft_effect_kind {
 enum dsmr_bft_trace {
     DSMR_BFT_TRACE_VIEW,      /* entered view a */
     DSMR_BFT_TRACE_TIMEOUT,   /* view a timed out */
+    DSMR_BFT_TRACE_SKIPPED,   /* view a: its leader is silent and not waited for */
     DSMR_BFT_TRACE_PROPOSED,  /* we lead view a and proposed */
     DSMR_BFT_TRACE_NOTARIZED, /* view a, height b */
     DSMR_BFT_TRACE_NULLIFIED, /* view a */

@@ -5,7 +5,7 @@
 
 enum dsmr_err dsmr_bft_effects_init(struct dsmr_bft_effects *effects)
 {
-    struct dsmr_bft_effect *items = calloc(DSMR_BFT_EFFECTS_MAX, sizeof(*items));
+    struct dsmr_bft_effect *items = malloc(DSMR_BFT_EFFECTS_MAX * sizeof(*items));
     if (items == NULL) {
         return DSMR_ERR_NO_MEMORY;
     }

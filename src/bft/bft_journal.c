@@ -10,6 +10,7 @@
 #define KIND_LAST 6u
 #define KIND_VOTES_FROM 7u /* one for the journal: epoch and view of its key are all ones */
 #define VERSION 1u
+#define VIEW_MAX (UINT64_MAX / 2)              /* no chain comes so far, and sums stay in 64 bits */
 #define VOTES_FROM_BYTES (1u + 8u + 8u)        /* version, epoch, view */
 #define VOTE_BYTES (1u + 8u + 32u)             /* version, height, block id */
 #define NOTARIZE_BYTES (VOTE_BYTES + 8u + 32u) /* parent view, parent id; then the block */
@@ -161,7 +162,7 @@ static enum dsmr_err check_record(const struct dsmr_bft *bft, const struct dsmr_
 {
     struct vote_record vote;
     struct dsmr_quorum_cert qc;
-    if (record->view == 0 || record->view == UINT64_MAX || record->kind == 0 ||
+    if (record->view == 0 || record->view > VIEW_MAX || record->kind == 0 ||
         record->kind > KIND_LAST || dsmr_bft_instance_by_epoch(bft, record->epoch) < 0) {
         return DSMR_ERR_CORRUPT;
     }
@@ -175,12 +176,28 @@ static enum dsmr_err check_record(const struct dsmr_bft *bft, const struct dsmr_
     return err;
 }
 
+/* INV-BFT-2 holds for what the disk says, too. Records come in the order of their keys. */
+static bool contradicts(const struct dsmr_bft *bft, const struct dsmr_bft_record *record)
+{
+    for (uint32_t i = bft->records_count; i > 0; i--) {
+        const struct dsmr_bft_record *other = &bft->records[i - 1];
+        if (other->epoch != record->epoch || other->view != record->view) {
+            return false;
+        }
+        if ((other->kind == DSMR_VOTE_NULLIFY && record->kind == DSMR_VOTE_FINALIZE) ||
+            (other->kind == DSMR_VOTE_FINALIZE && record->kind == DSMR_VOTE_NULLIFY)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum dsmr_err restore_votes_from(struct dsmr_bft *bft, const uint8_t *key,
                                         const uint8_t *value, uint32_t value_len)
 {
     if (bft->doubt.is_over || dsmr_load_be64(key) != UINT64_MAX ||
         dsmr_load_be64(key + 8) != UINT64_MAX || value_len != VOTES_FROM_BYTES ||
-        value[0] != VERSION || dsmr_load_be64(value + 9) == UINT64_MAX ||
+        value[0] != VERSION || dsmr_load_be64(value + 9) > VIEW_MAX ||
         dsmr_bft_instance_by_epoch(bft, dsmr_load_be64(value + 1)) < 0) {
         return DSMR_ERR_CORRUPT;
     }
@@ -225,7 +242,7 @@ enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,
         dsmr_buf_unref(record.value);
         return DSMR_ERR_NO_MEMORY;
     }
-    enum dsmr_err err = check_record(bft, &record);
+    enum dsmr_err err = contradicts(bft, &record) ? DSMR_ERR_CORRUPT : check_record(bft, &record);
     if (err != DSMR_OK) {
         dsmr_buf_unref(record.value);
         return err;
@@ -370,7 +387,9 @@ void dsmr_bft_journal_replay(struct dsmr_bft *bft)
         dsmr_block_unref(vote.block);
     }
     /* What a quorum notarized must be verified again before it is used. */
-    for (uint64_t at = bft->final_view + 1; at < bft->view; at++) {
+    uint64_t logged = bft->view > DSMR_BFT_VIEW_LOG ? bft->view - DSMR_BFT_VIEW_LOG : 0;
+    for (uint64_t at = (logged > bft->final_view ? logged : bft->final_view) + 1; at < bft->view;
+         at++) {
         const struct dsmr_bft_view_entry *entry = dsmr_view_log_find(bft, at);
         if (entry != NULL && entry->is_notarized) {
             dsmr_candidate_want(bft, &entry->notarization.subject.block_id);

@@ -139,6 +139,13 @@ bool dsmr_bft_peer_may_ask(struct dsmr_bft *bft, uint32_t peer)
     return true;
 }
 
+void dsmr_bft_peer_heard(struct dsmr_bft *bft, uint32_t peer)
+{
+    if (bft->peers[peer].is_up) { /* else it was said before the connection ended */
+        bft->peers[peer].is_silent = false;
+    }
+}
+
 void dsmr_bft_peer_on_change(struct dsmr_bft *bft, const struct dsmr_node_id *node_id, bool is_up)
 {
     uint32_t peer = dsmr_bft_peer_find(bft, node_id);
@@ -146,6 +153,7 @@ void dsmr_bft_peer_on_change(struct dsmr_bft *bft, const struct dsmr_node_id *no
         return;
     }
     bft->peers[peer].is_up = is_up;
+    bft->peers[peer].is_silent = !is_up;
     if (is_up && bft->is_started) {
         dsmr_bft_peer_send_position(bft, peer, true);
         dsmr_doubt_on_peer_up(bft, peer);

@@ -49,6 +49,10 @@ static bool is_polling(const struct dsmr_bft *bft)
     return bft->self < 0 && bft->is_wanted;
 }
 
+/* How many more requests follow a batch that was of use: whoever gave it may have more, and while
+ * nobody proposes nothing else tells. */
+#define MORE_MAX 3u
+
 static uint64_t delay(struct dsmr_bft *bft)
 {
     uint32_t shift = bft->catch_up.attempts < 6 ? bft->catch_up.attempts : 6;
@@ -106,17 +110,20 @@ static void end(struct dsmr_bft *bft, bool has_progress)
     drop_blocks(catch_up);
     set_state(catch_up, DSMR_BFT_CATCH_UP_IDLE);
     if (has_progress) {
+        catch_up->more = MORE_MAX;
         catch_up->attempts = 0;
         catch_up->hint = is_full ? catch_up->peer : DSMR_BFT_NO_PEER;
         catch_up->deadline_ms = bft->now_ms;
     } else {
+        catch_up->more -= catch_up->more > 0 ? 1u : 0u;
         catch_up->attempts++;
         catch_up->deadline_ms = bft->now_ms + dsmr_prng_jitter(&bft->prng, bft->retry_ms);
     }
 }
 
 /* Decodes the batch and checks that it is a chain. Its first block may lie at or below the
- * accepted one: others of the same may have been accepted while it travelled. */
+ * accepted one: others of the same may have been accepted while it travelled. Or it lies a little
+ * above the next one: then the rest did not fit. */
 static enum dsmr_err decode(struct dsmr_bft *bft, const struct dsmr_msg *msg,
                             struct dsmr_buf *bytes)
 {
@@ -159,15 +166,16 @@ static enum dsmr_err check_batch(const struct dsmr_bft *bft, const struct dsmr_q
         !dsmr_id_equal(&qc->subject.block_id, &last->id)) {
         return DSMR_ERR_BAD_VOTE;
     }
-    if (first->height > bft->accepted->height + 1) {
-        return DSMR_ERR_NOT_YET; /* answers what was asked before a restart */
-    }
     if (last->height <= bft->accepted->height) {
         return DSMR_ERR_DUPLICATE;
     }
-    const struct dsmr_block *next = catch_up->blocks[bft->accepted->height + 1 - first->height];
-    if (!dsmr_id_equal(&next->parent_id, &bft->accepted->id)) {
-        return DSMR_ERR_BAD_HEIGHT;
+    if (first->height <= bft->accepted->height + 1) {
+        const struct dsmr_block *next = catch_up->blocks[bft->accepted->height + 1 - first->height];
+        if (!dsmr_id_equal(&next->parent_id, &bft->accepted->id)) {
+            return DSMR_ERR_BAD_HEIGHT;
+        }
+    } else if (last->height - bft->accepted->height > DSMR_BFT_GAP_MAX) {
+        return DSMR_ERR_NOT_YET; /* answers what was asked before a restart */
     }
     return dsmr_bft_qc_precheck(bft, qc, &set);
 }
@@ -228,6 +236,29 @@ static void finish(struct dsmr_bft *bft)
     }
 }
 
+/* The blocks below first did not fit into the message: they come by id. Their hashes are in a line
+ * whose last block is final, so any peer may give them. */
+static bool advance_below(struct dsmr_bft *bft, struct dsmr_block *first)
+{
+    struct dsmr_bft_candidate *candidate = dsmr_candidate_add(bft, first);
+    if (candidate == NULL) {
+        return false; /* the pool is full of blocks under verification: soon */
+    }
+    bool is_held = dsmr_block_fetch_chain(bft, &first->id, bft->catch_up.peer);
+    struct dsmr_bft_candidate *next = dsmr_finality_next(bft, &first->id);
+    if (next != NULL && !dsmr_id_equal(&next->block->parent_id, &bft->accepted->id)) {
+        end(bft, false); /* cannot be while two thirds are honest */
+        return false;
+    }
+    if (!is_held || next->state != DSMR_BFT_CANDIDATE_VALID) {
+        return false;
+    }
+    struct dsmr_block *block = dsmr_block_ref(next->block);
+    dsmr_finality_accept(bft, block, NULL);
+    dsmr_block_unref(block);
+    return true;
+}
+
 bool dsmr_catch_up_advance(struct dsmr_bft *bft)
 {
     struct dsmr_bft_catch_up *catch_up = &bft->catch_up;
@@ -243,6 +274,9 @@ bool dsmr_catch_up_advance(struct dsmr_bft *bft)
         return false;
     }
     struct dsmr_block *block = catch_up->blocks[catch_up->blocks_at];
+    if (block->height > bft->accepted->height + 1) {
+        return advance_below(bft, block);
+    }
     if (!dsmr_id_equal(&block->parent_id, &bft->accepted->id)) {
         end(bft, false); /* cannot be while two thirds are honest */
         return false;
@@ -270,7 +304,7 @@ void dsmr_catch_up_run(struct dsmr_bft *bft)
     if (catch_up->state != DSMR_BFT_CATCH_UP_IDLE) {
         return;
     }
-    if (!is_behind(bft) && !is_polling(bft)) {
+    if (!is_behind(bft) && !is_polling(bft) && catch_up->more == 0) {
         catch_up->deadline_ms = UINT64_MAX;
         return;
     }

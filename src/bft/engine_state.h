@@ -43,6 +43,8 @@
 
 _Static_assert(DSMR_BFT_VIEWS_AHEAD + 1u + DSMR_BFT_VIEWS_BEHIND == DSMR_BFT_ROUNDS,
                "every view of the window has its own round");
+_Static_assert(DSMR_BFT_GAP_MAX == DSMR_BFT_DEPTH_MAX + 1u,
+               "what becomes final at once is above the accepted block, and not too deep to hold");
 _Static_assert(DSMR_BFT_CANDIDATES_MAX < DSMR_PROCESSING_BLOCKS_MAX,
                "the block layer holds every candidate");
 _Static_assert(DSMR_BFT_BATCH_BLOCKS_MAX <= DSMR_BFT_EFFECTS_MAX / 4u, "a batch fits a step");
@@ -159,6 +161,7 @@ struct dsmr_bft_told { /* BFT_POSITION */
 struct dsmr_bft_peer {
     struct dsmr_node_id node_id;
     bool is_up;
+    bool is_silent;  /* it went, or a view of its timed out, and nothing has come since */
     uint32_t checks; /* CHECK_QC outstanding */
     uint32_t serves; /* requests served since serve_from_ms */
     uint64_t serve_from_ms;
@@ -208,11 +211,12 @@ enum dsmr_bft_catch_up_state {
 };
 
 struct dsmr_bft_catch_up {
-    uint8_t state;          /* enum dsmr_bft_catch_up_state */
-    uint32_t peer;          /* asked */
-    uint32_t hint;          /* to ask next */
-    uint32_t attempts;      /* without progress */
-    uint64_t deadline_ms;   /* ASKED: the answer is late; IDLE: ask again */
+    uint8_t state;        /* enum dsmr_bft_catch_up_state */
+    uint32_t peer;        /* asked */
+    uint32_t hint;        /* to ask next */
+    uint32_t attempts;    /* without progress */
+    uint32_t more;        /* requests that are still made though nothing says that there is more */
+    uint64_t deadline_ms; /* ASKED: the answer is late; IDLE: ask again */
     uint64_t target_height; /* proven final by a verified certificate */
     uint32_t blocks_count;
     uint32_t blocks_at; /* next to accept */
@@ -265,6 +269,7 @@ struct dsmr_bft {
     struct dsmr_bft_vote_slot *slots;
     uint32_t slots_per_kind;
     struct dsmr_bft_view_entry *view_log; /* DSMR_BFT_VIEW_LOG, by view */
+    bool has_views;                       /* something was added to it since it was cleared */
     uint64_t tip_view;                    /* highest notarized view above final_view; 0: none */
 
     /* proposing */
@@ -351,6 +356,7 @@ void dsmr_bft_peer_answer_position(struct dsmr_bft *bft, uint32_t peer, uint64_t
 void dsmr_bft_peer_ask_position(struct dsmr_bft *bft, uint32_t peer);
 /* False, with a FAULT, if it asks more than it may. */
 bool dsmr_bft_peer_may_ask(struct dsmr_bft *bft, uint32_t peer);
+void dsmr_bft_peer_heard(struct dsmr_bft *bft, uint32_t peer); /* a message of it came */
 void dsmr_bft_peer_on_change(struct dsmr_bft *bft, const struct dsmr_node_id *node_id, bool is_up);
 
 /* ---- doubt.c ---- */
@@ -373,6 +379,10 @@ uint64_t dsmr_doubt_deadline(const struct dsmr_bft *bft);
 void dsmr_leader_begin(struct dsmr_bft *bft);
 /* Index in the set of view's leader; -1 if nobody may sign. */
 int dsmr_leader_of(const struct dsmr_bft *bft, uint64_t view);
+/* The current view's timer has ended without a proposal. */
+void dsmr_leader_timed_out(struct dsmr_bft *bft);
+/* Waiting for the current view's leader is of no use: rule 8.2. */
+bool dsmr_leader_is_silent(const struct dsmr_bft *bft);
 
 /* ---- round.c ---- */
 /* The round of a view of the window, made empty if it was not there; NULL outside the window. */
@@ -470,6 +480,9 @@ void dsmr_bft_qc_send(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, u
 /* A verified finalization of this instance. False: nothing new. */
 bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
 void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
+/* The ancestor of block id, or that itself, just above the accepted block; NULL if the line is not
+ * held so far. */
+struct dsmr_bft_candidate *dsmr_finality_next(const struct dsmr_bft *bft, const struct dsmr_id *id);
 /* Accepts the final block and its ancestors if all are held and valid; else sees to it that they
  * will be. True if something was accepted. */
 bool dsmr_finality_advance(struct dsmr_bft *bft);

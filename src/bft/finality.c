@@ -79,20 +79,15 @@ void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,
     }
 }
 
-/* The ancestor of the final block just above the accepted one, all of whose line is held and
- * valid; NULL if something is missing yet. */
-static struct dsmr_bft_candidate *next_final(const struct dsmr_bft *bft)
+struct dsmr_bft_candidate *dsmr_finality_next(const struct dsmr_bft *bft, const struct dsmr_id *id)
 {
-    struct dsmr_id id = bft->final.subject.block_id;
+    struct dsmr_id at = *id;
     for (uint32_t depth = 0; depth <= DSMR_BFT_DEPTH_MAX + 1u; depth++) {
-        struct dsmr_bft_candidate *candidate = dsmr_candidate_find(bft, &id);
-        if (candidate == NULL) {
-            return NULL;
+        struct dsmr_bft_candidate *candidate = dsmr_candidate_find(bft, &at);
+        if (candidate == NULL || candidate->block->height == bft->accepted->height + 1) {
+            return candidate;
         }
-        if (candidate->block->height == bft->accepted->height + 1) {
-            return candidate->state == DSMR_BFT_CANDIDATE_VALID ? candidate : NULL;
-        }
-        id = candidate->block->parent_id;
+        at = candidate->block->parent_id;
     }
     return NULL;
 }
@@ -117,8 +112,10 @@ bool dsmr_finality_advance(struct dsmr_bft *bft)
         return false;
     }
     if (!is_line_valid(bft)) {
-        /* What is held becomes wanted, so that it is verified; what is not comes by catch-up. */
-        if (!dsmr_block_fetch_chain(bft, &bft->final.subject.block_id, DSMR_BFT_NO_PEER)) {
+        /* What is held becomes wanted, so that it is verified; what is not comes by catch-up. What
+         * is too far above to be held is not asked for. */
+        if (bft->final.subject.height - bft->accepted->height > DSMR_BFT_GAP_MAX ||
+            !dsmr_block_fetch_chain(bft, &bft->final.subject.block_id, DSMR_BFT_NO_PEER)) {
             dsmr_catch_up_target(bft, bft->final.subject.height, DSMR_BFT_NO_PEER);
         }
         return false;
@@ -127,8 +124,8 @@ bool dsmr_finality_advance(struct dsmr_bft *bft)
     struct dsmr_id last_id = final.subject.block_id;
     bool is_last = false;
     while (!is_last) {
-        struct dsmr_bft_candidate *next = next_final(bft);
-        DSMR_ASSERT(next != NULL);
+        struct dsmr_bft_candidate *next = dsmr_finality_next(bft, &last_id);
+        DSMR_ASSERT(next != NULL && next->state == DSMR_BFT_CANDIDATE_VALID);
         struct dsmr_block *block = dsmr_block_ref(next->block);
         is_last = dsmr_id_equal(&block->id, &last_id);
         dsmr_finality_accept(bft, block, is_last ? &final : NULL);

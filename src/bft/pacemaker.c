@@ -54,6 +54,7 @@ void dsmr_pacemaker_on_time(struct dsmr_bft *bft)
     if (bft->now_ms >= bft->view_deadline_ms && dsmr_pacemaker_is_needed(bft)) {
         bft->view_deadline_ms = UINT64_MAX;
         bft->is_timed_out = true;
+        dsmr_leader_timed_out(bft);
         dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_TIMEOUT, bft->view, 0);
     }
     if (bft->is_timed_out) {
@@ -76,6 +77,12 @@ void dsmr_pacemaker_update(struct dsmr_bft *bft)
         bft->retry_deadline_ms = UINT64_MAX;
         bft->retry_count = 0;
         return;
+    }
+    if (!bft->is_timed_out && dsmr_leader_is_silent(bft)) { /* rule 8.2 */
+        bft->view_deadline_ms = UINT64_MAX;
+        bft->is_timed_out = true;
+        dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_SKIPPED, bft->view, 0);
+        dsmr_voting_nullify(bft);
     }
     if (bft->view_deadline_ms == UINT64_MAX && !bft->is_timed_out) {
         bft->view_deadline_ms = bft->now_ms + dsmr_pacemaker_timeout(bft);

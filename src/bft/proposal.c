@@ -249,8 +249,5 @@ void dsmr_proposal_on_built(struct dsmr_bft *bft, uint64_t request_id, enum dsmr
     }
     /* Nothing to build, or not yet: again when WANTED says so, or after a while. */
     bft->is_build_refused = true;
-    bft->build_after_ms =
-        bft->now_ms + dsmr_prng_jitter(&bft->prng, err == DSMR_ERR_NOT_YET
-                                                       ? bft->params.min_block_gap_ms + 1u
-                                                       : bft->retry_ms);
+    bft->build_after_ms = bft->now_ms + dsmr_prng_jitter(&bft->prng, bft->retry_ms);
 }

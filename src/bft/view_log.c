@@ -32,6 +32,7 @@ bool dsmr_view_log_add(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
     if (entry->view != view) {
         memset(entry, 0, sizeof(*entry));
         entry->view = view;
+        bft->has_views = true;
     }
     if (qc->subject.kind == DSMR_VOTE_NULLIFY) {
         entry->is_nullified = true;
@@ -51,11 +52,12 @@ bool dsmr_view_log_add(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
 
 void dsmr_view_log_clear(struct dsmr_bft *bft)
 {
-    for (uint32_t i = 0; i < DSMR_BFT_VIEW_LOG; i++) {
-        if (bft->view_log[i].view != 0) { /* untouched pages stay untouched */
+    for (uint32_t i = 0; bft->has_views && i < DSMR_BFT_VIEW_LOG; i++) {
+        if (bft->view_log[i].view != 0) { /* pages that were only read stay the zero page */
             bft->view_log[i].view = 0;
         }
     }
+    bft->has_views = false;
     bft->tip_view = 0;
 }
 

@@ -4,6 +4,7 @@
 #include "core/chunk_builder.h"
 #include "core/chunk_fetch.h"
 #include "core/expiry.h"
+#include "core/give_up.h"
 #include "core/health.h"
 #include "core/share_collector.h"
 
@@ -152,6 +153,7 @@ void dsmr_block_accept_on_accept(struct dsmr_node *node, uint64_t request_id,
     }
     dsmr_chunk_fetch_push(node, block, false);
     dsmr_block_unref(block);
+    dsmr_give_up_look_again(node);
     dsmr_health_on_accept(node);
     dsmr_expiry_run(node);
     dsmr_block_builder_on_tip(node);
@@ -178,7 +180,8 @@ void dsmr_block_accept_on_reject(struct dsmr_node *node, const struct dsmr_id *b
     }
     dsmr_effects_trace(node->fx, DSMR_TRACE_BLOCK_REJECTED, block_id, block->height, 0);
     dsmr_block_tree_remove(node->tree, block_id);
-    if (dsmr_id_equal(&node->preference, block_id)) {
+    prune_tree(node); /* without it its descendants are no blocks of the chain either */
+    if (dsmr_block_builder_find(node, &node->preference) == NULL) {
         node->preference = node->accepted->id;
     }
     dsmr_block_builder_on_tip(node); /* its certificates are free again */

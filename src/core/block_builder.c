@@ -134,6 +134,15 @@ static void finish(struct dsmr_node *node, uint64_t request_id, enum dsmr_err er
     dsmr_block_unref(block);
 }
 
+/* As far as a parent's time lies ahead if the clock has let it pass (9.2) and was not set back. The
+ * engine may do nothing else while it waits: for longer it is told to ask again. */
+static bool is_near(const struct dsmr_node *node, uint64_t due_wall_ms)
+{
+    const struct dsmr_params *params = &node->config.params;
+    uint64_t gap_ms = params->min_block_gap_ms > 0 ? params->min_block_gap_ms : 1;
+    return due_wall_ms <= dsmr_node_common_add(node->wall_ms, params->clock_skew_ms + gap_ms);
+}
+
 static void wait_for(struct dsmr_node *node, uint64_t request_id, const struct dsmr_id *parent_id,
                      uint64_t epoch, uint64_t due_wall_ms)
 {
@@ -176,6 +185,8 @@ void dsmr_block_builder_on_build(struct dsmr_node *node, uint64_t request_id,
         err = DSMR_ERR_NOT_YET; /* context missing above block 1 */
     } else if (epoch != DSMR_EPOCH_NONE && dsmr_node_common_set(node, epoch) == NULL) {
         err = DSMR_ERR_NOT_YET;
+    } else if (!is_near(node, dsmr_block_builder_time_min(node, parent))) {
+        err = DSMR_ERR_NOT_YET;
     }
     if (err == DSMR_OK) {
         uint64_t time_ms = dsmr_block_builder_time_min(node, parent);
@@ -195,7 +206,7 @@ void dsmr_block_builder_on_timer(struct dsmr_node *node)
         if (!pending.is_used) {
             continue;
         }
-        if (pending.due_wall_ms > node->wall_ms) {
+        if (pending.due_wall_ms > node->wall_ms && is_near(node, pending.due_wall_ms)) {
             dsmr_node_common_arm(node, DSMR_TIMER_BUILD,
                                  dsmr_node_common_mono_at(node, pending.due_wall_ms));
             continue;
@@ -299,6 +310,16 @@ void dsmr_block_builder_on_hold(struct dsmr_node *node)
     node->is_hold_due = true;
     dsmr_retry_again(&node->hold, &node->prng, node->mono_ms);
     hold_until_empty_is_allowed(node);
+    dsmr_block_builder_update(node);
+}
+
+/* A build may have been refused for want of this set: the engine is told at once to ask again. */
+void dsmr_block_builder_on_set(struct dsmr_node *node)
+{
+    if (node->hold.due_mono_ms != UINT64_MAX && node->hold.tries > 0) {
+        node->hold.due_mono_ms = node->mono_ms;
+        dsmr_node_common_arm(node, DSMR_TIMER_HOLD, node->mono_ms);
+    }
     dsmr_block_builder_update(node);
 }
 

@@ -4,8 +4,8 @@
  * no timer stands in a transaction's way. How:     READY is true while a certificate fits on the
  * preference, while the tip's epoch is NONE, and, while something is held that cannot be included,
  * now and then: from parent time + 1 s with backoff up to the chunk lifetime. A build that lies
- * ahead of now waits for its time. Limits:  DSMR_NODE_BUILDS_MAX builds wait; the oldest gives way.
- * Threads: one owner. */
+ * ahead of now waits for its time, but no longer than honest clocks differ. Limits:
+ * DSMR_NODE_BUILDS_MAX builds wait; the oldest gives way. Threads: one owner. */
 #ifndef DSMR_CORE_BLOCK_BUILDER_H
 #define DSMR_CORE_BLOCK_BUILDER_H
 
@@ -22,6 +22,8 @@ void dsmr_block_builder_update(struct dsmr_node *node);
 void dsmr_block_builder_on_hold(struct dsmr_node *node);
 /* After every event: something may be held now that no timer waits for yet. Cheap. */
 void dsmr_block_builder_on_step(struct dsmr_node *node);
+/* A validator set has come, for want of which a build may have been refused. */
+void dsmr_block_builder_on_set(struct dsmr_node *node);
 /* The tip is another: the backoff of HOLD starts anew. */
 void dsmr_block_builder_on_tip(struct dsmr_node *node);
 /* The block, if it is the last accepted or processing; borrowed. NULL: unknown. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/bytes.h"
+#include "core/health.h"
 #include "core/share_collector.h"
 #include "wire/codec.h"
 
@@ -16,10 +17,8 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
     uint64_t slot_ms = node->config.params.slot_ms;
     uint64_t now_slot = node->wall_ms / slot_ms;
     uint64_t last_slot = now_slot;
-    uint64_t floor_ms = dsmr_node_common_floor(node);
-    uint64_t lifetime_ms = node->config.params.chunk_lifetime_ms;
-    if (now_slot * slot_ms + lifetime_ms <= floor_ms) { /* 6.3 holds for our own share too */
-        *wait_wall_ms = ((floor_ms - lifetime_ms) / slot_ms + 1) * slot_ms;
+    if (dsmr_health_floor_ends_ms(node) > node->wall_ms) { /* 6.3 holds for our own share too */
+        *wait_wall_ms = dsmr_health_floor_ends_ms(node);
         return false;
     }
     if (node->own_uncertified_bytes == 0 &&
@@ -34,6 +33,32 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
     }
     *wait_wall_ms = (now_slot + 1) * slot_ms;
     return false;
+}
+
+enum dsmr_err dsmr_chunk_builder_obstacle(struct dsmr_node *node)
+{
+    const struct dsmr_validator_set *set = dsmr_node_common_set(node, node->accepted->epoch);
+    if (node->is_halted) {
+        return DSMR_ERR_HALTED;
+    }
+    if (!node->config.can_produce ||
+        (set != NULL && dsmr_validator_set_find(set, &node->config.node_id) < 0)) {
+        return DSMR_ERR_NOT_PRODUCING;
+    }
+    if (node->is_bootstrapping || node->is_behind) {
+        return DSMR_ERR_BEHIND;
+    }
+    if (node->is_disk_low) {
+        return DSMR_ERR_DISK_LOW;
+    }
+    return node->is_started ? DSMR_OK : DSMR_ERR_NOT_YET;
+}
+
+uint64_t dsmr_chunk_builder_not_before(const struct dsmr_node *node)
+{
+    uint64_t floor_ms = dsmr_node_common_floor(node);
+    uint64_t lifetime_ms = node->config.params.chunk_lifetime_ms;
+    return floor_ms > lifetime_ms ? floor_ms - lifetime_ms : 0;
 }
 
 static bool may_build(struct dsmr_node *node, struct dsmr_validator_set **set)

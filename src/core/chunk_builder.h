@@ -12,6 +12,13 @@
 
 #include "core/node_state.h"
 
+/* OK, or why this node puts nothing into chunks: HALTED, NOT_YET, NOT_PRODUCING, BEHIND, DISK_LOW.
+ * What passes by itself (a quota, a missing quorum, an epoch that has yet to begin) is no reason.
+ */
+enum dsmr_err dsmr_chunk_builder_obstacle(struct dsmr_node *node);
+/* The start of the first slot that a chunk of this node can have: the floor of 12.1 may rule out
+ * earlier ones. 0: no such bound. */
+uint64_t dsmr_chunk_builder_not_before(const struct dsmr_node *node);
 /* Builds a chunk if it may, or arms the timer for when it may. Cheap if there is nothing to do. */
 void dsmr_chunk_builder_run(struct dsmr_node *node);
 /* What of ours waits for what: the rate follows from it (protocol.md, 13.1). */

@@ -49,6 +49,7 @@ struct dsmr_chunk_entry {
     bool is_own;
     bool is_signed; /* the journal names it */
     bool has_share;
+    bool is_unreadable; /* the disk lists it, and did not give its body: to be stored again */
 };
 
 DSMR_MUST_USE struct dsmr_chunk_pool *
@@ -85,8 +86,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_chunk_pool_add(struct dsmr_chunk_pool *pool,
 /* The same for recovery: reserves by itself, over the quota if need be, unless it is included. */
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_pool_restore(struct dsmr_chunk_pool *pool,
                                                     const struct dsmr_chunk_entry *fields);
-/* Borrowed until the next add or remove; NULL: not held. The caller may set share, has_share and
- * is_signed. */
+/* Borrowed until the next add or remove; NULL: not held. The caller may set share, has_share,
+ * is_signed and is_unreadable. */
 struct dsmr_chunk_entry *dsmr_chunk_pool_find(const struct dsmr_chunk_pool *pool,
                                               const struct dsmr_id *chunk_id);
 /* Asserts that the transition is in the diagram (the same state is fine). INCLUDED gives the

@@ -8,7 +8,7 @@
 enum dsmr_err dsmr_effects_init(struct dsmr_effects *effects)
 {
     effects->count = 0;
-    effects->items = calloc(DSMR_EFFECTS_MAX, sizeof(effects->items[0]));
+    effects->items = malloc(DSMR_EFFECTS_MAX * sizeof(effects->items[0]));
     return effects->items == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
 }
 
@@ -40,7 +40,7 @@ static void clear_one(struct dsmr_effect *fx)
         dsmr_block_unref(fx->u.store_accept.block);
         break;
     case DSMR_FX_STORE_EVIDENCE:
-        free(fx->u.store_evidence);
+        free(fx->u.store_evidence.pair);
         break;
     case DSMR_FX_STORE_GC:
         free(fx->u.store_gc.chunks);

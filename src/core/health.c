@@ -2,6 +2,7 @@
 
 #include "core/block_builder.h"
 #include "core/expiry.h"
+#include "core/give_up.h"
 #include "core/share_collector.h"
 
 #define STATUS_GAP_MS 1000u
@@ -105,6 +106,8 @@ void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer
         dsmr_effects_send(node->fx, peer, &msg, NULL);
         dsmr_peer_pace_on_up(&entry->pace, node->mono_ms);
         dsmr_share_collector_on_peer_up(node);
+    } else {
+        dsmr_give_up_look_again(node);
     }
 }
 
@@ -131,6 +134,29 @@ static void tell(struct dsmr_node *node)
     node->status_mono_ms = node->mono_ms;
 }
 
+uint64_t dsmr_health_floor_ends_ms(const struct dsmr_node *node)
+{
+    const struct dsmr_params *params = &node->config.params;
+    uint64_t floor_ms = dsmr_node_common_floor(node);
+    return floor_ms < params->chunk_lifetime_ms
+               ? 0
+               : ((floor_ms - params->chunk_lifetime_ms) / params->slot_ms + 1) * params->slot_ms;
+}
+
+/* Who looks at the status learns when it is over, in an idle network, too. */
+static void watch_floor(struct dsmr_node *node)
+{
+    uint64_t ends_ms = dsmr_health_floor_ends_ms(node);
+    if (ends_ms > node->wall_ms) {
+        dsmr_node_common_arm(node, DSMR_TIMER_STATUS, dsmr_node_common_mono_at(node, ends_ms));
+    }
+}
+
+void dsmr_health_on_start(struct dsmr_node *node)
+{
+    watch_floor(node);
+}
+
 bool dsmr_health_before_accept(struct dsmr_node *node, const struct dsmr_block *block)
 {
     /* Our first block: was it made before we started? */
@@ -146,6 +172,7 @@ void dsmr_health_on_accept(struct dsmr_node *node)
     update_behind(node);
     dsmr_node_common_arm(node, DSMR_TIMER_STATUS,
                          dsmr_node_common_add(node->status_mono_ms, STATUS_GAP_MS));
+    watch_floor(node);
 }
 
 void dsmr_health_on_executed(struct dsmr_node *node)
@@ -166,4 +193,5 @@ void dsmr_health_on_flag(struct dsmr_node *node, bool *flag, bool value)
 void dsmr_health_on_timer(struct dsmr_node *node)
 {
     tell(node);
+    watch_floor(node);
 }

@@ -14,6 +14,9 @@
 void dsmr_health_on_status(struct dsmr_node *node, const struct dsmr_node_id *from,
                            const struct dsmr_msg *msg);
 void dsmr_health_on_peer(struct dsmr_node *node, const struct dsmr_node_id *peer, bool is_up);
+/* Wall clock from which on a chunk of the running slot expires above the floor (6.3). */
+uint64_t dsmr_health_floor_ends_ms(const struct dsmr_node *node);
+void dsmr_health_on_start(struct dsmr_node *node);
 /* Before block is accepted. Ours may be a new journal of an old key (12.4): then its floor is
  * written now, before the accept, so that no crash leaves the accept without it. False: too much is
  * on its way for that write; nothing has changed. */

@@ -82,7 +82,9 @@ static bool new_pools(struct dsmr_node *node)
     node->certs = dsmr_cert_pool_new(certs_max, certs_each, seed);
     node->journal = dsmr_journal_new(chunks_max > journal_max ? chunks_max : journal_max, seed);
     node->verdicts = dsmr_verdict_cache_new(VERDICTS_MAX, seed);
-    node->evidence = dsmr_evidence_log_new(EVIDENCE_MAX, seed);
+    node->evidence =
+        dsmr_evidence_log_new(config->evidence_max > 0 ? config->evidence_max : EVIDENCE_MAX,
+                              DSMR_NODE_EVIDENCE_JOBS_MAX, seed);
     node->peers = dsmr_peer_table_new(config->validators_max * 4u + 64u, seed);
     node->tree = dsmr_block_tree_new(DSMR_PROCESSING_BLOCKS_MAX, seed);
     node->index = dsmr_accepted_index_new(INDEX_MAX, seed);
@@ -280,7 +282,7 @@ static void on_set(struct dsmr_node *node, struct dsmr_validator_set *set)
     }
     dsmr_restore_on_set(node);
     dsmr_node_common_arm(node, DSMR_TIMER_CHUNK, node->mono_ms);
-    dsmr_block_builder_update(node);
+    dsmr_block_builder_on_set(node);
 }
 
 static void on_stored(struct dsmr_node *node, const struct dsmr_request *request,
@@ -373,6 +375,8 @@ static void on_answer(struct dsmr_node *node, const struct dsmr_event *event)
     case DSMR_EV_CHUNK_LOADED:
         if (request.kind == DSMR_REQUEST_OWN_LOAD) {
             dsmr_chunk_builder_on_loaded(node, &request, event->err, event->u.chunk);
+        } else if (request.kind == DSMR_REQUEST_SHARE_LOAD) {
+            dsmr_share_policy_on_loaded(node, &request, event->err);
         } else {
             DSMR_ASSERT(request.kind == DSMR_REQUEST_BODY_LOAD);
             dsmr_chunk_fetch_on_loaded(node, &request, event->err, event->u.chunk);
@@ -474,11 +478,9 @@ static void set_gauges(struct dsmr_node *node)
     dsmr_node_common_gauge(node, DSMR_METRIC_BACKLOG_BLOCKS_HELD, node->queue.count);
     dsmr_node_common_gauge(node, DSMR_METRIC_STATE_SYNC_NEEDED, node->fetches_pruned > 0);
     dsmr_node_common_gauge(node, DSMR_METRIC_INDEX_CHUNKS, dsmr_accepted_index_count(node->index));
-    uint64_t uncertified = 0;
-    for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
-        uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
-    }
-    dsmr_node_common_gauge(node, DSMR_METRIC_CHUNKS_UNCERTIFIED, uncertified);
+    dsmr_node_common_gauge(node, DSMR_METRIC_EVIDENCE_KEPT,
+                           dsmr_evidence_log_count(node->evidence));
+    dsmr_node_common_gauge(node, DSMR_METRIC_CHUNKS_UNCERTIFIED, node->own_uncertified);
 }
 
 void dsmr_node_step(struct dsmr_node *node, struct dsmr_effects *effects,
@@ -513,13 +515,12 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->backlog_bytes = node->queue.backlog_bytes;
     out->pending_bytes = dsmr_chunk_pool_pending_total(node->chunks);
     out->certs_waiting = dsmr_cert_pool_count(node->certs);
-    for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
-        out->own_uncertified += node->own[i].state != DSMR_OWN_FREE && !node->own[i].has_cert;
-    }
+    out->own_uncertified = node->own_uncertified;
     out->is_behind = node->is_behind || node->is_bootstrapping;
     out->needs_state_sync = node->fetches_pruned > 0;
     out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
     out->clock_offset_ms = node->clock_offset_ms;
+    out->is_under_floor = dsmr_health_floor_ends_ms(node) > node->wall_ms;
 }
 
 uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
@@ -535,6 +536,16 @@ uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validat
         }
     }
     return count;
+}
+
+bool dsmr_node_has_shared(const struct dsmr_node *node, const struct dsmr_reference *ref)
+{
+    const struct dsmr_journal_entry *journaled =
+        dsmr_journal_find(node->journal, &ref->producer, ref->slot);
+    const struct dsmr_chunk_entry *chunk = dsmr_chunk_pool_find(node->chunks, &ref->chunk_id);
+    return journaled != NULL && journaled->state == DSMR_JOURNAL_DURABLE && chunk != NULL &&
+           chunk->has_share && dsmr_id_equal(&journaled->chunk_id, &ref->chunk_id) &&
+           dsmr_reference_equal(&chunk->ref, ref);
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

@@ -4,7 +4,7 @@
 
 static void check_own(const struct dsmr_node *node)
 {
-    uint32_t count = 0;
+    uint32_t count = 0, uncertified_count = 0;
     uint64_t uncertified = 0;
     uint64_t waiting = 0;
     for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
@@ -17,6 +17,7 @@ static void check_own(const struct dsmr_node *node)
         const struct dsmr_chunk_entry *entry =
             dsmr_chunk_pool_find(node->chunks, &own->ref.chunk_id);
         count++;
+        uncertified_count += !own->has_cert;
         *(own->has_cert ? &waiting : &uncertified) += own->ref.chunk_bytes;
         DSMR_ASSERT(dsmr_node_id_equal(&own->ref.producer, &node->config.node_id));
         if (claim != NULL) { /* INV-03 */
@@ -31,6 +32,7 @@ static void check_own(const struct dsmr_node *node)
         }
     }
     DSMR_ASSERT(count == node->own_count);
+    DSMR_ASSERT(uncertified_count == node->own_uncertified);
     /* Nothing is remembered of a chunk that has gone its whole way. */
     DSMR_ASSERT(count > 0 || dsmr_exec_queue_length(&node->queue) > 0 ||
                 dsmr_own_ids_count(node->own_ids) == 0);

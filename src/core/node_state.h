@@ -58,6 +58,7 @@
 /* ---- shares that we give (share_policy.c) ---- */
 enum dsmr_share_stage {
     DSMR_SHARE_FREE,
+    DSMR_SHARE_LOADING, /* after a restart: is what the disk lists there? */
     DSMR_SHARE_VERIFYING,
     DSMR_SHARE_STORING, /* from here on (producer, slot) is claimed */
     DSMR_SHARE_SIGNING
@@ -75,6 +76,8 @@ struct dsmr_evidence_job {
     bool is_used;
     uint32_t use;
     struct dsmr_evidence evidence;
+    bool has_gone; /* being stored, and another one leaves with that */
+    struct dsmr_evidence_key gone;
 };
 
 /* ---- own chunks (chunk_builder.c, share_collector.c) ----
@@ -294,7 +297,7 @@ struct dsmr_node {
     struct dsmr_map *share_job_of; /* chunk id -> u32 index */
     struct dsmr_evidence_job evidence_jobs[DSMR_NODE_EVIDENCE_JOBS_MAX];
     struct dsmr_own_chunk *own;
-    uint32_t own_count;
+    uint32_t own_count, own_uncertified;
     uint64_t own_uncertified_bytes, own_waiting_bytes;
     uint64_t built_mono_ms;           /* the last own chunk; 0: none yet */
     struct dsmr_mempool_tx *take_txs; /* scratch of the builder: chunk_txs_max */

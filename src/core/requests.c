@@ -13,7 +13,8 @@ struct slot {
 struct dsmr_requests {
     uint32_t capacity;
     uint32_t count;
-    uint32_t free_head; /* capacity: none */
+    uint32_t used;      /* slots from here on have never held a request: nobody has touched them */
+    uint32_t free_head; /* of the others; capacity: none */
     struct slot slots[];
 };
 
@@ -25,9 +26,7 @@ struct dsmr_requests *dsmr_requests_new(uint32_t requests_max)
         return NULL;
     }
     requests->capacity = requests_max;
-    for (uint32_t i = 0; i < requests_max; i++) {
-        requests->slots[i].next_free = i + 1;
-    }
+    requests->free_head = requests_max;
     return requests;
 }
 
@@ -39,12 +38,13 @@ void dsmr_requests_free(struct dsmr_requests *requests)
 uint64_t dsmr_requests_begin(struct dsmr_requests *requests, const struct dsmr_request *request)
 {
     DSMR_ASSERT(request->kind != DSMR_REQUEST_NONE);
-    if (requests->free_head == requests->capacity) {
+    bool is_reused = requests->free_head < requests->capacity;
+    if (!is_reused && requests->used == requests->capacity) {
         return 0;
     }
-    uint32_t index = requests->free_head;
+    uint32_t index = is_reused ? requests->free_head : requests->used++;
     struct slot *slot = &requests->slots[index];
-    requests->free_head = slot->next_free;
+    requests->free_head = is_reused ? slot->next_free : requests->capacity;
     requests->count++;
     slot->request = *request;
     slot->uses++;

@@ -14,6 +14,7 @@
 enum dsmr_request_kind {
     DSMR_REQUEST_NONE,
     DSMR_REQUEST_SHARE_VERIFY, /* item: share job */
+    DSMR_REQUEST_SHARE_LOAD,   /* item: share job */
     DSMR_REQUEST_SHARE_STORE,  /* item: share job */
     DSMR_REQUEST_SHARE_SIGN,   /* item: share job */
     DSMR_REQUEST_OWN_STORE,    /* item: own chunk */

@@ -4,7 +4,9 @@
 #include "core/block_builder.h"
 #include "core/cert_intake.h"
 #include "core/chunk_fetch.h"
+#include "core/conflict.h"
 #include "core/exec_queue.h"
+#include "core/health.h"
 #include "core/share_collector.h"
 
 /* Garbage collection comes now and then: the disk may hold more entries than memory. Those that
@@ -128,6 +130,9 @@ void dsmr_restore_on_event(struct dsmr_node *node, const struct dsmr_event *even
     case DSMR_EV_RESTORE_CERT:
         on_cert(node, event);
         break;
+    case DSMR_EV_RESTORE_EVIDENCE:
+        dsmr_conflict_restore(node, event->u.evidence);
+        break;
     default:
         DSMR_UNREACHABLE();
     }
@@ -211,13 +216,14 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     node->is_started = true;
     node->start_wall_ms = node->wall_ms;
     node->is_fresh = node->floor_ms == 0 && node->accepted->height == 0 &&
-                     dsmr_journal_count(node->journal) == 0;
+                     dsmr_journal_count(node->journal) == 0 && !event->u.start.has_blocks;
     node->gc_journal_floor_ms = dsmr_node_common_floor(node);
     if (node->executed_time_ms > 0) {
         dsmr_executed_ids_advance(node->executed_ids, node->executed_time_ms);
     }
     dsmr_node_common_gauge(node, DSMR_METRIC_EXECUTED_HEIGHT, node->executed_height);
     resume_own(node);
+    dsmr_health_on_start(node);
     dsmr_chunk_fetch_run(node);
     dsmr_block_builder_update(node);
 }

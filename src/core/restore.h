@@ -1,7 +1,7 @@
 /* restore.h - from what the disk holds to a running node. protocol.md, section 12.
  *
- * Order:   floor, journal, chunks, blocks, executed ids, certificates, START (dsmr/event.h).
- * Nothing is signed, built or executed before START. Threads: one owner. */
+ * Order:   floor, journal, chunks, blocks, executed ids, certificates, evidence, START
+ * (dsmr/event.h). Nothing is signed, built or executed before START. Threads: one owner. */
 #ifndef DSMR_CORE_RESTORE_H
 #define DSMR_CORE_RESTORE_H
 

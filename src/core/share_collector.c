@@ -6,6 +6,7 @@
 #include "core/block_builder.h"
 #include "core/cert_intake.h"
 #include "core/chunk_builder.h"
+#include "core/give_up.h"
 
 #define RETRY_DELAYS 64u /* the longest delay is this many times the first */
 
@@ -14,12 +15,9 @@ static void count_bytes(struct dsmr_node *node, const struct dsmr_own_chunk *own
     uint64_t *sum = own->has_cert ? &node->own_waiting_bytes : &node->own_uncertified_bytes;
     DSMR_ASSERT(add || *sum >= own->ref.chunk_bytes);
     *sum = add ? *sum + own->ref.chunk_bytes : *sum - own->ref.chunk_bytes;
-}
-
-/* When no honest builder can take the chunk any more: blocks are built at now, or later. */
-static uint64_t useless_at(const struct dsmr_node *node, const struct dsmr_own_chunk *own)
-{
-    return dsmr_node_common_add(own->ref.expiry_ms, node->config.params.clock_skew_ms + 1u);
+    if (!own->has_cert) {
+        node->own_uncertified = add ? node->own_uncertified + 1 : node->own_uncertified - 1;
+    }
 }
 
 struct dsmr_own_chunk *dsmr_share_collector_add(struct dsmr_node *node,
@@ -46,7 +44,7 @@ struct dsmr_own_chunk *dsmr_share_collector_add(struct dsmr_node *node,
         node->own_count++;
         count_bytes(node, own, true);
         dsmr_node_common_arm(node, DSMR_TIMER_OWN,
-                             dsmr_node_common_mono_at(node, useless_at(node, own)));
+                             dsmr_node_common_mono_at(node, dsmr_give_up_useless_at(node, own)));
         return own;
     }
     return NULL;
@@ -62,11 +60,15 @@ struct dsmr_own_chunk *dsmr_share_collector_of(struct dsmr_node *node,
 struct dsmr_own_chunk *dsmr_share_collector_find(const struct dsmr_node *node,
                                                  const struct dsmr_id *chunk_id)
 {
-    for (uint32_t i = 0; node->own_count > 0 && i < DSMR_NODE_OWN_MAX; i++) {
+    for (uint32_t i = 0, left = node->own_count; left > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         struct dsmr_own_chunk *own = &node->own[i];
-        if (own->state != DSMR_OWN_FREE && dsmr_id_equal(&own->ref.chunk_id, chunk_id)) {
+        if (own->state == DSMR_OWN_FREE) {
+            continue;
+        }
+        if (dsmr_id_equal(&own->ref.chunk_id, chunk_id)) {
             return own;
         }
+        left--;
     }
     return NULL;
 }
@@ -267,27 +269,6 @@ static bool is_not_yet(uint16_t err)
     }
 }
 
-/* Too many say that it is too old for them (a floor after a restart, a slow network): no quorum is
- * left that could sign it. Its transactions go back at once instead of at its expiry; the journal
- * keeps the slot. Only for this reason: what others refuse for its contents they would refuse
- * again. */
-static void drop_if_hopeless(struct dsmr_node *node, struct dsmr_own_chunk *own)
-{
-    uint64_t lost = 0;
-    if (own->state != DSMR_OWN_COLLECTING || own->has_cert || own->chunk == NULL) {
-        return;
-    }
-    for (uint32_t i = 0; i < own->set->count; i++) {
-        if (dsmr_bitset_has(&own->settled, i) && !dsmr_bitset_has(&own->shared, i)) {
-            lost += own->set->validators[i].weight;
-        }
-    }
-    if (!dsmr_is_quorum(own->set->total_weight - lost, own->set->total_weight)) {
-        dsmr_chunk_builder_return(node, own->chunk);
-        dsmr_share_collector_remove(node, own);
-    }
-}
-
 void dsmr_share_collector_on_refused(struct dsmr_node *node, const struct dsmr_node_id *from,
                                      const struct dsmr_msg *msg)
 {
@@ -302,7 +283,7 @@ void dsmr_share_collector_on_refused(struct dsmr_node *node, const struct dsmr_n
     }
     dsmr_bitset_add(&own->settled, (uint32_t)signer);
     if (msg->u.chunk_refused.err == DSMR_ERR_EXPIRED) {
-        drop_if_hopeless(node, own);
+        dsmr_give_up_if_too_late(node, own);
     }
 }
 
@@ -451,24 +432,6 @@ void dsmr_share_collector_restore_cert(struct dsmr_node *node, struct dsmr_own_c
     become_certified(node, own);
 }
 
-/* Gives up a chunk whose transactions do better elsewhere: our clock was wrong when it was built
- * and the others will not take it for long; or the wall clock has passed its expiry, though chain
- * time, which stood still, has not. The journal keeps the slot and the pool the chunk until then.
- */
-static bool drop_if_useless(struct dsmr_node *node, struct dsmr_own_chunk *own)
-{
-    uint64_t latest_ms = dsmr_node_common_add(node->wall_ms, node->config.params.clock_skew_ms);
-    bool is_far_ahead =
-        !own->has_cert && dsmr_node_common_slot_start(node, own->ref.slot) > latest_ms;
-    if (own->chunk == NULL || own->state == DSMR_OWN_STORING ||
-        (!is_far_ahead && node->wall_ms < useless_at(node, own))) {
-        return false;
-    }
-    dsmr_chunk_builder_return(node, own->chunk);
-    dsmr_share_collector_remove(node, own);
-    return true;
-}
-
 /* Next validator from *position on that bits do not name and that may be connected; -1: none. When
  * one comes up, everything is due. */
 static int next_missing(struct dsmr_node *node, uint32_t *position,
@@ -570,12 +533,13 @@ static uint32_t resend(struct dsmr_node *node, struct dsmr_own_chunk *own)
 void dsmr_share_collector_on_timer(struct dsmr_node *node)
 {
     uint32_t sent = 0;
-    for (uint32_t i = 0; i < DSMR_NODE_OWN_MAX; i++) {
+    for (uint32_t i = 0, left = node->own_count; left > 0 && i < DSMR_NODE_OWN_MAX; i++) {
         struct dsmr_own_chunk *own = &node->own[i];
         if (own->state == DSMR_OWN_FREE) {
             continue;
         }
-        if (drop_if_useless(node, own)) {
+        left--;
+        if (dsmr_give_up_if_useless(node, own)) {
             continue;
         }
         if (dsmr_retry_is_due(&own->retry, node->mono_ms)) {
@@ -587,11 +551,12 @@ void dsmr_share_collector_on_timer(struct dsmr_node *node)
             sent += resend(node, own);
         }
         dsmr_node_common_arm(node, DSMR_TIMER_OWN, own->retry.due_mono_ms);
-        if (own->chunk != NULL && node->wall_ms < useless_at(node, own)) {
-            uint64_t at_ms = dsmr_node_common_mono_at(node, useless_at(node, own));
+        if (own->chunk != NULL && node->wall_ms < dsmr_give_up_useless_at(node, own)) {
+            uint64_t at_ms = dsmr_node_common_mono_at(node, dsmr_give_up_useless_at(node, own));
             dsmr_node_common_arm(node, DSMR_TIMER_OWN, at_ms);
         }
     }
+    dsmr_give_up_look_again(node);
 }
 
 void dsmr_share_collector_on_peer_up(struct dsmr_node *node)

@@ -139,26 +139,68 @@ static void sign(struct dsmr_node *node, struct dsmr_share_job *job)
     fx->u.sign = job->ref;
 }
 
+/* Reads the body that the disk lists: a share is a promise to serve it. */
+static void load(struct dsmr_node *node, const struct dsmr_reference *ref)
+{
+    struct dsmr_share_job *job = add_job(node, ref);
+    uint64_t id = job == NULL ? 0
+                              : dsmr_node_common_request(node, DSMR_REQUEST_SHARE_LOAD,
+                                                         index_of(node, job), job->use);
+    if (id == 0) {
+        if (job != NULL) {
+            remove_job(node, job);
+        }
+        refuse(node, ref, DSMR_ERR_BUSY);
+        return;
+    }
+    job->stage = DSMR_SHARE_LOADING;
+    struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_LOAD_CHUNK);
+    fx->request_id = id;
+    fx->u.load_chunk = ref->chunk_id;
+}
+
 /* The same chunk again: the same share, from the journal (rule 4). true: dealt with. */
 static bool repeat(struct dsmr_node *node, const struct dsmr_reference *ref)
 {
     const struct dsmr_chunk_entry *entry = dsmr_chunk_pool_find(node->chunks, &ref->chunk_id);
     const struct dsmr_journal_entry *claim =
         dsmr_journal_find(node->journal, &ref->producer, ref->slot);
-    if (entry == NULL || claim == NULL || claim->state != DSMR_JOURNAL_DURABLE) {
+    if (entry == NULL || entry->is_unreadable || claim == NULL ||
+        claim->state != DSMR_JOURNAL_DURABLE) {
         return false; /* not held: it must be verified and stored (again) */
     }
     if (entry->has_share) {
         answer(node, entry);
-        return true;
-    }
-    struct dsmr_share_job *job = add_job(node, ref); /* BLS is deterministic: the same again */
-    if (job == NULL) {
-        refuse(node, ref, DSMR_ERR_BUSY);
     } else {
-        sign(node, job);
+        load(node, ref); /* BLS is deterministic: the same again, if the body is there */
     }
     return true;
+}
+
+void dsmr_share_policy_on_loaded(struct dsmr_node *node, const struct dsmr_request *request,
+                                 enum dsmr_err err)
+{
+    struct dsmr_share_job *job = job_of(node, request);
+    if (job == NULL) {
+        return;
+    }
+    DSMR_ASSERT(job->stage == DSMR_SHARE_LOADING);
+    struct dsmr_chunk_entry *entry = dsmr_chunk_pool_find(node->chunks, &job->ref.chunk_id);
+    if (err != DSMR_OK) {
+        dsmr_node_common_error(node, err);
+        if (entry != NULL) {
+            entry->is_unreadable = true;
+        }
+        err = DSMR_ERR_BUSY; /* its producer sends it again */
+    } else {
+        err = entry != NULL ? check_place(node, &job->ref) : DSMR_ERR_EXPIRED;
+    }
+    if (err != DSMR_OK) {
+        refuse(node, &job->ref, err);
+        remove_job(node, job);
+        return;
+    }
+    sign(node, job);
 }
 
 static void verify(struct dsmr_node *node, const struct dsmr_reference *ref,
@@ -175,7 +217,10 @@ static void verify(struct dsmr_node *node, const struct dsmr_reference *ref,
         refuse(node, ref, DSMR_ERR_BUSY);
         return;
     }
-    if (!is_included(node, &ref->chunk_id)) {
+    /* An included chunk reserves nothing; what is listed has its bytes reserved. */
+    bool has_bytes = is_included(node, &ref->chunk_id) ||
+                     dsmr_chunk_pool_find(node->chunks, &ref->chunk_id) != NULL;
+    if (!has_bytes) {
         enum dsmr_err err = dsmr_chunk_pool_reserve(node->chunks, &ref->producer, ref->chunk_bytes);
         if (err != DSMR_OK) {
             struct dsmr_request gone;
@@ -329,8 +374,10 @@ static enum dsmr_err hold(struct dsmr_node *node, struct dsmr_share_job *job)
 {
     dsmr_journal_confirm(node->journal, &job->ref);
     struct dsmr_chunk_entry *old = dsmr_chunk_pool_find(node->chunks, &job->ref.chunk_id);
-    if (old != NULL) { /* it was fetched meanwhile */
+    if (old != NULL) { /* it was fetched meanwhile, or could not be read */
         old->is_signed = true;
+        old->is_unreadable = false;
+        old->producer_sig = job->producer_sig; /* for evidence */
         return DSMR_OK;
     }
     uint64_t time_ms;

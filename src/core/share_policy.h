@@ -14,6 +14,8 @@
 /* Upon request_chunk_signature_share(chunk) from peer. bytes: what msg's views lie in. */
 void dsmr_share_policy_on_request(struct dsmr_node *node, const struct dsmr_node_id *from,
                                   const struct dsmr_msg *msg, struct dsmr_buf *bytes);
+void dsmr_share_policy_on_loaded(struct dsmr_node *node, const struct dsmr_request *request,
+                                 enum dsmr_err err);
 void dsmr_share_policy_on_verified(struct dsmr_node *node, const struct dsmr_request *request,
                                    enum dsmr_err err, struct dsmr_chunk *chunk);
 void dsmr_share_policy_on_stored(struct dsmr_node *node, const struct dsmr_request *request,

@@ -2,9 +2,15 @@
 
 #include <stdlib.h>
 
+#include "core/chunk_builder.h"
 #include "wire/codec.h"
 
-static enum dsmr_err admit(struct dsmr_node *node, struct dsmr_buf *owner,
+struct door { /* the same for all items of an event */
+    enum dsmr_err err;
+    uint64_t not_before_ms;
+};
+
+static enum dsmr_err admit(struct dsmr_node *node, const struct door *door, struct dsmr_buf *owner,
                            const struct dsmr_submit_item *item)
 {
     struct dsmr_tx_head head;
@@ -12,9 +18,6 @@ static enum dsmr_err admit(struct dsmr_node *node, struct dsmr_buf *owner,
         dsmr_node_common_add(node->wall_ms, node->config.params.validity_window_ms);
     if (item->err != DSMR_OK) {
         return item->err;
-    }
-    if (!node->config.can_produce || node->is_halted) {
-        return DSMR_ERR_UNAVAILABLE;
     }
     enum dsmr_err err = dsmr_tx_head_decode(&head, item->bytes, item->len);
     if (err != DSMR_OK) {
@@ -32,6 +35,10 @@ static enum dsmr_err admit(struct dsmr_node *node, struct dsmr_buf *owner,
     if (dsmr_own_ids_has(node->own_ids, &item->id) ||
         dsmr_executed_ids_has(node->executed_ids, &item->id, head.expiry_ms)) {
         return DSMR_ERR_DUPLICATE;
+    }
+    if (door->err != DSMR_OK || head.expiry_ms < door->not_before_ms) { /* it would only expire */
+        err = door->err != DSMR_OK ? door->err : DSMR_ERR_NOT_YET;
+        return dsmr_mempool_has(node->mempool, &item->id) ? DSMR_ERR_DUPLICATE : err;
     }
     struct dsmr_mempool_tx tx = {.owner = owner,
                                  .bytes = item->bytes,
@@ -55,8 +62,10 @@ void dsmr_submission_on_items(struct dsmr_node *node, const struct dsmr_event *e
     }
     fx->u.submitted.errs = errs;
     fx->u.submitted.count = count;
+    struct door door = {.err = dsmr_chunk_builder_obstacle(node),
+                        .not_before_ms = dsmr_chunk_builder_not_before(node)};
     for (uint32_t i = 0; i < count; i++) {
-        errs[i] = admit(node, event->u.submit.owner, &event->u.submit.items[i]);
+        errs[i] = admit(node, &door, event->u.submit.owner, &event->u.submit.items[i]);
         admitted += errs[i] == DSMR_OK;
         dsmr_node_common_error(node, errs[i]);
     }

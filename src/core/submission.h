@@ -1,7 +1,7 @@
 /* submission.h - transactions of clients into the mempool.
  *
  * Why:     an OK means that the transaction waits for a chunk of this node, never less; a full
- *          mempool says so (protocol.md, section 13).
+ *          mempool says so, and a node that builds no chunks (protocol.md, 13.3 and 13.5).
  * Threads: one owner. */
 #ifndef DSMR_CORE_SUBMISSION_H
 #define DSMR_CORE_SUBMISSION_H

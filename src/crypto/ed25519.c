@@ -10,6 +10,9 @@ int32_t dsmr_deps_ed25519_verify(const uint8_t *key, const uint8_t *signature,
                                  const uint8_t *message, size_t length);
 void dsmr_deps_ed25519_sign(uint8_t *out, const uint8_t *seed, const uint8_t *message,
                             size_t length);
+void dsmr_deps_ed25519_expand(uint8_t *out, uint8_t *public_key, const uint8_t *seed);
+void dsmr_deps_ed25519_sign_expanded(uint8_t *out, const uint8_t *key, const uint8_t *message,
+                                     size_t length);
 void dsmr_deps_ed25519_public(uint8_t *out, const uint8_t *seed);
 
 /* Arrays of them are handed over as plain runs of bytes. */
@@ -26,6 +29,27 @@ void dsmr_ed25519_sign(struct dsmr_ed25519_sig *out, const struct dsmr_ed25519_s
                        const void *message, size_t len)
 {
     dsmr_deps_ed25519_sign(out->bytes, key->bytes, message, len);
+}
+
+void dsmr_ed25519_expand(struct dsmr_ed25519_signing_key *out,
+                         const struct dsmr_ed25519_secret_key *key)
+{
+    dsmr_deps_ed25519_expand(out->expanded, out->public_key.bytes, key->bytes);
+}
+
+void dsmr_ed25519_sign_expanded(struct dsmr_ed25519_sig *out,
+                                const struct dsmr_ed25519_signing_key *key, const void *message,
+                                size_t len)
+{
+    dsmr_deps_ed25519_sign_expanded(out->bytes, key->expanded, message, len);
+}
+
+void dsmr_ed25519_wipe(struct dsmr_ed25519_signing_key *key)
+{
+    volatile uint8_t *bytes = key->expanded; /* so that the compiler may not drop the stores */
+    for (size_t i = 0; i < sizeof(key->expanded); i++) {
+        bytes[i] = 0;
+    }
 }
 
 /* Bytes 1 to 30 of y, and the last without its sign bit, equal those of p = 2^255 - 19 when every

@@ -18,6 +18,12 @@ static const struct {
          "a block is final and this node cannot take it yet, again and again: its clock may be "
          "behind, or its disk late (dsmr_errors_total has the reason)",
          "the final block that could not be taken has been taken"},
+    [DSMR_ALARM_FLOOR] =
+        {DSMR_LOG_WARN, "main",
+         "this node signs no chunk yet, its own included: its journal was made while the chain ran "
+         "already, and slots in which its key may have signed before are not over (that takes a "
+         "second, if its clock is right)",
+         "the slots in which this node's key may have signed before are over: it signs chunks"},
     [DSMR_ALARM_CLOCK] = {DSMR_LOG_WARN, "main",
                           "this node's clock is further from the other validators' than the chain "
                           "allows: its chunks or their blocks will be refused",
@@ -50,6 +56,7 @@ void dsmr_alarms_on_verdict(struct dsmr_driver *driver)
 void dsmr_alarms_update(struct dsmr_driver *driver, const struct dsmr_query_status *status)
 {
     set(driver, DSMR_ALARM_STATE_SYNC, status->needs_state_sync);
+    set(driver, DSMR_ALARM_FLOOR, status->is_under_floor);
     /* It ends at half of what began it: a clock at the border is not worth a line each second. */
     int64_t skew_ms = driver->config.node.params.clock_skew_ms;
     skew_ms = driver->alarms[DSMR_ALARM_CLOCK] ? skew_ms / 2 : skew_ms;

@@ -107,6 +107,10 @@ bool dsmr_bft_bridge_do(struct dsmr_driver *driver, struct dsmr_bft_effect *fx)
     case DSMR_BFT_FX_TRACE:
         if (fx->u.trace.what == DSMR_BFT_TRACE_NULLIFIED)
             dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_VIEW_CHANGES, 1);
+        else if (fx->u.trace.what == DSMR_BFT_TRACE_TIMEOUT)
+            dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_VIEW_TIMEOUTS, 1);
+        else if (fx->u.trace.what == DSMR_BFT_TRACE_SKIPPED)
+            dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_VIEWS_SKIPPED, 1);
         else if (fx->u.trace.what == DSMR_BFT_TRACE_FINALIZED)
             dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_FINALIZED, 1);
         else if (fx->u.trace.what == DSMR_BFT_TRACE_VOTES_FROM && fx->u.trace.b > 1)

@@ -70,11 +70,6 @@ static void answer(struct dsmr_driver *driver, const struct dsmr_effect *fx)
     } else {
         if (fx->u.answer.err == DSMR_OK)
             dsmr_validator_sets_serve(driver);
-        if (fx->u.answer.err == DSMR_OK && driver->config.feed.ops != NULL &&
-            fx->u.answer.block != NULL) {
-            struct dsmr_notice out = {.kind = DSMR_NOTICE_ACCEPTED, .u.block = fx->u.answer.block};
-            driver->config.feed.ops->publish(driver->config.feed.self, &out);
-        }
         engine->ops->accepted(engine->self, fx->request_id, fx->u.answer.err);
     }
 }

@@ -118,8 +118,11 @@ void dsmr_driver_pump(struct dsmr_driver *driver)
         check_disk(driver);
     while (driver->queue_count > 0) {
         struct dsmr_driver_item item = driver->queue[driver->queue_first];
-        driver->queue_first = (driver->queue_first + 1) % driver->queue_capacity;
         driver->queue_count--;
+        /* An empty queue starts at its beginning again: the same few lines of memory all the time.
+         */
+        driver->queue_first =
+            driver->queue_count == 0 ? 0 : (driver->queue_first + 1) % driver->queue_capacity;
         bool is_taken = false;
         /* Batches go home even at the end: their submitters own them. */
         bool is_owed = !item.is_bft && item.fx.core.kind == DSMR_FX_SUBMITTED;
@@ -344,6 +347,11 @@ void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrap
     dsmr_driver_core_event(driver, &event);
 }
 
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref)
+{
+    return dsmr_node_has_shared(driver->node, ref);
+}
+
 void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch)
 {
     dsmr_validator_sets_available(driver, epoch);
@@ -364,7 +372,7 @@ enum dsmr_err dsmr_driver_new(struct dsmr_driver **out, const struct dsmr_driver
     driver->queue_capacity = 1024;
     driver->queue = malloc(driver->queue_capacity * sizeof *driver->queue);
     driver->peers = dsmr_map_new(sizeof(struct dsmr_node_id), sizeof(struct dsmr_driver_peer),
-                                 DSMR_DRIVER_PEERS_MAX, config->node.seed);
+                                 DSMR_DRIVER_PEERS_SPARE, config->node.seed);
     driver->node = dsmr_node_new(&driver->config.node);
     if (driver->queue == NULL || driver->peers == NULL || driver->node == NULL ||
         dsmr_effects_init(&driver->core_fx) != DSMR_OK ||

@@ -73,6 +73,10 @@ void dsmr_driver_set_feed(struct dsmr_driver *driver, const struct dsmr_feed *fe
 /* Reads what the store holds into core and engine and starts both. Synchronous; before the loop.
  * CORRUPT, IO, NEWER_FORMAT, CONFIG (application genesis), HALTED: each with a logged sentence. */
 DSMR_MUST_USE enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver);
+/* After it has failed: what was read at that moment, and a sentence about it, or NULL. Static. */
+enum dsmr_driver_part { DSMR_DRIVER_PART_STATE, DSMR_DRIVER_PART_CONSENSUS };
+enum dsmr_driver_part dsmr_driver_recovered_to(const struct dsmr_driver *driver,
+                                               const char **reason);
 
 /* Takes one task from the inbox; frees it. */
 void dsmr_driver_task(struct dsmr_driver *driver, struct dsmr_task *task);

@@ -4,7 +4,7 @@
 
 #include "driver/driver.h"
 
-#define DSMR_DRIVER_PEERS_MAX (DSMR_VALIDATORS_MAX + 64u)
+#define DSMR_DRIVER_PEERS_SPARE 64u /* places for peers beside those who are served */
 #define DSMR_DRIVER_ACCEPTS_MAX 64u
 #define DSMR_DRIVER_FAULTS_MAX 16u /* of one peer within FAULT_WINDOW_MS: then it is dropped */
 #define DSMR_DRIVER_FAULT_WINDOW_MS 60000u
@@ -47,7 +47,13 @@ struct dsmr_driver_published {
 };
 
 /* Conditions that a person must hear of (alarms.c). */
-enum dsmr_alarm { DSMR_ALARM_STATE_SYNC, DSMR_ALARM_FINAL_REFUSED, DSMR_ALARM_CLOCK, DSMR_ALARMS };
+enum dsmr_alarm {
+    DSMR_ALARM_STATE_SYNC,
+    DSMR_ALARM_FINAL_REFUSED,
+    DSMR_ALARM_FLOOR,
+    DSMR_ALARM_CLOCK,
+    DSMR_ALARMS
+};
 
 struct dsmr_driver {
     struct dsmr_driver_config config;
@@ -59,7 +65,7 @@ struct dsmr_driver {
     struct dsmr_driver_item *queue; /* ring of queue_capacity */
     uint32_t queue_capacity, queue_first, queue_count;
 
-    struct dsmr_map *peers;
+    struct dsmr_map *peers; /* with room for those who are served, made anew with them */
     struct dsmr_driver_accept accepts[DSMR_DRIVER_ACCEPTS_MAX];
     uint32_t accepts_next;
 
@@ -85,6 +91,8 @@ struct dsmr_driver {
     bool alarms[DSMR_ALARMS];
     bool is_started;
     uint32_t peers_up;
+    enum dsmr_driver_part recovered_to; /* what recovery reads */
+    const char *recovery_reason;
     enum dsmr_err halt;
     const char *halt_reason;
     char halt_text[DSMR_DRIVER_HALT_BYTES]; /* what halt_reason points to if the disk said more */

@@ -466,11 +466,18 @@ static enum dsmr_err find_in_runs(const struct index *x, uint32_t level, uint64_
 {
     enum dsmr_err err = DSMR_ERR_UNKNOWN;
     uint64_t first = first_number(x, level);
-    for (uint64_t end = x->done[level]; end > first && err == DSMR_ERR_UNKNOWN; end--) {
+    for (uint64_t end = x->done[level]; end > first && err == DSMR_ERR_UNKNOWN;) {
         struct table table;
-        err = seek_run(x, &table, level, end - 1, prefix, true);
-        if (err == DSMR_OK)
+        err = seek_table(x, &table, level, end - 1, prefix, true);
+        if (err != DSMR_OK)
+            return err;
+        if (table.number == end - 1) {
             err = find_in(&table, prefix, visit, ctx);
+            end--;
+        } else { /* past runs that are not there, however many the state says there are */
+            err = DSMR_ERR_UNKNOWN;
+            end = table.number + 1;
+        }
     }
     return err;
 }

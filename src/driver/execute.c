@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "driver/driver_state.h"
 #include "driver/exec_record.h"
 #include "wire/codec.h"
@@ -200,9 +201,26 @@ void dsmr_execute_add(struct dsmr_driver *driver, struct dsmr_plan *plan, uint64
         submit_batch(driver);
 }
 
+/* The state before block 1, in txn. */
+static enum dsmr_err make_genesis(struct dsmr_driver *driver, struct dsmr_kv_txn *txn)
+{
+    const struct dsmr_driver_config *config = &driver->config;
+    const char *reason = "the application refused its part of genesis";
+    struct dsmr_exec_head head = {
+        .height = 0, .time_ms = config->genesis->time_ms, .block_id = config->genesis->id};
+    enum dsmr_err err =
+        config->app.ops->genesis(config->app.self, &head.state_root, &reason, &config->kv, txn,
+                                 config->app_genesis, config->app_genesis_len);
+    if (err == DSMR_ERR_CONFIG) /* else the state took nothing, and its file is to blame */
+        dsmr_driver_log(driver, DSMR_LOG_ERROR, "exec", reason);
+    return err == DSMR_OK ? dsmr_exec_record_put(&config->kv, txn, &head, NULL, NULL) : err;
+}
+
 enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver)
 {
     const struct dsmr_kv *kv = &driver->config.kv;
+    const uint8_t first[1] = {0}, *key, *value;
+    size_t key_len, value_len;
     struct dsmr_kv_txn *txn = NULL;
     struct dsmr_exec_head head;
     enum dsmr_err err = kv->ops->begin(kv->self, &txn, true);
@@ -211,19 +229,20 @@ enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver)
     err = dsmr_exec_record_head(&head, kv, txn);
     if (err != DSMR_ERR_UNKNOWN) {
         kv->ops->abort(kv->self, txn);
-        return err; /* OK: the state exists */
+        /* The state exists. Before block 1 nothing but this tells whose it is: later a stored block
+         * does. */
+        bool is_other = err == DSMR_OK && head.height == 0 &&
+                        !dsmr_id_equal(&head.block_id, &driver->config.genesis->id);
+        return is_other ? DSMR_ERR_WRONG_CHAIN : err;
     }
-    const char *reason = "the application refused its part of genesis";
-    head.height = 0;
-    head.time_ms = driver->config.genesis->time_ms;
-    head.block_id = driver->config.genesis->id;
-    err =
-        driver->config.app.ops->genesis(driver->config.app.self, &head.state_root, &reason, kv, txn,
-                                        driver->config.app_genesis, driver->config.app_genesis_len);
-    if (err == DSMR_OK)
-        err = dsmr_exec_record_put(kv, txn, &head, NULL, NULL);
-    else
-        dsmr_driver_log(driver, DSMR_LOG_ERROR, "exec", reason);
+    err = kv->ops->seek(kv->self, txn, first, sizeof first, false, &key, &key_len, &value,
+                        &value_len);
+    if (err == DSMR_OK) { /* all that it holds comes with the head */
+        driver->recovery_reason = "it holds records, but not the one that says of which block";
+        err = DSMR_ERR_CORRUPT;
+    } else if (err == DSMR_ERR_UNKNOWN) {
+        err = make_genesis(driver, txn);
+    }
     if (err == DSMR_OK)
         return kv->ops->commit(kv->self, txn);
     kv->ops->abort(kv->self, txn);

@@ -37,6 +37,7 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->is_behind = node.is_behind;
     out->is_disk_low = driver->is_disk_low;
     out->needs_state_sync = node.needs_state_sync;
+    out->is_under_floor = node.is_under_floor && out->is_validator;
     out->is_final_refused = driver->alarms[DSMR_ALARM_FINAL_REFUSED];
     out->is_halted = driver->halt != DSMR_OK;
     out->halt_reason = driver->halt;
@@ -49,20 +50,21 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->has_peers = out->validators == 0 || 3u * present > 2u * out->validators;
     out->is_ready = out->is_started && out->has_peers && !out->is_halted && !out->is_behind &&
                     !out->is_disk_low && !out->is_backlog_full && !out->is_final_refused &&
-                    !out->needs_state_sync;
+                    !out->needs_state_sync && !out->is_under_floor;
 }
 
 void dsmr_published_update(struct dsmr_driver *driver)
 {
-    uint64_t copy[DSMR_DRIVER_STATUS_WORDS];
     struct dsmr_query_status status;
-    memset(&status, 0, sizeof status);
+    memset(&status, 0, sizeof status); /* also what lies between the fields: it is compared */
     gather(driver, &status);
     dsmr_alarms_update(driver, &status);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_PEERS, status.peers_connected);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_DISK_LOW, status.is_disk_low);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_ABSTAINS, status.votes_from != 0);
-    memset(copy, 0, sizeof copy);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_UNDER_FLOOR, status.is_under_floor);
+    uint64_t copy[DSMR_DRIVER_STATUS_WORDS] = {0};
     memcpy(copy, &status, sizeof status);
     if (memcmp(copy, driver->published.last, sizeof copy) == 0)
         return;

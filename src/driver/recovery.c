@@ -236,6 +236,29 @@ static void restore_sets(struct dsmr_driver *driver)
     }
 }
 
+static enum dsmr_err restore_evidence(struct dsmr_driver *driver)
+{
+    const struct dsmr_store *store = &driver->config.store;
+    struct dsmr_evidence evidence;
+    uint64_t cursor = 0;
+    enum dsmr_err err;
+    while ((err = store->ops->next_evidence(store->self, &evidence, &cursor)) == DSMR_OK) {
+        struct dsmr_event event = {.kind = DSMR_EV_RESTORE_EVIDENCE, .u.evidence = &evidence};
+        dsmr_driver_core_event(driver, &event);
+    }
+    if (err == DSMR_ERR_CORRUPT) /* no promise of ours: not worth a validator's standing still */
+        dsmr_driver_log(driver, DSMR_LOG_WARN, "store",
+                        "a record of evidence is damaged: it and those behind it are not served");
+    return err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT ? DSMR_OK : err;
+}
+
+enum dsmr_driver_part dsmr_driver_recovered_to(const struct dsmr_driver *driver,
+                                               const char **reason)
+{
+    *reason = driver->recovery_reason;
+    return driver->recovered_to;
+}
+
 static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
                                  const struct dsmr_exec_head *head)
 {
@@ -250,20 +273,24 @@ static enum dsmr_err restore_all(struct recovery *r, struct dsmr_kv_txn *txn,
         err = restore_waiting(r, false);
     if (err == DSMR_OK)
         err = restore_blocks(r);
-    if (err == DSMR_OK)
+    if (err == DSMR_OK) {
+        driver->recovered_to = DSMR_DRIVER_PART_STATE;
         err = restore_executed(driver, txn, head);
-    if (err == DSMR_OK)
+    }
+    if (err == DSMR_OK) {
+        driver->recovered_to = DSMR_DRIVER_PART_CONSENSUS;
         err = new_engine(driver, r->tip_height);
+    }
     if (err == DSMR_OK)
         err = store->ops->recover(store->self, &rest);
     if (err == DSMR_OK)
         err = restore_waiting(r, true);
-    return err;
+    return err == DSMR_OK ? restore_evidence(driver) : err;
 }
 
 static enum dsmr_err refuse(struct dsmr_driver *driver, const char *reason)
 {
-    dsmr_driver_log(driver, DSMR_LOG_ERROR, "store", reason);
+    driver->recovery_reason = reason;
     return DSMR_ERR_CORRUPT;
 }
 
@@ -300,6 +327,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
     struct recovery r = {.driver = driver};
     struct dsmr_exec_head head;
     struct dsmr_kv_txn *txn = NULL;
+    driver->recovered_to = DSMR_DRIVER_PART_STATE;
     enum dsmr_err err = dsmr_execute_genesis(driver);
     if (err == DSMR_OK)
         err = kv->ops->begin(kv->self, &txn, false);
@@ -307,6 +335,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
         err = dsmr_exec_record_head(&head, kv, txn);
     if (err == DSMR_OK) {
         r.executed_height = head.height;
+        driver->recovered_to = DSMR_DRIVER_PART_CONSENSUS;
         err = find_tip(&r);
     }
     if (err == DSMR_OK)
@@ -314,7 +343,9 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
     if (txn != NULL)
         kv->ops->abort(kv->self, txn);
     if (err != DSMR_OK) {
-        dsmr_driver_log(driver, DSMR_LOG_ERROR, "store", dsmr_err_text(err));
+        const char *reason = driver->recovery_reason;
+        dsmr_driver_log(driver, DSMR_LOG_ERROR, "store",
+                        reason != NULL ? reason : dsmr_err_text(err));
         return err;
     }
     driver->is_started = true;
@@ -322,6 +353,7 @@ enum dsmr_err dsmr_driver_recover(struct dsmr_driver *driver)
     struct dsmr_event event = {.kind = DSMR_EV_START};
     event.u.start.state_root = head.state_root;
     event.u.start.executed_height = head.height;
+    event.u.start.has_blocks = r.stored_height > 0;
     dsmr_driver_core_event(driver, &event);
     struct dsmr_bft_event bft_event = {.kind = DSMR_BFT_EV_START};
     dsmr_driver_bft_event(driver, &bft_event);

@@ -16,6 +16,14 @@ struct core_write {
     struct dsmr_quorum_cert finalization;
 };
 
+/* Said when it is durable, before anything that follows from it. */
+static void tell_accepted(struct dsmr_driver *driver, const struct core_write *w)
+{
+    struct dsmr_notice out = {.kind = DSMR_NOTICE_ACCEPTED, .u.block = w->fx.u.store_accept.block};
+    if (driver->config.feed.ops != NULL && driver->halt == DSMR_OK)
+        driver->config.feed.ops->publish(driver->config.feed.self, &out);
+}
+
 static void core_write_done(struct dsmr_task *task, void *owner)
 {
     struct core_write *w = (struct core_write *)task;
@@ -26,6 +34,8 @@ static void core_write_done(struct dsmr_task *task, void *owner)
         dsmr_driver_halt_store(driver, DSMR_ERR_IO, "the disk reported an error");
     struct dsmr_event event = {
         .kind = DSMR_EV_STORED, .request_id = w->fx.request_id, .err = w->write.err};
+    if (w->write.kind == DSMR_STORE_ACCEPT && w->write.err == DSMR_OK)
+        tell_accepted(driver, w);
     if (w->write.kind == DSMR_STORE_GC) {
         event.u.stored_gc.oldest_time_ms = w->write.u.gc.oldest_time_ms;
         event.u.stored_gc.oldest_wall_ms = w->write.u.gc.oldest_wall_ms;
@@ -94,7 +104,9 @@ void dsmr_store_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
         break;
     case DSMR_FX_STORE_EVIDENCE:
         w->write.kind = DSMR_STORE_EVIDENCE;
-        w->write.u.evidence = w->fx.u.store_evidence;
+        w->write.u.evidence.pair = w->fx.u.store_evidence.pair;
+        w->write.u.evidence.gone =
+            w->fx.u.store_evidence.has_gone ? &w->fx.u.store_evidence.gone : NULL;
         break;
     default:
         DSMR_ASSERT(fx->kind == DSMR_FX_STORE_GC);
@@ -241,46 +253,94 @@ static void read_served_block(struct read_task *t)
 _Static_assert(4u + DSMR_QUORUM_CERT_BYTES_MAX + BATCH_FIELDS_BYTES <= DSMR_MESSAGE_OVERHEAD_MAX,
                "a batch holds the largest block");
 
-/* As many consecutive blocks as fit in a message, cut at the last one that has a finalization. */
-static void read_blocks(struct read_task *t)
+struct batch { /* blocks as in a message */
+    struct dsmr_buf *out;
+    uint32_t len;
+};
+
+/* Adds the block of a height. False: there is none, or it does not fit. */
+static bool batch_add(struct read_task *t, struct batch *batch, uint64_t height,
+                      bool *has_finalization, struct dsmr_quorum_cert *finalization)
 {
     const struct dsmr_store *store = &t->config->store;
-    uint32_t capacity = dsmr_params_message_bytes_max(&t->config->node.params) -
-                        DSMR_QUORUM_CERT_BYTES_MAX - BATCH_FIELDS_BYTES;
-    struct dsmr_buf *out = dsmr_buf_new(capacity);
-    uint32_t len = 0, good_len = 0, count = 0;
-    t->err = out == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
-    for (uint64_t height = t->from_height; out != NULL && count < DSMR_BFT_BATCH_BLOCKS_MAX;
-         height++) {
-        struct dsmr_buf *block = NULL;
+    struct dsmr_buf *block = NULL;
+    if (store->ops->load_block(store->self, &block, finalization, has_finalization, height) !=
+        DSMR_OK)
+        return false;
+    uint32_t len = block->len;
+    bool fits = len + 4u <= batch->out->len - batch->len;
+    if (fits) {
+        dsmr_store_be32(batch->out->bytes + batch->len, len);
+        memcpy(batch->out->bytes + batch->len + 4, block->bytes, len);
+        batch->len += 4 + len;
+    }
+    dsmr_buf_unref(block);
+    return fits;
+}
+
+/* As many consecutive blocks as fit, cut at the last one that has a finalization. */
+static void read_batch(struct read_task *t, struct batch *batch)
+{
+    uint32_t good_len = 0;
+    for (uint32_t count = 1; count <= DSMR_BFT_BATCH_BLOCKS_MAX; count++) {
         struct dsmr_quorum_cert finalization;
         bool has_finalization = false;
-        if (store->ops->load_block(store->self, &block, &finalization, &has_finalization, height) !=
-            DSMR_OK)
+        if (!batch_add(t, batch, t->from_height + count - 1, &has_finalization, &finalization))
             break;
-        if (block->len + 4u > capacity - len) {
-            dsmr_buf_unref(block);
-            break;
-        }
-        uint32_t block_len = block->len;
-        dsmr_store_be32(out->bytes + len, block_len);
-        memcpy(out->bytes + len + 4, block->bytes, block_len);
-        dsmr_buf_unref(block);
-        len += 4 + block_len;
-        count++;
         if (has_finalization) {
-            good_len = len;
+            good_len = batch->len;
             t->blocks_count = count;
             t->finalization = finalization;
         }
     }
+    batch->len = good_len;
+}
+
+/* The blocks up to the first one that has a finalization do not fit: the last ones that do. Whoever
+ * asked gets the others by id. */
+static void read_end_of_gap(struct read_task *t, struct batch *batch)
+{
+    const struct dsmr_store *store = &t->config->store;
+    uint32_t lens[DSMR_BFT_GAP_MAX], end = 0;
+    bool has_finalization = false;
+    while (end < DSMR_BFT_GAP_MAX && !has_finalization) {
+        struct dsmr_buf *block = NULL;
+        if (store->ops->load_block(store->self, &block, &t->finalization, &has_finalization,
+                                   t->from_height + end) != DSMR_OK)
+            return; /* nothing above is final here */
+        lens[end++] = block->len + 4u;
+        dsmr_buf_unref(block);
+    }
+    if (!has_finalization)
+        return;
+    uint32_t first = end, len = 0;
+    while (first > 0 && lens[first - 1] <= batch->out->len - len)
+        len += lens[--first];
+    for (uint32_t i = first; i < end; i++) {
+        struct dsmr_quorum_cert finalization;
+        if (!batch_add(t, batch, t->from_height + i, &has_finalization, &finalization))
+            return;
+    }
+    t->blocks_count = end - first;
+}
+
+static void read_blocks(struct read_task *t)
+{
+    struct batch batch = {.out =
+                              dsmr_buf_new(dsmr_params_message_bytes_max(&t->config->node.params) -
+                                           DSMR_QUORUM_CERT_BYTES_MAX - BATCH_FIELDS_BYTES)};
+    t->err = batch.out == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    if (t->err == DSMR_OK)
+        read_batch(t, &batch);
+    if (t->err == DSMR_OK && t->blocks_count == 0)
+        read_end_of_gap(t, &batch);
     if (t->err == DSMR_OK && t->blocks_count == 0)
         t->err = DSMR_ERR_UNKNOWN;
     if (t->err == DSMR_OK) {
-        t->bytes = dsmr_buf_copy(out->bytes, good_len);
+        t->bytes = dsmr_buf_copy(batch.out->bytes, batch.len);
         t->err = t->bytes == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
     }
-    dsmr_buf_unref(out);
+    dsmr_buf_unref(batch.out);
 }
 
 static void run_read(struct dsmr_task *task)

@@ -49,6 +49,18 @@ static void run(struct dsmr_task *task)
 
 /* ---- on the logic thread ---- */
 
+/* All of it, without the core: so this counts what the core would have counted. */
+static void refuse(struct dsmr_driver *driver, struct dsmr_submit_batch *batch, enum dsmr_err err)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        batch->txs[i].err = err;
+        dsmr_metrics_count_error(driver->config.metrics, err);
+    }
+    dsmr_metrics_add(driver->config.metrics, DSMR_METRIC_TXS_REFUSED, batch->count);
+    struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};
+    driver->config.feed.ops->publish(driver->config.feed.self, &notice);
+}
+
 static void done(struct dsmr_task *task, void *owner)
 {
     struct dsmr_submit_batch *batch = (struct dsmr_submit_batch *)task;
@@ -57,11 +69,11 @@ static void done(struct dsmr_task *task, void *owner)
     atomic_fetch_sub_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed);
     struct dsmr_submit_item *items = calloc(batch->count + 1u, sizeof *items);
     if (items == NULL || driver->halt != DSMR_OK) {
-        for (uint32_t i = 0; i < batch->count; i++)
-            batch->txs[i].err = driver->halt != DSMR_OK ? DSMR_ERR_CLOSED : DSMR_ERR_NO_MEMORY;
         free(items);
-        struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};
-        driver->config.feed.ops->publish(driver->config.feed.self, &notice);
+        refuse(driver, batch,
+               driver->halt == DSMR_OK           ? DSMR_ERR_NO_MEMORY
+               : driver->halt == DSMR_ERR_CLOSED ? DSMR_ERR_CLOSED
+                                                 : DSMR_ERR_HALTED);
         return;
     }
     for (uint32_t i = 0; i < batch->count; i++) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/map.h"
 #include "driver/driver_state.h"
 
 #define AGAIN_FIRST_MS 1000u
@@ -20,8 +21,35 @@ static uint32_t add_peers(struct dsmr_node_id *peers, uint32_t count,
     return count;
 }
 
+/* Keeps what is known of those who are served from now on, and of those who are connected still;
+ * the others were validators once. False: out of memory, and nothing has changed. */
+static bool keep_peers(struct dsmr_driver *driver, const struct dsmr_node_id *peers, uint32_t count)
+{
+    size_t position = 0;
+    const void *id;
+    void *known;
+    struct dsmr_map *kept =
+        dsmr_map_new(sizeof peers[0], sizeof(struct dsmr_driver_peer),
+                     count + driver->peers_up + DSMR_DRIVER_PEERS_SPARE, driver->config.node.seed);
+    if (kept == NULL)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        (void)dsmr_map_add(kept, &peers[i], NULL);
+    while (dsmr_map_next(driver->peers, &position, &id, &known)) {
+        const struct dsmr_driver_peer *peer = known;
+        struct dsmr_driver_peer *entry =
+            peer->is_up ? dsmr_map_add(kept, id, NULL) : dsmr_map_find(kept, id);
+        DSMR_ASSERT(entry != NULL || !peer->is_up);
+        if (entry != NULL)
+            *entry = *peer;
+    }
+    dsmr_map_free(driver->peers);
+    driver->peers = kept;
+    return true;
+}
+
 /* True if the net was told. */
-static bool tell_net(const struct dsmr_driver *driver, struct dsmr_validator_set *const *sets,
+static bool tell_net(struct dsmr_driver *driver, struct dsmr_validator_set *const *sets,
                      uint32_t sets_count)
 {
     const struct dsmr_bft_config *bft = &driver->config.bft;
@@ -39,9 +67,11 @@ static bool tell_net(const struct dsmr_driver *driver, struct dsmr_validator_set
      * (decision 004). */
     for (uint32_t i = 0; i < bft->schedule_count; i++)
         count = add_peers(peers, count, bft->schedule[i].set);
-    driver->config.net.ops->set_peers(driver->config.net.self, peers, count);
+    bool is_kept = keep_peers(driver, peers, count);
+    if (is_kept)
+        driver->config.net.ops->set_peers(driver->config.net.self, peers, count);
     free(peers);
-    return true;
+    return is_kept;
 }
 
 void dsmr_validator_sets_serve(struct dsmr_driver *driver)

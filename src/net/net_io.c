@@ -42,8 +42,9 @@ static void batch_free(struct dsmr_net_batch *batch)
 static void batch_done(struct dsmr_task *task, void *owner)
 {
     struct dsmr_net_batch *batch = (struct dsmr_net_batch *)task;
+    void *to = batch->handler->self != NULL ? batch->handler->self : owner;
     for (uint32_t i = 0; i < batch->count; i++)
-        batch->handler->message(owner, &batch->from, batch->bufs[i]);
+        batch->handler->message(to, &batch->from, batch->bufs[i]);
     dsmr_net_flow_remove(batch->flow, batch->task.bytes);
     batch_free(batch);
 }

@@ -20,7 +20,8 @@ struct dsmr_net_event {
 static void event_done(struct dsmr_task *task, void *owner)
 {
     struct dsmr_net_event *event = (struct dsmr_net_event *)task;
-    event->handler->peer(owner, &event->id, event->is_up);
+    event->handler->peer(event->handler->self != NULL ? event->handler->self : owner, &event->id,
+                         event->is_up);
     free(event);
 }
 

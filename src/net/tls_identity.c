@@ -242,3 +242,25 @@ void dsmr_tls_identity_free(struct dsmr_tls_identity *identity)
     EVP_PKEY_free(identity->key);
     free(identity);
 }
+
+enum dsmr_err dsmr_tls_identity_public(uint8_t out[32], const struct dsmr_tls_identity *identity)
+{
+    size_t len = 32;
+    if (EVP_PKEY_get_id(identity->key) != EVP_PKEY_ED25519 ||
+        EVP_PKEY_get_raw_public_key(identity->key, out, &len) != 1)
+        return DSMR_ERR_INVALID_KEY;
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_tls_identity_sign(uint8_t out[64], const struct dsmr_tls_identity *identity,
+                                     const void *message, size_t len)
+{
+    size_t sig_len = 64;
+    if (EVP_PKEY_get_id(identity->key) != EVP_PKEY_ED25519)
+        return DSMR_ERR_INVALID_KEY;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool is_signed = ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, identity->key) == 1 &&
+                     EVP_DigestSign(ctx, out, &sig_len, message, len) == 1;
+    EVP_MD_CTX_free(ctx);
+    return is_signed ? DSMR_OK : DSMR_ERR_NO_MEMORY;
+}

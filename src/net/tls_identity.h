@@ -36,6 +36,14 @@ DSMR_MUST_USE enum dsmr_err dsmr_tls_identity_open(struct dsmr_tls_identity **ou
                                                    const char *certificate_path);
 void dsmr_tls_identity_free(struct dsmr_tls_identity *identity); /* NULL is fine */
 
+/* For who vouches for the key elsewhere: its 32 bytes, and a signature by it. INVALID_KEY: it is
+ * not an Ed25519 key; NO_MEMORY. */
+DSMR_MUST_USE enum dsmr_err dsmr_tls_identity_public(uint8_t out[32],
+                                                     const struct dsmr_tls_identity *identity);
+DSMR_MUST_USE enum dsmr_err dsmr_tls_identity_sign(uint8_t out[64],
+                                                   const struct dsmr_tls_identity *identity,
+                                                   const void *message, size_t len);
+
 /* The node id of whoever holds the key of certificate. INVALID_KEY. */
 DSMR_MUST_USE enum dsmr_err dsmr_tls_identity_of(struct dsmr_node_id *node_id, X509 *certificate);
 

@@ -10,7 +10,9 @@
 #include "ports/task.h"
 #include "wire/message.h"
 
-struct dsmr_net_handler { /* called on the logic thread, owner is the driver */
+struct dsmr_net_handler { /* called on the logic thread */
+    /* Given as owner; NULL: whoever owns the inbox, which is the driver. */
+    void *self;
     /* bytes: one message, type byte first; the handler takes its own reference if it keeps it. */
     void (*message)(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes);
     void (*peer)(void *owner, const struct dsmr_node_id *peer, bool is_up);

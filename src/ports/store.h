@@ -84,7 +84,10 @@ struct dsmr_store_write {
             const struct dsmr_quorum_cert *finalization; /* NULL: a descendant has it */
             uint64_t wall_ms;
         } accept;
-        const struct dsmr_evidence *evidence;
+        struct {
+            const struct dsmr_evidence *pair;
+            const struct dsmr_evidence_key *gone; /* that pair is removed; NULL: none */
+        } evidence;
         struct dsmr_store_gc gc;
         struct {
             const uint8_t *key;

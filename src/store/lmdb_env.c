@@ -120,7 +120,7 @@ static enum dsmr_err make_empty(const char *path)
         }
         (void)unlink(file);
     }
-    err = dsmr_lmdb_env_open(&env, path, EMPTY_MAP_BYTES, 0, 1);
+    err = dsmr_lmdb_env_open(&env, path, EMPTY_MAP_BYTES, 0, 1, NULL);
     if (err != DSMR_OK) {
         return err;
     }
@@ -151,10 +151,26 @@ enum dsmr_err dsmr_lmdb_env_create(const char *directory, const char *name)
     return err == DSMR_OK ? sync_directory(directory) : err;
 }
 
-enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, uint64_t map_bytes,
-                                 uint64_t reserve_bytes, uint32_t readers_max)
+/* LMDB keeps no checksums: some damage it finds by an assertion only. */
+static void on_assertion(MDB_env *mdb_env, const char *what)
 {
-    struct dsmr_lmdb_env env = {.map_bytes = map_bytes, .reserve_bytes = reserve_bytes};
+    const struct dsmr_store_cause *cause = mdb_env_get_userctx(mdb_env);
+    char path[PATH_BYTES_MAX];
+    const char *directory = "";
+
+    (void)mdb_env_get_path(mdb_env, &directory);
+    (void)snprintf(path, sizeof path, "%s/data.mdb", directory);
+    if (cause != NULL && cause->give_up != NULL) {
+        cause->give_up(path, what);
+    }
+}
+
+enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, uint64_t map_bytes,
+                                 uint64_t reserve_bytes, uint32_t readers_max,
+                                 struct dsmr_store_cause *cause)
+{
+    struct dsmr_lmdb_env env = {
+        .map_bytes = map_bytes, .reserve_bytes = reserve_bytes, .cause = cause};
     size_t path_bytes = strlen(path) + sizeof "/data.mdb";
     MDB_txn *txn = NULL;
     MDB_stat stat;
@@ -170,6 +186,8 @@ enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, ui
         free(env.path);
         return dsmr_lmdb_env_err(rc);
     }
+    (void)mdb_env_set_userctx(env.env, cause);
+    (void)mdb_env_set_assert(env.env, on_assertion);
     rc = mdb_env_set_mapsize(env.env, (size_t)map_bytes);
     if (rc == 0) {
         rc = mdb_env_set_maxreaders(env.env, readers_max);
@@ -207,8 +225,9 @@ fail:
         mdb_txn_abort(txn);
     }
     mdb_env_close(env.env);
+    enum dsmr_err err = dsmr_lmdb_env_fail(&env, rc);
     free(env.path);
-    return dsmr_lmdb_env_err(rc);
+    return err;
 }
 
 void dsmr_lmdb_env_close(struct dsmr_lmdb_env *env)

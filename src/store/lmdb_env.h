@@ -30,10 +30,12 @@ struct dsmr_lmdb_env {
  * whatever happens meanwhile. IO, DISK_FULL, NO_MEMORY. */
 DSMR_MUST_USE enum dsmr_err dsmr_lmdb_env_create(const char *directory, const char *name);
 /* path: existing directory. reserve_bytes 0: no allocating ahead, make_room only looks at the map.
- * IO, DISK_FULL, NO_MEMORY, CORRUPT, NEWER_FORMAT. */
+ * cause: hears why it failed, and is kept; NULL: none. IO, DISK_FULL, NO_MEMORY, CORRUPT,
+ * NEWER_FORMAT. */
 DSMR_MUST_USE enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path,
                                                uint64_t map_bytes, uint64_t reserve_bytes,
-                                               uint32_t readers_max);
+                                               uint32_t readers_max,
+                                               struct dsmr_store_cause *cause);
 void dsmr_lmdb_env_close(struct dsmr_lmdb_env *env); /* no transaction may be open */
 
 /* What an LMDB return code means to us. */

@@ -80,16 +80,17 @@ static enum dsmr_err open_databases(struct dsmr_lmdb_store *store,
         err = make_directory(path, config->directory, "consensus");
     }
     if (err == DSMR_OK) {
-        err = dsmr_lmdb_env_open(&store->consensus, path,
-                                 or_default(config->consensus_map_bytes, CONSENSUS_MAP_BYTES),
-                                 or_default(config->reserve_bytes, RESERVE_BYTES), readers);
+        err = dsmr_lmdb_env_open(
+            &store->consensus, path, or_default(config->consensus_map_bytes, CONSENSUS_MAP_BYTES),
+            or_default(config->reserve_bytes, RESERVE_BYTES), readers, &store->cause);
     }
     if (err == DSMR_OK) {
         err = make_directory(path, config->directory, "state");
     }
     if (err == DSMR_OK) {
         err = dsmr_lmdb_env_open(&store->state.env, path,
-                                 or_default(config->state_map_bytes, STATE_MAP_BYTES), 0, readers);
+                                 or_default(config->state_map_bytes, STATE_MAP_BYTES), 0, readers,
+                                 &store->state_cause);
     }
     if (err == DSMR_OK) {
         err = make_directory(path, config->directory, "chunks");
@@ -142,6 +143,23 @@ static enum dsmr_err start_threads(struct dsmr_lmdb_store *store)
     return DSMR_OK;
 }
 
+/* Of one that could not be opened. */
+static void say_why(struct dsmr_lmdb_store *store, const struct dsmr_lmdb_store_config *config,
+                    enum dsmr_err err)
+{
+    if (config->reason == NULL) {
+        return;
+    }
+    dsmr_store_cause_get(&store->state_cause, config->reason, config->reason_bytes);
+    if (config->reason[0] == 0) {
+        dsmr_store_cause_get(&store->cause, config->reason, config->reason_bytes);
+    }
+    if (config->reason[0] == 0) {
+        (void)snprintf(config->reason, config->reason_bytes, "%s: %s", config->directory,
+                       dsmr_err_text(err));
+    }
+}
+
 enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
                                    const struct dsmr_lmdb_store_config *config)
 {
@@ -162,6 +180,8 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
     store->segments.dir_fd = -1;
     dsmr_store_cause_init(&store->cause);
     dsmr_store_cause_init(&store->state_cause);
+    store->cause.give_up = config->give_up;
+    store->state_cause.give_up = config->give_up;
     (void)pthread_mutex_init(&store->mutex, NULL);
     (void)pthread_cond_init(&store->wake, NULL);
 
@@ -172,11 +192,12 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
     if (err == DSMR_OK) {
         err = open_databases(store, config);
     }
-    store->consensus.cause = &store->cause;
-    store->state.env.cause = &store->state_cause;
     store->segments.cause = &store->cause;
     if (err == DSMR_OK) {
         err = dsmr_store_read_prepare(store);
+        if (err == DSMR_ERR_CORRUPT) {
+            dsmr_store_cause_set(&store->cause, store->consensus.path, "a record is damaged");
+        }
     }
     if (err == DSMR_OK && fsync(store->dir_fd) != 0) {
         err = DSMR_ERR_IO;
@@ -185,6 +206,7 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
         err = start_threads(store);
     }
     if (err != DSMR_OK) {
+        say_why(store, config, err);
         close_all(store);
         return err;
     }

@@ -39,6 +39,10 @@ struct dsmr_lmdb_store_config {
     uint64_t reserve_bytes;       /* disk kept for garbage collection, 8 MiB */
     uint32_t group_bytes_max;     /* bodies in one commit, 4 MiB */
     uint32_t readers_max;         /* reads and snapshots at one time, per database, 512 */
+    char *reason;                 /* if open fails: which file, and what is wrong; NULL: not said */
+    size_t reason_bytes;
+    /* LMDB has met pages that cannot be, and aborts when this returns; NULL: it aborts. */
+    void (*give_up)(const char *path, const char *what);
 };
 
 /* LOCKED: another process, or this one, has it open. NEWER_FORMAT, CORRUPT, IO, DISK_FULL,

@@ -80,6 +80,9 @@ static void discount_body(struct dsmr_store_txn *txn, const struct dsmr_schema_p
 /* What an earlier write of the same chunk said and this one may not know. */
 static void merge_meta(struct dsmr_store_chunk_meta *meta, const struct dsmr_store_chunk_meta *old)
 {
+    if (old->is_signed && !meta->is_signed) { /* fetched: from whom says nothing of the producer */
+        meta->producer_sig = old->producer_sig;
+    }
     meta->is_own = meta->is_own || old->is_own;
     meta->is_signed = meta->is_signed || old->is_signed;
     if (meta->included_height == UINT64_MAX) {
@@ -321,7 +324,20 @@ static enum dsmr_err apply_accept(struct dsmr_store_txn *txn, const struct dsmr_
 
 /* ---- evidence and the engine's journal ---- */
 
-static void apply_evidence(struct dsmr_store_txn *txn, const struct dsmr_evidence *evidence)
+static void drop_evidence(struct dsmr_store_txn *txn, const struct dsmr_evidence_key *pair)
+{
+    struct dsmr_schema_key of, key;
+    uint64_t sequence = 0;
+
+    dsmr_schema_key_evidence_of(&of, &pair->producer, pair->epoch);
+    if (dsmr_store_txn_get_u64(txn, &sequence, &of) == DSMR_OK) {
+        dsmr_schema_key_u64(&key, DSMR_SCHEMA_EVIDENCE, sequence);
+        dsmr_store_txn_del(txn, &key);
+    }
+    dsmr_store_txn_del(txn, &of);
+}
+
+static void put_evidence(struct dsmr_store_txn *txn, const struct dsmr_evidence *evidence)
 {
     uint8_t bytes[DSMR_SCHEMA_RECORD_BYTES_MAX];
     uint8_t encoded[DSMR_EVIDENCE_BYTES];
@@ -386,7 +402,10 @@ enum dsmr_err dsmr_store_apply(struct dsmr_store_txn *txn, const struct dsmr_sto
     case DSMR_STORE_ACCEPT:
         return apply_accept(txn, write);
     case DSMR_STORE_EVIDENCE:
-        apply_evidence(txn, write->u.evidence);
+        put_evidence(txn, write->u.evidence.pair);
+        if (write->u.evidence.gone != NULL) { /* after it: no sequence number is used again */
+            drop_evidence(txn, write->u.evidence.gone);
+        }
         return DSMR_OK;
     case DSMR_STORE_BFT_PUT:
         apply_bft_put(txn, write);
@@ -412,8 +431,9 @@ uint64_t dsmr_store_apply_pages(const struct dsmr_store_write *write)
         return PAGES_PER_RECORD + write->u.bft.value_len / PAGE_BYTES_MIN + 1u;
     case DSMR_STORE_BFT_PRUNE:
         return PAGES_PER_PRUNE;
-    case DSMR_STORE_CERT:
     case DSMR_STORE_EVIDENCE:
+        return 4u * PAGES_PER_RECORD; /* with its index; the same of what gives way */
+    case DSMR_STORE_CERT:
     case DSMR_STORE_GC:
         break;
     }

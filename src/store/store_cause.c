@@ -9,6 +9,7 @@ void dsmr_store_cause_init(struct dsmr_store_cause *cause)
 {
     (void)pthread_mutex_init(&cause->mutex, NULL);
     cause->text[0] = 0;
+    cause->give_up = NULL;
 }
 
 void dsmr_store_cause_close(struct dsmr_store_cause *cause)

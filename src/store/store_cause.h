@@ -13,6 +13,7 @@
 struct dsmr_store_cause {
     pthread_mutex_t mutex;
     char text[DSMR_STORE_CAUSE_BYTES];
+    void (*give_up)(const char *path, const char *what); /* the owner's; NULL: none */
 };
 
 void dsmr_store_cause_init(struct dsmr_store_cause *cause);

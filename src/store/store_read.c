@@ -1,7 +1,10 @@
 #include "store/store_read.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "store/store_apply.h"
 #include "store/store_format.h"
 #include "store/store_txn.h"
@@ -159,14 +162,23 @@ enum dsmr_err dsmr_store_read_evidence(void *self, struct dsmr_evidence *out, ui
     struct dsmr_store_txn txn;
     struct dsmr_evidence evidence;
     struct dsmr_rd rd;
+    MDB_val found;
+    uint64_t sequence = *cursor;
     enum dsmr_err err = dsmr_store_txn_begin(&txn, self, false);
 
     if (err != DSMR_OK) {
         return err;
     }
-    /* Sequence numbers start with 1 and have no gap: evidence is never removed. */
-    dsmr_schema_key_u64(&key, DSMR_SCHEMA_EVIDENCE, *cursor + 1);
-    err = dsmr_store_txn_read(&txn, &rd, &key);
+    /* Sequence numbers start with 1 and have gaps where a pair gave way. */
+    dsmr_schema_key_u64(&key, DSMR_SCHEMA_EVIDENCE, sequence + 1);
+    err = sequence == UINT64_MAX ? DSMR_ERR_UNKNOWN : dsmr_store_txn_first(&txn, &found, &key);
+    if (err == DSMR_OK) {
+        const uint8_t *bytes = found.mv_data;
+        bool is_one = found.mv_size == 1 + sizeof(uint64_t) && bytes[0] == DSMR_SCHEMA_EVIDENCE;
+        sequence = is_one ? dsmr_load_be64(bytes + 1) : sequence;
+        dsmr_schema_key_u64(&key, DSMR_SCHEMA_EVIDENCE, sequence);
+        err = is_one ? dsmr_store_txn_read(&txn, &rd, &key) : DSMR_ERR_UNKNOWN;
+    }
     if (err == DSMR_OK) {
         view = dsmr_rd_view(&rd, DSMR_EVIDENCE_BYTES);
         err = dsmr_schema_end(&rd);
@@ -178,7 +190,7 @@ enum dsmr_err dsmr_store_read_evidence(void *self, struct dsmr_evidence *out, ui
     dsmr_store_txn_abort(&txn);
     if (err == DSMR_OK) {
         *out = evidence;
-        ++*cursor;
+        *cursor = sequence;
     }
     return err;
 }
@@ -345,6 +357,32 @@ static enum dsmr_err walk(struct recovery *recovery, enum dsmr_schema_space spac
     return err;
 }
 
+/* A file of bodies that is not what its record says, said by its name: nothing else may ask for
+ * what was in it for a long time. */
+static enum dsmr_err visit_segment(struct recovery *recovery, const MDB_val *key,
+                                   struct dsmr_rd *rd)
+{
+    const struct dsmr_log *log = &recovery->store->log;
+    struct dsmr_schema_segment segment;
+    char text[200];
+
+    dsmr_schema_segment_decode(rd, &segment);
+    if (key->mv_size != 9 || dsmr_schema_end(rd) != DSMR_OK) {
+        recovery->damaged++;
+        return DSMR_OK;
+    }
+    uint64_t number = dsmr_load_be64((const uint8_t *)key->mv_data + 1);
+    uint64_t bytes = dsmr_segments_file_bytes(&recovery->store->segments, number);
+    if (segment.live > 0 && bytes < segment.end_bytes && log->ops != NULL) {
+        (void)snprintf(text, sizeof(text),
+                       "chunks/%016" PRIx64 ".seg %s: bodies of up to %" PRIu64
+                       " chunks are lost, and not served",
+                       number, bytes == 0 ? "is missing" : "is cut off", segment.live);
+        log->ops->line(log->self, DSMR_LOG_WARN, "store", text);
+    }
+    return DSMR_OK;
+}
+
 static enum dsmr_err visit_floor(struct recovery *recovery, struct dsmr_store_txn *txn)
 {
     struct dsmr_schema_key key;
@@ -374,6 +412,9 @@ enum dsmr_err dsmr_store_read_recover(void *self, const struct dsmr_store_visito
     }
     if (err == DSMR_OK && visitor->journal != NULL) {
         err = walk(&recovery, DSMR_SCHEMA_JOURNAL, visit_journal, true);
+    }
+    if (err == DSMR_OK && visitor->chunk != NULL) {
+        err = walk(&recovery, DSMR_SCHEMA_SEGMENT, visit_segment, false);
     }
     if (err == DSMR_OK && visitor->chunk != NULL) {
         err = visitor->with_history

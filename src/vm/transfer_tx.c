@@ -65,16 +65,20 @@ size_t dsmr_transfer_tx_sign(uint8_t *out, struct dsmr_transfer_tx *tx,
                              const struct dsmr_domain *domain,
                              const struct dsmr_ed25519_secret_key *key)
 {
-    dsmr_ed25519_public(&tx->from, key);
-    return dsmr_transfer_tx_sign_as(out, tx, domain, key);
+    struct dsmr_ed25519_signing_key expanded;
+    dsmr_ed25519_expand(&expanded, key);
+    size_t len = dsmr_transfer_tx_sign_as(out, tx, domain, &expanded);
+    dsmr_ed25519_wipe(&expanded);
+    return len;
 }
 
 size_t dsmr_transfer_tx_sign_as(uint8_t *out, struct dsmr_transfer_tx *tx,
                                 const struct dsmr_domain *domain,
-                                const struct dsmr_ed25519_secret_key *key)
+                                const struct dsmr_ed25519_signing_key *key)
 {
     DSMR_ASSERT(tx->memo_len <= DSMR_TRANSFER_TX_MEMO_MAX);
     struct dsmr_wr wr;
+    tx->from = key->public_key;
     dsmr_wr_init(&wr, out, DSMR_TRANSFER_TX_BYTES_MAX);
     dsmr_wr_u8(&wr, DSMR_TRANSFER_TX_VERSION);
     dsmr_wr_u64(&wr, tx->expiry_ms);
@@ -89,7 +93,7 @@ size_t dsmr_transfer_tx_sign_as(uint8_t *out, struct dsmr_transfer_tx *tx,
     DSMR_ASSERT(wr.err == DSMR_OK);
     uint8_t message[DSMR_TRANSFER_TX_SIGNING_BYTES_MAX];
     size_t message_len = dsmr_transfer_tx_signing_bytes(message, out, wr.at + SIG_BYTES);
-    dsmr_ed25519_sign(&tx->sig, key, message, message_len);
+    dsmr_ed25519_sign_expanded(&tx->sig, key, message, message_len);
     dsmr_wr_bytes(&wr, tx->sig.bytes, sizeof tx->sig.bytes);
     DSMR_ASSERT(wr.err == DSMR_OK);
     return wr.at;

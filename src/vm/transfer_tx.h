@@ -49,10 +49,10 @@ DSMR_MUST_USE enum dsmr_err dsmr_transfer_tx_fees_check(const struct dsmr_transf
 size_t dsmr_transfer_tx_sign(uint8_t *out, struct dsmr_transfer_tx *tx,
                              const struct dsmr_domain *domain,
                              const struct dsmr_ed25519_secret_key *key);
-/* The same for a caller that signs much: tx->from is already the public key of key. */
+/* The same for a caller that signs much. */
 size_t dsmr_transfer_tx_sign_as(uint8_t *out, struct dsmr_transfer_tx *tx,
                                 const struct dsmr_domain *domain,
-                                const struct dsmr_ed25519_secret_key *key);
+                                const struct dsmr_ed25519_signing_key *key);
 /* Syntax and domain, not the signature: BAD_TX (length, memo length), VERSION, WRONG_NETWORK,
  * WRONG_CHAIN. On error out is untouched. */
 DSMR_MUST_USE enum dsmr_err dsmr_transfer_tx_parse(struct dsmr_transfer_tx *out,

@@ -3,11 +3,13 @@
 that a service manager can act on (src/app/exit_codes.h)."""
 import json
 import os
+import random
 import re
 import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 from net import DSMR, DSMRD, Node, Testnet, check, main, run, until
@@ -55,6 +57,10 @@ def command_lines():
             ("localnet", "--validators", "0"): ["--validators", "0"],
             ("localnet", "--duration", "soon"): ["--duration", "soon"],
             ("localnet", "--load", "heavy"): ["--load", "heavy"],
+            ("localnet", "--node", "127.0.0.1:1"): ["localnet has no option --node"],
+            ("demo", "--keys", "here"): ["demo has no option --keys"],
+            ("tx", "0" * 64, "--keys", "here"): ["tx has no option --keys"],
+            ("bench", "--node", "127.0.0.1:1"): ["bench has no option --node"],
             ("bench", "--nodes", "x"): ["--nodes", "x"],
             ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
         expect(64, *texts, command=[DSMR, *words])
@@ -67,6 +73,7 @@ def command_lines():
             ("start", "--frob"): ["--frob"],
             ("testnet", "-v", "65"): ["65"],
             ("testnet", "-n", "1"): ["--n", "could not follow"],
+            ("testnet", "--home", "here"): ["testnet has no option --home"],
             ("testnet", "--slot", "1h"): ["--slot", "1h"],
             ("config",): ["config"]}.items():
         expect(64, *texts, command=[DSMRD, *words])
@@ -237,6 +244,91 @@ def networks():
         node.stop()
 
 
+def parts_that_do_not_belong_together():
+    """Peers that are nobody, doors at one address, keys of two nodes: said by start and by config check."""
+    with Testnet(2) as net:
+        home, other = net.nodes[0].home, net.nodes[1].home
+        path = os.path.join(home, "config/config.yaml")
+        with open(path) as file:
+            text = file.read()
+
+        def refused(changed, *words):
+            with open(path, "w") as file:
+                file.write(changed)
+            expect(78, *words, command=start(net.nodes[0]))
+            expect(78, *words, command=[DSMRD, "config", "check", "--home", home])
+            with open(path, "w") as file:
+                file.write(text)
+
+        p2p = re.search(r'^p2p-address: "?([0-9.:]+)', text, re.M)[1]
+        refused(re.sub(r'^http-address: .*', "http-address: " + p2p, text, flags=re.M),
+                "p2p-address and http-address", p2p)
+        refused(re.sub(r'^(peers: "?)[0-9a-f]{4}', r"\1ffff", text, flags=re.M), "peers: ffff",
+                "no validator")
+        expect(78, "is no home", command=[DSMRD, "config", "check", "--home", home + "x"])
+        shutil.copy(os.path.join(home, "keys/bls.key"), os.path.join(net.directory, "bls.key"))
+        shutil.copy(os.path.join(other, "keys/bls.key"), os.path.join(home, "keys/bls.key"))
+        refused(text, "not of one node")
+        shutil.copy(os.path.join(net.directory, "bls.key"), os.path.join(home, "keys/bls.key"))
+        check(run(DSMRD, "config", "check", "--home", home)[0] == 0, "a good home is refused")
+
+
+def another_genesis_before_block_1():
+    """A genesis that was changed while a home had no block yet: the state is the old one's."""
+    with Testnet(4, app="transfers") as net:
+        node = net.nodes[0]
+        node.start()
+        node.stop()
+        path = os.path.join(node.home, "config/genesis.json")
+        with open(path) as file:
+            text = file.read()
+        genesis = json.loads(text)
+        changes = [
+            lambda g: g["app"]["accounts"][0].__setitem__("balance", "7000000"),
+            lambda g: g.__setitem__("network_id", g["network_id"] + 1),
+            lambda g: g.__setitem__("app", {"name": "opaque"}),
+            lambda g: g.__setitem__("time_ms", g["time_ms"] + 1),
+        ]
+        for change in changes:
+            other = json.loads(text)
+            change(other)
+            with open(path, "w") as file:
+                json.dump(other, file)
+            expect(65, node.home, "another chain", command=start(node))
+        with open(path, "w") as file:
+            file.write(text)
+        node.start()
+        node.stop()
+        check(genesis == json.loads(text), "the test has changed its own genesis")
+
+
+def folders_of_others():
+    """init, testnet and localnet write nothing into a folder that has something else in it."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
+        other = os.path.join(folder, "other")
+        os.makedirs(os.path.join(other, "photos"))
+        for command in ([DSMRD, "init", "--home"], [DSMRD, "testnet", "-o"],
+                        [DSMR, "localnet", "--duration", "1", "--home"],
+                        [DSMR, "demo", "--duration", "1", "--home"]):
+            expect(78, other, "not empty", "photos", command=[*command, other])
+            check(os.listdir(other) == ["photos"], "%s wrote into it" % command[1])
+        # A network's folder is no node's home, a file is no folder.
+        network, path = os.path.join(folder, "net"), os.path.join(folder, "file")
+        os.mkdir(network)
+        check(run(DSMRD, "testnet", "-v", "1", "-o", network)[0] == 0, "an empty folder is refused")
+        expect(78, network, "not empty", command=[DSMRD, "init", "--home", network])
+        open(path, "w").close()
+        expect(74, path, "Not a directory", command=[DSMRD, "testnet", "-o", path])
+        # What belongs into a home may be there before its keys, and beside them anything.
+        home = os.path.join(folder, "home")
+        for name in ("config", "accounts", "data"):
+            os.makedirs(os.path.join(home, name))
+        open(os.path.join(home, "config/genesis.json"), "w").close()
+        check(run(DSMRD, "init", "--home", home)[0] == 0, "a prepared home is refused")
+        open(os.path.join(home, "notes"), "w").close()
+        check(run(DSMRD, "init", "--home", home)[0] == 0, "notes beside the keys")
+
+
 def ports_in_use():
     with Testnet(1) as net:
         node = net.nodes[0]
@@ -282,14 +374,64 @@ def newer_home():
         node.start()
 
 
+def damaged_databases():
+    """Whatever happened to a database: the sentence names its file, and the program does not crash."""
+    dice = random.Random(3)
+    page = 4096
+
+    def whole(make):
+        return lambda path, size: open(path, "r+b").write(make(size))
+
+    def behind_the_metas(make):
+        def damage(path, size):
+            with open(path, "r+b") as file:
+                file.seek(2 * page)
+                file.write(make(size - 2 * page))
+        return damage
+
+    kinds = {
+        "zeros": whole(bytes),
+        "noise": whole(dice.randbytes),
+        "text": lambda path, size: open(path, "w").write("state\n" * 3000),
+        "zeros behind the meta pages": behind_the_metas(bytes),
+        "cut to the meta pages": lambda path, size: os.truncate(path, 2 * page),
+        "a folder": lambda path, size: (os.remove(path), os.mkdir(path)),
+    }
+    with Testnet(1) as net:
+        node = net.nodes[0]
+        node.start()
+        for _ in range(20):
+            until("it works", lambda: send_opaque(node) == "executed", 30)
+        check(node.stop() == 0, "it does not stop well")
+        good = node.home + ".good"
+        shutil.copytree(node.home, good)
+        for name in ("state", "consensus"):
+            path = os.path.join(node.home, "data", name, "data.mdb")
+            for kind, damage in kinds.items():
+                shutil.rmtree(node.home)
+                shutil.copytree(good, node.home)
+                damage(path, os.path.getsize(path))
+                code = 74 if kind == "a folder" else 65
+                try:
+                    expect(code, path, command=start(node))
+                    expect(65, path, command=[DSMRD, "inspect", "--home", node.home])
+                except AssertionError as error:
+                    raise AssertionError("%s, %s: %s" % (name, kind, error)) from error
+        shutil.rmtree(node.home)
+        shutil.move(good, node.home)
+        node.start()
+        until("it works again", lambda: send_opaque(node) == "executed", 30)
+
+
 def send_opaque(node, seconds=10):
+    """The state that is answered, or the error's code; None if there is no answer."""
     expiry = int(time.time() * 1000) + seconds * 1000
     tx = struct.pack(">BQ", 1, expiry) + os.urandom(4000)
     try:
         code, answer = node.http("/v1/tx?mode=executed&timeout_ms=2000", {"tx": tx.hex()})
     except OSError:
         return None
-    return answer.get("state") if code == 200 else None
+    return answer.get("state") if code == 200 else answer["error"]["code"]
 
 
 def fill(path, leave):
@@ -345,11 +487,12 @@ def disk_full():
             until("it works", lambda: send_opaque(node) == "executed", 30)
             fill(filler, 8 << 20)
             until("its health says disk_low", lambda: "disk_low" in
-                  [r["code"] for r in node.http("/health")[1]["reasons"]] or not send_opaque(node, 2),
-                  30)
+                  [r["code"] for r in node.http("/health")[1]["reasons"]] or
+                  send_opaque(node, 2) == "disk_low", 30)
             until("its health says so", lambda: node.http("/health")[0] == 503, 30)
+            check(node.metrics()["dsmr_disk_low"] == 1, "its metrics do not say so")
             height = node.height()
-            check(send_opaque(node, 3) is None, "it builds on a low disk")
+            check(send_opaque(node, 3) == "disk_low", "it takes what it cannot build a chunk of")
             os.remove(filler)
             until("it is well again", lambda: node.http("/health")[0] == 200, 30)
             until("it works again", lambda: send_opaque(node) == "executed", 30)
@@ -388,5 +531,6 @@ def disk_full():
 
 
 if __name__ == "__main__":
-    main(command_lines, genesis_files, config_files, networks, ports_in_use, newer_home, disk_full,
-         deleted_data)
+    main(command_lines, genesis_files, config_files, networks,
+         parts_that_do_not_belong_together, another_genesis_before_block_1, folders_of_others, ports_in_use,
+         newer_home, damaged_databases, disk_full, deleted_data)

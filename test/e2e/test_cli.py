@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """Every verb of dsmr and dsmrd does what its help says, and --json is JSON."""
+import hashlib
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
+import tempfile
+import threading
 
 from net import DSMR, DSMRD, Net, Testnet, check, main, run, until
 
@@ -49,6 +53,14 @@ def keys(net, node):
     with open(file, "w") as out:
         out.write("no key\n")
     check(run(DSMR, "keys", "import", "dave", file, *folder)[0] == 65, "a bad secret is taken")
+    code, _, err = run(DSMR, "keys", "list", "--keys", os.path.join(net.directory, "nowhere"))
+    check(code == 74 and "nowhere" in err, "list of no folder: %d %s" % (code, err))
+    damaged = os.path.join(folder[1], "eve.json")
+    with open(damaged, "w") as out:
+        out.write("{")
+    code, out, err = run(DSMR, "keys", "list", *folder)
+    check(code == 65 and "alice" in out and "eve.json" in err, "%d %s %s" % (code, out, err))
+    os.remove(damaged)
     return made["address"]
 
 
@@ -69,7 +81,7 @@ def both_at_once(address, ask, accounts, node, payers=iter(range(3, 60))):
     check(second["code"] == 5 and "amount" in second["reason"], "reason: %s" % second)
     check(balance(node, accounts, name) == before - amount - int(first["fee"]) - int(second["fee"]),
           "the fees")
-    shown = text(DSMR, "tx", second["tx"], *ask)
+    shown = text(DSMR, "tx", second["tx"], "--node", node)
     check("failed: it ran and failed" in shown and second["reason"] in shown, shown)
     return True
 
@@ -86,10 +98,10 @@ def money(net, node, address):
     check(fee > 0, "no fee")
     check(balance(node, accounts, "account-0") == before - AMOUNT - fee, "amount and fee")
     check(balance(node, accounts, address) == AMOUNT, "the receiver has something else")
-    found = parsed(DSMR, "tx", sent["tx"], *ask, "--json")
+    found = parsed(DSMR, "tx", sent["tx"], "--node", node, "--json")
     for member in ("tx", "state", "height", "fee", "code"):
         check(found[member] == sent[member], "tx: %s, but send: %s" % (found, sent))
-    check("executed" in text(DSMR, "tx", sent["tx"], *ask), "tx")
+    check("executed" in text(DSMR, "tx", sent["tx"], "--node", node), "tx")
     # What cannot be paid does not come in, and costs nothing.
     for words, reason in (((str(10**17),), "insufficient"), (("1", "--fee-limit", "1"), "fee_limit")):
         code, out, err = run(DSMR, "send", address, *words, "--from", "account-1", *ask, "--json")
@@ -101,8 +113,15 @@ def money(net, node, address):
                         "--json")
         check(len(answer["tx"]) == 64 and (state is None or answer["state"] == state),
               "%s: %s" % (mode, answer))
-        until(mode + " is executed", lambda: run(DSMR, "tx", answer["tx"], *ask)[0] == 0)
+        until(mode + " is executed", lambda: run(DSMR, "tx", answer["tx"], "--node", node)[0] == 0)
     return sent
+
+
+def for_people(*command):
+    """No JSON is left in it."""
+    shown = text(*command)
+    check(not set(shown) & set('{}[]"'), shown)
+    return shown
 
 
 def chain(net, node, sent):
@@ -110,9 +129,15 @@ def chain(net, node, sent):
     block = parsed(DSMR, "block", str(sent["height"]), *ask, "--json")
     check(parsed(DSMR, "block", block["id"], *ask, "--json") == block, "by id and by height")
     check(parsed(DSMR, "block", *ask, "--json")["height"] >= block["height"], "the last block")
-    check("id " in text(DSMR, "block", *ask), "block")
+    shown = for_people(DSMR, "block", str(sent["height"]), *ask)
+    for cert in block["certs"]:
+        row = "%d .* %s  +%s" % (cert["slot"], ",".join(map(str, cert["signers"])), cert["chunk"])
+        check(re.search("(?m)^ +%s$" % row, shown), "no row %r in %s" % (row, shown))
+    check("id " in for_people(DSMR, "block", *ask), "block")
     txs = parsed(DSMR, "block", str(sent["height"]), "--txs", *ask, "--json")
     check(sent["tx"] in [tx["tx"] for tx in txs["txs"]], "the transaction is not in its block")
+    shown = for_people(DSMR, "block", str(sent["height"]), "--txs", *ask)
+    check(re.search(r"(?m)^ +%s +0 +%s$" % (sent["tx"], sent["fee"]), shown), shown)
     check("tx_count" in parsed(DSMR, "block", "--txs", *ask, "--json"), "--txs of the last block")
     pages = [parsed(DSMR, "chunk", block["certs"][0]["chunk"], "--limit", "1", "--cursor", cursor,
                     *ask, "--json") for cursor in ("0", "1")]
@@ -125,17 +150,21 @@ def chain(net, node, sent):
         check(chunk["chunk"] == cert["chunk"] and len(chunk["cert"]["signers"]) >= 3, str(chunk))
         inside += [tx["tx"] for tx in chunk["txs"]]
     check(sent["tx"] in inside, "the transaction is in no chunk of its block")
-    check(block["certs"][0]["chunk"] in text(DSMR, "chunk", block["certs"][0]["chunk"], *ask), "")
+    check(block["certs"][0]["chunk"] in
+          for_people(DSMR, "chunk", block["certs"][0]["chunk"], *ask), "chunk")
     validators = parsed(DSMR, "validators", *ask, "--json")
     check({v["node_ids"][0] for v in validators["validators"]} == {n.node_id for n in net.nodes},
           "validators: %s" % validators)
     check(validators["quorum_weight"] == "3", "quorum: %s" % validators)
-    text(DSMR, "validators", *ask)
+    shown = for_people(DSMR, "validators", *ask)
+    for v in validators["validators"]:
+        row = "%d +1  %s  %s..." % (v["index"], v["node_ids"][0], v["public_key"][:16])
+        check(re.search("(?m)^ +%s$" % row, shown), "no row %r in %s" % (row, shown))
     check(parsed(DSMR, "evidence", *ask, "--json")["evidence"] == [], "evidence")
-    text(DSMR, "evidence", *ask)
+    for_people(DSMR, "evidence", *ask)
     status = parsed(DSMR, "status", *ask, "--json")
     check(status["height"] >= sent["height"] and status["peers_connected"] == 3, "%s" % status)
-    text(DSMR, "status", *ask)
+    for_people(DSMR, "status", *ask)
     check(parsed(DSMR, "status", "--node", "http://%s/" % node, "--json")["node_id"] ==
           status["node_id"], "--node http://HOST:PORT/")
     for words in (("block", "999999"), ("block", "xyz"), ("tx", "0" * 64), ("chunk", "0" * 64)):
@@ -145,13 +174,43 @@ def chain(net, node, sent):
 
 def load(net):
     node = net.nodes[0]
-    nodes = "127.0.0.1:%d:%d" % (node.http_port, node.submit_port)
-    summary = parsed(DSMR, "bench", "--nodes", nodes, "--load", "transfers", "--keys",
-                     net.accounts(), "--rate", "100", "--duration", "2", "--verify", "--json")
+    bench = [DSMR, "bench", "--nodes", "127.0.0.1:%d:%d" % (node.http_port, node.submit_port),
+             "--keys", net.accounts()]
+    code, out, err = run(*bench, "--load", "transfers", "--rate", "100", "--duration", "2",
+                         "--verify", "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    events, summary = [line["event"] for line in lines], lines[-1]
+    check(code == 0 and err == "", "%d %s" % (code, err))
+    check(events[0] == "draining" and events[-2:] == ["checking", "summary"] and
+          set(events[:-2]) == {"draining"}, "%s" % events)
+    check(lines[0]["waiting_txs"] <= lines[0]["admitted_txs"], "%s" % lines[0])
     check(summary["executed_txs"] == summary["admitted_txs"] == 200, "bench: %s" % summary)
-    out = run(DSMR, "bench", "--nodes", nodes, "--load", "transfers", "--keys", net.accounts(),
-              "--rate", "100", "--duration", "1", "--plain")
+    check((summary["engine"], summary["validators"], summary["nodes"]) == ("bft", 4, 1),
+          "bench: %s" % summary)
+    for member in ("cpu_us_per_tx", "rss_max_mb"):  # of processes that it does not know
+        check(summary[member] is None, "%s: %s" % (member, summary[member]))
+    check(summary["disk_bytes_per_tx"] > 0 and summary["missing_txs"] == 0, "bench: %s" % summary)
+    out = run(*bench, "--load", "transfers", "--rate", "100", "--duration", "1", "--plain")
     check(out[0] == 0 and "executed" in out[1], "bench: %s" % (out,))
+    check("CPU unknown us" in out[1] and "engine bft" in out[1], "bench: %s" % out[1])
+    check("waiting for the last" in out[2] or "comparing" in out[2], "bench: %s" % out[2])
+    bench[3] += ":%d" % node.pid
+    code, out, err = run(*bench, "--load", "transfers", "--rate", "100", "--duration", "1",
+                         "--json", "--view")
+    summary = json.loads(out.splitlines()[-1])
+    check(code == 0 and summary["cpu_us_per_tx"] > 0 and summary["rss_max_mb"] > 0, "%s" % summary)
+    check("waiting for the last" in err or "comparing" in err, "--view: %s" % err)
+    does_not_fit(net.nodes, "transfers", *bench, "--load", "opaque")
+
+
+def does_not_fit(nodes, app, *bench):
+    """A load that the chain's application would refuse is not begun."""
+    before = [node.metric("submit_txs_total") for node in nodes]
+    for words in ([], ["--json"]):
+        code, out, err = run(*bench, *words)
+        check(code == 1 and out == "", "%d %s" % (code, out))
+        check(len(err.splitlines()) == 1 and "application of this chain is `%s`" % app in err, err)
+    check([node.metric("submit_txs_total") for node in nodes] == before, "something was sent")
 
 
 def stopped(net):
@@ -178,6 +237,108 @@ def client_verbs():
         stopped(net)
 
 
+class Impostor(http.server.BaseHTTPRequestHandler):
+    """A node that answers a transaction as server.answer says: (status, members) or None."""
+
+    def say(self, status, members):
+        body = json.dumps(members).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.say(200, {"app": "transfers", "network_id": 1, "chain_id": "11" * 32})
+
+    def do_POST(self):
+        tx = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["tx"]
+        self.server.tx = hashlib.sha256(bytes.fromhex(tx)).hexdigest()
+        self.server.path = self.path
+        if self.server.answer is not None:
+            status, members = self.server.answer
+            self.say(status, dict(members, tx=self.server.tx))
+
+    def log_message(self, *words):
+        pass
+
+
+def undecided(send, server, state, node):
+    """What dsmr says of a transfer that it has no answer about: its id, and how to ask."""
+    for words in (["--json"], []):
+        code, out, err = run(*send, *words)
+        told = json.loads(out) if words else dict(line.split() for line in out.splitlines())
+        check(code == 69 and (told["tx"], told["state"]) == (server.tx, state), "%d %s" % (code, out))
+        check(words or list(told) == ["tx", "state"], out)
+        check(len(err.splitlines()) == 1 and
+              "dsmr tx %s --node %s" % (server.tx, node) in err, err)
+
+
+def no_answer():
+    """A node that hangs up, times out, stops or refuses, after it took the transaction."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as keys, \
+            http.server.HTTPServer(("127.0.0.1", 0), Impostor) as server:
+        parsed(DSMR, "keys", "new", "me", "--keys", keys, "--json")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        node = "127.0.0.1:%d" % server.server_port
+        send = [DSMR, "send", "me", "1", "--from", "me", "--keys", keys, "--node", node]
+        error = {"error": {"code": "timeout", "message": "timed out"}}
+        try:
+            for answer, state in ((None, "unknown"), ((504, dict(error, state="in_chunk")), "in_chunk"),
+                                  ((504, dict(error, state="unknown")), "unknown"),
+                                  ((503, dict(error, state="pending")), "pending")):
+                server.answer = answer
+                undecided(send, server, state, node)
+            server.answer = (410, dict(error, state="expired"))
+            code, out, err = run(*send, "--timeout", "7s")
+            check(code == 1 and out == "", "%d %s %s" % (code, out, err))
+            check("timeout_ms=7000" in server.path, server.path)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def without_a_quorum():
+    """A network that cannot go on: the wait ends, the id is told, and the node knows it."""
+    with Net(4) as net:
+        node = "127.0.0.1:%d" % net.nodes[0].http_port
+        until("the chain runs", lambda: all(n.height() >= 1 for n in net.nodes))
+        for other in net.nodes[1:]:
+            other.kill()
+        for mode in ("certified", "executed"):
+            code, out, err = run(DSMR, "send", "account-1", "1", "--from", "account-0", "--keys",
+                                 net.accounts(), "--node", node, "--mode", mode, "--timeout",
+                                 "500ms", "--json")
+            check(code == 69 and "dsmr tx" in err, "%s: %d %s" % (mode, code, err))
+            told = json.loads(out)
+            check(told["state"] in ("pending", "in_chunk"), out)
+            found = parsed(DSMR, "tx", told["tx"], "--node", node, "--json")
+            check(found["state"] in ("pending", "in_chunk"), "%s" % found)
+
+
+def addresses():
+    """testnet says where each node will be: on one machine in steps of ten ports, elsewhere on the
+    same ports of hosts of their own."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
+        for words, host, step in ((), "127.0.0.1", 10), (("--hostname-prefix", "val"), "val%d", 0), \
+                (("--starting-ip-address", "10.0.0.7"), "10.0.0.%d", 0):
+            place = os.path.join(folder, "net%d" % len(os.listdir(folder)))
+            make = [DSMRD, "testnet", "-v", "3", "--port", "30000", *words, "-o"]
+            hosts = [host % (i + (7 if "10." in host else 0)) if "%" in host else host
+                     for i in range(3)]
+            found = parsed(*make, place, "--json")["nodes"]
+            check(found == [{"home": "%s/node%d" % (place, i), "p2p_host": hosts[i],
+                             "p2p_port": 30000 + i * step, "http_port": 30001 + i * step,
+                             "submit_port": 30002 + i * step} for i in range(3)], "%s" % found)
+            lines = text(*make, place + "t").splitlines()
+            check(len(lines) == 4 and "dsmrd start --home %st/nodeN" % place in lines[0], lines)
+            for i, line in enumerate(lines[1:]):
+                check(line.split() == ["%st/node%d" % (place, i), "p2p",
+                                       "%s:%d" % (hosts[i], 30000 + i * step),
+                                       "http://127.0.0.1:%d" % (30001 + i * step), "submit",
+                                       "stream", "127.0.0.1:%d" % (30002 + i * step)], line)
+
+
 def node_verbs():
     with Testnet(4, app="transfers") as net:
         ids = set()
@@ -193,7 +354,9 @@ def node_verbs():
         check(parsed(DSMRD, "init", "--home", home, "--json") == made, "init changed the keys")
         check("proof of possession" in text(DSMRD, "init", "--home", home), "init")
         for node in net.nodes:
+            told = (node.p2p_port, node.http_port, node.submit_port)
             node.start()
+            check((node.p2p_port, node.http_port, node.submit_port) == told, "other ports")
         check({node.node_id for node in net.nodes} == ids, "the ids of keys and start differ")
         until("blocks", lambda: all(node.height() >= 1 for node in net.nodes))
         answer = parsed(DSMR, "send", "account-1", "7", "--from", "account-0", "--keys",
@@ -205,6 +368,30 @@ def node_verbs():
         check(len({node.root_at(answer["height"]) for node in net.nodes}) == 1, "roots differ")
         for node in net.nodes:
             check(node.stop() == 0, "a node does not stop well")
+    with Testnet(1, app="opaque") as net:
+        node = net.nodes[0]
+        node.start()
+        does_not_fit([node], "opaque", DSMR, "bench", "--nodes", "127.0.0.1:%d:%d" %
+                     (node.http_port, node.submit_port), "--load", "transfers", "--keys", net.home)
+
+
+TAKES = {DSMR: {"--node": ["send", "balance", "tx", "block", "chunk", "validators", "status",
+                           "evidence"],
+                "--keys": ["send", "balance", "keys new", "keys list", "keys import",
+                           "keys export", "bench"]},
+         DSMRD: {"--home": ["init", "start", "keys", "inspect", "config check"]}}
+
+
+def common_options(program, verb, about):
+    """What means nothing to a verb is refused, and not in its help. localnet and demo have a --home
+    of their own."""
+    for option, verbs in TAKES[program].items():
+        is_listed = re.search(r"(?m)^  %s " % option, about) is not None
+        check(is_listed == (verb in verbs), "%s --help: %s" % (verb, option))
+        if not is_listed:
+            code, out, err = run(program, *verb.split(), option, "x")
+            check(code == 64 and out == "" and len(err.splitlines()) == 1 and
+                  "%s has no option %s" % (verb, option) in err, "%s %s: %s" % (verb, option, err))
 
 
 def words_about_themselves():
@@ -216,6 +403,7 @@ def words_about_themselves():
         for verb in verbs:
             about = text(program, *verb.split(), "--help")
             check("Options:" in about and "--json" in about, "%s --help" % verb)
+            common_options(program, verb, about)
             check(verb in manual.replace("\\-", "-"), "%s is not in the manual" % verb)
         for shell in ("bash", "zsh", "fish"):
             completion = text(program, "completion", shell)
@@ -226,4 +414,4 @@ def words_about_themselves():
 
 
 if __name__ == "__main__":
-    main(words_about_themselves, client_verbs, node_verbs)
+    main(words_about_themselves, addresses, no_answer, without_a_quorum, client_verbs, node_verbs)

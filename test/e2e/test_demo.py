@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What `make demo` runs, that it fails when a node does, and `dsmr bench --calibrate`."""
+"""What `make demo` runs, that it fails when a node does, the first transaction of the README, and
+`dsmr bench --calibrate`."""
 import json
 import os
 import re
@@ -44,6 +45,45 @@ def demo_says_what_it_did():
     for text in ("4 of 4 nodes", "latency to executed", "0 missing, 0 executed twice"):
         check(text in out, "%r is not in: %s" % (text, out))
     check(re.search(r"state roots +equal at height \d+ on 4 nodes: [0-9a-f]{64}", out), out)
+
+
+def first_transaction():
+    """The lines of the README, one after the other, as they stand there."""
+    with open(os.path.join(ROOT, "README.md")) as file:
+        section = file.read().split("## A first transaction\n")[1].split("\n## ")[0]
+    lines = re.findall(r"(?m)^    (.*)$", section)
+    with Folder() as folder:
+        def shell(line):
+            for word, place in (("build/release/bin/", os.path.dirname(DSMR) + "/"),
+                                ("/tmp/net", os.path.join(folder, "net"))):
+                line = line.replace(word, place)
+            return line
+
+        out = os.path.join(folder, "out")
+        with open(out, "w") as file:
+            localnet = subprocess.Popen("exec " + shell(lines[0]), shell=True, stdout=file)
+        try:
+            until("it prints its ports", lambda: open(out).read().count("http://") == 4)
+            port = re.search(r"http://127.0.0.1:(\d+)", open(out).read())[1]
+            said = []
+            for line in lines[2:]:
+                tx = re.search("(?m)^tx +([0-9a-f]{64})$", "\n".join(said))
+                code, text, err = run("sh", "-c", "%s\n%s" % (
+                    shell(lines[1]).replace("PORT", port),
+                    shell(line).replace("ID", tx[1] if tx else "ID")))
+                check(code == 0 and err == "", "%s: %d %s" % (line, code, err))
+                said.append(text)
+            localnet.send_signal(signal.SIGINT)
+            check(localnet.wait() == 0, "it does not end well at Ctrl-C")
+        finally:
+            localnet.kill()
+            localnet.wait()
+    check([line.split()[1] for line in lines[2:]] == ["balance", "send", "balance", "tx"],
+          "the lines of the README: %s" % lines)
+    before, after = (int(re.search(r"(?m)^balance +(\d+)$", said[i])[1]) for i in (0, 2))
+    check(after == before + 1000, "balances %d and %d" % (before, after))
+    for text in (said[1], said[3]):
+        check(re.search("(?m)^state +executed", text), text)
 
 
 def demo_that_loses_a_node_fails():
@@ -103,5 +143,5 @@ def calibration_measures_this_machine():
 
 
 if __name__ == "__main__":
-    main(demo_says_what_it_did, demo_that_loses_a_node_fails,
+    main(demo_says_what_it_did, first_transaction, demo_that_loses_a_node_fails,
          demo_whose_node_fails_at_its_stop_fails, calibration_measures_this_machine)

@@ -13,15 +13,16 @@ from net import DSMR, DSMRD, Node, check, is_running, main, processes_of, run, u
 class Localnet:
     """with Localnet("--load", "none") as net: ...; end(signal) gives exit code, summary, stderr."""
 
-    def __init__(self, *options):
-        self.options = list(options)
+    def __init__(self, *options, env=None):
+        self.options, self.env = list(options), env or {}
 
     def __enter__(self):
         self.directory = tempfile.mkdtemp(prefix="dsmr-e2e-")
         self.home = os.path.join(self.directory, "net")
         self.process = subprocess.Popen([DSMR, "localnet", "--home", self.home, "--json"] +
                                         self.options, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=subprocess.PIPE, text=True,
+                                        env=dict(os.environ, **self.env))
         started = json.loads(self.process.stdout.readline())
         check(started["event"] == "started", "%s" % started)
         self.nodes = [Node(facts) for facts in started["nodes"]]
@@ -59,6 +60,9 @@ def runs_until_interrupted():
             code, summary, err = net.end(number)
             check(code == 0 and err == "", "%d %s" % (code, err))
             check(summary["event"] == "summary" and summary["state_roots_equal"], "%s" % summary)
+            check((summary["engine"], summary["validators"]) == ("bft", 2), "%s" % summary)
+            check(summary["executed_tx_per_s"] is None and summary["cpu_us_per_tx"] is None,
+                  "what nothing was measured of is known: %s" % summary)
             check(not any(is_running(node.pid) for node in net.nodes), "a node outlives it")
             check(os.path.exists(os.path.join(net.nodes[0].home, "node.log")), "the homes are gone")
             code, _, err = run(DSMR, "localnet", "--home", net.home)
@@ -108,6 +112,36 @@ def nodes_need_dsmrd():
     check(os.access(DSMRD, os.X_OK), "dsmrd")
 
 
+def a_low_disk_is_said():
+    """Nothing is built and nothing is taken: the last line says why, whatever else is missing."""
+    low = {"DSMR_DISK_LOW_BYTES": str(1 << 50)}
+    for options in (("--load", "opaque", "--duration", "3s", "--rate", "100"),
+                    ("--load", "none", "--duration", "2s")):
+        with Localnet("--validators", "2", *options, env=low) as net:
+            code, summary, err = net.end()
+            check(code == 4 and err.count("\n") == 1, "%d %s" % (code, err))
+            check("the disk of node 0 is nearly full (2 of 2 nodes)" in err, err)
+            check(summary["event"] == "summary" and summary["executed_txs"] == 0, "%s" % summary)
+
+
+def a_full_disk_is_said():
+    """A node whose disk was full ends with 4: here one says so that was asked to stop."""
+    with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
+        shutil.copy(DSMR, folder)
+        path = os.path.join(folder, "dsmrd")
+        with open(path, "w") as file:
+            file.write("#!/bin/sh\ncase \"$*\" in *node1*) code=4;; *) code=0;; esac\n"
+                       "trap 'kill $pid; wait $pid; exit $code' TERM\n"
+                       "%s \"$@\" &\npid=$!\nwait $pid\n" % os.path.abspath(DSMRD))
+        os.chmod(path, 0o755)
+        code, out, err = run(os.path.join(folder, "dsmr"), "localnet", "--home", folder + "/net",
+                             "--validators", "2", "--load", "none", "--duration", "1s", "--json")
+        check(code == 4 and err.count("\n") == 1, "%d %s" % (code, err))
+        check("the disk of node 1 is full and it has ended (1 of 2 nodes)" in err, err)
+        check(os.path.join(folder, "net/node1") in err and "summary" in out, err)
+
+
 if __name__ == "__main__":
     main(runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
-         a_killed_node_that_came_back_is_not, nodes_need_dsmrd)
+         a_killed_node_that_came_back_is_not, nodes_need_dsmrd, a_low_disk_is_said,
+         a_full_disk_is_said)

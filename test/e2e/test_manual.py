@@ -8,6 +8,7 @@ import tempfile
 
 from net import BUILD, DSMR, DSMRD, check, main, run
 
+CLI = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/cli.md")
 PROGRAMS = (("dsmr", DSMR), ("dsmrd", DSMRD))
 PLACES = {("--man",): "share/man/man1/%s.1",
           ("completion", "bash"): "share/bash-completion/completions/%s",
@@ -43,6 +44,10 @@ def installed():
         shutil.rmtree(prefix)
 
 
+def exit_codes(row, text):
+    return {int(code): meaning for code, meaning in re.findall(row, text)}
+
+
 def manuals():
     """groff has nothing to say, and no verb, option, exit code or file is missing."""
     for name, program in PROGRAMS:
@@ -63,6 +68,8 @@ def manuals():
             check(re.search(r"(?m)^ +%d  +\w" % code, page[page.index("EXIT STATUS"):]), "exit %d" % code)
         for word in ("ENVIRONMENT", "DSMR_*", "FILES", "SEE ALSO"):
             check(word in page, "%s is not in the manual of %s" % (word, name))
+        check(exit_codes(r"(?m)^ +(\d+)  +(\w.*)\.$", page[page.index("EXIT STATUS"):]) ==
+              exit_codes(r"(?m)^\| (\d+) \| (.*) \|$", open(CLI).read()), "exit codes of docs/cli.md")
     check("config/config.yaml" in said(DSMRD, "--man"), "files")
     check("bash|zsh|fish" in said(DSMR, "--man"), "completion")
 
@@ -92,7 +99,7 @@ def bash():
     check(completed(DSMR, "dsmr", "completion", "") == ["bash", "zsh", "fish"], "completion")
     check(completed(DSMRD, "dsmrd", "config", "") == ["check"], "config")
     check("/etc/passwd" in completed(DSMR, "dsmr", "keys", "import", "me", "/etc/pass"), "files")
-    check("/etc/passwd" in completed(DSMR, "dsmr", "status", "--keys", "/etc/pass"), "files")
+    check("/etc/passwd" in completed(DSMR, "dsmr", "send", "--keys", "/etc/pass"), "files")
 
 
 def other_shells():

@@ -24,6 +24,12 @@ def to_completion(validators, rate):
     for stage in ("certified", "executed"):
         for percentile in ("p50", "p95", "p99"):
             check(summary["latency_ms"][stage][percentile] > 0, "no latency to " + stage)
+    for member in MEMBERS:
+        check(summary[member] is not None, member + " is not known")
+    check((summary["engine"], summary["validators"]) == ("bft", validators), "%s" % summary)
+    events = [line["event"] for line in lines[1:-1]]
+    check(events[-1] == "checking" and events[:-1] and set(events[:-1]) == {"draining"},
+          "between start and summary: %s" % events)
     check(summary["state_roots_equal"] is True, "roots differ")
     check(summary["executed_txs"] >= 0.99 * rate * 5 * 0.9, "too few were executed")
 

@@ -476,6 +476,7 @@ static void begin(struct world *w)
 
 static void end(struct world *w)
 {
+    dsmr_node_check(w->node);
     dsmr_node_free(w->node);
     for (uint32_t i = 0; i < w->owed_count; i++) {
         world_drop_owed(&w->owed[i]);

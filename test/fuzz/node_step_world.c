@@ -191,7 +191,9 @@ void world_step(struct world *w, struct dsmr_event *event)
     event->wall_ms = w->wall_ms;
     event->mono_ms = w->mono_ms;
     dsmr_node_step(w->node, &w->effects, event);
-    dsmr_node_check(w->node);
+    if (++w->steps % CHECK_EVERY == 0) {
+        dsmr_node_check(w->node);
+    }
     for (uint32_t i = 0; i < w->effects.count; i++) {
         on_effect(w, &w->effects.items[i]);
     }

@@ -55,7 +55,9 @@ static void write_chunk(struct cluster_disk *disk, const struct dsmr_effect *fx)
         stored->included_height = UINT64_MAX;
     }
     stored->ref = chunk->ref;
-    stored->producer_sig = fx->u.store_chunk.producer_sig;
+    if (!stored->is_signed || fx->u.store_chunk.is_signed) {
+        stored->producer_sig = fx->u.store_chunk.producer_sig;
+    }
     if (fx->u.store_chunk.included_height != UINT64_MAX) {
         stored->included_height = fx->u.store_chunk.included_height;
         stored->included_time_ms = fx->u.store_chunk.included_time_ms;
@@ -157,6 +159,21 @@ static void write_gc(struct cluster_disk *disk, const struct dsmr_effect *fx,
     }
 }
 
+static void write_evidence(struct cluster_disk *disk, const struct dsmr_effect *fx)
+{
+    const struct dsmr_evidence_key *gone = &fx->u.store_evidence.gone;
+    DSMR_ASSERT(disk->evidence_count < 64);
+    disk->evidence[disk->evidence_count++] = *fx->u.store_evidence.pair;
+    for (uint32_t i = 0; fx->u.store_evidence.has_gone; i++) {
+        DSMR_ASSERT(i < disk->evidence_count); /* what goes was there */
+        const struct dsmr_reference *ref = &disk->evidence[i].refs[0];
+        if (ref->epoch == gone->epoch && dsmr_node_id_equal(&ref->producer, &gone->producer)) {
+            disk->evidence[i] = disk->evidence[--disk->evidence_count];
+            break;
+        }
+    }
+}
+
 enum dsmr_err cluster_disk_write(struct cluster *cluster, uint32_t number,
                                  const struct dsmr_effect *fx, struct dsmr_event *answer)
 {
@@ -184,8 +201,7 @@ enum dsmr_err cluster_disk_write(struct cluster *cluster, uint32_t number,
                      (uint64_t)((int64_t)cluster_wall_ms(cluster) + node->skew_ms));
         break;
     case DSMR_FX_STORE_EVIDENCE:
-        DSMR_ASSERT(disk->evidence_count < 64);
-        disk->evidence[disk->evidence_count++] = *fx->u.store_evidence;
+        write_evidence(disk, fx);
         break;
     case DSMR_FX_STORE_GC:
         write_gc(disk, fx, answer);
@@ -308,6 +324,11 @@ void cluster_disk_restore(struct cluster *cluster, uint32_t number)
     for (uint32_t i = 0; i < disk->certs_count; i++) {
         struct dsmr_event cert = {.kind = DSMR_EV_RESTORE_CERT, .u.cert = &disk->certs[i]};
         restore_event(cluster, number, &cert);
+    }
+    for (uint32_t i = 0; i < disk->evidence_count; i++) {
+        struct dsmr_event pair = {.kind = DSMR_EV_RESTORE_EVIDENCE,
+                                  .u.evidence = &disk->evidence[i]};
+        restore_event(cluster, number, &pair);
     }
 }
 

@@ -211,7 +211,7 @@ static struct dsmr_chunk *load(struct cluster *cluster, uint32_t number, const s
     if (stored != NULL && stored->bytes != NULL) {
         enum dsmr_err err = dsmr_chunk_decode(&chunk, &cluster->params, stored->bytes,
                                               stored->bytes->bytes, stored->bytes->len);
-        DSMR_ASSERT(err == DSMR_OK);
+        chunk = err == DSMR_OK ? chunk : NULL; /* the test has damaged it */
     }
     return chunk;
 }

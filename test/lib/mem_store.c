@@ -104,8 +104,10 @@ static void apply_chunk(struct dsmr_mem_store *store, const struct dsmr_store_wr
         chunk->meta = *meta;
     } else {
         bool was_signed = chunk->meta.is_signed;
+        struct dsmr_bls_sig sig = chunk->meta.producer_sig;
         uint64_t height = chunk->meta.included_height, time_ms = chunk->meta.included_time_ms;
         chunk->meta = *meta;
+        chunk->meta.producer_sig = was_signed && !meta->is_signed ? sig : meta->producer_sig;
         chunk->meta.is_signed |= was_signed;
         if (height != UINT64_MAX) {
             chunk->meta.included_height = height;
@@ -215,6 +217,14 @@ void dsmr_mem_store_lose_chunk(struct dsmr_mem_store *store, const struct dsmr_i
     }
 }
 
+void dsmr_mem_store_forget_finalizations(struct dsmr_mem_store *store, uint64_t first,
+                                         uint64_t last)
+{
+    DSMR_ASSERT(first > 0 && last <= store->height);
+    for (uint64_t height = first; height <= last; height++)
+        store->blocks[height - 1].has_finalization = false;
+}
+
 static void drop_chunk(struct dsmr_mem_store *store, const struct dsmr_id *chunk_id)
 {
     struct chunk *chunk = find_chunk(store, chunk_id);
@@ -314,8 +324,8 @@ static void apply(struct dsmr_mem_store *store, struct dsmr_store_write *write)
         apply_accept(store, write);
         break;
     case DSMR_STORE_EVIDENCE:
-        DSMR_ASSERT(store->evidence_count < EVIDENCE_MAX);
-        store->evidence[store->evidence_count++] = *write->u.evidence;
+        DSMR_ASSERT(store->evidence_count < EVIDENCE_MAX && write->u.evidence.gone == NULL);
+        store->evidence[store->evidence_count++] = *write->u.evidence.pair;
         break;
     case DSMR_STORE_GC:
         apply_gc(store, &write->u.gc);

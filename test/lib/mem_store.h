@@ -20,6 +20,9 @@ uint32_t dsmr_mem_store_queued(const struct dsmr_mem_store *store);
 struct dsmr_task *dsmr_mem_store_finish(struct dsmr_mem_store *store, enum dsmr_err err);
 /* The body and the record of a chunk are gone, as if the disk had lost them. */
 void dsmr_mem_store_lose_chunk(struct dsmr_mem_store *store, const struct dsmr_id *chunk_id);
+/* Blocks of these heights became final by that of a later one: their own is not there. */
+void dsmr_mem_store_forget_finalizations(struct dsmr_mem_store *store, uint64_t first,
+                                         uint64_t last);
 /* Takes the oldest queued write off without doing it: a crash. */
 struct dsmr_task *dsmr_mem_store_forget(struct dsmr_mem_store *store);
 

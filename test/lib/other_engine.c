@@ -14,6 +14,7 @@ struct seat { /* one node's engine and adapters */
     uint32_t number;
     struct dsmr_engine_tip tip;
     bool is_ready;
+    uint64_t readies, answers;
     bool has_set[OTHER_ENGINE_EPOCHS_MAX];
     bool serves[DSMR_WORLD_NODES_MAX];
     struct dsmr_net net; /* the world's */
@@ -42,6 +43,7 @@ static void on_built(void *self, uint64_t request_id, enum dsmr_err err, struct 
 {
     struct seat *seat = self;
     seat->answered = request_id;
+    seat->answers++;
     seat->err = err;
     dsmr_block_unref(seat->built);
     seat->built = dsmr_block_ref(block);
@@ -51,12 +53,15 @@ static void on_answer(void *self, uint64_t request_id, enum dsmr_err err)
 {
     struct seat *seat = self;
     seat->answered = request_id;
+    seat->answers++;
     seat->err = err;
 }
 
 static void on_ready(void *self, bool is_ready)
 {
-    ((struct seat *)self)->is_ready = is_ready;
+    struct seat *seat = self;
+    seat->is_ready = is_ready;
+    seat->readies++;
 }
 
 static enum dsmr_err get_set(void *self, struct dsmr_validator_set **out, uint64_t epoch)
@@ -302,6 +307,30 @@ void other_engine_set_bootstrapping(struct other_engine *engine, uint32_t node, 
 bool other_engine_is_ready(const struct other_engine *engine, uint32_t node)
 {
     return engine->seats[node].is_ready;
+}
+
+uint64_t other_engine_readies(const struct other_engine *engine, uint32_t node)
+{
+    return engine->seats[node].readies;
+}
+
+uint64_t other_engine_answers(const struct other_engine *engine, uint32_t node)
+{
+    return engine->seats[node].answers;
+}
+
+void other_engine_ask_all(struct other_engine *engine, uint32_t node, struct dsmr_block *parent,
+                          struct dsmr_block *block)
+{
+    struct call calls[] = {
+        {.kind = BUILD, .block_id = parent->id, .context = block->epoch},
+        {.kind = VERIFY, .block = block, .context = block->epoch},
+        {.kind = ACCEPT, .block_id = block->id},
+    };
+    for (uint32_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        calls[i].request_id = ++engine->requests;
+        make_call(engine, node, &calls[i]);
+    }
 }
 
 void other_engine_feed(struct other_engine *engine, uint32_t node, struct dsmr_block *block)

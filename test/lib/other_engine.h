@@ -47,6 +47,12 @@ void other_engine_prefer(struct other_engine *engine, uint32_t node,
                          const struct dsmr_block *block);
 void other_engine_set_bootstrapping(struct other_engine *engine, uint32_t node, bool is_on);
 bool other_engine_is_ready(const struct other_engine *engine, uint32_t node); /* as it last said */
+/* How often it has said whether it is, and answered a call. */
+uint64_t other_engine_readies(const struct other_engine *engine, uint32_t node);
+uint64_t other_engine_answers(const struct other_engine *engine, uint32_t node);
+/* A build, a verify and an accept, without waiting for their answers. */
+void other_engine_ask_all(struct other_engine *engine, uint32_t node, struct dsmr_block *parent,
+                          struct dsmr_block *block);
 
 /* Verified, accepted and preferred by one node, or by all that are up. */
 void other_engine_feed(struct other_engine *engine, uint32_t node, struct dsmr_block *block);

@@ -40,6 +40,7 @@ struct node {
     struct dsmr_driver *driver; /* NULL: down */
     uint32_t life;
     uint64_t events, crash_at, drops;
+    uint64_t told_height; /* it has said that it accepted blocks up to here */
     int64_t skew_ms;
     struct dsmr_mem_store *store;
     enum dsmr_err store_err; /* of its writes */
@@ -248,8 +249,12 @@ static void on_executed(struct dsmr_world *world, const struct dsmr_executed *ex
 static void feed_publish(void *self, const struct dsmr_notice *notice)
 {
     struct node *node = self;
-    if (notice->kind == DSMR_NOTICE_EXECUTED)
+    if (notice->kind == DSMR_NOTICE_ACCEPTED && notice->u.block->height > node->told_height)
+        node->told_height = notice->u.block->height;
+    if (notice->kind == DSMR_NOTICE_EXECUTED) {
+        DSMR_ASSERT(notice->u.executed->height <= node->told_height); /* accepted first */
         on_executed(node->world, notice->u.executed);
+    }
     if (notice->kind != DSMR_NOTICE_SUBMITTED)
         return;
     for (uint32_t i = 0; i < notice->u.batch->count; i++)
@@ -359,6 +364,10 @@ static void start(struct dsmr_world *world, struct node *node)
     DSMR_ASSERT(err == DSMR_OK);
     err = dsmr_driver_recover(node->driver);
     DSMR_ASSERT(err == DSMR_OK);
+    struct dsmr_query_status status; /* it may have died before it said so */
+    dsmr_world_status(world, node->number, &status);
+    if (status.height > node->told_height)
+        node->told_height = status.height;
     for (uint32_t i = 0; i < world->config.nodes; i++) {
         if (i == node->number || world->nodes[i].driver == NULL)
             continue;
@@ -479,6 +488,12 @@ void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,
 void dsmr_world_lose_chunk(struct dsmr_world *world, uint32_t node, const struct dsmr_id *chunk_id)
 {
     dsmr_mem_store_lose_chunk(world->nodes[node].store, chunk_id);
+}
+
+void dsmr_world_forget_finalizations(struct dsmr_world *world, uint32_t node, uint64_t first,
+                                     uint64_t last)
+{
+    dsmr_mem_store_forget_finalizations(world->nodes[node].store, first, last);
 }
 
 void dsmr_world_fail_store(struct dsmr_world *world, uint32_t node, enum dsmr_err err)

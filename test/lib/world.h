@@ -65,6 +65,10 @@ void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,
                      const struct dsmr_msg *msg);
 /* node's disk loses a chunk. */
 void dsmr_world_lose_chunk(struct dsmr_world *world, uint32_t node, const struct dsmr_id *chunk_id);
+/* Blocks of these heights became final at node by that of a later one: their own finalization is
+ * not there. */
+void dsmr_world_forget_finalizations(struct dsmr_world *world, uint32_t node, uint64_t first,
+                                     uint64_t last);
 /* Whether messages get from one to the other. */
 void dsmr_world_link(struct dsmr_world *world, uint32_t from, uint32_t to, bool is_up);
 /* Execution stands still, or goes on; a crash lets it go on too. */

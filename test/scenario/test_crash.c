@@ -493,6 +493,9 @@ static void test_wiped_validator(void **state)
     cluster_run(cluster, 500); /* it catches up */
     assert_int_equal(node->disk.accepted_height, cluster->chain_height);
     assert_true(node->disk.floor_ms >= cluster_wall_ms(cluster) + 30000); /* durable */
+    struct dsmr_node_status status;
+    dsmr_node_status(node->node, &status);
+    assert_true(status.is_under_floor);
     uint32_t built = node->traces[DSMR_TRACE_CHUNK_BUILT];
     cluster_submit(cluster, 0, 1, 100);
     cluster_send_chunk_request(cluster, 3, 0, wiped.b, NULL);
@@ -506,6 +509,8 @@ static void test_wiped_validator(void **state)
     cluster_run(cluster, 500);
     assert_true(node->signs > wiped.signs);
     assert_int_equal(node->traces[DSMR_TRACE_CHUNK_BUILT], built + 1);
+    dsmr_node_status(node->node, &status);
+    assert_false(status.is_under_floor);
     assert_true(cluster_is_level(cluster));
     wiped_end(&wiped);
 }

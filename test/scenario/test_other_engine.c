@@ -203,6 +203,32 @@ static void test_set_comes_late(void **state)
     end(&story);
 }
 
+/* A build whose set is missing is refused while the node stays ready, and nothing is told when the
+ * set has come: an adapter asks again after a while. */
+static void test_ready_without_a_set(void **state)
+{
+    (void)state;
+    struct story story;
+    begin(&story, 4, 4);
+    go_on(&story, 0, NONE);
+    submit(&story, 0, 1);
+    dsmr_world_pass(story.world, 2000);
+    assert_true(other_engine_is_ready(story.engine, 0));
+    uint64_t readies = other_engine_readies(story.engine, 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(other_engine_build(story.engine, 0, story.tip, FIRST, NULL),
+                         DSMR_ERR_NOT_YET);
+        dsmr_world_pass(story.world, i * 5000);
+        assert_true(other_engine_is_ready(story.engine, 0));
+    }
+    other_engine_bring_all(story.engine, FIRST);
+    dsmr_world_pass(story.world, 5000);
+    assert_int_equal(other_engine_readies(story.engine, 0), readies);
+    go_on(&story, 0, FIRST);
+    run_all(&story, 0, FIRST);
+    end(&story);
+}
+
 /* The same block with several contexts, in both orders; only its own one is right, and neither
  * answer is remembered for the other. */
 static void test_verified_again_with_another_context(void **state)
@@ -310,6 +336,35 @@ static void test_set_changes(void **state)
     end(&story);
 }
 
+/* Whoever was a validator in some epoch and is one no more takes no place from those who come. */
+static void test_old_peers_are_forgotten(void **state)
+{
+    (void)state;
+    struct story story;
+    begin_epoch(&story, 5, 4);
+    const struct dsmr_net_handler *net = dsmr_driver_net_handler();
+    struct dsmr_driver *driver = dsmr_world_driver(story.world, 1);
+    for (uint32_t i = 0; i < DSMR_VALIDATORS_MAX + 64u; i++) {
+        struct dsmr_node_id id = {{0xee}};
+        dsmr_store_be32(id.bytes + 1, i);
+        net->peer(driver, &id, true);
+        net->peer(driver, &id, false);
+    }
+    dsmr_world_pass(story.world, 100);
+    assert_int_equal(metric(&story, 1, DSMR_METRIC_PEERS), 3);
+    other_engine_add_epoch(story.engine, SECOND, 1, 4);
+    other_engine_bring_all(story.engine, SECOND);
+    dsmr_world_pass(story.world, 100);
+    assert_int_equal(metric(&story, 1, DSMR_METRIC_PEERS), 4); /* node 4 was known before */
+    struct dsmr_node_id id = {{0xef}};
+    for (uint32_t i = 0; i < 3; i++) {
+        net->peer(driver, &id, i % 2 == 0);
+        dsmr_driver_tick(driver);
+        assert_int_equal(metric(&story, 1, DSMR_METRIC_PEERS), 5 - i % 2);
+    }
+    end(&story);
+}
+
 /* 5.4, with a set that comes only after the start: the same bytes are sent again. */
 static void test_own_chunk_waits_for_its_set(void **state)
 {
@@ -361,12 +416,27 @@ static void test_restart_four_blocks_back(void **state)
     end(&story);
 }
 
+/* What an operator sees of a halt: the same sentence in /health, of which the status is the source,
+ * and in the log. */
+static void expect_halted(struct story *story, uint32_t node, enum dsmr_err err)
+{
+    const char *reason = NULL;
+    struct dsmr_query_status status = status_of(story, node);
+    assert_int_equal(dsmr_driver_halted(dsmr_world_driver(story->world, node), &reason), err);
+    assert_non_null(reason);
+    assert_true(status.is_halted);
+    assert_false(status.is_ready);
+    assert_int_equal(status.halt_reason, err);
+    assert_string_equal(status.halt_text, reason);
+    assert_string_equal(dsmr_world_log_last(story->world, node), reason);
+    assert_int_equal(dsmr_world_log_lines(story->world, node, DSMR_LOG_ERROR), 1);
+}
+
 /* 12.3: going back and then another way, over what has run. */
 static void test_another_block_where_one_ran(void **state)
 {
     (void)state;
     struct story story;
-    const char *reason = NULL;
     begin_epoch(&story, 4, 4);
     struct dsmr_block *parent = story.tip;
     submit(&story, 1, 1);
@@ -381,10 +451,42 @@ static void test_another_block_where_one_ran(void **state)
     other_engine_restart(story.engine, 0);
     assert_int_equal(other_engine_verify(story.engine, 0, other, FIRST), DSMR_OK);
     assert_int_equal(other_engine_accept(story.engine, 0, other), DSMR_ERR_HALTED);
-    assert_int_equal(dsmr_driver_halted(dsmr_world_driver(story.world, 0), &reason),
-                     DSMR_ERR_HALTED);
-    assert_non_null(reason);
+    expect_halted(&story, 0, DSMR_ERR_HALTED);
+    dsmr_world_may_halt(story.world, 0); /* it says nothing any more, whatever it is asked */
+    uint64_t answers = other_engine_answers(story.engine, 0);
+    uint64_t readies = other_engine_readies(story.engine, 0);
+    other_engine_ask_all(story.engine, 0, parent, other);
+    dsmr_world_pass(story.world, MINUTE_MS);
+    assert_int_equal(other_engine_answers(story.engine, 0), answers);
+    assert_int_equal(other_engine_readies(story.engine, 0), readies);
     dsmr_block_unref(other);
+    end(&story);
+}
+
+/* What was asked before it halted is not answered either: a disk breaks under an accept. */
+static void test_halt_leaves_questions_open(void **state)
+{
+    (void)state;
+    struct story story;
+    begin_epoch(&story, 4, 4);
+    submit(&story, 1, 1);
+    await_ready(&story, 1);
+    dsmr_world_pass(story.world, 50);
+    struct dsmr_block *parent = story.tip;
+    struct dsmr_block *block = build(&story, 1, parent, FIRST);
+    assert_int_equal(other_engine_verify(story.engine, 0, block, FIRST), DSMR_OK);
+    dsmr_world_may_halt(story.world, 0);
+    dsmr_world_hold_store(story.world, 0, true);
+    uint64_t answers = other_engine_answers(story.engine, 0);
+    other_engine_ask_all(story.engine, 0, parent, block);
+    uint64_t at_once = other_engine_answers(story.engine, 0) - answers;
+    assert_int_equal(at_once, 2); /* a build, a verdict; the accept waits for the disk */
+    dsmr_world_fail_store(story.world, 0, DSMR_ERR_IO);
+    dsmr_world_hold_store(story.world, 0, false);
+    dsmr_world_pass(story.world, MINUTE_MS);
+    expect_halted(&story, 0, DSMR_ERR_IO);
+    assert_int_equal(other_engine_answers(story.engine, 0) - answers, 2);
+    dsmr_block_unref(block);
     end(&story);
 }
 
@@ -520,12 +622,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_first_block_has_no_context),
         cmocka_unit_test(test_set_comes_late),
+        cmocka_unit_test(test_ready_without_a_set),
         cmocka_unit_test(test_verified_again_with_another_context),
         cmocka_unit_test(test_siblings_and_rejected_branch),
         cmocka_unit_test(test_set_changes),
+        cmocka_unit_test(test_old_peers_are_forgotten),
         cmocka_unit_test(test_own_chunk_waits_for_its_set),
         cmocka_unit_test(test_restart_four_blocks_back),
         cmocka_unit_test(test_another_block_where_one_ran),
+        cmocka_unit_test(test_halt_leaves_questions_open),
         cmocka_unit_test(test_accepted_again_from_disk),
         cmocka_unit_test(test_another_block_where_none_ran),
         cmocka_unit_test(test_certificate_of_a_replaced_block),

@@ -364,6 +364,71 @@ static void test_equivocate_slot(void **state)
     cluster_free(cluster);
 }
 
+/* 6: the first chunk came with a block, before its producer asked for a share of it: the proof has
+ * both signatures all the same. */
+static void test_equivocate_after_fetch(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    const uint32_t signers[3] = {1, 2, EVIL};
+    struct dsmr_chunk *chunks[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        chunks[k] = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+    }
+    for (uint32_t i = 1; i < 3; i++) {
+        cluster_send_chunk_request(cluster, EVIL, i, chunks[0], NULL);
+    }
+    cluster_run(cluster, 20);
+    struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+    msg.u.certificate = cluster_forge_cert(cluster, &chunks[0]->ref, signers, 3);
+    cluster_send(cluster, EVIL, 1, &msg);
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_FETCHED], 1);
+    for (uint32_t k = 0; k < 2; k++) {
+        cluster_send_chunk_request(cluster, EVIL, 0, chunks[k], NULL);
+        cluster_run(cluster, 100);
+    }
+    const struct cluster_disk *disk = &cluster->nodes[0].disk;
+    assert_true(is_promised(cluster, 0, chunks[0]));
+    assert_int_equal(disk->evidence_count, 1);
+    check_proof(cluster, &disk->evidence[0]);
+    dsmr_chunk_unref(chunks[0]);
+    dsmr_chunk_unref(chunks[1]);
+    cluster_free(cluster);
+}
+
+/* What an engine with a signature service of its own asks before it hands a signature out. */
+static void test_has_shared(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen);
+    uint64_t slot = cluster_slot(cluster);
+    struct dsmr_chunk *first = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_chunk *second = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
+    struct dsmr_reference ref, other, changed;
+    dsmr_chunk_reference(&ref, &first->header);
+    dsmr_chunk_reference(&other, &second->header);
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &ref));
+    cluster_send_chunk_request(cluster, EVIL, 0, first, NULL);
+    cluster_run(cluster, 100);
+    cluster_send_chunk_request(cluster, EVIL, 0, second, NULL);
+    cluster_run(cluster, 100);
+    assert_true(dsmr_node_has_shared(cluster->nodes[0].node, &ref));
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &other));
+    assert_false(dsmr_node_has_shared(cluster->nodes[1].node, &ref));
+    changed = ref;
+    changed.tx_count++;
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &changed));
+    changed = ref;
+    changed.epoch++;
+    assert_false(dsmr_node_has_shared(cluster->nodes[0].node, &changed));
+    dsmr_chunk_unref(first);
+    dsmr_chunk_unref(second);
+    cluster_free(cluster);
+}
+
 /* 7: killed between the share and its answer, then offered another chunk of the slot. */
 static void test_equivocate_across_restart(void **state)
 {
@@ -391,6 +456,58 @@ static void test_equivocate_across_restart(void **state)
     dsmr_chunk_unref(a);
     dsmr_chunk_unref(b);
     cluster_free(cluster);
+}
+
+enum body { BODY_INTACT, BODY_DAMAGED, BODY_MISSING };
+
+/* 44: what a disk still lists after a restart may not be there any more, and a share is a promise
+ * to serve it. The share is given again when the body has been read; a body that cannot be read is
+ * taken from the producer once more, and stored, first. */
+static void test_share_again_for_what_can_be_read(void **state)
+{
+    (void)state;
+    for (enum body body = BODY_INTACT; body <= BODY_MISSING; body++) {
+        struct seen seen;
+        struct cluster *cluster = start(&seen);
+        struct cluster_node *node = &cluster->nodes[0];
+        cluster->is_engine_stopped = true;
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        cluster_run(cluster, 100);
+        assert_int_equal(seen.shares, 1);
+        cluster_crash(cluster, 0);
+        cluster_start(cluster, 0); /* the list is read */
+        cluster_run(cluster, 50);
+        struct cluster_stored *stored = cluster_disk_find(&node->disk, &chunk->ref.chunk_id);
+        assert_non_null(stored);
+        uint64_t pending_before = pending(cluster, 0);
+        if (body == BODY_DAMAGED) {
+            stored->bytes->bytes[stored->bytes->len - 1] ^= 1;
+        } else if (body == BODY_MISSING) {
+            dsmr_buf_unref(stored->bytes);
+            stored->bytes = NULL;
+        }
+        uint32_t signs = node->signs, verifies = node->chunk_verifies;
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        cluster_run(cluster, 100);
+        assert_int_equal(node->signs, signs + (body == BODY_INTACT));
+        assert_int_equal(node->chunk_verifies, verifies);
+        if (body != BODY_INTACT) {
+            assert_int_equal(seen.shares, 1);
+            assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY); /* send it again */
+            cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+            cluster_run(cluster, 100);
+            assert_int_equal(node->chunk_verifies, verifies + 1);
+            assert_int_equal(node->signs, signs + 1);
+        }
+        assert_int_equal(seen.shares, 2);
+        assert_true(seen.is_same);
+        assert_int_equal(pending(cluster, 0), pending_before);
+        stored = cluster_disk_find(&node->disk, &chunk->ref.chunk_id);
+        assert_memory_equal(stored->bytes->bytes, chunk->bytes, chunk->ref.chunk_bytes);
+        dsmr_chunk_unref(chunk);
+        cluster_free(cluster);
+    }
 }
 
 /* 82: conflicting chunks while one group commit is pending. */
@@ -482,7 +599,10 @@ int main(void)
         cmocka_unit_test(test_ref_field_mismatch),
         cmocka_unit_test(test_share_of_another_reference),
         cmocka_unit_test(test_equivocate_slot),
+        cmocka_unit_test(test_equivocate_after_fetch),
         cmocka_unit_test(test_equivocate_across_restart),
+        cmocka_unit_test(test_has_shared),
+        cmocka_unit_test(test_share_again_for_what_can_be_read),
         cmocka_unit_test(test_equivocation_in_one_fsync),
         cmocka_unit_test(test_unknown_outcome_keeps_claim),
         cmocka_unit_test(test_evidence_flood),

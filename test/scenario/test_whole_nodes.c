@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -92,6 +93,50 @@ static void test_f_nodes_down(void **state)
     dsmr_world_restart(world, 2);
     dsmr_world_restart(world, 5);
     execute_some(world, 2, 200, 50);
+    dsmr_world_free(world);
+}
+
+static uint64_t sum_of(struct dsmr_world *world, enum dsmr_metric metric)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 4; i++)
+        sum += dsmr_metrics_get(dsmr_world_metrics(world, i), metric);
+    return sum;
+}
+
+/* One of four is dead, the others have work all the time: each fourth view is its own and is passed
+ * over with a round of votes; no timer ends in 5 s, and the chain goes on at nearly its pace. With
+ * timeouts of 500 ms it was at a third of it. */
+static void test_dead_leader_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {
+        .nodes = 4, .seed = 18, .delay_ms_max = 10, .check_every = 20};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status at[3];
+    execute_some(world, 0, 1, 1);
+    for (uint32_t phase = 0; phase < 3; phase++) { /* all four; one dies; it is back */
+        uint64_t timeouts = sum_of(world, DSMR_METRIC_VIEW_TIMEOUTS);
+        uint64_t skipped = sum_of(world, DSMR_METRIC_VIEWS_SKIPPED);
+        struct dsmr_query_status before;
+        if (phase == 1)
+            dsmr_world_crash(world, 3);
+        if (phase == 2)
+            dsmr_world_restart(world, 3);
+        dsmr_world_pass(world, 1000);
+        dsmr_world_status(world, 0, &before);
+        for (uint32_t i = 0; i < 200; i++) {
+            dsmr_world_submit(world, i % 3, 10000 * (phase + 1) + i);
+            dsmr_world_pass(world, 25);
+        }
+        dsmr_world_status(world, 0, &at[phase]);
+        at[phase].height -= before.height;
+        assert_int_equal(sum_of(world, DSMR_METRIC_VIEW_TIMEOUTS) - timeouts, 0);
+        skipped = sum_of(world, DSMR_METRIC_VIEWS_SKIPPED) - skipped;
+        assert_true(phase == 1 ? skipped >= at[1].height - 3 : skipped == 0);
+    }
+    assert_true(at[1].height * 3 >= at[0].height * 2);
+    assert_true(at[2].height * 10 >= at[0].height * 9);
     dsmr_world_free(world);
 }
 
@@ -310,6 +355,37 @@ static void test_away_node_catches_up(void **state)
     dsmr_world_free(world);
 }
 
+static void small_messages(struct dsmr_driver_config *config)
+{
+    config->node.params.chunk_bytes_max = 2048;
+    config->node.params.block_certs_max = 4;
+    config->node.params.block_bytes_max = 2048;
+}
+
+/* Seventeen blocks became final at once, as many as can, and a message holds a few: the others give
+ * the last ones of them, and the rest one by one. */
+static void test_away_node_crosses_a_wide_gap(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 19, .tune = small_messages};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status status;
+    execute_some(world, 0, 1, 5);
+    dsmr_world_crash(world, 3);
+    for (uint32_t i = 0; i < 60; i++)
+        execute_some(world, i % 3, 1000 + i, 1);
+    dsmr_world_status(world, 0, &status);
+    uint64_t last = status.height - 5;
+    assert_true(last > 40);
+    for (uint32_t node = 0; node < 3; node++) {
+        dsmr_world_forget_finalizations(world, node, last - 16, last - 1);
+        dsmr_world_forget_finalizations(world, node, last - 33, last - 18);
+    }
+    dsmr_world_restart(world, 3);
+    execute_some(world, 3, 5000, 5); /* only when it is level with the others */
+    dsmr_world_free(world);
+}
+
 /* clock-jump-forward: a day ahead for a minute; it produces again as soon as the clock is right. */
 static void test_clock_jump_forward(void **state)
 {
@@ -405,6 +481,47 @@ static void test_wiped_validator(void **state)
     }
 }
 
+static bool is_under_floor(struct dsmr_world *world, void *ctx)
+{
+    struct dsmr_query_status status;
+    dsmr_world_status(world, *(const uint32_t *)ctx, &status);
+    return status.is_under_floor;
+}
+
+/* 12.4: a validator that first starts when the chain has blocks already is up and signs no chunk
+ * until the slots that its clock may have let it sign are over: a second. It says so, and when it
+ * is over, in an idle network, too: a line each. */
+static void test_first_start_after_the_first_block(void **state)
+{
+    (void)state;
+    struct dsmr_world_config config = {.nodes = 4, .seed = 20};
+    struct dsmr_world *world = dsmr_world_new(&config);
+    struct dsmr_query_status status;
+    uint32_t late = 3;
+    dsmr_world_crash(world, 3);
+    dsmr_world_wipe(world, 3);
+    execute_some(world, 0, 1, 5);
+    dsmr_world_restart(world, 3);
+    assert_true(dsmr_world_run(world, is_under_floor, &late, 1000));
+    dsmr_world_status(world, 3, &status);
+    assert_true(status.height > 0 && !status.is_ready);
+    assert_non_null(strstr(dsmr_world_log_last(world, 3), "signs no chunk yet"));
+    assert_int_equal(dsmr_metrics_get(dsmr_world_metrics(world, 3), DSMR_METRIC_UNDER_FLOOR), 1);
+    dsmr_world_pass(world, 900);
+    uint32_t lines = dsmr_world_log_lines(world, 3, DSMR_LOG_INFO);
+    dsmr_world_status(world, 3, &status);
+    assert_true(status.is_under_floor);
+    dsmr_world_pass(world, 300);
+    dsmr_world_status(world, 3, &status);
+    assert_true(!status.is_under_floor && status.is_ready);
+    assert_int_equal(dsmr_world_log_lines(world, 3, DSMR_LOG_INFO), lines + 1);
+    assert_int_equal(dsmr_metrics_get(dsmr_world_metrics(world, 3), DSMR_METRIC_UNDER_FLOOR), 0);
+    execute_some(world, 3, 100, 3);
+    dsmr_world_status(world, 0, &status);
+    assert_false(status.is_under_floor); /* who was there from the beginning never is */
+    dsmr_world_free(world);
+}
+
 /* One who is not needed comes back in an idle network; a minute later another one is lost. */
 static void test_wiped_validator_is_a_full_one_again(void **state)
 {
@@ -437,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_one_validator_alone),
         cmocka_unit_test(test_lost_messages_heal),
         cmocka_unit_test(test_f_nodes_down),
+        cmocka_unit_test(test_dead_leader_is_not_waited_for),
         cmocka_unit_test(test_no_quorum_then_heal),
         cmocka_unit_test(test_heal_after_40_s_partition),
         cmocka_unit_test(test_idle_then_build),
@@ -445,10 +563,12 @@ int main(void)
         cmocka_unit_test(test_wiped_node_crashes_at_every_effect),
         cmocka_unit_test(test_epochs_by_schedule),
         cmocka_unit_test(test_away_node_catches_up),
+        cmocka_unit_test(test_away_node_crosses_a_wide_gap),
         cmocka_unit_test(test_clock_jump_forward),
         cmocka_unit_test(test_clock_skew),
         cmocka_unit_test(test_clock_far_behind),
         cmocka_unit_test(test_wiped_validator),
+        cmocka_unit_test(test_first_start_after_the_first_block),
         cmocka_unit_test(test_wiped_validator_is_a_full_one_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -202,6 +202,10 @@ static void test_equivocation(void **state)
     assert_int_equal(errors(world, DSMR_ERR_CONFLICT), 3);
     assert_int_equal(dsmr_metrics_get(metrics, DSMR_METRIC_EVIDENCE), 1);
     assert_int_equal(shared(world), before + 1);
+    dsmr_world_crash(world, 0); /* its next life finds it on the disk */
+    dsmr_metrics_set(metrics, DSMR_METRIC_EVIDENCE_KEPT, 0);
+    dsmr_world_restart(world, 0);
+    assert_int_equal(dsmr_metrics_get(metrics, DSMR_METRIC_EVIDENCE_KEPT), 1);
     dsmr_chunk_unref(a);
     dsmr_chunk_unref(b);
     dsmr_world_free(world);

@@ -4,7 +4,7 @@
 //! src/crypto/ed25519.c. Every function is pure but for the OS's random numbers in the batch.
 extern crate blst; // its C objects go into the archive
 
-use core::slice;
+use core::{mem, ptr, slice};
 use ed25519_zebra::{batch, Signature, SigningKey, VerificationKey, VerificationKeyBytes};
 
 /// C may pass NULL for no bytes; Rust's slices may not be built from it.
@@ -75,6 +75,45 @@ pub unsafe extern "C" fn dsmr_deps_ed25519_sign(
     length: usize,
 ) {
     let signature = SigningKey::from(array::<32>(seed)).sign(bytes(message, length));
+    slice::from_raw_parts_mut(out, 64).copy_from_slice(&<[u8; 64]>::from(signature));
+}
+
+/// Room and alignment that C gives a `SigningKey` (src/crypto/ed25519.h). It is plain bytes without a
+/// destructor, so C may copy and wipe it.
+const SIGNING_KEY_BYTES: usize = 288;
+const SIGNING_KEY_ALIGN: usize = 16;
+const _: () = assert!(mem::size_of::<SigningKey>() <= SIGNING_KEY_BYTES);
+const _: () = assert!(mem::align_of::<SigningKey>() <= SIGNING_KEY_ALIGN);
+const _: () = assert!(!mem::needs_drop::<SigningKey>());
+
+/// What `seed` expands to goes to `out`, its public key to `public_key`.
+///
+/// # Safety
+/// `out` has `SIGNING_KEY_BYTES`, aligned to `SIGNING_KEY_ALIGN`; `public_key` and `seed` have 32.
+#[no_mangle]
+pub unsafe extern "C" fn dsmr_deps_ed25519_expand(
+    out: *mut u8,
+    public_key: *mut u8,
+    seed: *const u8,
+) {
+    let key = SigningKey::from(array::<32>(seed));
+    let bytes = <[u8; 32]>::from(VerificationKey::from(&key));
+    slice::from_raw_parts_mut(public_key, 32).copy_from_slice(&bytes);
+    ptr::write(out.cast::<SigningKey>(), key);
+}
+
+/// Signs `message` with a key of `dsmr_deps_ed25519_expand`; the signature goes to `out`.
+///
+/// # Safety
+/// `out` has 64 bytes, `message` `length`; `key` is what expand wrote, or a copy in a place like it.
+#[no_mangle]
+pub unsafe extern "C" fn dsmr_deps_ed25519_sign_expanded(
+    out: *mut u8,
+    key: *const u8,
+    message: *const u8,
+    length: usize,
+) {
+    let signature = (*key.cast::<SigningKey>()).sign(bytes(message, length));
     slice::from_raw_parts_mut(out, 64).copy_from_slice(&<[u8; 64]>::from(signature));
 }
 

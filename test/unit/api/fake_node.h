@@ -204,6 +204,7 @@ FAKE_UNUSED static struct dsmr_submit_batch *fake_take(struct fake_node *node)
 
 /* ---- notices ---- */
 
+/* As the driver gives a batch back; fake_refuse also counts err, as the core does. */
 FAKE_UNUSED static void publish_batch(const struct dsmr_feed *feed, struct dsmr_submit_batch *batch,
                                       enum dsmr_err err)
 {
@@ -212,6 +213,16 @@ FAKE_UNUSED static void publish_batch(const struct dsmr_feed *feed, struct dsmr_
     }
     const struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};
     feed->ops->publish(feed->self, &notice);
+}
+
+FAKE_UNUSED static void fake_refuse(struct fake_node *node, const struct dsmr_feed *feed,
+                                    enum dsmr_err err)
+{
+    struct dsmr_submit_batch *batch = fake_take(node);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        dsmr_metrics_count_error(&node->metrics, err);
+    }
+    publish_batch(feed, batch, err);
 }
 
 FAKE_UNUSED static struct dsmr_executed *make_executed(uint64_t height, uint64_t time_ms,

@@ -27,6 +27,7 @@ struct world {
     struct dsmr_routes routes;
     struct dsmr_http http;
     struct reply reply;
+    uint64_t errors[DSMR_ERR_NUMBER_MAX]; /* counted when the request came */
 };
 
 static void on_answer(void *ctx, const struct dsmr_http_response *response)
@@ -109,6 +110,7 @@ FAKE_UNUSED static int open_world(void **state)
                                               .tx_id = fake_tx_id,
                                               .wait_ms_max = 30000,
                                               .app_name = "transfers",
+                                              .engine_name = "bft",
                                               .version = "1.2.3"};
     dsmr_routes_init(&w->routes, &config);
     w->http = dsmr_routes_http(&w->routes);
@@ -139,6 +141,9 @@ FAKE_UNUSED static void ask(struct world *w, const char *method, const char *tar
     const char *query = strchr(target, '?');
     size_t len = query != NULL ? (size_t)(query - target) : strlen(target);
     reply_clear(&w->reply);
+    for (int i = 0; i < DSMR_ERR_NUMBER_MAX; i++) {
+        w->errors[i] = w->node.metrics.errors[i];
+    }
     memcpy(path, target, len);
     path[len] = '\0';
     const struct dsmr_http_request request = {.method = method,
@@ -149,6 +154,45 @@ FAKE_UNUSED static void ask(struct world *w, const char *method, const char *tar
     w->http.ops->handle(w->http.self, &request, on_answer, &w->reply);
 }
 
+/* The counter of an error answer, as docs/api.md has it. */
+static enum dsmr_err counter_of(const char *code)
+{
+    static const struct {
+        const char *code;
+        enum dsmr_err err;
+    } names[] = {{"bad_request", DSMR_ERR_MALFORMED},
+                 {"no_such_path", DSMR_ERR_UNKNOWN},
+                 {"method_not_allowed", DSMR_ERR_UNEXPECTED},
+#define FAKE_ROUTES_X(name, number, cls, text) {NULL, DSMR_ERR_##name},
+                 DSMR_ERR_MAP(FAKE_ROUTES_X)
+#undef FAKE_ROUTES_X
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *name = names[i].code != NULL ? names[i].code : dsmr_err_name(names[i].err);
+        if (strcmp(name, code) == 0) {
+            return names[i].err;
+        }
+    }
+    fail_msg("%s is no error's name", code);
+    return DSMR_OK;
+}
+
+/* The last request was refused with code, and counted once. */
+FAKE_UNUSED static void expect_error(struct world *w, int status, const char *code)
+{
+    enum dsmr_err counter = counter_of(code);
+    if (w->node.metrics.errors[counter] != w->errors[counter] + 1) {
+        fail_msg("%d %s was counted %d times", status, code,
+                 (int)(w->node.metrics.errors[counter] - w->errors[counter]));
+    }
+    assert_int_equal(w->reply.times, 1);
+    assert_int_equal(w->reply.status, status);
+    const json_t *error = json_object_get(w->reply.json, "error");
+    assert_non_null(error);
+    assert_string_equal(json_string_value(json_object_get(error, "code")), code);
+    assert_true(strlen(json_string_value(json_object_get(error, "message"))) > 0);
+}
+
 FAKE_UNUSED static const json_t *get(struct world *w, const char *target, int status)
 {
     ask(w, "GET", target, NULL, 0);
@@ -157,17 +201,11 @@ FAKE_UNUSED static const json_t *get(struct world *w, const char *target, int st
         print_error("%s: %d %s\n", target, w->reply.status, w->reply.body);
     }
     assert_int_equal(w->reply.status, status);
-    return w->reply.json;
-}
-
-FAKE_UNUSED static void expect_error(struct world *w, int status, const char *code)
-{
-    assert_int_equal(w->reply.times, 1);
-    assert_int_equal(w->reply.status, status);
     const json_t *error = json_object_get(w->reply.json, "error");
-    assert_non_null(error);
-    assert_string_equal(json_string_value(json_object_get(error, "code")), code);
-    assert_true(strlen(json_string_value(json_object_get(error, "message"))) > 0);
+    if (error != NULL) {
+        expect_error(w, status, json_string_value(json_object_get(error, "code")));
+    }
+    return w->reply.json;
 }
 
 FAKE_UNUSED static const char *text(const json_t *object, const char *name)

@@ -40,6 +40,7 @@ static void status_tells_numbers_and_halts(void **state)
     assert_string_equal(text(s, "executed_height"), "9007199254740993");
     assert_int_equal(number(s, "clock_offset_ms"), -4);
     assert_string_equal(text(s, "version"), "1.2.3");
+    assert_string_equal(text(s, "engine"), "bft");
     w->node.status.is_halted = true;
     w->node.status.halt_reason = DSMR_ERR_CORRUPT;
     s = get(w, "/v1/status", 200);
@@ -302,6 +303,9 @@ static void health_gives_reasons(void **state)
     expect_reason(w, "/health", 503, "abstaining");
     expect_reason(w, "/health/live", 200, NULL);
     s->votes_from = 0;
+    s->is_under_floor = true;
+    expect_reason(w, "/health/ready", 503, "under_floor");
+    s->is_under_floor = false;
     s->clock_offset_ms = 1000;
     expect_reason(w, "/health/ready", 200, NULL);
     s->clock_offset_ms = 1001;

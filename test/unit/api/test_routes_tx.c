@@ -175,7 +175,8 @@ static void sync_answers_when_admitted_or_says_why_not(void **state)
         {DSMR_ERR_BAD_SIGNATURE, 400}, {DSMR_ERR_EXPIRED, 410},      {DSMR_ERR_TX_EXPIRY, 400},
         {DSMR_ERR_WRONG_CHAIN, 400},   {DSMR_ERR_TOO_LARGE, 413},    {DSMR_ERR_NO_MEMORY, 500},
         {DSMR_ERR_INSUFFICIENT, 409},  {DSMR_ERR_FEE_LIMIT, 409},    {DSMR_ERR_BEHIND, 503},
-        {DSMR_ERR_RATE_LIMITED, 429}};
+        {DSMR_ERR_DISK_LOW, 503},      {DSMR_ERR_NOT_YET, 503},      {DSMR_ERR_NOT_PRODUCING, 503},
+        {DSMR_ERR_HALTED, 503},        {DSMR_ERR_CLOSED, 503},       {DSMR_ERR_UNAVAILABLE, 503}};
     post(w, "", BODY);
     assert_int_equal(w->reply.times, 0);
     publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
@@ -185,7 +186,7 @@ static void sync_answers_when_admitted_or_says_why_not(void **state)
     assert_string_equal(text(w->reply.json, "mode"), "sync");
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         post_tx(w, "?mode=sync", i);
-        publish_batch(&w->feed, fake_take(&w->node), cases[i].err);
+        fake_refuse(&w->node, &w->feed, cases[i].err);
         dsmr_tracker_drain(w->tracker);
         expect_error(w, cases[i].status, dsmr_err_name(cases[i].err));
         assert_int_equal(strlen(text(w->reply.json, "tx")), 64);

@@ -211,7 +211,25 @@ static void a_full_inbox_is_said_so(void **state)
     w->node.is_full = true;
     assert_true(submit(fd, 5, 2));
     expect_run(fd, DSMR_SUBMIT_FRAME_ACK, 0, 5, 2, DSMR_ERR_MEMPOOL_FULL);
+    assert_int_equal(w->node.metrics.errors[DSMR_ERR_MEMPOOL_FULL], 2);
+    assert_int_equal(dsmr_metrics_get(&w->node.metrics, DSMR_METRIC_TXS_REFUSED), 2);
     close(fd);
+}
+
+/* The core may take one again that is in a chunk already; its second submitter hears that. */
+static void a_second_submitter_is_refused_and_counted(void **state)
+{
+    struct world *w = *state;
+    int first = dial(w, 3), second = dial(w, 3);
+    assert_true(submit(first, 7, 1));
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    expect_run(first, DSMR_SUBMIT_FRAME_ACK, 0, 7, 1, DSMR_OK);
+    assert_true(submit(second, 7, 1));
+    publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
+    expect_run(second, DSMR_SUBMIT_FRAME_ACK, 0, 7, 1, DSMR_ERR_DUPLICATE);
+    assert_int_equal(w->node.metrics.errors[DSMR_ERR_DUPLICATE], 1);
+    close(first);
+    close(second);
 }
 
 static void hello_must_be_right_and_first(void **state)
@@ -540,6 +558,7 @@ int main(void)
         TEST(a_transaction_goes_all_the_way),
         TEST(only_wanted_notices_come),
         TEST(a_full_inbox_is_said_so),
+        TEST(a_second_submitter_is_refused_and_counted),
         TEST(hello_must_be_right_and_first),
         TEST(garbage_and_oversize_close_the_connection),
         TEST(a_frame_that_is_cut_off_is_counted),

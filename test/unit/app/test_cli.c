@@ -23,6 +23,7 @@ static const struct dsmr_cli_option go_options[] = {
 };
 static const struct dsmr_cli_option common[] = {
     {"home", "DIR", DSMR_CLI_TEXT, 0, 0, NULL, NULL, "the home"},
+    {"homes", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "not a part of it"},
     {"far", "X", DSMR_CLI_TEXT, 0, 0, NULL, NULL, "hidden by the verb's own"},
 };
 static int run_code;
@@ -32,9 +33,9 @@ static int run(const struct dsmr_cli_values *values)
     return run_code;
 }
 static const struct dsmr_cli_verb verbs[] = {
-    {"go", "FROM [TO]", "go somewhere", 1, 2, go_options, 7, run},
-    {"keys new", "NAME", "make a key", 1, 1, NULL, 0, run},
-    {"keys list", NULL, "list keys", 0, 0, NULL, 0, run},
+    {"go", "FROM [TO]", "go somewhere", 1, 2, go_options, 7, run, "home|far"},
+    {"keys new", "NAME", "make a key", 1, 1, NULL, 0, run, "homes"},
+    {"keys list", NULL, "list keys", 0, 0, NULL, 0, run, NULL},
 };
 static const struct dsmr_cli_program program = {.name = "prog",
                                                 .summary = "does things",
@@ -42,7 +43,7 @@ static const struct dsmr_cli_program program = {.name = "prog",
                                                 .verbs = verbs,
                                                 .verbs_count = 3,
                                                 .common = common,
-                                                .common_count = 2};
+                                                .common_count = 3};
 static struct dsmr_cli_values values;
 static char said[8192]; /* on stderr, then on stdout */
 
@@ -149,6 +150,41 @@ static void mistakes_are_one_sentence(void **state)
     expect_usage(PARSE("completion", "tcsh"), "bash, zsh or fish");
 }
 
+static void a_verb_takes_the_common_options_that_it_names(void **state)
+{
+    static const struct {
+        const char *verb, *second, *option;
+        bool is_taken;
+    } table[] = {
+        {"go", "there", "--home=/h", true},       {"go", "there", "--homes", false},
+        {"keys", "new", "--home=/h", false},      {"keys", "new", "--homes", true},
+        {"keys", "new", "--no-homes", true},      {"keys", "list", "--home=/h", false},
+        {"keys", "list", "--homes=false", false}, {"keys", "list", "--no-homes", false},
+    };
+    (void)state;
+    setenv("DSMR_HOME", "", 1);
+    setenv("DSMR_HOMES", "nonsense", 1); /* of no meaning to those that do not take it */
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const char *name = strcmp(table[i].second, "new") == 0 ? "me" : NULL;
+        int code = PARSE(table[i].verb, table[i].second, table[i].option, name);
+        if (table[i].is_taken) {
+            assert_int_equal(code, -1);
+        } else {
+            expect_usage(code, " has no option --");
+        }
+    }
+    assert_int_equal(PARSE("keys", "list"), -1);
+    expect_usage(PARSE("keys", "new", "me"), "DSMR_HOMES must be true or false");
+    unsetenv("DSMR_HOME");
+    unsetenv("DSMR_HOMES");
+    assert_int_equal(PARSE("keys", "new", "--help"), DSMR_EXIT_OK);
+    assert_non_null(strstr(said, "--homes "));
+    assert_null(strstr(said, "--home "));
+    assert_int_equal(PARSE("--man"), DSMR_EXIT_OK);
+    assert_non_null(strstr(said, "Make a key.\n.PP\nCommon options: \\-\\-homes.\n"));
+    assert_non_null(strstr(said, "List keys.\n.SS")); /* it takes none */
+}
+
 static void numbers_at_their_limits(void **state)
 {
     (void)state;
@@ -204,7 +240,7 @@ static void flag_before_environment_before_file_before_default(void **state)
 
 static void a_wrong_file_names_line_and_range(void **state)
 {
-    static const char *const file[] = {"way", "right", "speed", "400", NULL, NULL};
+    static const char *const file[] = {"way", "right", "speed", "4\n\x1b[1m0", NULL, NULL};
     int saved = dup(2);
     FILE *caught = tmpfile();
     (void)state;
@@ -221,7 +257,7 @@ static void a_wrong_file_names_line_and_range(void **state)
     (void)fclose(caught);
     assert_int_equal(code, DSMR_EXIT_CONFIG);
     assert_string_equal(
-        said, "prog: f.yaml:2: speed must be a whole number from 1 to 100, not \"400\"\n");
+        said, "prog: f.yaml:2: speed must be a whole number from 1 to 100, not \"4??[1m0\"\n");
 }
 
 static void help_man_and_completion_name_every_option(void **state)
@@ -293,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_and_flags),
         cmocka_unit_test(mistakes_are_one_sentence),
+        cmocka_unit_test(a_verb_takes_the_common_options_that_it_names),
         cmocka_unit_test(numbers_at_their_limits),
         cmocka_unit_test(flag_before_environment_before_file_before_default),
         cmocka_unit_test(a_wrong_file_names_line_and_range),

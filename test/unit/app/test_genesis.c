@@ -179,11 +179,72 @@ static int remove_path(void **state)
     return unlink(path);
 }
 
+/* Genesis of a chain under another engine: no network, no validators, and the rest as ever. */
+static enum dsmr_err read_chain(struct dsmr_genesis *out, const char *text)
+{
+    struct dsmr_domain domain = {.network_id = 9};
+    memset(domain.chain_id.bytes, 5, sizeof(domain.chain_id.bytes));
+    reason[0] = '\0';
+    return dsmr_genesis_read_chain(out, reason, text, strlen(text), &domain);
+}
+
+static void genesis_of_another_engine(void **state)
+{
+    struct dsmr_genesis genesis;
+    (void)state;
+    assert_int_equal(read_chain(&genesis, "{\"format\":1,\"time_ms\":1700000000000,\"app\":{"
+                                          "\"name\":\"opaque\"}}"),
+                     DSMR_OK);
+    assert_int_equal(genesis.params.domain.network_id, 9);
+    assert_int_equal(genesis.params.domain.chain_id.bytes[31], 5);
+    assert_int_equal(genesis.schedule_count, 0);
+    assert_int_equal(genesis.validators_max, 256);
+    assert_int_equal(genesis.block->time_ms, UINT64_C(1700000000000));
+    dsmr_genesis_close(&genesis);
+    assert_int_equal(read_chain(&genesis, "{\"format\":1,\"time_ms\":0,\"validators_max\":5,"
+                                          "\"params\":{\"slot_ms\":100},\"app\":{\"name\":"
+                                          "\"opaque\"}}"),
+                     DSMR_OK);
+    assert_int_equal(genesis.validators_max, 5);
+    assert_int_equal(genesis.params.slot_ms, 100);
+    dsmr_genesis_close(&genesis);
+}
+
+static void genesis_of_another_engine_with_mistakes(void **state)
+{
+    static const struct {
+        const char *text, *reason;
+    } bad[] = {
+        {"", "line 1"},
+        {"[]", "must be a JSON object"},
+        {"{\"format\":1,\"time_ms\":1,\"app\":{\"name\":\"opaque\"}}", "whole seconds"},
+        {"{\"format\":2,\"time_ms\":0,\"app\":{\"name\":\"opaque\"}}", "format 2"},
+        {"{\"format\":1,\"time_ms\":0}", "app.name"},
+        {"{\"format\":1,\"time_ms\":0,\"network_id\":1,\"app\":{\"name\":\"opaque\"}}",
+         "\"network_id\""},
+        {"{\"format\":1,\"time_ms\":0,\"validators\":[],\"app\":{\"name\":\"opaque\"}}",
+         "\"validators\""},
+        {"{\"format\":1,\"time_ms\":0,\"validators_max\":0,\"app\":{\"name\":\"opaque\"}}",
+         "validators_max"},
+        {"{\"format\":1,\"time_ms\":0,\"params\":{\"slot_ms\":0},\"app\":{\"name\":"
+         "\"opaque\"}}",
+         "do not fit together"},
+    };
+    struct dsmr_genesis genesis;
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(read_chain(&genesis, bad[i].text), DSMR_ERR_CONFIG);
+        assert_non_null(strstr(reason, bad[i].reason));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rogue_key_cannot_be_registered),
         cmocka_unit_test(a_key_without_its_proof_is_refused),
+        cmocka_unit_test(genesis_of_another_engine),
+        cmocka_unit_test(genesis_of_another_engine_with_mistakes),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);
 }

@@ -77,6 +77,7 @@ struct cluster_config {
     uint32_t not_yet_permille;
     uint32_t disk_ms;
     uint32_t view_timeout_ms;
+    uint32_t batch_blocks_max; /* that fit into one BFT_BLOCKS; 0: plenty */
 };
 
 struct cluster {
@@ -96,6 +97,9 @@ struct cluster {
     uint64_t messages;                 /* delivered */
     uint64_t sent;                     /* by honest engines */
     uint64_t proposals;                /* sent by honest engines */
+    uint64_t timeouts, skipped;        /* views, of all engines */
+    uint64_t block_requests;           /* by id, sent by honest engines */
+    bool loses_finalize;               /* no FINALIZE vote arrives */
     bool is_crash_common;              /* crash_in of one node stops all */
     uint64_t restart_ms;               /* when crashed ones come back; UINT64_MAX: by hand */
     const char *broken;                /* first contract violation */
@@ -452,6 +456,7 @@ static inline void cluster_check_sent(struct cluster *c, struct cluster_node *no
     assert_int_equal(dsmr_msg_decode(&msg, bytes->bytes, bytes->len), DSMR_OK);
     c->sent++;
     c->proposals += msg.type == DSMR_MSG_BFT_PROPOSAL ? 1 : 0;
+    c->block_requests += msg.type == DSMR_MSG_BFT_REQUEST_BLOCK ? 1 : 0;
     if (msg.type == DSMR_MSG_BFT_VOTE) {
         checker_on_vote(c->checker, node->identity, &msg.u.vote.subject);
         if (!cluster_is_journaled(node, &msg.u.vote.subject)) {
@@ -484,14 +489,21 @@ static inline void cluster_send(struct cluster *c, uint32_t n, const struct dsmr
 static inline void cluster_serve_blocks(struct cluster *c, uint32_t n, uint32_t to, uint64_t from)
 {
     struct cluster_node *node = &c->nodes[n];
-    uint64_t end = from + DSMR_BFT_BATCH_BLOCKS_MAX / 4; /* several batches in a test */
-    uint64_t last = 0;
+    uint32_t fit = c->config.batch_blocks_max > 0 ? c->config.batch_blocks_max
+                                                  : DSMR_BFT_BATCH_BLOCKS_MAX / 4; /* several */
+    uint64_t end = from + fit, last = 0;
     size_t len = 0, at = 0;
     for (uint64_t h = from; h < node->chain_count && h < end; h++) {
         last = node->chain[h].has_finalization ? h : last;
     }
-    if (last < from) {
-        return;
+    if (last < from) { /* the last ones of the gap */
+        for (last = end; last < node->chain_count && !node->chain[last].has_finalization;) {
+            last++;
+        }
+        if (last >= node->chain_count) {
+            return;
+        }
+        from = last + 1 - fit;
     }
     for (uint64_t h = from; h <= last; h++) {
         len += 4u + node->chain[h].block->bytes->len;
@@ -621,6 +633,8 @@ static inline void cluster_do(struct cluster *c, uint32_t n, const struct dsmr_b
         }
         return;
     case DSMR_BFT_FX_TRACE:
+        c->timeouts += effect->u.trace.what == DSMR_BFT_TRACE_TIMEOUT ? 1 : 0;
+        c->skipped += effect->u.trace.what == DSMR_BFT_TRACE_SKIPPED ? 1 : 0;
         return;
     }
     cluster_answer(c, n, effect->request_id, &answer, block);
@@ -677,6 +691,31 @@ static inline void cluster_stop_process(struct cluster_node *node)
     node->generation++;
 }
 
+static inline bool cluster_is_there(const struct cluster *c, uint32_t identity)
+{
+    for (uint32_t i = 0; i < c->count; i++) {
+        if (c->nodes[i].identity == identity && c->nodes[i].is_up) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The kernel of a process that has ended closes its connections. */
+static inline void cluster_tell_gone(struct cluster *c, uint32_t identity)
+{
+    for (uint32_t i = 0; i < c->count && !cluster_is_there(c, identity); i++) {
+        struct world_ev ev = {.at_ms = c->now_ms + 1,
+                              .kind = WORLD_EV_GONE,
+                              .node = i,
+                              .generation = c->nodes[i].generation,
+                              .from = identity};
+        if (c->nodes[i].is_up) {
+            world_push(&c->queue, &ev);
+        }
+    }
+}
+
 /* The process ends where it is; what waits for the disk is durable up to some point. */
 static inline void cluster_crash(struct cluster *c, uint32_t n)
 {
@@ -685,6 +724,7 @@ static inline void cluster_crash(struct cluster *c, uint32_t n)
         return;
     }
     cluster_stop_process(node);
+    cluster_tell_gone(c, node->identity);
     uint64_t durable = dsmr_prng_below(&c->prng, node->writes_count + 1u);
     struct dsmr_bft_event ignored;
     for (uint64_t i = 0; i < durable; i++) {
@@ -780,11 +820,21 @@ static inline void cluster_handle(struct cluster *c, struct world_ev *ev)
     if (ev->kind == WORLD_EV_RESTART || !node->is_up) {
         return;
     }
+    if (ev->kind == WORLD_EV_GONE) {
+        if (!cluster_is_there(c, ev->from)) { /* else it is back already */
+            cluster_peer_event(c, ev->node, ev->from, false);
+        }
+        return;
+    }
     struct dsmr_msg msg;
     struct dsmr_bft_event event = ev->answer;
     switch (ev->kind) {
     case WORLD_EV_MESSAGE:
         if (dsmr_msg_decode(&msg, ev->bytes->bytes, ev->bytes->len) != DSMR_OK) {
+            return;
+        }
+        if (c->loses_finalize && msg.type == DSMR_MSG_BFT_VOTE &&
+            msg.u.vote.subject.kind == DSMR_VOTE_FINALIZE) {
             return;
         }
         c->messages++;
@@ -804,6 +854,7 @@ static inline void cluster_handle(struct cluster *c, struct world_ev *ev)
         }
         break;
     case WORLD_EV_RESTART:
+    case WORLD_EV_GONE:
         return;
     }
     cluster_step(c, ev->node, &event);

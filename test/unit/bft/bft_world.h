@@ -173,7 +173,13 @@ static inline struct dsmr_buf *world_bytes_of(const struct dsmr_bft_effect *effe
 }
 
 /* ---- queue of events in virtual time ---- */
-enum world_ev_kind { WORLD_EV_MESSAGE, WORLD_EV_ANSWER, WORLD_EV_WRITTEN, WORLD_EV_RESTART };
+enum world_ev_kind {
+    WORLD_EV_MESSAGE,
+    WORLD_EV_ANSWER,
+    WORLD_EV_WRITTEN,
+    WORLD_EV_RESTART,
+    WORLD_EV_GONE /* the connection to from has ended */
+};
 
 struct world_ev {
     uint64_t at_ms, order;

@@ -373,6 +373,40 @@ static void test_dead_nodes_and_a_partition(void **state)
     }
 }
 
+/* Sixteen blocks became final at once, and a message holds five: those below its last ones come by
+ * id. Then the chain goes on as usual. */
+static void test_gap_wider_than_a_message(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= seeds(10); seed++) {
+        struct cluster_config config = calm(seed, 4);
+        config.batch_blocks_max = 5;
+        struct cluster *c = cluster_new(&config);
+        cluster_start_all(c, NULL);
+        cluster_demand(c, 3);
+        cluster_assert(c, cluster_run_to_rest(c, PATIENCE_MS));
+        c->nodes[3].is_away = true;
+        cluster_crash(c, 3);
+        for (uint64_t height = 19; height <= 67; height += 16) {
+            c->loses_finalize = true;
+            cluster_demand(c, height);
+            cluster_run(c, 3000);
+            cluster_assert(c, cluster_height(c) == height - 16);
+            c->loses_finalize = false;
+            cluster_assert(c, cluster_run_to(c, height, PATIENCE_MS));
+        }
+        cluster_demand(c, 100);
+        cluster_assert(c, cluster_run_to(c, 100, PATIENCE_MS));
+        c->nodes[3].is_away = false;
+        if (seed % 2 == 0) {
+            c->config.loss_permille = 200;
+        }
+        cluster_start(c, 3);
+        cluster_assert(c, cluster_run_to(c, 100, PATIENCE_MS));
+        finish(c, 110);
+    }
+}
+
 static void test_away_node_under_crashes(void **state)
 {
     (void)state;
@@ -455,6 +489,7 @@ int main(void)
         cmocka_unit_test(test_away_node_fetches_300_blocks),
         cmocka_unit_test(test_away_node_fetches_3000_blocks),
         cmocka_unit_test(test_dead_nodes_and_a_partition),
+        cmocka_unit_test(test_gap_wider_than_a_message),
         cmocka_unit_test(test_away_node_under_crashes),
         cmocka_unit_test(test_epochs_by_schedule),
     };

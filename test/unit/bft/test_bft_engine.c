@@ -911,6 +911,10 @@ static void test_catch_up_takes_only_a_proven_chain(void **state)
     struct dsmr_block *false_last = world_block(chain[2], 0, 9000);
     struct dsmr_block *forked[] = {false_first, chain[2], chain[3]};
     struct dsmr_block *replaced[] = {chain[1], chain[2], false_last};
+    struct dsmr_block below_far = {.id = chain[3]->id, .height = DSMR_BFT_GAP_MAX};
+    struct dsmr_block *far[] = {world_block(&below_far, 0, 9000)};
+    struct dsmr_vote_subject far_subject = solo_subject(30, DSMR_VOTE_FINALIZE, far[0]);
+    struct dsmr_quorum_cert far_qc = world_cert(&far_subject, 3);
     solo_start(s);
     solo_finalize(s, 9, chain[3]); /* from node 1 */
     uint32_t asked = 0;
@@ -931,8 +935,8 @@ static void test_catch_up_takes_only_a_proven_chain(void **state)
             solo_hear(s, to % 3 + 1, &msg);
             assert_int_equal(s->checks, 1);
             break;
-        case 1: /* a hole: it may answer what another life of ours asked */
-            msg = batch_of(chain + 2, 2, buffer, &qc);
+        case 1: /* too deep a hole: it may answer what another life of ours asked */
+            msg = batch_of(far, 1, buffer, &far_qc);
             solo_hear(s, to, &msg);
             break;
         case 2: /* the certificate is for another block */
@@ -966,9 +970,79 @@ static void test_catch_up_takes_only_a_proven_chain(void **state)
     assert_int_equal(faults, 5);
     dsmr_block_unref(false_first);
     dsmr_block_unref(false_last);
+    dsmr_block_unref(far[0]);
     for (uint32_t i = 1; i < 4; i++) {
         dsmr_block_unref(chain[i]);
     }
+    solo_free(s);
+}
+
+static void give_block(struct solo *s, uint32_t from, const struct dsmr_block *block)
+{
+    struct dsmr_msg msg = {.type = DSMR_MSG_BFT_BLOCK};
+    msg.u.block.block = block->bytes->bytes;
+    msg.u.block.block_len = block->bytes->len;
+    solo_hear(s, from, &msg);
+}
+
+/* As deep as it may be: a batch whose first blocks did not fit. They are asked for by id, from the
+ * highest down, and accepted from the lowest up; those of another line are not taken. */
+static void test_catch_up_fills_a_gap_by_id(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    uint8_t buffer[4096];
+    struct dsmr_block *chain[DSMR_BFT_GAP_MAX + 1u] = {s->genesis};
+    for (uint32_t i = 1; i <= DSMR_BFT_GAP_MAX; i++) {
+        chain[i] = world_block(chain[i - 1], 0, 1000 + 1000 * i);
+    }
+    struct dsmr_block *other = world_block(s->genesis, 0, 9000);
+    struct dsmr_vote_subject subject =
+        solo_subject(40, DSMR_VOTE_FINALIZE, chain[DSMR_BFT_GAP_MAX]);
+    struct dsmr_quorum_cert qc = world_cert(&subject, 3);
+    solo_start(s);
+    solo_finalize(s, 40, chain[DSMR_BFT_GAP_MAX]); /* from node 1 */
+    assert_non_null(solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS));
+    uint32_t to = solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCKS)->to;
+    solo_forget(s);
+    struct dsmr_msg msg = batch_of(chain + DSMR_BFT_GAP_MAX - 1u, 2, buffer, &qc);
+    solo_hear(s, to, &msg);
+    for (uint32_t i = DSMR_BFT_GAP_MAX - 2u; i > 0; i--) {
+        assert_int_equal(s->accepts, 0);
+        while (solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCK) == NULL) {
+            solo_tick(s);
+        }
+        const struct solo_sent *asked = solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCK);
+        assert_memory_equal(asked->msg.u.request_block.block_id.bytes, chain[i]->id.bytes, 32);
+        to = asked->to;
+        solo_forget(s);
+        give_block(s, to, other);
+        give_block(s, to, chain[i]);
+    }
+    assert_int_equal(s->accepts, DSMR_BFT_GAP_MAX);
+    assert_int_equal(s->faults, 0);
+    for (uint32_t i = 1; i <= DSMR_BFT_GAP_MAX; i++) {
+        dsmr_block_unref(chain[i]);
+    }
+    dsmr_block_unref(other);
+    solo_free(s);
+}
+
+/* What is final and too far above to be held is not asked for by id again and again. */
+static void test_far_final_block_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    struct dsmr_block below = {.id = s->genesis->id, .height = DSMR_BFT_GAP_MAX};
+    struct dsmr_block *block = world_block(&below, 0, 9000);
+    solo_start(s);
+    solo_finalize(s, 40, block);
+    for (uint32_t i = 0; i < 20; i++) {
+        solo_tick(s);
+        give_block(s, 1, block);
+    }
+    assert_null(solo_said(s, DSMR_MSG_BFT_REQUEST_BLOCK));
+    dsmr_block_unref(block);
     solo_free(s);
 }
 
@@ -1100,6 +1174,8 @@ int main(void)
         cmocka_unit_test(test_position_for_who_connects_and_who_lags),
         cmocka_unit_test(test_requests_are_served_within_bounds),
         cmocka_unit_test(test_catch_up_takes_only_a_proven_chain),
+        cmocka_unit_test(test_catch_up_fills_a_gap_by_id),
+        cmocka_unit_test(test_far_final_block_is_not_asked_for),
         cmocka_unit_test(test_any_sequence_of_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

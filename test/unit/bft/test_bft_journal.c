@@ -232,6 +232,32 @@ static void test_damaged_records_are_refused(void **state)
     solo_free(s);
 }
 
+/* INV-BFT-2 is not left to what the disk says: found by fuzz_bft_journal. */
+static void test_contradicting_records_are_refused(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    uint8_t key[17] = {0};
+    uint8_t value[41] = {1};
+    struct dsmr_buf *bytes = dsmr_buf_copy(value, sizeof(value));
+    for (uint64_t view = 1; view <= 2; view++) {
+        dsmr_store_be64(key + 8, view);
+        key[16] = view == 1 ? DSMR_VOTE_NULLIFY : DSMR_VOTE_FINALIZE;
+        assert_int_equal(restore(s, key, 17, bytes, sizeof(value)), DSMR_OK);
+        key[16] = view == 1 ? DSMR_VOTE_FINALIZE : DSMR_VOTE_NULLIFY;
+        assert_int_equal(restore(s, key, 17, bytes, sizeof(value)), DSMR_ERR_CORRUPT);
+    }
+    dsmr_store_be64(key + 8, 3); /* of another view it is no contradiction */
+    assert_int_equal(restore(s, key, 17, bytes, sizeof(value)), DSMR_OK);
+    dsmr_store_be64(key + 8, UINT64_MAX / 2 + 1); /* no chain comes so far */
+    assert_int_equal(restore(s, key, 17, bytes, sizeof(value)), DSMR_ERR_CORRUPT);
+    dsmr_store_be64(key + 8, UINT64_MAX / 2); /* one that does is not counted through */
+    assert_int_equal(restore(s, key, 17, bytes, sizeof(value)), DSMR_OK);
+    solo_start(s);
+    dsmr_buf_unref(bytes);
+    solo_free(s);
+}
+
 /* Records of an instance that has not begun here wait for it. */
 static void test_records_of_a_later_instance_wait(void **state)
 {
@@ -276,6 +302,7 @@ int main(void)
         cmocka_unit_test(test_journal_ahead_of_the_store),
         cmocka_unit_test(test_prune_keeps_the_last_two_final_views),
         cmocka_unit_test(test_damaged_records_are_refused),
+        cmocka_unit_test(test_contradicting_records_are_refused),
         cmocka_unit_test(test_records_of_a_later_instance_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,7 +85,7 @@ static void test_constructors(void **state)
     ASSERT_SURVIVES(dsmr_cert_pool, dsmr_cert_pool_new(10, 10, 1), dsmr_cert_pool_free);
     ASSERT_SURVIVES(dsmr_chunk_pool, dsmr_chunk_pool_new(&config), dsmr_chunk_pool_free);
     ASSERT_SURVIVES(dsmr_epochs, dsmr_epochs_new(10), dsmr_epochs_free);
-    ASSERT_SURVIVES(dsmr_evidence_log, dsmr_evidence_log_new(10, 1), dsmr_evidence_log_free);
+    ASSERT_SURVIVES(dsmr_evidence_log, dsmr_evidence_log_new(10, 2, 1), dsmr_evidence_log_free);
     ASSERT_SURVIVES(dsmr_executed_ids, dsmr_executed_ids_new(10, 1), dsmr_executed_ids_free);
     ASSERT_SURVIVES(dsmr_journal, dsmr_journal_new(10, 1), dsmr_journal_free);
     ASSERT_SURVIVES(dsmr_mempool, dsmr_mempool_new(10, 10, 1), dsmr_mempool_free);

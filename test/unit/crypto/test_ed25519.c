@@ -52,6 +52,14 @@ static void rfc8032_vectors(void **state)
         assert_memory_equal(&key, &expected_key, 32);
         dsmr_ed25519_sign(&sig, &secret, message, len);
         assert_memory_equal(&sig, &expected_sig, 64);
+        struct dsmr_ed25519_signing_key expanded, copy;
+        dsmr_ed25519_expand(&expanded, &secret);
+        assert_memory_equal(&expanded.public_key, &expected_key, 32);
+        copy = expanded;
+        memset(&expanded, 0, sizeof(expanded));
+        memset(&sig, 0, sizeof(sig));
+        dsmr_ed25519_sign_expanded(&sig, &copy, message, len);
+        assert_memory_equal(&sig, &expected_sig, 64);
         assert_int_equal(dsmr_ed25519_verify(&key, &sig, message, len), DSMR_OK);
         assert_true(dsmr_ed25519_is_canonical(&key, &sig));
         assert_int_equal(dsmr_ed25519_verify(&key, &sig, "other", 5), DSMR_ERR_BAD_SIGNATURE);

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "driver/driver.h"
+#include "driver/driver_state.h"
 #include "wire/codec.h"
 
 void *__real_malloc(size_t size);
@@ -98,11 +98,16 @@ static void publish(void *self, const struct dsmr_notice *notice)
     f->home = notice->u.batch;
 }
 
+static void engine_ready(void *self, bool is_ready) /* and nothing is built here */
+{
+    (void)self, (void)is_ready;
+}
+
 static const struct dsmr_clock_ops clock_ops = {.wall_ms = wall_ms, .mono_ms = wall_ms};
 static const struct dsmr_work_ops work_ops = {.submit = work_submit};
 static const struct dsmr_app_ops app_ops = {.check = app_check};
 static const struct dsmr_feed_ops feed_ops = {.publish = publish};
-static const struct dsmr_engine_ops engine_ops = {0}; /* nothing is built here */
+static const struct dsmr_engine_ops engine_ops = {.ready = engine_ready};
 static const struct dsmr_store_ops store_ops = {0};
 
 static void open_driver(struct fixture *f)
@@ -130,6 +135,8 @@ static void open_driver(struct fixture *f)
     config.feed = (struct dsmr_feed){.self = f, .ops = &feed_ops};
     config.metrics = &f->metrics;
     assert_int_equal(dsmr_driver_new(&f->driver, &config), DSMR_OK);
+    struct dsmr_event start = {.kind = DSMR_EV_START}; /* nothing was on disk */
+    dsmr_driver_core_event(f->driver, &start);
 }
 
 static void close_driver(struct fixture *f)

@@ -118,7 +118,7 @@ static void on_line(void *self, enum dsmr_log_level level, const char *module, c
     }
 }
 
-static const struct dsmr_net_handler node_handler = {on_message, on_peer};
+static const struct dsmr_net_handler node_handler = {.message = on_message, .peer = on_peer};
 static const struct dsmr_inbox_ops node_inbox_ops = {node_offer, node_complete};
 static const struct dsmr_log_ops node_log_ops = {on_line};
 

@@ -419,6 +419,16 @@ static void test_twins(void **state)
     end(&stage);
 }
 
+static void test_canceller(void **state)
+{
+    (void)state;
+    struct stage stage =
+        play(&(struct scene){.kind = "canceller", .nodes = 4, .liars = 1, .us = 20 * SECOND});
+    /* Each of a pair is refused, wherever it came into a batch. */
+    assert_true(errors(stage.sim, DSMR_ERR_BAD_SIGNATURE) > 3 * 8);
+    end(&stage);
+}
+
 static void test_shifter(void **state)
 {
     (void)state;
@@ -444,7 +454,7 @@ static void test_kinds(void **state)
         assert_ptr_equal(dsmr_sim_byz_find(dsmr_sim_byz_kinds[count]->name),
                          dsmr_sim_byz_kinds[count]);
     }
-    assert_int_equal(count, 15);
+    assert_int_equal(count, 16);
     assert_null(dsmr_sim_byz_find("saint"));
 }
 
@@ -466,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_voter),
         cmocka_unit_test(test_proposer),
         cmocka_unit_test(test_twins),
+        cmocka_unit_test(test_canceller),
         cmocka_unit_test(test_shifter),
         cmocka_unit_test(test_kinds),
     };

@@ -42,7 +42,7 @@ static void test_two_blocks_of_a_height(void **state)
         } else {
             h.ops->accepted(h.self, h.sim, 3, other);
         }
-        history_breaks(&h, "agreement");
+        history_breaks(&h, "S1");
         dsmr_block_unref(other);
         history_end(&h);
     }
@@ -69,7 +69,7 @@ static void test_other_results(void **state)
         told.ids[1].bytes[0] ^= what == ID;
         told.executed.count -= what == COUNT;
         h.ops->executed(h.self, h.sim, 2, &told.executed);
-        history_breaks(&h, "roots");
+        history_breaks(&h, "10.6");
         dsmr_chunk_unref(chunk);
         history_end(&h);
     }
@@ -93,7 +93,7 @@ static void test_order_of_execution(void **state)
             tell_of(&told, h.tip, NULL);
             h.ops->executed(h.self, h.sim, 1, &told.executed);
         }
-        history_breaks(&h, "order");
+        history_breaks(&h, "10.6");
         history_end(&h);
     }
 }
@@ -118,7 +118,7 @@ static void test_executed_twice(void **state)
             tell_of(&told, h.tip, chunk);
             h.ops->executed(h.self, h.sim, 0, &told.executed);
         }
-        history_breaks(&h, "once");
+        history_breaks(&h, "10.4");
         dsmr_chunk_unref(chunk);
         history_end(&h);
     }
@@ -139,9 +139,9 @@ static void test_forgets_what_it_executed(void **state)
         if (at >= 2 && at <= 17) {
             history_is_right(&h);
         } else if (at == 1) { /* but this node's own state is genesis' */
-            history_breaks(&h, "roots");
+            history_breaks(&h, "10.6");
         } else {
-            history_breaks(&h, "order");
+            history_breaks(&h, "10.6");
         }
         history_end(&h);
     }

@@ -327,7 +327,7 @@ static void test_holders_of_a_certified_chunk(void **state)
             if (holders >= 2 || is_over) {
                 history_is_right(&h);
             } else {
-                history_breaks(&h, "availability");
+                history_breaks(&h, "11.1");
             }
             dsmr_chunk_unref(chunk);
             history_end(&h);
@@ -358,7 +358,7 @@ static void test_liars_hold_nothing(void **state)
         h.ops->stored(h.self, h.sim, 3, &write);
         dsmr_sim_pass(h.sim, 2 * DSMR_SIM_SECOND_US);
         if (what == 1) {
-            history_breaks(&h, "availability");
+            history_breaks(&h, "11.1");
         } else {
             history_is_right(&h);
         }
@@ -451,7 +451,7 @@ static void test_included_and_lost(void **state)
         extend(&h, T(500000), NULL, 0);
         h.ops->end(h.self, h.sim);
         if (is_lost) {
-            history_breaks(&h, "availability");
+            history_breaks(&h, "11.3");
         } else {
             history_is_right(&h);
         }
@@ -468,7 +468,7 @@ static void test_evidence(void **state)
     for (int what = 0; what < 8; what++) {
         struct history h;
         struct dsmr_evidence evidence;
-        struct dsmr_store_write write = {.kind = DSMR_STORE_EVIDENCE, .u.evidence = &evidence};
+        struct dsmr_store_write write = {.kind = DSMR_STORE_EVIDENCE, .u.evidence.pair = &evidence};
         history_begin(&h, &dsmr_sim_check_evidence);
         struct dsmr_chunk *first = chunk_of(&h, 3, SLOT + 1, 1);
         struct dsmr_chunk *second = chunk_of(&h, 3, SLOT + 1 + (what == 1), 1);

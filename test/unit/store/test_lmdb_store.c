@@ -109,6 +109,15 @@ static void same_chunk_again_writes_no_second_body(void **state)
     assert_true(got.is_own);
     assert_true(got.is_signed);
     assert_int_equal(got.included_height, 9);
+    /* Fetched by a block, too: that write does not know the producer's signature. */
+    struct dsmr_bls_sig sig = chunk->meta.producer_sig;
+    chunk->meta.is_signed = false;
+    memset(&chunk->meta.producer_sig, 0, sizeof sig);
+    assert_memory_not_equal(&chunk->meta.producer_sig, &sig, sizeof sig);
+    assert_int_equal(do_write(f, &chunk->write), DSMR_OK);
+    assert_int_equal(f->port.ops->load_chunk_meta(f->port.self, &got, &id), DSMR_OK);
+    assert_true(got.is_signed);
+    assert_memory_equal(&got.producer_sig, &sig, sizeof sig);
     chunk_free(chunk);
 }
 
@@ -303,7 +312,7 @@ static void evidence_is_kept_once_per_producer_and_epoch(void **state)
     assert_int_equal(f->port.ops->next_evidence(f->port.self, &got, &cursor), DSMR_ERR_UNKNOWN);
     for (uint64_t i = 0; i < 10; i++) {
         e = evidence_of(i % 3);
-        write.u.evidence = &e;
+        write.u.evidence.pair = &e;
         assert_int_equal(do_write(f, &write), DSMR_OK);
         if (i == 4) {
             fixture_reopen(f);
@@ -318,6 +327,39 @@ static void evidence_is_kept_once_per_producer_and_epoch(void **state)
     }
     assert_int_equal(f->port.ops->next_evidence(f->port.self, &got, &cursor), DSMR_ERR_UNKNOWN);
     assert_int_equal(cursor, 3);
+}
+
+/* One goes with the write of another: from the list and from the index; the list has a gap then,
+ * its numbers are not used again, and it can be written anew. */
+static void evidence_gives_way(void **state)
+{
+    struct fixture *f = *state;
+    struct dsmr_store_write write = {.kind = DSMR_STORE_EVIDENCE};
+    const uint64_t order[] = {0, 1, 2, 3, 1}, goes[] = {9, 9, 9, 1, 3}; /* 9: is not there */
+    const uint64_t left[] = {0, 2, 1};
+    struct dsmr_evidence got;
+    uint64_t cursor = 0;
+
+    for (size_t i = 0; i < 5; i++) {
+        struct dsmr_evidence e = evidence_of(order[i]), old = evidence_of(goes[i]);
+        struct dsmr_evidence_key gone = {old.refs[0].producer, old.refs[0].epoch};
+        write.u.evidence.pair = &e;
+        write.u.evidence.gone = i == 0 ? NULL : &gone;
+        assert_int_equal(do_write(f, &write), DSMR_OK);
+    }
+    for (int round = 0; round < 2; round++) {
+        cursor = 0;
+        for (size_t i = 0; i < 3; i++) {
+            struct dsmr_evidence e = evidence_of(left[i]);
+            assert_int_equal(f->port.ops->next_evidence(f->port.self, &got, &cursor), DSMR_OK);
+            assert_true(dsmr_reference_equal(&got.refs[0], &e.refs[0]));
+        }
+        assert_int_equal(cursor, 5);
+        assert_int_equal(f->port.ops->next_evidence(f->port.self, &got, &cursor), DSMR_ERR_UNKNOWN);
+        cursor = UINT64_MAX;
+        assert_int_equal(f->port.ops->next_evidence(f->port.self, &got, &cursor), DSMR_ERR_UNKNOWN);
+        fixture_reopen(f);
+    }
 }
 
 static void bft_records_are_ordered_and_pruned(void **state)
@@ -745,7 +787,7 @@ static void put_raw(struct fixture *f, const void *key, size_t key_len, const vo
     memcpy(k, key, key_len);
     memcpy(v, value, value_len);
     (void)snprintf(path, sizeof path, "%s/consensus", f->path);
-    assert_int_equal(dsmr_lmdb_env_open(&env, path, 1u << 30, 0, 8), DSMR_OK);
+    assert_int_equal(dsmr_lmdb_env_open(&env, path, 1u << 30, 0, 8, NULL), DSMR_OK);
     assert_int_equal(mdb_txn_begin(env.env, NULL, 0, &txn), 0);
     assert_int_equal(mdb_put(txn, env.dbi, &mk, &mv, 0), 0);
     assert_int_equal(mdb_txn_commit(txn), 0);
@@ -848,6 +890,7 @@ int main(void)
         TEST(unknown_segment_file_is_removed_at_open),
         TEST(cert_is_replaced_by_a_heavier_one),
         TEST(evidence_is_kept_once_per_producer_and_epoch),
+        TEST(evidence_gives_way),
         TEST(bft_records_are_ordered_and_pruned),
         TEST(accept_marks_chunks_and_moves_the_pointer),
         TEST(accept_above_the_next_height_is_refused),

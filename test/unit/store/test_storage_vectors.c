@@ -27,7 +27,7 @@ static void chunk_of(struct fixture *f, uint64_t n, bool is_own, bool is_signed)
 static void write_one_of_each(struct fixture *f)
 {
     struct dsmr_evidence evidence;
-    struct dsmr_store_write write = {.kind = DSMR_STORE_EVIDENCE, .u.evidence = &evidence};
+    struct dsmr_store_write write = {.kind = DSMR_STORE_EVIDENCE, .u.evidence.pair = &evidence};
     struct test_block *block = block_new(7, 1, 1, 0);
     struct dsmr_quorum_cert qc = qc_of(7);
     struct dsmr_id collected = id_of(2);
@@ -61,7 +61,7 @@ static void consensus_open(struct dsmr_lmdb_env *env, const struct fixture *f)
 {
     char path[512];
     (void)snprintf(path, sizeof path, "%s/consensus", f->path);
-    assert_int_equal(dsmr_lmdb_env_open(env, path, 1u << 30, 0, 8), DSMR_OK);
+    assert_int_equal(dsmr_lmdb_env_open(env, path, 1u << 30, 0, 8, NULL), DSMR_OK);
 }
 
 static void make_all(void)

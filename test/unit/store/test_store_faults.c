@@ -107,7 +107,7 @@ static void write_init(struct script_write *w, const struct op *op)
     case OP_PROOF:
         evidence_init(&w->evidence, op->n);
         w->write.kind = DSMR_STORE_EVIDENCE;
-        w->write.u.evidence = &w->evidence;
+        w->write.u.evidence.pair = &w->evidence;
         break;
     case OP_GC:
         for (uint32_t i = 0; i < op->count; i++) {

@@ -19,7 +19,7 @@ static void open_raw(struct fixture *f, struct dsmr_lmdb_env *env, MDB_txn **txn
     char path[512];
 
     (void)snprintf(path, sizeof path, "%s/consensus", f->path);
-    assert_int_equal(dsmr_lmdb_env_open(env, path, 1u << 30, 0, 8), DSMR_OK);
+    assert_int_equal(dsmr_lmdb_env_open(env, path, 1u << 30, 0, 8, NULL), DSMR_OK);
     assert_int_equal(mdb_txn_begin(env->env, NULL, 0, txn), 0);
 }
 

@@ -1,0 +1,36 @@
+/* pb.h - protobuf messages into answers of gRPC calls, and out of requests.
+ *
+ * Why:     the one place that knows protobuf-c's allocator; the messages are those of proto/.
+ * Limits:  a request costs its fields once more; it comes from the local AvalancheGo.
+ * Threads: any. */
+#ifndef DSMR_AVALANCHE_PB_H
+#define DSMR_AVALANCHE_PB_H
+
+#include <node.pb-c.h>
+#include <vm.pb-c.h>
+
+#include "avalanche/grpc_client.h"
+#include "avalanche/grpc_server.h"
+#include "dsmr/types.h"
+
+/* Answers call with message. */
+void dsmr_pb_reply(struct dsmr_grpc_call *call, const ProtobufCMessage *message);
+/* The message, or NULL after the call was failed. Caller frees with
+ * protobuf_c_message_free_unpacked(message, NULL). */
+void *dsmr_pb_read(struct dsmr_grpc_call *call, const ProtobufCMessageDescriptor *descriptor,
+                   const struct dsmr_buf *request);
+/* Bytes of message; NULL if out of memory. Caller unrefs. */
+struct dsmr_buf *dsmr_pb_bytes(const ProtobufCMessage *message);
+/* Sets field and its presence to bytes, borrowed. */
+#define DSMR_PB_BYTES(message, field, pointer, length)                                             \
+    ((message)->has_##field = true, (message)->field.data = (uint8_t *)(uintptr_t)(pointer),       \
+     (message)->field.len = (length))
+#define DSMR_PB_SET(message, field, value)                                                         \
+    ((message)->has_##field = true, (message)->field = (value))
+
+/* Copies an id of exactly 32 bytes, a node id of exactly 20; false otherwise. */
+bool dsmr_pb_id(struct dsmr_id *out, ProtobufCBinaryData bytes);
+bool dsmr_pb_node_id(struct dsmr_node_id *out, ProtobufCBinaryData bytes);
+void dsmr_pb_time(Dsmr__Pb__Timestamp *out, uint64_t time_ms);
+
+#endif

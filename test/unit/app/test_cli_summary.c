@@ -1,0 +1,369 @@
+/* What a load generator says: gains over restarts of a node, unknown values, its verdict, how it
+ * drains. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "app/cli_load.h"
+#include "app/cli_load_check.h"
+#include "app/cli_load_gain.h"
+#include "app/cli_view.h"
+#include "app/exit_codes.h"
+
+/* ---- gains ---- */
+
+static struct dsmr_cli_sample sample(uint64_t executed, uint64_t disk, uint64_t sent,
+                                     uint64_t cpu_us)
+{
+    struct dsmr_cli_sample out = {
+        .is_reachable = true, .has_process = cpu_us > 0, .cpu_us = cpu_us};
+    out.metrics[DSMR_METRIC_TXS_EXECUTED] = executed;
+    out.metrics[DSMR_METRIC_DISK_BYTES] = disk;
+    out.metrics[DSMR_METRIC_NET_BYTES_SENT] = sent;
+    return out;
+}
+
+static void expect_gain(const struct dsmr_cli_load_gain *gain, uint64_t executed, uint64_t disk,
+                        uint64_t sent)
+{
+    assert_int_equal(gain->executed_txs, executed);
+    assert_int_equal(gain->disk_bytes, disk);
+    assert_int_equal(gain->net_bytes_sent, sent);
+}
+
+static void add(struct dsmr_cli_load_gain *gain, struct dsmr_cli_sample now)
+{
+    dsmr_cli_load_gain_add(gain, &now);
+}
+
+static void gains_are_since_the_first_sample(void **state)
+{
+    struct dsmr_cli_load_gain gain = {0};
+    struct dsmr_cli_sample away = {0};
+    (void)state;
+    add(&gain, away);
+    expect_gain(&gain, 0, 0, 0);
+    add(&gain, sample(100, 1000, 10, 50));
+    expect_gain(&gain, 0, 0, 0);
+    add(&gain, sample(130, 1000, 11, 70));
+    add(&gain, away); /* an answer that was late is no restart */
+    add(&gain, sample(150, 1500, 12, 90));
+    expect_gain(&gain, 50, 500, 2);
+    assert_true(gain.has_cpu);
+    assert_int_equal(gain.cpu_us, 40);
+}
+
+static void a_restarted_node_keeps_what_it_had(void **state)
+{
+    struct dsmr_cli_load_gain gain = {0};
+    struct dsmr_cli_sample away = {0};
+    (void)state;
+    add(&gain, sample(100, 1000, 10, 50));
+    add(&gain, sample(700, 9000, 90, 60));
+    add(&gain, away);
+    add(&gain, sample(0, 10, 0, 60)); /* as it starts */
+    add(&gain, sample(40, 50, 5, 60));
+    expect_gain(&gain, 640, 8050, 85);
+    assert_false(gain.has_cpu);          /* what the new process costs is not seen */
+    add(&gain, sample(2000, 49, 6, 60)); /* again: one counter gives it away */
+    expect_gain(&gain, 2640, 8099, 91);
+}
+
+static void a_gauge_that_falls_is_no_restart(void **state)
+{
+    struct dsmr_cli_load_gain gain = {0};
+    struct dsmr_cli_sample before = sample(100, 10, 1, 5);
+    struct dsmr_cli_sample now = sample(101, 10, 1, 6);
+    (void)state;
+    before.metrics[DSMR_METRIC_MEMPOOL_TXS] = 9;
+    before.metrics[DSMR_METRIC_PEERS] = 3;
+    add(&gain, before);
+    add(&gain, now);
+    expect_gain(&gain, 1, 0, 0);
+    assert_true(gain.has_cpu);
+}
+
+static void without_a_pid_there_is_no_cpu(void **state)
+{
+    struct dsmr_cli_load_gain gain = {0};
+    (void)state;
+    add(&gain, sample(1, 1, 1, 0));
+    add(&gain, sample(2, 2, 2, 0));
+    assert_false(gain.has_cpu);
+}
+
+/* ---- the summary ---- */
+
+static struct dsmr_cli_load_result nothing_known(void)
+{
+    return (struct dsmr_cli_load_result){.duration_s = 2,
+                                         .sent = 5,
+                                         .offered_tx_per_s = NAN,
+                                         .certified_tx_per_s = NAN,
+                                         .executed_tx_per_s = NAN,
+                                         .payload_mb_per_s = NAN,
+                                         .cpu_us_per_tx = NAN,
+                                         .disk_bytes_per_tx = NAN,
+                                         .network_bytes_per_tx = NAN,
+                                         .rss_max_mb = NAN};
+}
+
+static json_t *summary_of(const struct dsmr_cli_load_result *r)
+{
+    char members[4096], text[4200];
+    size_t len = dsmr_cli_load_summary_json(members, sizeof(members), r);
+    assert_true(len > 0 && len == strlen(members));
+    assert_int_equal(dsmr_cli_load_summary_json(text, len, r), 0); /* no room for the zero byte */
+    assert_int_equal(dsmr_cli_load_summary_json(text, len + 1, r), len);
+    (void)snprintf(text, sizeof(text), "{%s}", members);
+    json_t *summary = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(summary);
+    return summary;
+}
+
+static void what_is_not_known_is_null(void **state)
+{
+    static const char *const names[] = {"engine",
+                                        "validators",
+                                        "offered_tx_per_s",
+                                        "certified_tx_per_s",
+                                        "executed_tx_per_s",
+                                        "payload_mb_per_s",
+                                        "cpu_us_per_tx",
+                                        "disk_bytes_per_tx",
+                                        "network_bytes_per_tx",
+                                        "rss_max_mb",
+                                        "height",
+                                        "state_root",
+                                        "missing_txs",
+                                        "executed_twice_txs"};
+    struct dsmr_cli_load_result r = nothing_known();
+    (void)state;
+    json_t *summary = summary_of(&r);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!json_is_null(json_object_get(summary, names[i]))) {
+            fail_msg("%s is not null", names[i]);
+        }
+    }
+    const json_t *executed = json_object_get(json_object_get(summary, "latency_ms"), "executed");
+    assert_true(json_is_null(json_object_get(executed, "p50")));
+    assert_int_equal(json_integer_value(json_object_get(summary, "sent_txs")), 5);
+    assert_true(json_is_integer(json_object_get(summary, "executed_txs")));
+    json_decref(summary);
+}
+
+static void what_is_known_is_told(void **state)
+{
+    struct dsmr_cli_load_result r = nothing_known();
+    (void)state;
+    (void)snprintf(r.engine, sizeof(r.engine), "bft");
+    r.validators = 7;
+    r.cpu_us_per_tx = 0; /* zero is a value */
+    r.executed = (struct dsmr_cli_load_latency){.count = 1, .p50_ms = 1.5};
+    r.nodes_reachable = 4;
+    r.height = 0;
+    r.has_state_root = true;
+    r.notices_twice = 2; /* a fault, whatever else was not read */
+    json_t *summary = summary_of(&r);
+    assert_string_equal(json_string_value(json_object_get(summary, "engine")), "bft");
+    assert_int_equal(json_integer_value(json_object_get(summary, "validators")), 7);
+    assert_true(json_is_real(json_object_get(summary, "cpu_us_per_tx")));
+    assert_true(json_is_integer(json_object_get(summary, "height")));
+    assert_int_equal(json_string_length(json_object_get(summary, "state_root")), 64);
+    assert_int_equal(json_integer_value(json_object_get(summary, "executed_twice_txs")), 2);
+    assert_true(json_is_null(json_object_get(summary, "missing_txs")));
+    const json_t *latency = json_object_get(summary, "latency_ms");
+    assert_true(json_is_real(json_object_get(json_object_get(latency, "executed"), "p50")));
+    assert_true(json_is_null(json_object_get(json_object_get(latency, "certified"), "p50")));
+    json_decref(summary);
+}
+
+/* What was written to file, which is emptied. */
+static const char *written(FILE *file)
+{
+    static char text[8192];
+    fflush(file);
+    rewind(file);
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    rewind(file);
+    assert_int_equal(ftruncate(fileno(file), 0), 0);
+    return text;
+}
+
+static void people_read_unknown(void **state)
+{
+    struct dsmr_cli_load_result r = nothing_known();
+    FILE *file = tmpfile();
+    (void)state;
+    dsmr_cli_view_summary(file, &r);
+    const char *text = written(file);
+    assert_null(strstr(text, "nan"));
+    assert_null(strstr(text, "0.0"));
+    assert_non_null(
+        strstr(text, "CPU unknown us, bytes to disk unknown, bytes between nodes unknown"));
+    assert_non_null(strstr(text, "memory                 unknown\n"));
+    assert_non_null(strstr(text, "executed               unknown\n"));
+    assert_non_null(strstr(text, "state roots            unknown\n"));
+    (void)fclose(file);
+}
+
+/* ---- judgement ---- */
+
+static const struct dsmr_cli_program program = {.name = "prog"};
+
+/* The verdict on r; on stderr is one sentence with part, or nothing if part is NULL. */
+static int judged(const struct dsmr_cli_load_result *r, const char *part)
+{
+    const struct dsmr_cli_load_config config = {.nodes_count = 4, .verify = true};
+    const struct dsmr_cli_values values = {.program = &program};
+    char said[512];
+    FILE *file = tmpfile();
+    fflush(stderr);
+    int saved = dup(2);
+    assert_true(dup2(fileno(file), 2) >= 0);
+    int code = dsmr_cli_load_check_judge(&values, r, &config);
+    fflush(stderr);
+    (void)dup2(saved, 2);
+    close(saved);
+    rewind(file);
+    said[fread(said, 1, sizeof(said) - 1, file)] = '\0';
+    (void)fclose(file);
+    if (part == NULL) {
+        assert_string_equal(said, "");
+    } else if (strstr(said, part) == NULL) {
+        fail_msg("\"%s\" is not in: %s", part, said);
+    }
+    return code;
+}
+
+static void a_load_is_judged(void **state)
+{
+    (void)state;
+    const struct dsmr_cli_load_result good = {.sent = 100,
+                                              .admitted = 100,
+                                              .executed_txs = 99,
+                                              .nodes_reachable = 4,
+                                              .state_roots_equal = true,
+                                              .is_verified = true};
+    struct dsmr_cli_load_result r = good;
+    assert_int_equal(judged(&r, NULL), DSMR_EXIT_OK);
+    r.executed_txs = 98;
+    assert_int_equal(judged(&r, "only 98 of 100"), DSMR_EXIT_REFUSED);
+    r.executed_txs = r.admitted = 0;
+    r.refused = 100;
+    assert_int_equal(judged(&r, "100 refused"), DSMR_EXIT_REFUSED);
+    r.last.nodes[2].sample.is_reachable = true; /* explains it */
+    r.last.nodes[2].sample.metrics[DSMR_METRIC_DISK_LOW] = 1;
+    assert_int_equal(judged(&r, "the disk of node 2 is nearly full (1 of 4"), DSMR_EXIT_DISK_LOW);
+    r = good;
+    r.nodes_reachable = 3;
+    assert_int_equal(judged(&r, "3 of 4 nodes"), DSMR_EXIT_UNAVAILABLE);
+    r = good;
+    r.state_roots_equal = false;
+    assert_int_equal(judged(&r, "state roots"), DSMR_EXIT_HALTED);
+    r = good;
+    r.is_verified = false;
+    assert_int_equal(judged(&r, "could not be read"), DSMR_EXIT_UNAVAILABLE);
+    r = good;
+    r.missing_txs = 1;
+    assert_int_equal(judged(&r, "1 executed transactions were not found"), DSMR_EXIT_HALTED);
+    r = good;
+    r.notices_twice = 2;
+    assert_int_equal(judged(&r, "2 were executed twice"), DSMR_EXIT_HALTED);
+}
+
+/* ---- draining ---- */
+
+static struct dsmr_cli_load_snapshot at(uint64_t elapsed_ms, bool is_draining, uint64_t executed)
+{
+    struct dsmr_cli_load_snapshot out = {
+        .elapsed_ms = elapsed_ms, .is_draining = is_draining, .nodes_count = 2};
+    out.nodes[0].admitted = 60;
+    out.nodes[1].admitted = 40;
+    out.nodes[0].executed = executed;
+    out.nodes[1].expired = 3;
+    return out;
+}
+
+static void draining_is_told_once_a_second(void **state)
+{
+    static const struct {
+        uint64_t elapsed_ms;
+        bool is_draining;
+        const char *said;
+    } table[] = {
+        {100, false, ""},
+        {9000, false, ""},
+        {9050, true,
+         "{\"event\":\"draining\",\"elapsed_s\":9.1,\"admitted_txs\":100,\"executed_txs\":50,"
+         "\"expired_txs\":3,\"waiting_txs\":47}\n"},
+        {9250, true, ""},
+        {10049, true, ""},
+        {10050, true,
+         "{\"event\":\"draining\",\"elapsed_s\":10.1,\"admitted_txs\":100,\"executed_txs\":50,"
+         "\"expired_txs\":3,\"waiting_txs\":47}\n"},
+    };
+    FILE *file = tmpfile();
+    (void)state;
+    const struct dsmr_cli_view_config config = {.out = file, .is_json = true};
+    struct dsmr_cli_view *view = dsmr_cli_view_begin(&config);
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct dsmr_cli_load_snapshot now = at(table[i].elapsed_ms, table[i].is_draining, 50);
+        dsmr_cli_view_update(view, &now);
+        assert_string_equal(written(file), table[i].said);
+    }
+    struct dsmr_cli_load_snapshot last = at(10060, true, 99); /* one more than was admitted */
+    last.is_checking = true;
+    dsmr_cli_view_update(view, &last);
+    assert_string_equal(written(file),
+                        "{\"event\":\"checking\",\"elapsed_s\":10.1,\"admitted_txs\":100,"
+                        "\"executed_txs\":99,\"expired_txs\":3,\"waiting_txs\":0}\n");
+    dsmr_cli_view_end(view);
+    assert_string_equal(written(file), "");
+    (void)fclose(file);
+}
+
+static void plain_lines_say_what_is_waited_for(void **state)
+{
+    FILE *file = tmpfile();
+    (void)state;
+    const struct dsmr_cli_view_config config = {.out = file, .is_plain = true};
+    struct dsmr_cli_view *view = dsmr_cli_view_begin(&config);
+    struct dsmr_cli_load_snapshot now = at(10, false, 50);
+    dsmr_cli_view_update(view, &now);
+    assert_null(strstr(written(file), "waiting"));
+    now = at(3000, true, 50);
+    dsmr_cli_view_update(view, &now);
+    assert_non_null(strstr(written(file), "waiting for the last 47\n"));
+    now.is_checking = true; /* at once, however soon */
+    dsmr_cli_view_update(view, &now);
+    assert_non_null(strstr(written(file), "comparing the nodes' blocks and roots\n"));
+    dsmr_cli_view_end(view);
+    (void)fclose(file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gains_are_since_the_first_sample),
+        cmocka_unit_test(a_restarted_node_keeps_what_it_had),
+        cmocka_unit_test(a_gauge_that_falls_is_no_restart),
+        cmocka_unit_test(without_a_pid_there_is_no_cpu),
+        cmocka_unit_test(what_is_not_known_is_null),
+        cmocka_unit_test(what_is_known_is_told),
+        cmocka_unit_test(people_read_unknown),
+        cmocka_unit_test(a_load_is_judged),
+        cmocka_unit_test(draining_is_told_once_a_second),
+        cmocka_unit_test(plain_lines_say_what_is_waited_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

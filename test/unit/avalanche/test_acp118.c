@@ -1,0 +1,183 @@
+/* test_acp118.c - standard signature requests: a signature is given for a share that this node has
+ * made, and for nothing else, whatever the request says. */
+#include "avalanche/acp118.h"
+#include "avalanche/warp_signer.h"
+#include "unit/avalanche/fake_avalanche.h"
+#include "wire/codec.h"
+
+static struct dsmr_reference shared; /* the one share that this node has made */
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref)
+{
+    (void)driver;
+    return dsmr_reference_equal(ref, &shared);
+}
+
+static void ignore_message(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
+{
+    (void)owner;
+    (void)from;
+    (void)bytes;
+}
+static void ignore_peer(void *owner, const struct dsmr_node_id *peer, bool is_up)
+{
+    (void)owner;
+    (void)peer;
+    (void)is_up;
+}
+static const struct dsmr_net_handler handler = {.message = ignore_message, .peer = ignore_peer};
+
+struct rig {
+    struct fake *fake;
+    struct dsmr_metrics metrics;
+    struct dsmr_app_net *net;
+    struct dsmr_warp_signer signer;
+    struct dsmr_acp118 acp118;
+    struct dsmr_node_id from;
+};
+
+static void open_rig(struct rig *rig)
+{
+    struct dsmr_app_net_config config;
+    memset(rig, 0, sizeof *rig);
+    rig->fake = fake_new();
+    dsmr_app_net_config_default(&config);
+    config.node = rig->fake->client;
+    config.inbox = fake_inbox(rig->fake);
+    config.clock = fake_clock(rig->fake);
+    config.metrics = &rig->metrics;
+    config.handler = &handler;
+    rig->net = dsmr_app_net_new(&config);
+    rig->acp118.net = rig->net;
+    rig->acp118.domain.network_id = 88888;
+    memset(rig->acp118.domain.chain_id.bytes, 3, 32);
+    rig->acp118.signer = dsmr_warp_signer_port(&rig->signer, rig->fake->client);
+    rig->acp118.work = fake_work(rig->fake);
+    rig->from = fake_id(5);
+    memset(&shared, 0, sizeof shared);
+    memset(shared.chunk_id.bytes, 1, 32);
+    memset(shared.producer.bytes, 2, 20);
+    shared.epoch = 4;
+    shared.slot = 5;
+    shared.expiry_ms = 6;
+    shared.tx_count = 7;
+    shared.chunk_bytes = 8000;
+}
+
+static void close_rig(struct rig *rig)
+{
+    fake_hang_up(rig->fake);
+    dsmr_app_net_free(rig->net);
+    fake_free(rig->fake);
+}
+
+static void ask(struct rig *rig, const uint8_t *message, size_t len)
+{
+    Dsmr__Pb__SignatureRequest request = DSMR__PB__SIGNATURE_REQUEST__INIT;
+    DSMR_PB_BYTES(&request, message, message, len);
+    DSMR_PB_BYTES(&request, justification, "because", 7);
+    struct dsmr_buf *bytes = dsmr_pb_bytes(&request.base);
+    dsmr_acp118_answer(&rig->acp118, &rig->from, 9, bytes->bytes, bytes->len);
+    dsmr_buf_unref(bytes);
+}
+
+static void expect_refused(struct rig *rig)
+{
+    assert_string_equal(fake_next_call(rig->fake)->method, "/appsender.AppSender/SendAppError");
+}
+
+static void test_a_share_that_was_made(void **state)
+{
+    struct rig rig;
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES], sig[96];
+    Dsmr__Pb__SignResponse signed_by_node = DSMR__PB__SIGN_RESPONSE__INIT;
+    (void)state;
+    open_rig(&rig);
+    memset(sig, 0xab, sizeof sig);
+    DSMR_PB_BYTES(&signed_by_node, signature, sig, sizeof sig);
+    fake_answer(rig.fake, &signed_by_node.base);
+    dsmr_share_signing_bytes(message, &rig.acp118.domain, &shared);
+    ask(&rig, message, sizeof message);
+    /* AvalancheGo is given the parts of which it makes the very bytes that were asked for. */
+    const struct fake_call *call = fake_next_call(rig.fake);
+    assert_string_equal(call->method, "/warp.Signer/Sign");
+    Dsmr__Pb__SignRequest *sign =
+        dsmr__pb__sign_request__unpack(NULL, call->bytes->len, call->bytes->bytes);
+    uint8_t again[DSMR_SHARE_SIGNING_BYTES] = {0, 0};
+    dsmr_store_be32(again + 2, sign->network_id);
+    memcpy(again + 6, sign->source_chain_id.data, 32);
+    dsmr_store_be32(again + 38, (uint32_t)sign->payload.len);
+    memcpy(again + 42, sign->payload.data, sign->payload.len);
+    assert_int_equal(42 + sign->payload.len, sizeof message);
+    assert_memory_equal(again, message, sizeof message);
+    dsmr__pb__sign_request__free_unpacked(sign, NULL);
+    fake_run_one(rig.fake);
+    call = fake_next_call(rig.fake);
+    assert_string_equal(call->method, "/appsender.AppSender/SendAppResponse");
+    Dsmr__Pb__SendAppResponseMsg *response =
+        dsmr__pb__send_app_response_msg__unpack(NULL, call->bytes->len, call->bytes->bytes);
+    assert_int_equal(response->request_id, 9);
+    Dsmr__Pb__SignatureResponse *signature =
+        dsmr__pb__signature_response__unpack(NULL, response->response.len, response->response.data);
+    assert_int_equal(signature->signature.len, 96);
+    assert_memory_equal(signature->signature.data, sig, 96);
+    dsmr__pb__signature_response__free_unpacked(signature, NULL);
+    dsmr__pb__send_app_response_msg__free_unpacked(response, NULL);
+    close_rig(&rig);
+}
+
+static void test_everything_else(void **state)
+{
+    struct rig rig;
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES + 1];
+    (void)state;
+    open_rig(&rig);
+    dsmr_share_signing_bytes(message, &rig.acp118.domain, &shared);
+    for (size_t bit = 0; bit < DSMR_SHARE_SIGNING_BYTES * 8u; bit++) {
+        message[bit / 8u] ^= (uint8_t)(1u << bit % 8u);
+        ask(&rig, message, DSMR_SHARE_SIGNING_BYTES);
+        expect_refused(&rig);
+        message[bit / 8u] ^= (uint8_t)(1u << bit % 8u);
+    }
+    for (size_t len = 0; len < DSMR_SHARE_SIGNING_BYTES; len++) {
+        ask(&rig, message, len);
+        expect_refused(&rig);
+    }
+    message[DSMR_SHARE_SIGNING_BYTES] = 0;
+    ask(&rig, message, sizeof message);
+    expect_refused(&rig);
+    dsmr_acp118_answer(&rig.acp118, &rig.from, 9, (const uint8_t *)"\x0a\xff", 2);
+    expect_refused(&rig);
+    dsmr_acp118_answer(&rig.acp118, &rig.from, 9, NULL, 0);
+    expect_refused(&rig);
+    assert_int_equal(fake_unread(rig.fake), 0);
+    close_rig(&rig);
+}
+
+static void test_the_key_does_not_answer(void **state)
+{
+    struct rig rig;
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES];
+    struct dsmr_bls_sig sig;
+    struct dsmr_vote_subject subject = {.kind = DSMR_VOTE_NULLIFY};
+    (void)state;
+    open_rig(&rig);
+    dsmr_share_signing_bytes(message, &rig.acp118.domain, &shared);
+    ask(&rig, message, sizeof message); /* an empty answer is no signature */
+    assert_string_equal(fake_next_call(rig.fake)->method, "/warp.Signer/Sign");
+    fake_run_one(rig.fake);
+    expect_refused(&rig);
+    assert_int_equal(rig.acp118.signer.ops->sign_vote(rig.acp118.signer.self, &sig,
+                                                      &rig.acp118.domain, &subject),
+                     DSMR_ERR_UNAVAILABLE);
+    close_rig(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_share_that_was_made),
+        cmocka_unit_test(test_everything_else),
+        cmocka_unit_test(test_the_key_does_not_answer),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

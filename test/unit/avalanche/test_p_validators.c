@@ -1,0 +1,232 @@
+/* test_p_validators.c - sets of P-Chain heights: fetched once, kept, asked again when there is no
+ * answer; keys and weights as AvalancheGo gives them. */
+#include "avalanche/p_validators.h"
+#include "crypto/bls.h"
+#include "unit/avalanche/fake_avalanche.h"
+
+static struct {
+    uint32_t count;
+    uint64_t epoch;
+} told;
+void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch)
+{
+    (void)driver;
+    told.count++;
+    told.epoch = epoch;
+}
+
+struct rig {
+    struct fake *fake;
+    struct dsmr_p_validators *validators;
+    struct dsmr_validators port;
+    struct dsmr_bls_public_key_raw keys[3];
+    Dsmr__Pb__Validator members[5], *list[5];
+    Dsmr__Pb__GetValidatorSetResponse response;
+};
+
+static void open_rig(struct rig *rig)
+{
+    memset(rig, 0, sizeof *rig);
+    memset(&told, 0, sizeof told);
+    rig->fake = fake_new();
+    struct dsmr_p_validators_config config = {
+        .node = rig->fake->client, .inbox = fake_inbox(rig->fake), .work = fake_work(rig->fake)};
+    memset(config.subnet_id.bytes, 7, 32);
+    rig->validators = dsmr_p_validators_new(&config);
+    assert_non_null(rig->validators);
+    rig->port = dsmr_p_validators_port(rig->validators);
+    dsmr_p_validators_attach(rig->validators, (struct dsmr_driver *)rig); /* any address */
+    dsmr__pb__get_validator_set_response__init(&rig->response);
+    for (uint8_t i = 0; i < 3; i++) {
+        uint8_t entropy[32];
+        struct dsmr_bls_secret_key secret;
+        struct dsmr_bls_public_key key;
+        struct dsmr_bls_point point;
+        memset(entropy, i + 1, sizeof entropy);
+        dsmr_bls_keygen(&secret, entropy);
+        dsmr_bls_public_key(&key, &secret);
+        assert_int_equal(dsmr_bls_key_decode(&rig->keys[i], &point, &key), DSMR_OK);
+    }
+    static struct dsmr_node_id ids[5];
+    for (uint8_t i = 0; i < 5; i++) {
+        ids[i] = fake_id((uint8_t)(i + 1));
+        dsmr__pb__validator__init(&rig->members[i]);
+        DSMR_PB_BYTES(&rig->members[i], node_id, ids[i].bytes, 20);
+        DSMR_PB_SET(&rig->members[i], weight, 100u);
+        if (i < 3)
+            DSMR_PB_BYTES(&rig->members[i], public_key, rig->keys[i].bytes, 96);
+        rig->list[i] = &rig->members[i];
+    }
+    rig->response.validators = rig->list;
+    rig->response.n_validators = 3;
+}
+
+static void close_rig(struct rig *rig)
+{
+    fake_hang_up(rig->fake);
+    dsmr_p_validators_free(rig->validators);
+    fake_free(rig->fake);
+}
+
+static enum dsmr_err get(struct rig *rig, struct dsmr_validator_set **out, uint64_t epoch)
+{
+    return rig->port.ops->get(rig->port.self, out, epoch);
+}
+
+static void test_fetched_once_and_kept(void **state)
+{
+    struct rig rig;
+    struct dsmr_validator_set *set = NULL, *again = NULL;
+    (void)state;
+    open_rig(&rig);
+    fake_answer(rig.fake, &rig.response.base);
+    assert_int_equal(get(&rig, &set, 4), DSMR_ERR_EPOCH_UNKNOWN);
+    assert_int_equal(get(&rig, &set, 4), DSMR_ERR_EPOCH_UNKNOWN); /* not twice */
+    const struct fake_call *call = fake_next_call(rig.fake);
+    assert_string_equal(call->method, "/validatorstate.ValidatorState/GetValidatorSet");
+    Dsmr__Pb__GetValidatorSetRequest *request =
+        dsmr__pb__get_validator_set_request__unpack(NULL, call->bytes->len, call->bytes->bytes);
+    assert_int_equal(request->height, 4);
+    assert_int_equal(request->subnet_id.data[31], 7);
+    dsmr__pb__get_validator_set_request__free_unpacked(request, NULL);
+    fake_run_one(rig.fake);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(told.epoch, 4);
+    assert_int_equal(get(&rig, &set, 4), DSMR_OK);
+    assert_int_equal(get(&rig, &again, 4), DSMR_OK);
+    assert_ptr_equal(set, again);
+    assert_int_equal(set->epoch, 4);
+    assert_int_equal(set->count, 3);
+    assert_int_equal(set->total_weight, 300);
+    for (uint32_t i = 1; i < 3; i++)
+        assert_true(memcmp(&set->validators[i - 1].public_key, &set->validators[i].public_key, 96) <
+                    0);
+    assert_int_equal(fake_unread(rig.fake), 0);
+    assert_int_equal(dsmr_p_validators_epochs_seen(rig.validators), 1);
+    dsmr_validator_set_unref(set);
+    dsmr_validator_set_unref(again);
+    close_rig(&rig);
+}
+
+/* Their weight counts and nobody signs for it. */
+static void test_members_without_a_key(void **state)
+{
+    struct rig rig;
+    struct dsmr_validator_set *set = NULL;
+    (void)state;
+    open_rig(&rig);
+    rig.response.n_validators = 5;
+    fake_answer(rig.fake, &rig.response.base);
+    (void)get(&rig, &set, 4);
+    fake_run_one(rig.fake);
+    assert_int_equal(get(&rig, &set, 4), DSMR_OK);
+    assert_int_equal(set->count, 3);
+    assert_int_equal(set->total_weight, 500);
+    dsmr_validator_set_unref(set);
+    close_rig(&rig);
+}
+
+static void expect_none_then_some(struct rig *rig)
+{
+    struct dsmr_validator_set *set = NULL;
+    assert_int_equal(get(rig, &set, 9), DSMR_ERR_EPOCH_UNKNOWN);
+    (void)fake_next_call(rig->fake);
+    fake_run_one(rig->fake);
+    assert_int_equal(told.count, 0);
+    rig->fake->failure = NULL;
+    rig->response.n_validators = 3;
+    DSMR_PB_BYTES(&rig->members[1], public_key, rig->keys[1].bytes, 96);
+    DSMR_PB_BYTES(&rig->members[1], node_id, rig->members[1].node_id.data, 20);
+    fake_answer(rig->fake, &rig->response.base);
+    assert_int_equal(get(rig, &set, 9), DSMR_ERR_EPOCH_UNKNOWN); /* the driver asks again */
+    fake_run_one(rig->fake);
+    assert_int_equal(told.count, 1);
+    assert_int_equal(get(rig, &set, 9), DSMR_OK);
+    dsmr_validator_set_unref(set);
+    close_rig(rig);
+}
+
+static void test_a_height_that_is_not_reached(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    rig.fake->failure = "failed to fetch validator set at unfinalized height";
+    expect_none_then_some(&rig);
+}
+
+static void test_nobody_is_no_set(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    rig.response.n_validators = 0;
+    fake_answer(rig.fake, &rig.response.base);
+    expect_none_then_some(&rig);
+}
+
+static void test_keys_that_are_none(void **state)
+{
+    struct rig rig;
+    static uint8_t bad[96];
+    (void)state;
+    open_rig(&rig);
+    DSMR_PB_BYTES(&rig.members[1], public_key, bad, 96);
+    fake_answer(rig.fake, &rig.response.base);
+    expect_none_then_some(&rig);
+    open_rig(&rig);
+    DSMR_PB_BYTES(&rig.members[1], public_key, rig.keys[1].bytes, 95);
+    fake_answer(rig.fake, &rig.response.base);
+    expect_none_then_some(&rig);
+    open_rig(&rig);
+    DSMR_PB_BYTES(&rig.members[1], node_id, rig.members[1].node_id.data, 19);
+    fake_answer(rig.fake, &rig.response.base);
+    expect_none_then_some(&rig);
+}
+
+static void test_an_answer_that_does_not_parse(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    rig.fake->answer = dsmr_buf_copy("\x0a\xff", 2);
+    expect_none_then_some(&rig);
+}
+
+static void test_the_least_used_gives_way(void **state)
+{
+    struct rig rig;
+    struct dsmr_validator_set *set = NULL;
+    (void)state;
+    open_rig(&rig);
+    fake_answer(rig.fake, &rig.response.base);
+    for (uint64_t epoch = 0; epoch < DSMR_P_VALIDATORS_SETS_MAX; epoch++) {
+        (void)get(&rig, &set, epoch);
+        fake_run_one(rig.fake);
+    }
+    assert_int_equal(get(&rig, &set, 0), DSMR_OK); /* used, so it stays */
+    dsmr_validator_set_unref(set);
+    (void)get(&rig, &set, 1000);
+    fake_run_one(rig.fake);
+    assert_int_equal(get(&rig, &set, 0), DSMR_OK);
+    dsmr_validator_set_unref(set);
+    assert_int_equal(get(&rig, &set, 1000), DSMR_OK);
+    dsmr_validator_set_unref(set);
+    assert_int_equal(get(&rig, &set, 1), DSMR_ERR_EPOCH_UNKNOWN);
+    fake_run_one(rig.fake);
+    close_rig(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fetched_once_and_kept),
+        cmocka_unit_test(test_members_without_a_key),
+        cmocka_unit_test(test_a_height_that_is_not_reached),
+        cmocka_unit_test(test_nobody_is_no_set),
+        cmocka_unit_test(test_keys_that_are_none),
+        cmocka_unit_test(test_an_answer_that_does_not_parse),
+        cmocka_unit_test(test_the_least_used_gives_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
