@@ -91,11 +91,12 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     uint64_t word = 0;
-    for (; len > 0; at += sizeof(word)) {
+    while (len > 0) {
         size_t part = len < sizeof(word) ? len : sizeof(word);
         memcpy(&word, at, part);
         hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
         hash ^= hash >> 32;
+        at += part;
         len -= part;
     }
     return hash;

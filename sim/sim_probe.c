@@ -1,5 +1,7 @@
 #include "sim/sim_probe.h"
 
+#include <stddef.h>
+
 #include "base/assert.h"
 
 #define LONGEST_NS 500000u /* longer ones: the machine has done something else */
@@ -9,7 +11,7 @@ struct dsmr_sim_probe dsmr_sim_probe;
 void dsmr_sim_probe_begin(void)
 {
     struct dsmr_sim_probe *probe = &dsmr_sim_probe;
-    if (probe->now_ns != 0) {
+    if (probe->now_ns != NULL) {
         probe->left_out_ns = 0;
         probe->begun_ns = probe->now_ns();
     }
@@ -19,7 +21,7 @@ void dsmr_sim_probe_end(uint32_t kind)
 {
     struct dsmr_sim_probe *probe = &dsmr_sim_probe;
     DSMR_ASSERT(kind < DSMR_SIM_PROBE_KINDS);
-    if (probe->now_ns != 0) {
+    if (probe->now_ns != NULL) {
         uint64_t took_ns = probe->now_ns() - probe->begun_ns - probe->left_out_ns;
         probe->begun_ns = 0;
         if (took_ns < LONGEST_NS) {
@@ -32,7 +34,7 @@ void dsmr_sim_probe_end(uint32_t kind)
 void dsmr_sim_probe_pause(void)
 {
     struct dsmr_sim_probe *probe = &dsmr_sim_probe;
-    if (probe->now_ns != 0 && probe->begun_ns != 0) {
+    if (probe->now_ns != NULL && probe->begun_ns != 0) {
         probe->paused_ns = probe->now_ns();
     }
 }
@@ -40,7 +42,7 @@ void dsmr_sim_probe_pause(void)
 void dsmr_sim_probe_resume(void)
 {
     struct dsmr_sim_probe *probe = &dsmr_sim_probe;
-    if (probe->now_ns != 0 && probe->begun_ns != 0) {
+    if (probe->now_ns != NULL && probe->begun_ns != 0) {
         probe->left_out_ns += probe->now_ns() - probe->paused_ns;
     }
 }

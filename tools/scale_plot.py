@@ -29,6 +29,8 @@ DASHES = ["", "7 3", "2 3", "9 3 2 3", "4 2", "12 4"]
 
 
 def text(value):
+    if value >= 1e6:
+        return f"{value / 1e6:g}M"
     if value >= 1000:
         return f"{value / 1000:g}k"
     return f"{value:g}"
@@ -37,17 +39,17 @@ def text(value):
 class Axis:
     """Values to places, and where the ticks are."""
 
-    def __init__(self, values, is_log, begin, end, floor=None):
+    def __init__(self, values, is_log, begin, end):
         self.is_log, self.begin, self.end = is_log, begin, end
         high = max(values)
         if is_log:
-            low = floor or min(values)
-            self.low = 10 ** math.floor(math.log10(low))
-            self.high = 10 ** math.ceil(math.log10(high))
-            self.high *= 10 if self.high == self.low else 1
-            self.ticks = [10 ** e * m for e in range(round(math.log10(self.low)),
-                                                     round(math.log10(self.high)) + 1)
-                          for m in (1, 2, 5) if 10 ** e * m <= self.high]
+            low = min(values)
+            ticks = [10.0 ** e * m for e in range(math.floor(math.log10(low)) - 1,
+                                                  math.ceil(math.log10(high)) + 2)
+                     for m in (1, 2, 5)]
+            self.low = max(t for t in ticks if t <= low)
+            self.high = min(t for t in ticks if t > high)
+            self.ticks = [t for t in ticks if self.low <= t <= self.high]
         else:
             step = 10 ** math.floor(math.log10(high)) if high > 0 else 1
             step = next(step * m for m in (0.1, 0.2, 0.25, 0.5, 1, 2) if high / (step * m) <= 7)
@@ -199,8 +201,8 @@ def all_plots(reports):
     plots["busy-1000"] = busy(reports, 1000, 10000)
     plots["busy-100"] = busy(reports, 100, 5000)
     plots["bytes"] = lines(
-        "Bytes that all nodes send for a transaction, over the nodes", "offered, tx/s",
-        "sent B/tx of each node",
+        "What each node sends for a transaction, links of 1000 Mbit/s", "offered, tx/s",
+        "bytes on the wire a transaction",
         by_size(of(reports, 1000),
                 lambda r: r["up_bytes_per_s"] / r["executed_min_per_s"]
                 if r["executed_min_per_s"] else None), (True, True))
