@@ -23,7 +23,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim scale kills bench mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim simbench scale kills bench mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -79,6 +79,10 @@ fuzz: deps ## each fuzzer (or those that FUZZ names) for FUZZ_SECONDS, from its 
 
 sim: all ## SIM_SEEDS simulated networks under faults, a line each
 	build/release/bin/dsmr-sim --seeds 1..$(SIM_SEEDS) --jobs $(JOBS)
+
+simbench: all ## virtual seconds of a network of 4 per second of one core: keyed hash, then real BLS
+	build/release/bin/dsmr-sim --validators 4 --seeds 1..50 --minutes 1 | tail -n 2
+	build/release/bin/dsmr-sim --validators 4 --seeds 1..8 --minutes 0.1 --profile bls | tail -n 2
 
 kills: all ## KILLS times kill -9 at random moments under load, from SEED; KILLS_APP=transfers or opaque
 	python3 -B test/e2e/kills.py --kills $(KILLS) --seed $(SEED) --app $(KILLS_APP)

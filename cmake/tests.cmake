@@ -79,6 +79,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
       SKIP_RETURN_CODE 77
       ENVIRONMENT "DSMR_BIN=${CMAKE_BINARY_DIR}/bin;DSMR_BUILD=${CMAKE_BINARY_DIR}")
   endforeach()
+  set_tests_properties(e2e_test_sim_seeds PROPERTIES TIMEOUT 3600) # minutes of processor time
 endif()
 # test/interop/avalanche: nodes of AvalancheGo start this build's plugin. The tests are in Go;
 # tools/avalanche.sh builds them and the node, and says when it cannot. Only in release builds.
