@@ -296,6 +296,18 @@ void cluster_submit(struct cluster *cluster, uint32_t number, uint32_t count, ui
     }
 }
 
+void cluster_submit_rounds(struct cluster *cluster, uint32_t rounds)
+{
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t i = 0; i < cluster->config.nodes; i++) {
+            if (cluster->nodes[i].node != NULL) {
+                cluster_submit(cluster, i, 1, 120);
+            }
+        }
+        cluster_run(cluster, 100);
+    }
+}
+
 uint64_t cluster_executed_txs(const struct cluster *cluster, uint32_t number)
 {
     const struct cluster_disk *disk = &cluster->nodes[number].disk;

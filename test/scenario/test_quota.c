@@ -8,56 +8,16 @@
 
 #include <cmocka.h>
 
-#include "lib/cluster.h"
+#include "lib/cluster_seen.h"
 
-#define EVIL 3u
 #define QUOTA_CHUNKS 4u
-
-struct seen { /* what node 0 said to EVIL */
-    uint32_t shares;
-    uint32_t refusals;
-    uint16_t last_refusal;
-};
-
-static bool watch(struct cluster *cluster, uint32_t from, uint32_t to, const struct dsmr_msg *msg)
-{
-    struct seen *seen = cluster->ctx;
-    if (from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_SIGNATURE) {
-        seen->shares++;
-    }
-    if (from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_REFUSED) {
-        seen->refusals++;
-        seen->last_refusal = msg->u.chunk_refused.err;
-    }
-    return true;
-}
-
-static struct cluster *start(struct seen *seen, uint64_t seed,
-                             void (*tune)(struct dsmr_node_config *config, uint32_t number))
-{
-    struct cluster_config config = {.nodes = 4, .seed = seed, .tune = tune};
-    struct cluster *cluster = cluster_new(&config);
-    cluster_run(cluster, 3000);
-    assert_int_equal(cluster->chain_height, 1);
-    memset(seen, 0, sizeof(*seen));
-    cluster->ctx = seen;
-    cluster->passes = watch;
-    return cluster;
-}
-
-static uint64_t pending(const struct cluster *cluster, uint32_t node)
-{
-    struct dsmr_node_status status;
-    dsmr_node_status(cluster->nodes[node].node, &status);
-    return status.pending_bytes;
-}
 
 /* 8: 64 requests at once, for more than the quota together. */
 static void test_quota_race(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen, 11, NULL);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     uint64_t slot = cluster_slot(cluster);
     uint64_t chunk_bytes = 0;
     cluster->is_engine_stopped = true;
@@ -75,7 +35,7 @@ static void test_quota_race(void **state)
     }
     for (uint32_t i = 0; i < 60; i++) {
         cluster_run(cluster, 1);
-        assert_true(pending(cluster, 0) <= cluster->params.pending_bytes_max);
+        assert_true(cluster_pending_bytes(cluster, 0) <= cluster->params.pending_bytes_max);
     }
     uint64_t fit = cluster->params.pending_bytes_max / chunk_bytes;
     assert_true(fit < 64);
@@ -83,7 +43,7 @@ static void test_quota_race(void **state)
     assert_int_equal(seen.refusals, 64 - fit);
     assert_int_equal(seen.last_refusal, DSMR_ERR_QUOTA_FULL);
     assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_QUOTA_FULL), 64 - fit);
-    assert_int_equal(pending(cluster, 0), fit * chunk_bytes);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), fit * chunk_bytes);
     cluster_free(cluster);
 }
 
@@ -97,7 +57,8 @@ static void tune_small_quota(struct dsmr_node_config *config, uint32_t number)
 
 static bool is_quota_free(struct cluster *cluster)
 {
-    return pending(cluster, 0) == 0 && pending(cluster, 1) == 0 && pending(cluster, 2) == 0;
+    return cluster_pending_bytes(cluster, 0) == 0 && cluster_pending_bytes(cluster, 1) == 0 &&
+           cluster_pending_bytes(cluster, 2) == 0;
 }
 
 /* One chunk more than fits; certificates for those that fit, if it is to be included. */
@@ -125,8 +86,8 @@ static void fill_quota(struct cluster *cluster, bool is_included, uint32_t cert_
 /* A hundred times on one chain. */
 static void check_no_leak(uint64_t seed)
 {
-    struct seen seen;
-    struct cluster *cluster = start(&seen, seed, tune_small_quota);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, seed, tune_small_quota);
     for (uint32_t cycle = 0; cycle < 100; cycle++) {
         fill_quota(cluster, cycle % 5 != 4, cycle % 3); /* every fifth is left to expire */
         assert_int_equal(seen.shares, (cycle + 1) * QUOTA_CHUNKS);
@@ -137,7 +98,7 @@ static void check_no_leak(uint64_t seed)
             cluster_start(cluster, 0);
         }
         for (uint32_t i = 0; i < 3; i++) {
-            assert_int_equal(pending(cluster, i), QUOTA_CHUNKS * 4096u);
+            assert_int_equal(cluster_pending_bytes(cluster, i), QUOTA_CHUNKS * 4096u);
         }
         cluster_run(cluster, 600); /* past the slots that were used */
         assert_true(cluster_run_until(cluster, is_quota_free, 150000));
@@ -182,8 +143,8 @@ static void test_backlog(void **state)
 {
     (void)state;
     static const uint32_t signers[3] = {0, 1, 2};
-    struct seen seen;
-    struct cluster *cluster = start(&seen, 13, tune_small_backlog);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 13, tune_small_backlog);
     cluster->nodes[0].is_exec_held = true;
     for (uint32_t i = 0; i < 2; i++) { /* 50 kB wait for execution, then 100 */
         struct dsmr_chunk *chunk = forge_large(cluster);
@@ -204,7 +165,7 @@ static void test_backlog(void **state)
     cluster_run(cluster, 50);
     assert_int_equal(seen.shares, 2);
     assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY);
-    assert_int_equal(pending(cluster, 0), 0);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
     cluster->nodes[0].is_exec_held = false;
     cluster_run(cluster, 50);
     cluster_send_chunk_request(cluster, EVIL, 0, third, NULL);

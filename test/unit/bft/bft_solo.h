@@ -418,4 +418,18 @@ static inline void solo_free(struct solo *s)
     free(s);
 }
 
+/* Node 4 is in the second set only, which decides from height 2 on. */
+static inline struct solo *solo_with_two_sets(void)
+{
+    static const uint32_t nodes[] = {0, 1, 2, 4};
+    struct solo *s = solo_new(NULL);
+    s->schedule[1].from_height = 2;
+    s->schedule[1].set = world_set(2, nodes, NULL, 4);
+    s->schedule_count = 2;
+    dsmr_bft_free(s->bft);
+    solo_open(s);
+    solo_start(s);
+    return s;
+}
+
 #endif
