@@ -67,6 +67,7 @@ static struct dsmr_cli_load_config witness_open(void)
     config.nodes[LIVE].http_port = dsmr_api_http_port(witness.live->api);
     config.nodes[LIVE].submit_port = dsmr_api_submit_port(witness.live->api);
     config.nodes_count = 2;
+    config.rate = 400; /* so that they are few where all is slow */
     config.roots_wait_ms = 1;
     config.expiry_ms = 2000;
     config.grace_ms = 1;
