@@ -303,7 +303,8 @@ static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct mo
     out->lost_txs = totals.lost;
     out->executed_height_max = totals.executed_height_max;
     out->notices_twice = totals.twice;
-    out->is_drained = totals.executed + totals.expired + totals.lost >= totals.admitted;
+    out->is_drained = totals.admitted + totals.refused >= totals.sent &&
+                      totals.executed + totals.expired + totals.lost >= totals.admitted;
     return DSMR_OK;
 }
 

@@ -85,7 +85,7 @@ struct dsmr_cli_load_result {
     bool state_roots_equal;       /* on all nodes at height; a root that could not be read is not */
     bool has_state_root;
     struct dsmr_id state_root;
-    bool is_drained;          /* every admitted transaction was executed, expired or lost */
+    bool is_drained;          /* each was refused, or admitted and executed, expired or lost */
     bool is_verified;         /* with verify: see missing_txs */
     uint64_t missing_txs;     /* reported executed, not found in the blocks of some node */
     uint32_t nodes_reachable; /* at the end */

@@ -62,6 +62,14 @@ def command_lines():
             ("tx", "0" * 64, "--keys", "here"): ["tx has no option --keys"],
             ("bench", "--node", "127.0.0.1:1"): ["bench has no option --node"],
             ("bench", "--nodes", "x"): ["--nodes", "x"],
+            ("bench", "--nodes", "a:1:2,b:1:2,a:1:2"): ["--nodes", "twice", "a:1:2"],
+            ("bench", "--nodes", "a:1:2,a:3:2"): ["--nodes", "twice", "a:3:2"],
+            ("bench", "--nodes", "a:1:2", "--warmup", "5s", "--duration", "5s"): ["--warmup"],
+            ("demo", "--warmup", "5s", "--duration", "4s"): ["--warmup", "5000 ms of 4000 ms"],
+            ("localnet", "--warmup", "5s", "--duration", "4s"): ["--warmup", "--duration"],
+            ("balance", "nobody"): ["nobody"],
+            ("keys", "export", "nobody", "--keys", "/"): ["no key", "nobody"],
+            ("send", "0" * 64, "1", "--from", "nobody", "--keys", "/"): ["no key", "nobody"],
             ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
         expect(64, *texts, command=[DSMR, *words])
     expect(64, "DSMR_RATE", "many", command=[DSMR, "bench"], env={"DSMR_RATE": "many"})
