@@ -276,8 +276,9 @@ int dsmr_cli_load_check_judge(const struct dsmr_cli_values *values,
     }
     if (r->executed_txs * 100u < r->admitted * 99u) {
         return dsmr_cli_fail(values, DSMR_EXIT_REFUSED,
-                             "only %" PRIu64 " of %" PRIu64 " admitted transactions were executed",
-                             r->executed_txs, r->admitted);
+                             "only %" PRIu64 " of %" PRIu64 " admitted transactions were executed, "
+                             "%" PRIu64 " expired, %" PRIu64 " were lost with a node",
+                             r->executed_txs, r->admitted, r->expired_txs, r->lost_txs);
     }
     if (r->nodes_reachable != config->nodes_count) {
         return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE,

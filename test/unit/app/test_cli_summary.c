@@ -305,12 +305,12 @@ static void draining_is_told_once_a_second(void **state)
         {9000, false, ""},
         {9050, true,
          "{\"event\":\"draining\",\"elapsed_s\":9.1,\"admitted_txs\":100,\"executed_txs\":50,"
-         "\"expired_txs\":3,\"waiting_txs\":47}\n"},
+         "\"expired_txs\":3,\"lost_txs\":0,\"waiting_txs\":47}\n"},
         {9250, true, ""},
         {10049, true, ""},
         {10050, true,
          "{\"event\":\"draining\",\"elapsed_s\":10.1,\"admitted_txs\":100,\"executed_txs\":50,"
-         "\"expired_txs\":3,\"waiting_txs\":47}\n"},
+         "\"expired_txs\":3,\"lost_txs\":0,\"waiting_txs\":47}\n"},
     };
     FILE *file = tmpfile();
     (void)state;
@@ -324,9 +324,9 @@ static void draining_is_told_once_a_second(void **state)
     struct dsmr_cli_load_snapshot last = at(10060, true, 99); /* one more than was admitted */
     last.is_checking = true;
     dsmr_cli_view_update(view, &last);
-    assert_string_equal(written(file),
-                        "{\"event\":\"checking\",\"elapsed_s\":10.1,\"admitted_txs\":100,"
-                        "\"executed_txs\":99,\"expired_txs\":3,\"waiting_txs\":0}\n");
+    assert_string_equal(
+        written(file), "{\"event\":\"checking\",\"elapsed_s\":10.1,\"admitted_txs\":100,"
+                       "\"executed_txs\":99,\"expired_txs\":3,\"lost_txs\":0,\"waiting_txs\":0}\n");
     dsmr_cli_view_end(view);
     assert_string_equal(written(file), "");
     (void)fclose(file);
