@@ -53,8 +53,7 @@ endforeach()
 if(TEST_LIB)
   add_library(dsmr_test_lib STATIC ${TEST_LIB})
   target_include_directories(dsmr_test_lib PUBLIC ${CMAKE_SOURCE_DIR}/test)
-  target_link_libraries(dsmr_test_lib PUBLIC dsmr_driver dsmr_vm dsmr_core dsmr_bft
-    dsmr_kv_mem cmocka)
+  target_link_libraries(dsmr_test_lib PUBLIC dsmr_sim cmocka)
   dsmr_tests(scenario "test/scenario/test_*.c" dsmr_test_lib)
 endif()
 # test/e2e/test_NAME.{py,sh}: real processes of this build, told where by DSMR_BIN and DSMR_BUILD.

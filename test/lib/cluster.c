@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "crypto/hash.h"
 #include "lib/cluster_item.h"
-#include "lib/hash_bls.h"
+#include "sim/sim_bls.h"
 #include "wire/codec.h"
 
 /* ---- the heap of what is to come ---- */

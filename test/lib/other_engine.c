@@ -5,7 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "lib/hash_bls.h"
+#include "sim/sim_bls.h"
 
 #define WAIT_MS UINT64_C(60000)
 
@@ -355,7 +355,7 @@ void other_engine_add_epoch(struct other_engine *engine, uint64_t epoch, uint32_
                             uint32_t count)
 {
     DSMR_ASSERT(engine->sets_count < OTHER_ENGINE_EPOCHS_MAX);
-    engine->sets[engine->sets_count++] = dsmr_hash_bls_set(epoch, first, count);
+    engine->sets[engine->sets_count++] = dsmr_sim_bls_set(epoch, first, count, NULL, 0);
 }
 
 static void set_known(struct other_engine *engine, uint32_t node, uint64_t epoch, bool is_known)

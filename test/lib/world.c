@@ -5,8 +5,8 @@
 
 #include "base/assert.h"
 #include "crypto/hash.h"
-#include "lib/hash_bls.h"
 #include "lib/world_state.h"
+#include "sim/sim_bls.h"
 #include "vm/opaque.h"
 #include "wire/codec.h"
 
@@ -42,7 +42,7 @@ static void configure(struct dsmr_world *world, struct world_node *node,
 {
     memset(config, 0, sizeof *config);
     config->node.params = world->params;
-    config->node.node_id = dsmr_hash_bls_node_id(node->number);
+    config->node.node_id = dsmr_sim_bls_node_id(node->number);
     config->node.seed = dsmr_prng_next(&world->prng);
     config->node.validators_max = world->config.nodes;
     config->node.mempool_bytes_max = 1u << 20;
@@ -236,13 +236,13 @@ struct dsmr_world *dsmr_world_new(const struct dsmr_world_config *config)
     enum dsmr_err err = dsmr_block_genesis(&world->genesis, &world->params, WORLD_START_MS);
     DSMR_ASSERT(err == DSMR_OK);
     if (config->sets_count == 0) {
-        world->schedule[0].set = dsmr_hash_bls_set(0, 0, config->nodes);
+        world->schedule[0].set = dsmr_sim_bls_set(0, 0, config->nodes, NULL, 0);
         world->schedule_count = 1;
     }
     for (uint32_t i = 0; i < config->sets_count; i++) {
         world->schedule[i].from_height = config->sets[i].from_height;
-        world->schedule[i].set = dsmr_hash_bls_set(config->sets[i].from_height,
-                                                   config->sets[i].first, config->sets[i].count);
+        world->schedule[i].set = dsmr_sim_bls_set(
+            config->sets[i].from_height, config->sets[i].first, config->sets[i].count, NULL, 0);
         world->schedule_count++;
     }
     memset(world->links, 1, sizeof world->links);

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "lib/hash_bls.h"
 #include "lib/world_state.h"
+#include "sim/sim_bls.h"
 
 /* ---- the heap of events ---- */
 
@@ -74,7 +74,7 @@ struct call { /* what the net adapter would bring through the inbox */
 static void call_done(struct dsmr_task *task, void *owner)
 {
     struct call *call = (struct call *)task;
-    struct dsmr_node_id from = dsmr_hash_bls_node_id(call->event.from);
+    struct dsmr_node_id from = dsmr_sim_bls_node_id(call->event.from);
     if (call->event.kind == EVENT_MESSAGE)
         dsmr_driver_net_handler()->message(owner, &from, call->event.bytes);
     else

@@ -5,8 +5,8 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
-#include "lib/hash_bls.h"
 #include "lib/world_state.h"
+#include "sim/sim_bls.h"
 
 static uint64_t later(struct dsmr_world *world, uint64_t *last_ms, uint64_t max_ms)
 {
@@ -180,10 +180,10 @@ void dsmr_world_set_ports(struct dsmr_driver_config *config, struct world_node *
     config->work = (struct dsmr_work){.self = node, .ops = &work_ops};
     config->clock = (struct dsmr_clock){.self = node, .ops = &clock_ops};
     config->validators = (struct dsmr_validators){.self = node, .ops = &validators_ops};
-    config->signer = dsmr_hash_bls_signer(&node->number);
+    config->signer = dsmr_sim_bls_signer(&node->number);
     config->feed = (struct dsmr_feed){.self = node, .ops = &feed_ops};
     config->log = (struct dsmr_log){.self = node, .ops = &log_ops};
-    config->bls = &dsmr_hash_bls;
+    config->bls = dsmr_sim_bls_ops_in_use();
     config->metrics = &node->metrics;
 }
 
@@ -193,7 +193,7 @@ void dsmr_world_send(struct dsmr_world *world, uint32_t from, uint32_t to,
                      const struct dsmr_msg *msg)
 {
     struct dsmr_buf *head = dsmr_msg_encode(msg, true);
-    struct dsmr_node_id id = dsmr_hash_bls_node_id(to);
+    struct dsmr_node_id id = dsmr_sim_bls_node_id(to);
     DSMR_ASSERT(head != NULL);
     enum dsmr_err err =
         net_send(&world->nodes[from], &id, (enum dsmr_msg_class)dsmr_msg_class_of(msg->type), head,
