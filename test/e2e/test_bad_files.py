@@ -33,6 +33,10 @@ def start(node, *options):
     return [DSMRD, "start", "--home", node.home, *options]
 
 
+def check_of(node, *options):
+    return [DSMRD, "config", "check", "--home", node.home, *options]
+
+
 def command_lines():
     for program in (DSMR, DSMRD):
         expect(64, "frob", command=[program, "frob"])
@@ -120,6 +124,9 @@ def genesis_files():
         broken(lambda g: members(g)[1].update(bls_public_key="00" * 48),
                "validators[0].set[1].bls_public_key")
         broken(lambda g: members(g)[1].update(weight=0), "validators[0].set[1].weight")
+        broken(lambda g: g["validators"][0].update(set=[dict(m, weight=2**63 - 1, node_id=n * 40)
+                                                        for n, m in zip("abc", 2 * members(g))]),
+               "validators[0].set[2].weight", "18446744073709551615")
         broken(lambda g: members(g)[1].update(node_id=members(g)[0]["node_id"]),
                "validators[0].set[1].node_id")
         broken(lambda g: g["validators"][0].update(set=[]), "validators[0].set")
@@ -147,6 +154,7 @@ def genesis_files():
         with open(path, "w") as file:
             json.dump(broken_time, file)
         expect(65, node.home, command=start(node))
+        expect(65, node.home, "another chain", command=check_of(node))
 
 
 def config_files():
@@ -203,12 +211,19 @@ def config_files():
         expect(78, node.home, "not of one node", command=start(node))
         os.rename(own + ".kept", own)
         expect(78, "nowhere", "init", command=[DSMRD, "start", "--home", net.home + "/nowhere"])
-        expect(78, "nowhere", command=[DSMRD, "inspect", "--home", net.home + "/nowhere"])
+        expect(78, "nowhere is no home", command=[DSMRD, "inspect", "--home", net.home + "/nowhere"])
+        expect(78, "is no home", "no data", command=[DSMRD, "inspect", "--home", net.home])
+        check(not os.path.exists(net.home + "/lock"), "it has left a lock in a folder of others")
+        check(json.loads(run(*check_of(node, "--json"))[1])["data"] == "empty", "data before a start")
         node.start()
         expect(78, node.home, "process %d" % node.pid, command=start(node))
         expect(78, node.home, "process %d" % node.pid,
                command=[DSMRD, "inspect", "--home", node.home])
+        found = json.loads(run(*check_of(node, "--json"))[1])
+        check(found["data"] == "not_looked_at" and "%d" % node.pid in found["data_reason"],
+              "config check beside a running node: %s" % found)
         check(node.stop() == 0, "it does not stop well")
+        check("data/ is of this chain" in run(*check_of(node))[1], "config check after a run")
 
 
 def networks():
@@ -303,6 +318,7 @@ def another_genesis_before_block_1():
             with open(path, "w") as file:
                 json.dump(other, file)
             expect(65, node.home, "another chain", command=start(node))
+            expect(65, node.home, "another chain", command=check_of(node))
         with open(path, "w") as file:
             file.write(text)
         node.start()

@@ -3,6 +3,7 @@
 #include "unit/store/store_files.h"
 
 #include "base/bytes.h"
+#include "store/store_state.h"
 
 /* ---- blocks ---- */
 
@@ -267,6 +268,9 @@ static void disk_stays_bounded_over_many_rounds(void **state)
             ids[i] = id_of(round * 16 + i);
         }
         assert_int_equal(collect(f, (round * 16 + 16) * 100 + 30000, ids, 16, true), DSMR_OK);
+        /* While the janitor is behind, up to 16 of its jobs have records, and the file is some
+         * pages larger, once: on a busy machine that may come late. */
+        (void)dsmr_store_janitor_drain(&f->store->janitor);
         assert_int_equal(stat(path, &st), 0);
         early = round == 20 ? (uint64_t)st.st_size : early;
     }
