@@ -11,9 +11,28 @@
 
 /* ---- something to build ---- */
 
+static void hold(struct dsmr_snow_engine *engine)
+{
+    uint32_t doubled = engine->hold_ms * 2u < HOLD_MIN_MS ? HOLD_MIN_MS : engine->hold_ms * 2u;
+    engine->hold_ms = doubled < HOLD_MAX_MS ? doubled : HOLD_MAX_MS;
+    engine->held_until_ms = dsmr_snow_now_ms(engine) + engine->hold_ms;
+}
+
+/* False: not yet, and the event is held back. */
+static bool may_build(struct dsmr_snow_engine *engine)
+{
+    const struct dsmr_snow_engine_config *config = &engine->config;
+    if (engine->last_accepted->height > 0 || config->may_begin == NULL ||
+        config->may_begin(config->ctx))
+        return true;
+    hold(engine);
+    return false;
+}
+
 void dsmr_snow_tell_waiters(struct dsmr_snow_engine *engine)
 {
-    if (!engine->is_ready || dsmr_snow_now_ms(engine) < engine->held_until_ms)
+    if (!engine->is_ready || engine->waiters_count == 0 ||
+        dsmr_snow_now_ms(engine) < engine->held_until_ms || !may_build(engine))
         return;
     Dsmr__Pb__WaitForEventResponse response = DSMR__PB__WAIT_FOR_EVENT_RESPONSE__INIT;
     DSMR_PB_SET(&response, message, DSMR__PB__MESSAGE__MESSAGE_BUILD_BLOCK);
@@ -29,13 +48,6 @@ void dsmr_snow_on_ready(void *self, bool is_ready)
     dsmr_snow_tell_waiters(engine);
 }
 
-static void hold(struct dsmr_snow_engine *engine)
-{
-    uint32_t doubled = engine->hold_ms * 2u < HOLD_MIN_MS ? HOLD_MIN_MS : engine->hold_ms * 2u;
-    engine->hold_ms = doubled < HOLD_MAX_MS ? doubled : HOLD_MAX_MS;
-    engine->held_until_ms = dsmr_snow_now_ms(engine) + engine->hold_ms;
-}
-
 static void hold_no_more(struct dsmr_snow_engine *engine)
 {
     engine->hold_ms = 0;
@@ -48,7 +60,7 @@ void dsmr_snow_engine_wait_for_event(struct dsmr_snow_engine *engine, struct dsm
     if (dsmr_snow_is_closed(engine, call))
         return;
     if (engine->waiters_count ==
-        DSMR_SNOW_WAITERS_MAX) { /* the oldest was cancelled, or should have been */
+        DSMR_SNOW_WAITERS_MAX) { /* the oldest should have been cancelled */
         dsmr_grpc_server_fail(engine->waiters[0], DSMR_GRPC_RESOURCE_EXHAUSTED, "asked again");
         engine->waiters_count--;
         memmove(&engine->waiters[0], &engine->waiters[1],

@@ -105,6 +105,12 @@ static void ignore_peer(void *self, const struct dsmr_node_id *peer, bool is_up)
 }
 static const struct dsmr_net_handler no_data = {.message = refuse_message, .peer = ignore_peer};
 
+static bool may_begin(void *ctx)
+{
+    struct dsmr_plugin *p = ctx;
+    return dsmr_p_validators_look(p->validators);
+}
+
 static bool open_ports(struct dsmr_plugin *p)
 {
     uint64_t seed;
@@ -120,7 +126,9 @@ static bool open_ports(struct dsmr_plugin *p)
                                              .clock = dsmr_host_clock(),
                                              .log = dsmr_plugin_log(p),
                                              .db = p->db,
-                                             .seed = seed};
+                                             .seed = seed,
+                                             .may_begin = may_begin,
+                                             .ctx = p};
     p->engine = dsmr_snow_engine_new(&engine);
     struct dsmr_app_net_config net;
     dsmr_app_net_config_default(&net);

@@ -82,6 +82,8 @@ struct rig {
     uint32_t accepted;                   /* of them: what the query port knows */
     struct dsmr_snow_engine *engine;
     struct dsmr_engine port;
+    bool has_no_validators;
+    uint32_t begin_asked;
 };
 
 static void on_call(void *ctx, struct dsmr_grpc_call *call, const char *method,
@@ -180,6 +182,13 @@ static struct dsmr_block *make_block(struct rig *rig, const struct dsmr_block *p
     return block;
 }
 
+static bool may_begin(void *ctx)
+{
+    struct rig *rig = ctx;
+    rig->begin_asked++;
+    return !rig->has_no_validators;
+}
+
 /* accepted: blocks in the store; tip: where AvalancheGo stands. */
 static void open_rig(struct rig *rig, uint32_t accepted, uint32_t tip)
 {
@@ -202,7 +211,9 @@ static void open_rig(struct rig *rig, uint32_t accepted, uint32_t tip)
     struct dsmr_snow_engine_config config = {.params = rig->params,
                                              .genesis = rig->chain[0],
                                              .clock = fake_clock(rig->fake),
-                                             .db = rig->fake->client};
+                                             .db = rig->fake->client,
+                                             .may_begin = may_begin,
+                                             .ctx = rig};
     rig->engine = dsmr_snow_engine_new(&config);
     assert_non_null(rig->engine);
     rig->port = dsmr_snow_engine_port(rig->engine);

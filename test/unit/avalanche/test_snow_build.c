@@ -91,12 +91,53 @@ static void test_cancelled_waits(void **state)
     close_rig(&rig);
 }
 
+/* Where nobody validates the subnet yet, the first block is not built. */
+static void test_the_first_block_waits_for_validators(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 0, 0);
+    rig.has_no_validators = true;
+    rig.port.ops->ready(rig.port.self, true);
+    assert_int_equal(rig.begin_asked, 0); /* AvalancheGo has not asked either */
+    wait_for_event(&rig);
+    for (uint32_t i = 1; i < 8; i++) {
+        assert_int_equal(rig.begin_asked, i);
+        assert_int_equal(rig.ended, 0);
+        uint64_t due_ms = dsmr_snow_engine_deadline_ms(rig.engine);
+        assert_true(due_ms > rig.fake->now_ms && due_ms <= rig.fake->now_ms + 1000);
+        rig.fake->now_ms = due_ms;
+        dsmr_snow_engine_tick(rig.engine);
+    }
+    rig.has_no_validators = false;
+    rig.fake->now_ms = dsmr_snow_engine_deadline_ms(rig.engine);
+    dsmr_snow_engine_tick(rig.engine);
+    ended(&rig, 1);
+    close_rig(&rig);
+}
+
+/* Later ones are not asked for: their epoch has a set, or they wait for it. */
+static void test_later_blocks_do_not(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 1, 1);
+    rig.has_no_validators = true;
+    rig.port.ops->ready(rig.port.self, true);
+    wait_for_event(&rig);
+    ended(&rig, 1);
+    assert_int_equal(rig.begin_asked, 0);
+    close_rig(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_events_and_builds),
         cmocka_unit_test(test_builds_that_fail_hold_the_event),
         cmocka_unit_test(test_cancelled_waits),
+        cmocka_unit_test(test_the_first_block_waits_for_validators),
+        cmocka_unit_test(test_later_blocks_do_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
