@@ -276,6 +276,41 @@ static void test_places_race(void **state)
     cluster_free(cluster);
 }
 
+/* A quota that is small against what a producer may have included in a lifetime: an included chunk
+ * has no pending bytes, but a place until it expires. */
+static void tune_short_slots(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.slot_ms = 10;
+    config->params.pending_bytes_max = 16u * 4096u;
+}
+
+static void test_a_lifetime_has_places(void **state)
+{
+    static const uint32_t signers[3] = {0, 1, 2};
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen, 15, tune_short_slots);
+    cluster->params.slot_ms = 10;
+    uint64_t slot = cluster_slot(cluster);
+    for (uint32_t i = 0; i < 1500; i += 15) {
+        for (uint32_t k = 0; k < 15; k++) {
+            struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot - i - k, 0, 1);
+            struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+            msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+            cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+            cluster->delay_ms = 30; /* after the shares */
+            cluster_send(cluster, EVIL, 1, &msg);
+            cluster->delay_ms = 2;
+            dsmr_chunk_unref(chunk);
+        }
+        cluster_run(cluster, 120);
+    }
+    assert_int_equal(seen.refusals, 0);
+    assert_int_equal(seen.shares, 1500);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_quota_slow_leak),
         cmocka_unit_test(test_backlog),
         cmocka_unit_test(test_places_race),
+        cmocka_unit_test(test_a_lifetime_has_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
