@@ -11,6 +11,7 @@
 #include "lib/cluster_seen.h"
 
 #define QUOTA_CHUNKS 4u
+#define PLACES 4u
 
 /* 8: 64 requests at once, for more than the quota together. */
 static void test_quota_race(void **state)
@@ -175,12 +176,110 @@ static void test_backlog(void **state)
     cluster_free(cluster);
 }
 
+/* Places are promised like bytes: two requests at once, and one place. What is stored here is
+ * listed here, else it would stay on the disk when it has expired. */
+static void tune_few_places(struct dsmr_node_config *config, uint32_t number)
+{
+    config->tables_max = number == 0 ? PLACES : 0;
+}
+
+/* Signed by 1 and 2, included; node 0 has to fetch it. */
+static void include_elsewhere(struct cluster *cluster, uint64_t slot)
+{
+    static const uint32_t signers[3] = {1, 2, EVIL};
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot, 0, 1);
+    struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+    cluster_send_chunk_request(cluster, EVIL, 1, chunk, NULL);
+    cluster_send_chunk_request(cluster, EVIL, 2, chunk, NULL);
+    cluster_run(cluster, 20);
+    msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+    cluster_send(cluster, EVIL, 1, &msg);
+    cluster_run(cluster, 500);
+    dsmr_chunk_unref(chunk);
+}
+
+static uint32_t stored_in_vain(const struct cluster *cluster, uint32_t node)
+{
+    const struct cluster_disk *disk = &cluster->nodes[node].disk;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < disk->chunks_count; i++) {
+        count += disk->chunks[i].included_height == UINT64_MAX;
+    }
+    return count;
+}
+
+static void test_places_race(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen, 14, tune_few_places);
+    for (uint64_t i = 1; i < PLACES; i++) {
+        include_elsewhere(cluster, cluster_slot(cluster));
+        assert_int_equal(cluster->nodes[0].disk.chunks_count, i);
+    }
+    uint64_t slot = cluster_slot(cluster);
+    for (uint64_t i = 0; i < 2; i++) {
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot - i, 0, 1);
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        dsmr_chunk_unref(chunk);
+    }
+    cluster_run(cluster, 60);
+    assert_int_equal(seen.shares, 1);
+    assert_int_equal(seen.refusals, 1);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY);
+    assert_int_equal(stored_in_vain(cluster, 0), 1);
+    for (uint32_t i = 0; i < 40; i++) { /* chain time goes on */
+        cluster_submit(cluster, 1, 1, 100);
+        cluster_run(cluster, 1000);
+    }
+    cluster_run(cluster, 3000);
+    assert_int_equal(stored_in_vain(cluster, 0), 0);
+    cluster_free(cluster);
+}
+
+/* A quota that is small against what a producer may have included in a lifetime: an included chunk
+ * has no pending bytes, but a place until it expires. */
+static void tune_short_slots(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.slot_ms = 10;
+    config->params.pending_bytes_max = 16u * 4096u;
+}
+
+static void test_a_lifetime_has_places(void **state)
+{
+    static const uint32_t signers[3] = {0, 1, 2};
+    (void)state;
+    struct seen seen;
+    struct cluster *cluster = start(&seen, 15, tune_short_slots);
+    cluster->params.slot_ms = 10;
+    uint64_t slot = cluster_slot(cluster);
+    for (uint32_t i = 0; i < 1500; i += 15) {
+        for (uint32_t k = 0; k < 15; k++) {
+            struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot - i - k, 0, 1);
+            struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+            msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+            cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+            cluster->delay_ms = 30; /* after the shares */
+            cluster_send(cluster, EVIL, 1, &msg);
+            cluster->delay_ms = 2;
+            dsmr_chunk_unref(chunk);
+        }
+        cluster_run(cluster, 120);
+    }
+    assert_int_equal(seen.refusals, 0);
+    assert_int_equal(seen.shares, 1500);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quota_race),
         cmocka_unit_test(test_quota_slow_leak),
         cmocka_unit_test(test_backlog),
+        cmocka_unit_test(test_places_race),
+        cmocka_unit_test(test_a_lifetime_has_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
