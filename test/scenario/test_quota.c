@@ -211,8 +211,8 @@ static uint32_t stored_in_vain(const struct cluster *cluster, uint32_t node)
 static void test_places_race(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen, 14, tune_few_places);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 14, tune_few_places);
     for (uint64_t i = 1; i < PLACES; i++) {
         include_elsewhere(cluster, cluster_slot(cluster));
         assert_int_equal(cluster->nodes[0].disk.chunks_count, i);
@@ -250,8 +250,8 @@ static void test_a_lifetime_has_places(void **state)
 {
     static const uint32_t signers[3] = {0, 1, 2};
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen, 15, tune_short_slots);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 15, tune_short_slots);
     cluster->params.slot_ms = 10;
     uint64_t slot = cluster_slot(cluster);
     for (uint32_t i = 0; i < 1500; i += 15) {
