@@ -84,8 +84,8 @@ def run(command, **options):
 def sources(program):
     """The files of the test programs and scripts of that name."""
     name = program if "." in program else program + ".*"
-    return (glob.glob(os.path.join(ROOT, "test/*", name))
-            + glob.glob(os.path.join(ROOT, "test/unit/*", name)))
+    return [path for folder in ("test/*", "test/unit/*", "test/interop/*")
+            for path in glob.glob(os.path.join(ROOT, folder, name))]
 
 
 def has_function(program, function):
