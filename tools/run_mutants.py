@@ -12,7 +12,7 @@ Test may stand more than once: then each of them must fail. Only the named funct
 the patch (they must pass), then with it. An abort and a hang count as failing and are said.
 The copy is build/mutants/src, its build build/mutants/dev; both stay, so that the next run is quick.
 --check builds nothing: every patch applies, every test and patch that docs/testing.md names is there, and no
-scenario has two rows in it.
+rule or scenario has two rows in it.
 """
 import argparse
 import filecmp
@@ -138,9 +138,10 @@ def check_docs(mutants):
         for function in functions.split(", ") if functions else ():
             if not has_function(program, function):
                 errors.append(f"{TESTING}: no function {function} in {program}")
-    scenarios = re.findall(r"^\| (\d+ \| `[\w-]+`) \|", text, re.M)
-    errors += [f"{TESTING} has two rows for scenario {row}"
-               for row in sorted({row for row in scenarios if scenarios.count(row) > 1})]
+    for part in re.split(r"^#+ .*$", text, flags=re.M):
+        rows = re.findall(r"^\| (\d+ \| `[\w-]+`|(?:[A-Z]\d+|[\d.]+)) \|", part, re.M)
+        errors += [f"{TESTING} has two rows for {row}"
+                   for row in sorted({row for row in rows if rows.count(row) > 1})]
     return errors + [f"{TESTING} does not name {path}" for path in unnamed(spans)]
 
 
