@@ -51,7 +51,7 @@ _Static_assert(DSMR_BFT_CANDIDATES_MAX < DSMR_PROCESSING_BLOCKS_MAX,
 _Static_assert(DSMR_BFT_BATCH_BLOCKS_MAX <= DSMR_BFT_EFFECTS_MAX / 4u, "a batch fits a step");
 _Static_assert(DSMR_BFT_CANDIDATES_MAX + DSMR_BFT_DEPTH_MAX + DSMR_BFT_FOLLOWERS_TOLD_MAX +
                        DSMR_BFT_VIEW_ANSWER_MAX + 3u * DSMR_BFT_ROUNDS + DSMR_BFT_FAULTS_MAX +
-                       2u * DSMR_BFT_SAVED_AGAIN_MAX + 64u <
+                       4u * DSMR_BFT_SAVED_AGAIN_MAX + 64u <
                    DSMR_BFT_EFFECTS_MAX,
                "the worst step fits the queue of effects");
 
@@ -551,7 +551,8 @@ bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
 void dsmr_bft_journal_save(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
 void dsmr_bft_journal_on_saved(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
 /* STORE again of what the disk did not take, the latest finalization and newest views first: before
- * an own vote, so that the vote's record is not alone on the disk, and as long as it takes. */
+ * an own vote, so that the vote's record is not alone on the disk; when the disk has taken another
+ * record; and as long as it takes. */
 void dsmr_bft_journal_save_again(struct dsmr_bft *bft);
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
 /* dsmr_bft_restore. */

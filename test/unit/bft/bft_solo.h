@@ -32,6 +32,8 @@ struct solo {
     bool is_wiped; /* no record tells which views the earlier votes were in */
     bool holds_store, holds_sign, holds_check, holds_verify;
     enum dsmr_err stored; /* answers STORE */
+    uint8_t refused_kind; /* so many STOREs of this kind find the disk full */
+    uint32_t refused_times;
     enum dsmr_err verdict;
     struct dsmr_block *to_build; /* NULL: NOTHING_TO_BUILD */
     /* what happened */
@@ -75,11 +77,15 @@ static inline bool solo_answer(struct solo *s, const struct dsmr_bft_effect *eff
     *answer = (struct dsmr_bft_event){.request_id = effect->request_id};
     switch (effect->kind) {
     case DSMR_BFT_FX_STORE:
-        if (s->stored == DSMR_OK) {
-            solo_record(s, effect);
-        }
         answer->kind = DSMR_BFT_EV_STORED;
         answer->err = s->stored;
+        if (s->refused_times > 0 && effect->u.store.key[16] == s->refused_kind) {
+            answer->err = DSMR_ERR_DISK_FULL;
+            s->refused_times--;
+        }
+        if (answer->err == DSMR_OK) {
+            solo_record(s, effect);
+        }
         is_held = s->holds_store;
         break;
     case DSMR_BFT_FX_SIGN:

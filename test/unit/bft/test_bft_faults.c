@@ -94,6 +94,27 @@ static void test_certificates_after_a_full_disk(void **state)
     }
 }
 
+/* The vote's record was on its way already when the certificate's was refused: then the certificate
+ * is written again as soon as the vote is durable. */
+static void test_certificate_refused_just_before_a_vote(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = solo_go_to_view(s, false);
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    s->refused_kind = 3 + DSMR_VOTE_NOTARIZE;
+    s->refused_times = 1;
+    solo_notarize(s, view, block);
+    assert_int_equal(s->refused_times, 0);
+    assert_int_equal(solo_voted(s, DSMR_VOTE_FINALIZE)->view, view);
+    uint32_t cert = place_of(s, view, 3 + DSMR_VOTE_NOTARIZE);
+    assert_int_equal(cert, place_of(s, view, DSMR_VOTE_FINALIZE) + 1);
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
 /* Of more views than are written at a time. */
 static void test_many_certificates_after_a_full_disk(void **state)
 {
@@ -366,6 +387,7 @@ int main(void)
         cmocka_unit_test(test_votes_after_a_full_disk),
         cmocka_unit_test(test_certificates_after_a_full_disk),
         cmocka_unit_test(test_many_certificates_after_a_full_disk),
+        cmocka_unit_test(test_certificate_refused_just_before_a_vote),
         cmocka_unit_test(test_nothing_is_pruned_for_what_is_not_durable),
         cmocka_unit_test(test_certificates_trickle_in),
         cmocka_unit_test(test_leader_asks_for_what_it_misses),
