@@ -2,6 +2,7 @@
 # Tests on real AvalancheGo nodes, and a network of them to look at (test/interop/avalanche).
 #
 # usage: tools/avalanche.sh build            the node, the tests and the network, once, in build/avalanche
+#        tools/avalanche.sh vet              go vet; it looks at all of AvalancheGo, minutes at first
 #        tools/avalanche.sh test PATTERN     the tests whose names match, with the plugin of DSMR_BIN
 #        tools/avalanche.sh network OPTION.. five nodes under load, or without (docs/avalanche.md)
 #
@@ -69,7 +70,6 @@ build() {
     sources=$(cd "$module" && find . -name '*.go' -print0 | sort -z | xargs -0 cat | sha256sum)
     once modules "$modules$sources" modules
     once node "$modules" go build -o "$out/avalanchego" "$NODE"
-    once vet "$modules$sources" go vet ./...
     once test "$modules$sources" go test -c -o "$out/interop.test" .
     once network "$modules$sources" go build -o "$out/network" ./cmd/network
 }
@@ -104,6 +104,10 @@ build)
     check_go
     build
     ;;
+vet)
+    check_go
+    (cd "$module" && go vet ./...)
+    ;;
 test)
     check_go
     build
@@ -126,7 +130,7 @@ network)
     exit $code
     ;;
 *)
-    sed -n '4,6s/^# *//p' "$0" >&2
+    sed -n '4,7s/^# *//p' "$0" >&2
     exit 64
     ;;
 esac
