@@ -139,7 +139,7 @@ def check_docs(mutants):
             if not has_function(program, function):
                 errors.append(f"{TESTING}: no function {function} in {program}")
     for part in re.split(r"^#+ .*$", text, flags=re.M):
-        rows = re.findall(r"^\| (\d+ \| `[\w-]+`|(?:[A-Z]\d+|[\d.]+)) \|", part, re.M)
+        rows = re.findall(r"^\| (\d+ \| `[\w-]+`|(?:[A-Z]\d+|\d+(?:\.\d+)?)) \|", part, re.M)
         errors += [f"{TESTING} has two rows for {row}"
                    for row in sorted({row for row in rows if rows.count(row) > 1})]
     return errors + [f"{TESTING} does not name {path}" for path in unnamed(spans)]
