@@ -53,8 +53,7 @@ endforeach()
 if(TEST_LIB)
   add_library(dsmr_test_lib STATIC ${TEST_LIB})
   target_include_directories(dsmr_test_lib PUBLIC ${CMAKE_SOURCE_DIR}/test)
-  target_link_libraries(dsmr_test_lib PUBLIC dsmr_driver dsmr_vm dsmr_core dsmr_bft
-    dsmr_kv_mem cmocka)
+  target_link_libraries(dsmr_test_lib PUBLIC dsmr_sim cmocka)
   dsmr_tests(scenario "test/scenario/test_*.c" dsmr_test_lib)
 endif()
 # test/e2e/test_NAME.{py,sh}: real processes of this build, told where by DSMR_BIN and DSMR_BUILD.
@@ -93,6 +92,10 @@ if(TARGET dsmr_plugin AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   foreach(group Plugin Lone Five)
     add_test(NAME interop_avalanche_${group} COMMAND tools/avalanche.sh test ^Test${group}
       WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  endforeach()
+  add_test(NAME interop_avalanche_Docs COMMAND test/interop/avalanche/test_docs.py
+    WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  foreach(group Plugin Lone Five Docs)
     set_tests_properties(interop_avalanche_${group} PROPERTIES LABELS interop TIMEOUT 1200
       RUN_SERIAL ON SKIP_RETURN_CODE 77
       ENVIRONMENT "DSMR_BIN=${CMAKE_BINARY_DIR}/bin;DSMR_BUILD=${CMAKE_BINARY_DIR}")

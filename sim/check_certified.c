@@ -1,6 +1,8 @@
 /* check_certified.c - nothing that an honest node called certified is lost (docs/protocol.md, 5.7,
  * 5.8): once the network is well, its chunk is in the chain before it expires, or its transactions
- * come back and run; and what is in the chain runs, if it may. */
+ * come back and run; and what is in the chain runs, if it may. Unless most blocks are full: a chain
+ * that is offered more than its blocks take (8.2) leaves out what is on time, and the next chunk
+ * with it may come too late as well. */
 #include <stdlib.h>
 
 #include "base/assert.h"
@@ -22,6 +24,8 @@ struct certified {
     struct dsmr_sim_table *txs;             /* id -> struct tx: certified, not executed anywhere */
     struct dsmr_sim_table *ran;             /* set of ids */
     uint64_t height, epoch;                 /* of the highest accepted block */
+    uint64_t healed_chain_ms;               /* chain time when the network was healed */
+    uint64_t blocks, full_blocks;           /* of the chain since then */
     uint64_t latest_ms[DSMR_SIM_NODES_MAX]; /* that each node's clock has told, so far */
 };
 
@@ -75,11 +79,19 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
                    const struct dsmr_store_write *write)
 {
     struct certified *self = ctx;
-    (void)sim, (void)node;
-    if (write->kind == DSMR_STORE_ACCEPT && write->u.accept.block->height >= self->height) {
-        self->height = write->u.accept.block->height;
-        self->epoch = write->u.accept.block->epoch;
+    const struct dsmr_block *block = write->u.accept.block;
+    (void)node;
+    if (write->kind != DSMR_STORE_ACCEPT || block->height < self->height) {
+        return;
     }
+    if (dsmr_sim_check_healed_ms(sim) == UINT64_MAX) {
+        self->healed_chain_ms = block->time_ms;
+    } else if (block->height > self->height) {
+        self->blocks++;
+        self->full_blocks += block->certs_count == dsmr_sim_check_params(sim)->block_certs_max;
+    }
+    self->height = block->height;
+    self->epoch = block->epoch;
 }
 
 /* What returns to the mempool of one that is no validator any more stays there. */
@@ -134,13 +146,15 @@ static void end(void *ctx, struct dsmr_sim *sim)
     const void *id;
     void *value;
     uint64_t healed_ms = dsmr_sim_check_healed_ms(sim);
+    uint64_t from_ms = healed_ms > self->healed_chain_ms ? healed_ms : self->healed_chain_ms;
     uint64_t skew_ms = dsmr_sim_check_params(sim)->clock_skew_ms; /* chain time may be ahead */
     uint64_t lifetime_ms = dsmr_sim_check_params(sim)->chunk_lifetime_ms;
-    while (dsmr_sim_table_next(self->txs, &position, &id, &value)) {
+    bool has_room = 2 * self->full_blocks <= self->blocks;
+    while (has_room && dsmr_sim_table_next(self->txs, &position, &id, &value)) {
         const struct tx *tx = value;
-        bool was_alive = tx->chunk_expiry_ms > (dsmr_sim_u128)healed_ms + skew_ms;
+        bool was_alive = tx->chunk_expiry_ms > (dsmr_sim_u128)from_ms + skew_ms;
         if (was_alive && is_producer(self, sim, tx->number) &&
-            tx->expiry_ms >= (dsmr_sim_u128)healed_ms + lifetime_ms + AGAIN_MS) {
+            tx->expiry_ms >= (dsmr_sim_u128)from_ms + lifetime_ms + AGAIN_MS) {
             dsmr_sim_fail(sim, "5.9",
                           "transaction %s, which node %llu said was certified in chunk %s, did not "
                           "run until %llu, healed at %llu, chunk expiry %llu",

@@ -165,8 +165,11 @@ static void issue_built(struct dsmr_sim_snow_seat *seat, const struct dsmr_sim_s
         return;
     }
     uint32_t number = dsmr_sim_snow_add(snow, seat->body, block, ask->context, node->byz == NULL);
-    if (seat->views[number].stage < DSMR_SIM_SNOW_GOOD) {
-        seat->views[number].stage = DSMR_SIM_SNOW_GOOD;
+    enum dsmr_sim_snow_stage *stage = &seat->views[number].stage;
+    /* It may have built the same before, in the same millisecond, and been told to reject that:
+     * then it holds it again. */
+    if (*stage < DSMR_SIM_SNOW_GOOD || *stage == DSMR_SIM_SNOW_REJECTED) {
+        *stage = DSMR_SIM_SNOW_GOOD;
     }
 }
 

@@ -2,32 +2,53 @@
 # Tests on real AvalancheGo nodes, and a network of them to look at (test/interop/avalanche).
 #
 # usage: tools/avalanche.sh build            the node, the tests and the network, once, in build/avalanche
+#        tools/avalanche.sh vet              go vet; it looks at all of AvalancheGo, minutes at first
 #        tools/avalanche.sh test PATTERN     the tests whose names match, with the plugin of DSMR_BIN
-#        tools/avalanche.sh network OPTION.. five nodes under load (make avalanche)
+#        tools/avalanche.sh network OPTION.. five nodes under load, or without (docs/avalanche.md)
 #
-# Go of GO_NEEDS or newer is needed, and the network for the first build. Without: exit 77, which
-# ctest takes for skipped; with CI=true it is a failure.
+# Go of GO_NEEDS or newer is needed, and the Go modules that go.sum names. Without: exit 77, which
+# ctest takes for skipped; with CI=true or DSMR_NO_SKIPS it is a failure.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 module=$root/test/interop/avalanche
 out=$root/build/avalanche
 GO_NEEDS=1.25.8
+NODE=github.com/ava-labs/avalanchego/main
 export GOTOOLCHAIN=local GOFLAGS=-mod=readonly
+
+command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+
+cannot() {
+    local what=SKIPPED code=77
+    if [ "${CI:-}" = true ] || [ -n "${DSMR_NO_SKIPS:-}" ]; then
+        what=FAILED code=1
+    fi
+    {
+        echo "=================================================================="
+        echo "$what: tests on AvalancheGo: $*"
+        echo "=================================================================="
+    } >&2
+    exit $code
+}
 
 check_go() {
     local found
     found=$(cd / && go env GOVERSION 2>/dev/null || true)
     found=${found#go}
-    if [ -n "$found" ] && printf '%s\n%s\n' "$GO_NEEDS" "$found" | sort -C -V; then
-        return 0
+    if [ -z "$found" ] || ! printf '%s\n%s\n' "$GO_NEEDS" "$found" | sort -C -V; then
+        cannot "they need Go $GO_NEEDS or newer; found: ${found:-none}"
     fi
-    {
-        echo "=================================================================="
-        echo "SKIPPED: tests on AvalancheGo need Go $GO_NEEDS or newer; found: ${found:-none}"
-        echo "=================================================================="
-    } >&2
-    [ "${CI:-}" = true ] && exit 1
-    exit 77
+}
+
+# Downloads what is missing. Only what no server gave is a reason to skip; a wrong sum is none.
+modules() {
+    local said
+    said=$(go list -deps -test ./... "$NODE" 2>&1 >/dev/null) && return
+    echo "$said" | tail -n 20 >&2
+    if echo "$said" | grep -qE 'Get "http|reading http|disabled by GOPROXY|unable to access'; then
+        cannot "the Go modules of go.sum cannot be downloaded"
+    fi
+    exit 1
 }
 
 # once STAMP WHAT COMMAND...: runs it unless the last success was of the same WHAT.
@@ -47,8 +68,8 @@ build() {
     mkdir -p "$out"
     modules=$(cd "$module" && cat go.mod go.sum <(go version) | sha256sum)
     sources=$(cd "$module" && find . -name '*.go' -print0 | sort -z | xargs -0 cat | sha256sum)
-    once node "$modules" go build -o "$out/avalanchego" github.com/ava-labs/avalanchego/main
-    once vet "$modules$sources" go vet ./...
+    once modules "$modules$sources" modules
+    once node "$modules" go build -o "$out/avalanchego" "$NODE"
     once test "$modules$sources" go test -c -o "$out/interop.test" .
     once network "$modules$sources" go build -o "$out/network" ./cmd/network
 }
@@ -83,6 +104,10 @@ build)
     check_go
     build
     ;;
+vet)
+    check_go
+    (cd "$module" && go vet ./...)
+    ;;
 test)
     check_go
     build
@@ -96,15 +121,16 @@ network)
     begin
     "$out/network" "$@" &
     child=$!
-    trap 'kill -INT $child 2>/dev/null' INT TERM HUP # it ends the load early and still sums up
-    wait $child || code=$?
-    while kill -0 $child 2>/dev/null; do
+    trap 'again=yes; kill -INT $child 2>/dev/null' INT TERM HUP # it ends the load early and still sums up
+    again=yes
+    while [ $again = yes ]; do
+        again=no code=0
         wait $child || code=$?
     done
-    exit "${code:-0}"
+    exit $code
     ;;
 *)
-    sed -n '4,6s/^# *//p' "$0" >&2
+    sed -n '4,7s/^# *//p' "$0" >&2
     exit 64
     ;;
 esac

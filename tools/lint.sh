@@ -19,6 +19,13 @@ tidy() {
     sources 'src/*.c' | xargs -n 4 -P "$(nproc)" clang-tidy -p "$build" --quiet \
         --warnings-as-errors='*' 2>"$build/tidy.log"
 }
+lengths() {
+    sources 'src/*.[ch]' 'include/*.h' 'sim/*.[ch]' 'test/*.[ch]' | while read -r file; do
+        lines=$(cat "$file" 2>/dev/null | wc -l)
+        [ "$lines" -le 600 ] || echo "$file: $lines lines, at most 600"
+    done | { ! grep .; }
+}
+check lengths lengths
 check layers tools/check_layers.py
 check symbols tools/check_symbols.py "$build"
 check invariants tools/check_invariants.py

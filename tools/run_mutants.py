@@ -11,7 +11,8 @@ which test notices:
 Test may stand more than once: then each of them must fail. Only the named functions run, first without
 the patch (they must pass), then with it. An abort and a hang count as failing and are said.
 The copy is build/mutants/src, its build build/mutants/dev; both stay, so that the next run is quick.
---check builds nothing: every patch applies, and every test and patch that docs/testing.md names is there.
+--check builds nothing: every patch applies, every test and patch that docs/testing.md names is there, and no
+rule or scenario has two rows in it.
 """
 import argparse
 import filecmp
@@ -83,8 +84,8 @@ def run(command, **options):
 def sources(program):
     """The files of the test programs and scripts of that name."""
     name = program if "." in program else program + ".*"
-    return (glob.glob(os.path.join(ROOT, "test/*", name))
-            + glob.glob(os.path.join(ROOT, "test/unit/*", name)))
+    return [path for folder in ("test/*", "test/unit/*", "test/interop/*")
+            for path in glob.glob(os.path.join(ROOT, folder, name))]
 
 
 def has_function(program, function):
@@ -120,7 +121,8 @@ def check(mutants):
 def check_docs(mutants):
     """Code spans: `program: function, function`, `program`, `script.py`, `NAME.patch`."""
     with open(os.path.join(ROOT, TESTING), encoding="utf-8") as file:
-        spans = re.findall(r"`([^`\n]+)`", file.read())
+        text = file.read()
+    spans = re.findall(r"`([^`\n]+)`", text)
     names = {mutant.name for mutant in mutants}
     named = {span[:-len(".patch")] for span in spans if span.endswith(".patch")}
     errors = [f"{TESTING}: no {name}.patch in test/mutants" for name in sorted(named - names)]
@@ -136,6 +138,10 @@ def check_docs(mutants):
         for function in functions.split(", ") if functions else ():
             if not has_function(program, function):
                 errors.append(f"{TESTING}: no function {function} in {program}")
+    for part in re.split(r"^#+ .*$", text, flags=re.M):
+        rows = re.findall(r"^\| (\d+ \| `[\w-]+`|(?:[A-Z]\d+|\d+(?:\.\d+)?)) \|", part, re.M)
+        errors += [f"{TESTING} has two rows for {row}"
+                   for row in sorted({row for row in rows if rows.count(row) > 1})]
     return errors + [f"{TESTING} does not name {path}" for path in unnamed(spans)]
 
 

@@ -65,11 +65,15 @@ void dsmr_http_conn_set(struct lws *wsi, enum dsmr_http_conn_state state)
     conn_of(wsi)->state = state;
 }
 
+void dsmr_http_conn_answered(struct lws *wsi)
+{
+    conn_of(wsi)->bytes = info_of(wsi).tcpi_bytes_received;
+}
+
 void dsmr_http_conn_next(struct lws *wsi)
 {
     struct conn *conn = conn_of(wsi);
     conn->state = DSMR_HTTP_CONN_HEAD;
-    conn->bytes = info_of(wsi).tcpi_bytes_received;
     conn->since_s = mono_s();
 }
 

@@ -24,6 +24,8 @@ enum dsmr_http_conn_state {
 /* A connection is there; false if out of memory. It is found by its wsi from now on. */
 DSMR_MUST_USE bool dsmr_http_conn_open(struct lws *wsi, struct dsmr_metrics *metrics);
 void dsmr_http_conn_set(struct lws *wsi, enum dsmr_http_conn_state state);
+/* What has come so far is of the request whose answer is about to be sent. */
+void dsmr_http_conn_answered(struct lws *wsi);
 /* Its request is answered and another may come. */
 void dsmr_http_conn_next(struct lws *wsi);
 /* The socket is about to go: what came and was no request is counted. */

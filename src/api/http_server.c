@@ -363,6 +363,7 @@ static int on_writable(struct dsmr_http_server *server, struct session *session,
     lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, SEND_TIMEOUT_S);
     if (!call->is_head_sent) {
         call->is_head_sent = true;
+        dsmr_http_conn_answered(wsi); /* before anything that comes in reply is looked for */
         call->is_closing = call->is_closing || has_more(wsi);
         if (!send_head(call, wsi)) {
             return -1;

@@ -10,6 +10,7 @@
 
 #define NUMBER_MAX (UINT64_C(1) << 53)
 #define HEX_BYTES_MAX 128u
+#define PARAM_SHOWN_MAX 60u
 
 int dsmr_route_call_status_of(enum dsmr_err err)
 {
@@ -121,6 +122,73 @@ void dsmr_route_call_no_method(const struct dsmr_route_call *call, const char *a
               error_json("method_not_allowed", "the path does not have this method"));
 }
 
+/* 400 with a sentence about one parameter. */
+static void refuse_param(const struct dsmr_route_call *call, const char *name, size_t len,
+                         const char *what)
+{
+    char message[128 + PARAM_SHOWN_MAX];
+    char shown[PARAM_SHOWN_MAX + 1];
+    size_t shown_len = len < PARAM_SHOWN_MAX ? len : PARAM_SHOWN_MAX;
+    for (size_t i = 0; i < shown_len; i++) { /* JSON takes no bytes that are no text */
+        shown[i] = '?';
+        if (name[i] >= ' ' && name[i] <= '~') {
+            shown[i] = name[i];
+        }
+    }
+    shown[shown_len] = '\0';
+    (void)snprintf(message, sizeof(message), "query parameter \"%s%s\" %s", shown,
+                   len > shown_len ? "..." : "", what);
+    dsmr_route_call_bad(call, message);
+}
+
+static bool is_listed(const char *known, const char *name, size_t len)
+{
+    while (*known != '\0') {
+        size_t known_len = strcspn(known, " ");
+        if (known_len == len && memcmp(known, name, len) == 0) {
+            return true;
+        }
+        known += known_len + strspn(known + known_len, " ");
+    }
+    return false;
+}
+
+/* Whether a parameter of this name stands in the query before at. */
+static bool was_before(const char *query, const char *at, size_t name_len)
+{
+    while (query < at) {
+        if (strncmp(query, at, name_len) == 0 && query[name_len] == '=') {
+            return true;
+        }
+        query += strcspn(query, "&");
+        query += *query == '&' ? 1 : 0;
+    }
+    return false;
+}
+
+bool dsmr_route_call_check_query(const struct dsmr_route_call *call, const char *known)
+{
+    const char *query = call->request->query;
+    for (const char *at = query; at != NULL && *at != '\0';) {
+        size_t len = strcspn(at, "&");
+        size_t name_len = strcspn(at, "=&");
+        const char *wrong = NULL;
+        if (len > 0 && !is_listed(known, at, name_len)) {
+            wrong = "is not known at this path";
+        } else if (len > 0 && len <= name_len + 1) {
+            wrong = "has no value";
+        } else if (len > 0 && was_before(query, at, name_len)) {
+            wrong = "stands there twice";
+        }
+        if (wrong != NULL) {
+            refuse_param(call, at, name_len, wrong);
+            return false;
+        }
+        at += len + (at[len] == '&' ? 1 : 0);
+    }
+    return true;
+}
+
 bool dsmr_route_call_query(const struct dsmr_route_call *call, const char *name, char *out,
                            size_t capacity)
 {
@@ -130,7 +198,7 @@ bool dsmr_route_call_query(const struct dsmr_route_call *call, const char *name,
         if (len > name_len && at[name_len] == '=' && strncmp(at, name, name_len) == 0) {
             size_t value_len = len - name_len - 1;
             if (value_len >= capacity) {
-                return false;
+                value_len = 0;
             }
             memcpy(out, at + name_len + 1, value_len);
             out[value_len] = '\0';

@@ -37,7 +37,11 @@ void dsmr_route_call_no_path(const struct dsmr_route_call *call);
 void dsmr_route_call_no_method(const struct dsmr_route_call *call, const char *allow);
 
 /* ---- reading the request ---- */
-/* Copies the value of name in the query into out; false if it is not there or does not fit. */
+/* Each parameter of the query is one of known (names, a space between two), has a value, and stands
+ * there once. Else answers 400 with the parameter's name, and returns false. */
+bool dsmr_route_call_check_query(const struct dsmr_route_call *call, const char *known);
+/* Copies the value of name in the query into out; false if it is not there. One that does not fit
+ * is no value that anybody takes: out is empty then. */
 bool dsmr_route_call_query(const struct dsmr_route_call *call, const char *name, char *out,
                            size_t capacity);
 /* cursor and limit of a list; answers 400 and returns false if they make no sense. */

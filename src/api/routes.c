@@ -10,19 +10,19 @@ static const struct route {
     struct dsmr_routes_entry entry;
     void (*run)(const struct dsmr_route_call *call);
 } routes_table[] = {
-    {{"POST", "/v1/tx"}, dsmr_route_tx_post},
-    {{"GET", "/v1/tx/{id}"}, dsmr_route_tx_get},
-    {{"GET", "/v1/block/{id}"}, dsmr_route_chain_block},
-    {{"GET", "/v1/block/{id}/txs"}, dsmr_route_chain_block_txs},
-    {{"GET", "/v1/chunk/{id}"}, dsmr_route_chain_chunk},
-    {{"GET", "/v1/accounts/{address}"}, dsmr_route_node_account},
-    {{"GET", "/v1/validators"}, dsmr_route_chain_validators},
-    {{"GET", "/v1/status"}, dsmr_route_node_status},
-    {{"GET", "/v1/evidence"}, dsmr_route_chain_evidence},
-    {{"GET", "/metrics"}, dsmr_route_node_metrics},
-    {{"GET", "/health"}, dsmr_route_node_health},
-    {{"GET", "/health/live"}, dsmr_route_node_live},
-    {{"GET", "/health/ready"}, dsmr_route_node_ready},
+    {{"POST", "/v1/tx", "mode timeout_ms"}, dsmr_route_tx_post},
+    {{"GET", "/v1/tx/{id}", ""}, dsmr_route_tx_get},
+    {{"GET", "/v1/block/{id}", ""}, dsmr_route_chain_block},
+    {{"GET", "/v1/block/{id}/txs", "cursor limit"}, dsmr_route_chain_block_txs},
+    {{"GET", "/v1/chunk/{id}", "cursor limit"}, dsmr_route_chain_chunk},
+    {{"GET", "/v1/accounts/{address}", ""}, dsmr_route_node_account},
+    {{"GET", "/v1/validators", ""}, dsmr_route_chain_validators},
+    {{"GET", "/v1/status", ""}, dsmr_route_node_status},
+    {{"GET", "/v1/evidence", "cursor limit"}, dsmr_route_chain_evidence},
+    {{"GET", "/metrics", ""}, dsmr_route_node_metrics},
+    {{"GET", "/health", ""}, dsmr_route_node_health},
+    {{"GET", "/health/live", ""}, dsmr_route_node_live},
+    {{"GET", "/health/ready", ""}, dsmr_route_node_ready},
 };
 #define ROUTES_COUNT (sizeof(routes_table) / sizeof(routes_table[0]))
 
@@ -82,7 +82,9 @@ static void handle(void *self, const struct dsmr_http_request *request, dsmr_htt
             continue;
         }
         if (strcmp(route->entry.method, method) == 0) {
-            route->run(&call);
+            if (dsmr_route_call_check_query(&call, route->entry.query)) {
+                route->run(&call);
+            }
             return;
         }
         allow = strcmp(route->entry.method, "GET") == 0 ? "GET, HEAD" : route->entry.method;

@@ -48,6 +48,7 @@ struct dsmr_http dsmr_routes_http(struct dsmr_routes *routes);
 struct dsmr_routes_entry {
     const char *method;
     const char *pattern; /* "/v1/tx/{id}" */
+    const char *query;   /* names of its query parameters, a space between two; "": none */
 };
 size_t dsmr_routes_list(const struct dsmr_routes_entry **entries);
 

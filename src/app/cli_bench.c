@@ -57,6 +57,18 @@ static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot
     }
 }
 
+/* One node twice: as far as host and ports tell. */
+static bool is_again(const struct dsmr_cli_load_config *config, const struct dsmr_cli_node *node)
+{
+    for (const struct dsmr_cli_node *other = config->nodes; other < node; other++) {
+        if (strcmp(other->host, node->host) == 0 &&
+            (other->http_port == node->http_port || other->submit_port == node->submit_port)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A sentence and an exit code, or -1. */
 static int read_nodes(const struct dsmr_cli_values *values, struct dsmr_cli_load_config *config)
 {
@@ -74,6 +86,10 @@ static int read_nodes(const struct dsmr_cli_values *values, struct dsmr_cli_load
             return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "--nodes must be " NODES ", not \"%s\"",
                                  item);
         }
+        if (is_again(config, node)) {
+            return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                                 "--nodes names a port of %s twice: \"%s\"", node->host, item);
+        }
         config->nodes_count++;
         at += len + (at[len] == ',' ? 1 : 0);
     }
@@ -87,15 +103,11 @@ static int read_config(const struct dsmr_cli_values *values, struct dsmr_cli_loa
                                                                            : DSMR_CLI_LOAD_OPAQUE;
     config->rate = (uint32_t)dsmr_cli_number(values, "rate");
     config->tx_bytes = (uint32_t)dsmr_cli_number(values, "tx-bytes");
-    config->duration_ms = (uint32_t)dsmr_cli_number(values, "duration");
-    config->warmup_ms = (uint32_t)dsmr_cli_number(values, "warmup");
-    if (config->duration_ms != 0 && config->warmup_ms >= config->duration_ms) {
-        config->warmup_ms = config->duration_ms / 4;
-    }
     config->accounts_dir = dsmr_cli_text(values, "keys");
     config->verify = dsmr_cli_flag(values, "verify");
     config->stop = &bench_stop;
-    return read_nodes(values, config);
+    int code = dsmr_cli_load_check_times(values, config);
+    return code < 0 ? read_nodes(values, config) : code;
 }
 
 static void print_result(const struct dsmr_cli_values *values, uint32_t nodes,

@@ -1,4 +1,3 @@
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,27 +6,27 @@
 #include "app/exit_codes.h"
 
 #define PATH_BYTES 256
-#define ARG_CHARS_MAX 128u
+#define LATEST "latest"
+#define ID_CHARS 64u
+#define HEIGHT_CHARS_MAX 20u
 
-/* The argument goes into a path: only what an id, a height or an address is made of. -1, or an exit
- * code after a sentence. */
-static int check_arg(const struct dsmr_cli_values *values, const char *arg)
+/* The argument goes into a path: it is an id or, if others are given, one of them or a height. -1,
+ * or an exit code after a sentence; nothing was sent then. */
+static int check_arg(const struct dsmr_cli_values *values, const char *arg, const char *other)
 {
-    if (*arg == '\0') {
+    size_t len = strlen(arg);
+    if (len == 0) {
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s needs: %s", values->verb->name,
                              values->verb->args);
     }
-    for (const char *c = arg; *c != '\0'; c++) {
-        if (!isalnum((unsigned char)*c)) {
-            return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s does not take \"%s\"",
-                                 values->verb->name, arg);
-        }
+    bool is_id = len == ID_CHARS && strspn(arg, "0123456789abcdefABCDEF") == len;
+    bool is_height = len <= HEIGHT_CHARS_MAX && strspn(arg, "0123456789") == len;
+    if (is_id || (other != NULL && (is_height || strcmp(arg, other) == 0))) {
+        return -1;
     }
-    if (strlen(arg) > ARG_CHARS_MAX) {
-        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s: the argument is too long",
-                             values->verb->name);
-    }
-    return -1;
+    return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                         "%s does not take \"%.80s\": an id is 64 hex digits%s", values->verb->name,
+                         arg, other != NULL ? ", a height is a number" : "");
 }
 
 /* A list, or what has one in it: a page of it, by --cursor and --limit. */
@@ -77,7 +76,7 @@ int dsmr_cli_chain_tx(const struct dsmr_cli_values *values)
     char path[PATH_BYTES];
     struct dsmr_http_client client = {.fd = -1};
     struct dsmr_http_reply reply;
-    int code = check_arg(values, values->args[0]);
+    int code = check_arg(values, values->args[0], NULL);
     if (code >= 0) {
         return code;
     }
@@ -97,8 +96,8 @@ int dsmr_cli_chain_tx(const struct dsmr_cli_values *values)
 int dsmr_cli_chain_block(const struct dsmr_cli_values *values)
 {
     char path[PATH_BYTES];
-    const char *name = values->args_count > 0 ? values->args[0] : "latest";
-    int code = check_arg(values, name);
+    const char *name = values->args_count > 0 ? values->args[0] : LATEST;
+    int code = check_arg(values, name, LATEST);
     if (code >= 0) {
         return code;
     }
@@ -110,9 +109,12 @@ int dsmr_cli_chain_block(const struct dsmr_cli_values *values)
 int dsmr_cli_chain_chunk(const struct dsmr_cli_values *values)
 {
     char path[PATH_BYTES];
-    int code = check_arg(values, values->args[0]);
-    (void)snprintf(path, sizeof(path), "/v1/chunk/%.128s", values->args[0]);
-    return code >= 0 ? code : show_page(values, path);
+    int code = check_arg(values, values->args[0], NULL);
+    if (code >= 0) {
+        return code;
+    }
+    (void)snprintf(path, sizeof(path), "/v1/chunk/%s", values->args[0]);
+    return show_page(values, path);
 }
 
 int dsmr_cli_chain_validators(const struct dsmr_cli_values *values)

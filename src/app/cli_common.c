@@ -101,11 +101,18 @@ void dsmr_cli_common_why(char out[DSMR_CLI_COMMON_WHY_BYTES], const struct dsmr_
                          enum dsmr_err err, const struct dsmr_http_reply *reply)
 {
     const size_t size = DSMR_CLI_COMMON_WHY_BYTES;
+    if (err == DSMR_ERR_MALFORMED) {
+        (void)snprintf(out, size, "no sensible answer from %s port %u (is it a node's HTTP port?)",
+                       client->host, client->port);
+        return;
+    }
     if (err != DSMR_OK) {
         (void)snprintf(out, size, "no answer from %s port %u: %s", client->host, client->port,
                        err == DSMR_ERR_CONFIG        ? "the host is not known"
-                       : err == DSMR_ERR_UNAVAILABLE ? "no connection"
-                                                     : dsmr_err_text(err));
+                       : err != DSMR_ERR_UNAVAILABLE ? dsmr_err_text(err)
+                       : client->was_connected
+                           ? "the connection was closed (is it a node's HTTP port?)"
+                           : "no connection");
         return;
     }
     json_t *body = json_loadb(reply->body, reply->body_len, 0, NULL);
@@ -248,6 +255,9 @@ int dsmr_cli_common_key(const struct dsmr_cli_values *values, struct dsmr_ed2551
         (void)snprintf(path, sizeof(path), "%s/%s.json", folder, name);
     }
     enum dsmr_err err = dsmr_cli_load_tx_account(out, path);
+    if (err == DSMR_ERR_IO && errno == ENOENT && strchr(name, '/') == NULL) {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "there is no key \"%s\" in %s", name, folder);
+    }
     if (err == DSMR_ERR_CONFIG) {
         return dsmr_cli_fail(values, DSMR_EXIT_DATA, "%s: not a key", path);
     }
@@ -269,7 +279,7 @@ int dsmr_cli_common_address(const struct dsmr_cli_values *values, struct dsmr_ad
     }
     bool has_folder = dsmr_cli_common_keys_dir(values, folder);
     (void)snprintf(path, sizeof(path), "%s/%s.json", has_folder ? folder : "", text);
-    if (!dsmr_cli_common_is_name(text) || !has_folder || access(path, R_OK) != 0) {
+    if (!dsmr_cli_common_is_name(text) || !has_folder || access(path, F_OK) != 0) {
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
                              "\"%s\" is neither an address nor the name of a key", text);
     }

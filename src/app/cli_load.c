@@ -15,6 +15,7 @@
 #define SCRAPE_MS 1000u
 #define PROGRESS_MS 200u
 #define ROOTS_WAIT_MS 20000u
+#define GRACE_MS 5000u
 #define TRANSFER_MEMO_BYTES 16u
 
 /* What all nodes had gained at one moment. */
@@ -299,9 +300,11 @@ static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct mo
     out->executed_txs = totals.executed;
     out->failed_txs = totals.failed;
     out->expired_txs = totals.expired;
+    out->lost_txs = totals.lost;
     out->executed_height_max = totals.executed_height_max;
     out->notices_twice = totals.twice;
-    out->is_drained = totals.executed + totals.expired >= totals.admitted;
+    out->is_drained = totals.admitted + totals.refused >= totals.sent &&
+                      totals.executed + totals.expired + totals.lost >= totals.admitted;
     return DSMR_OK;
 }
 
@@ -355,6 +358,7 @@ enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **r
     clock_gettime(CLOCK_REALTIME, &now);
     own.seed =
         own.seed != 0 ? own.seed : (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    own.grace_ms = own.grace_ms != 0 ? own.grace_ms : GRACE_MS;
     monitor->config = &own;
     enum dsmr_err err = check_config(&own, reason);
     if (err == DSMR_OK) {

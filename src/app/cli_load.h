@@ -4,7 +4,8 @@
  *             that a node that stalls cannot hide it by slowing the generator.
  * How:        one thread sends every tick_ms to every node; transaction i of the run goes to node
  *             i % nodes_count and was meant for start + i / rate. Another thread (the caller's)
- *             scrapes the nodes and calls progress.
+ *             scrapes the nodes and calls progress; a third looks up what a node took and says
+ *             nothing more of.
  * Limits:     DSMR_CLI_NODES_MAX nodes; with verify 9 bytes a transaction are kept.
  * Threads:    dsmr_cli_load_run blocks; progress is called on the calling thread; *config.stop may
  *             be set by another thread or a signal handler. */
@@ -30,7 +31,7 @@ struct dsmr_cli_load_snapshot {
         struct dsmr_cli_sample sample; /* last scrape */
         bool is_connected;
         uint64_t sent, admitted, refused; /* of this run, through this node */
-        uint64_t certified, executed, failed, expired;
+        uint64_t certified, executed, failed, expired, lost;
         uint32_t certified_p50_us, executed_p50_us; /* of the last interval; 0: none */
     } nodes[DSMR_CLI_NODES_MAX];
 };
@@ -46,6 +47,7 @@ struct dsmr_cli_load_config {
     uint32_t drain_ms;        /* at most this long for the last notices; 0: 60 000 */
     uint32_t tick_ms;         /* 0: 4 */
     uint32_t expiry_ms;       /* a transaction's expiry: now + this; 0: 40 000 */
+    uint32_t grace_ms;        /* after its expiry, until one no node knows is lost; 0: 5 000 */
     const char *accounts_dir; /* TRANSFERS: *.json as testnet writes them */
     uint64_t amount;          /* TRANSFERS: 0: 1 */
     uint64_t seed;            /* 0: from the clock */
@@ -76,13 +78,14 @@ struct dsmr_cli_load_result {
     double rss_max_mb; /* largest node's peak anonymous memory, of those with a pid */
     /* Of the whole run: */
     uint64_t sent, admitted, refused, certified_txs, executed_txs, failed_txs, expired_txs;
+    uint64_t lost_txs; /* admitted by a node that died; no node knew it after its expiry */
     uint64_t executed_height_max; /* highest block that a notice named */
-    uint64_t notices_twice;       /* with verify: transactions reported executed twice: a fault */
+    uint64_t notices_twice;       /* transactions reported executed twice: a fault */
     uint64_t height;              /* at which state_root was compared */
     bool state_roots_equal;       /* on all nodes at height; a root that could not be read is not */
     bool has_state_root;
     struct dsmr_id state_root;
-    bool is_drained;          /* every admitted transaction was executed or expired */
+    bool is_drained;          /* each was refused, or admitted and executed, expired or lost */
     bool is_verified;         /* with verify: see missing_txs */
     uint64_t missing_txs;     /* reported executed, not found in the blocks of some node */
     uint32_t nodes_reachable; /* at the end */
@@ -94,7 +97,7 @@ void dsmr_cli_load_config_default(struct dsmr_cli_load_config *config);
 /* Runs the load, drains, compares roots. *reason: a static or thread-local sentence on error:
  * CONFIG (bad config or accounts), WRONG_CHAIN (its application takes no such load), UNAVAILABLE
  * (no node answers), NO_MEMORY, IO. A node that goes away during the load is left out and
- * reconnected to; its losses show in the result. */
+ * reconnected to; what it had admitted is looked up on the others. */
 DSMR_MUST_USE enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **reason,
                                               const struct dsmr_cli_load_config *config);
 

@@ -15,6 +15,25 @@
 #define POLL_MS 50
 #define PAGE 1000u
 
+/* ---- before ---- */
+
+int dsmr_cli_load_check_times(const struct dsmr_cli_values *values,
+                              struct dsmr_cli_load_config *config)
+{
+    config->duration_ms = (uint32_t)dsmr_cli_number(values, "duration");
+    config->warmup_ms = (uint32_t)dsmr_cli_number(values, "warmup");
+    if (config->duration_ms == 0 || config->warmup_ms < config->duration_ms) {
+        return -1;
+    }
+    if (dsmr_cli_source(values, "warmup") != DSMR_CLI_FROM_DEFAULT) {
+        return dsmr_cli_fail(values, DSMR_EXIT_USAGE,
+                             "--warmup must be shorter than --duration, not %u ms of %u ms",
+                             config->warmup_ms, config->duration_ms);
+    }
+    config->warmup_ms = config->duration_ms / 4;
+    return -1;
+}
+
 /* ---- roots ---- */
 
 static void sleep_ms(long ms)
@@ -276,8 +295,9 @@ int dsmr_cli_load_check_judge(const struct dsmr_cli_values *values,
     }
     if (r->executed_txs * 100u < r->admitted * 99u) {
         return dsmr_cli_fail(values, DSMR_EXIT_REFUSED,
-                             "only %" PRIu64 " of %" PRIu64 " admitted transactions were executed",
-                             r->executed_txs, r->admitted);
+                             "only %" PRIu64 " of %" PRIu64 " admitted transactions were executed, "
+                             "%" PRIu64 " expired, %" PRIu64 " were lost with a node",
+                             r->executed_txs, r->admitted, r->expired_txs, r->lost_txs);
     }
     if (r->nodes_reachable != config->nodes_count) {
         return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE,

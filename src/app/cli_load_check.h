@@ -8,6 +8,11 @@
 #include "app/cli_load.h"
 #include "app/cli_options.h"
 
+/* Reads --duration and --warmup into *config. A warm-up that is not shorter than the load is a
+ * mistake if it was asked for; else it is a quarter of the load. A sentence and an exit code, or
+ * -1. */
+int dsmr_cli_load_check_times(const struct dsmr_cli_values *values,
+                              struct dsmr_cli_load_config *config);
 /* Waits at most wait_ms until every node has executed height_min, then compares state roots at the
  * lowest executed height. Roots are equal only if every node could be asked for its own. Sets
  * height, state_root, state_roots_equal and nodes_reachable of *result. */

@@ -1,15 +1,13 @@
 #include "app/cli_load_sender.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "app/cli_load_tx.h"
+#include "app/cli_load_sender_state.h"
 #include "base/bytes.h"
-#include "client/submit_client.h"
 #include "crypto/hash.h"
 
 #define CONNECT_MS 2000u
@@ -19,40 +17,6 @@
 #define DRAIN_MS 60000u
 #define EXPIRY_MS 40000u
 
-#define SEEN_EXECUTED 1u
-
-struct node {
-    struct dsmr_cli_load_sender *sender;
-    const struct dsmr_cli_node *place;
-    struct dsmr_submit_client *client;
-    bool is_polled; /* in the epoll set */
-    uint64_t retry_us;
-    struct dsmr_cli_load_sender_totals totals;
-    uint64_t *meant_us; /* by sequence number, DSMR_CLI_LOAD_SENDER_WINDOW; 0 is the start */
-    uint64_t seq_end;   /* one more than the last */
-    uint64_t *ids;      /* with verify: by sequence number, ids_count */
-    uint8_t *seen;
-    size_t ids_count;
-    struct dsmr_histogram interval[2]; /* certified, executed */
-};
-
-struct dsmr_cli_load_sender {
-    const struct dsmr_cli_load_config *config;
-    struct dsmr_domain domain;
-    struct dsmr_cli_load_tx maker;
-    struct node *nodes;
-    struct dsmr_histogram *latency; /* certified, executed */
-    int epoll_fd;
-    pthread_t thread;
-    bool is_running;
-    _Atomic bool must_end;
-    pthread_mutex_t lock; /* all below, and the nodes, while the thread runs */
-    enum dsmr_cli_load_phase phase;
-    uint64_t start_us;
-    uint64_t end_us; /* of the load */
-    uint64_t next_index;
-};
-
 static uint64_t now_us(clockid_t clock)
 {
     struct timespec now;
@@ -60,48 +24,101 @@ static uint64_t now_us(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+/* When transaction index of the run was meant to be sent, from its start. */
+static uint64_t meant_us(const struct dsmr_cli_load_sender *s, uint64_t index)
+{
+    uint64_t rate = s->config->rate;
+    return index / rate * 1000000u + index % rate * 1000000u / rate;
+}
+
 /* ---- notices ---- */
 
-static void record(struct node *node, const struct dsmr_submit_run *run, int which, uint64_t at_us)
+static void record(struct dsmr_cli_load_sender_node *node, const struct dsmr_submit_run *run,
+                   int which, uint64_t at_us)
 {
     const struct dsmr_cli_load_sender *s = node->sender;
     uint64_t warm_us = (uint64_t)s->config->warmup_ms * 1000u;
     uint64_t elapsed_us = at_us - s->start_us;
     for (uint32_t i = 0; i < run->count; i++) {
-        uint64_t seq = run->first_seq + i;
-        if (node->seq_end - seq > DSMR_CLI_LOAD_SENDER_WINDOW) {
+        const struct dsmr_cli_load_flight_tx *tx =
+            dsmr_cli_load_flight_at(&node->flight, run->first_seq + i);
+        if (tx == NULL) {
             continue; /* its time is no longer known */
         }
-        uint64_t meant_us = node->meant_us[seq % DSMR_CLI_LOAD_SENDER_WINDOW];
-        uint64_t took_us = elapsed_us > meant_us ? elapsed_us - meant_us : 0;
+        uint64_t begin_us = meant_us(s, tx->index);
+        uint64_t took_us = elapsed_us > begin_us ? elapsed_us - begin_us : 0;
         dsmr_histogram_add(&node->interval[which], took_us, 1);
-        if (meant_us >= warm_us) {
+        if (begin_us >= warm_us) {
             dsmr_histogram_add(&s->latency[which], took_us, 1);
         }
     }
 }
 
-static void see_executed(struct node *node, const struct dsmr_submit_run *run)
+/* The answer to a SUBMIT. */
+static void acknowledge(struct dsmr_cli_load_sender_node *node, const struct dsmr_submit_run *run)
 {
-    for (uint32_t i = 0; i < run->count && node->seen != NULL; i++) {
+    for (uint32_t i = 0; i < run->count; i++) {
         uint64_t seq = run->first_seq + i;
-        if (seq < node->ids_count) {
-            node->totals.twice += (node->seen[seq] & SEEN_EXECUTED) != 0 ? 1 : 0;
-            node->seen[seq] |= SEEN_EXECUTED;
+        const struct dsmr_cli_load_flight_tx *tx = dsmr_cli_load_flight_at(&node->flight, seq);
+        if (tx != NULL && tx->state == DSMR_CLI_LOAD_FLIGHT_SENT) {
+            node->totals.admitted += run->code == 0 ? 1 : 0;
+            node->totals.refused += run->code == 0 ? 0 : 1;
+            dsmr_cli_load_flight_set(&node->flight, seq,
+                                     run->code == 0 ? DSMR_CLI_LOAD_FLIGHT_ADMITTED
+                                                    : DSMR_CLI_LOAD_FLIGHT_CLOSED);
         }
+    }
+}
+
+static void see_executed(struct dsmr_cli_load_sender_node *node, uint64_t seq)
+{
+    if (node->seen != NULL && seq < node->ids_count) {
+        node->seen[seq] |= DSMR_CLI_LOAD_SENDER_SEEN;
+    }
+}
+
+/* The last word of each. What fell out of the window is being looked up, and counted there. */
+static void finish(struct dsmr_cli_load_sender_node *node, const struct dsmr_submit_run *run,
+                   bool is_executed)
+{
+    struct dsmr_cli_load_sender_totals *totals = &node->totals;
+    for (uint32_t i = 0; i < run->count; i++) {
+        uint64_t seq = run->first_seq + i;
+        const struct dsmr_cli_load_flight_tx *tx = dsmr_cli_load_flight_at(&node->flight, seq);
+        if (tx == NULL) {
+            continue;
+        }
+        if (tx->state == DSMR_CLI_LOAD_FLIGHT_CLOSED) {
+            totals->twice += is_executed ? 1 : 0;
+            continue;
+        }
+        totals->admitted += tx->state == DSMR_CLI_LOAD_FLIGHT_SENT ? 1 : 0;
+        totals->executed += is_executed ? 1 : 0;
+        totals->failed += is_executed && run->code != 0 ? 1 : 0;
+        totals->expired += is_executed ? 0 : 1;
+        if (is_executed) {
+            see_executed(node, seq);
+        }
+        dsmr_cli_load_flight_set(&node->flight, seq, DSMR_CLI_LOAD_FLIGHT_CLOSED);
+    }
+}
+
+static void reach(struct dsmr_cli_load_sender_totals *totals, uint64_t height)
+{
+    if (height > totals->executed_height_max) {
+        totals->executed_height_max = height;
     }
 }
 
 static void on_notice(void *ctx, enum dsmr_submit_frame_type type, uint64_t height,
                       const struct dsmr_submit_run *run)
 {
-    struct node *node = ctx;
+    struct dsmr_cli_load_sender_node *node = ctx;
     struct dsmr_cli_load_sender_totals *totals = &node->totals;
     uint64_t at_us = now_us(CLOCK_MONOTONIC);
     switch (type) {
     case DSMR_SUBMIT_FRAME_ACK:
-        totals->admitted += run->code == 0 ? run->count : 0;
-        totals->refused += run->code == 0 ? 0 : run->count;
+        acknowledge(node, run);
         break;
     case DSMR_SUBMIT_FRAME_CERTIFIED:
         totals->certified += run->count;
@@ -109,25 +126,86 @@ static void on_notice(void *ctx, enum dsmr_submit_frame_type type, uint64_t heig
         record(node, run, 0, at_us);
         break;
     case DSMR_SUBMIT_FRAME_EXECUTED:
-        totals->executed += run->count;
-        totals->failed += run->code != 0 ? run->count : 0;
-        if (height > totals->executed_height_max) {
-            totals->executed_height_max = height;
-        }
-        see_executed(node, run);
+        reach(totals, height);
         record(node, run, 1, at_us);
+        finish(node, run, true);
         break;
     default:
-        totals->expired += run->count;
+        finish(node, run, false);
         break;
     }
 }
 
 static const struct dsmr_submit_client_ops client_ops = {.notice = on_notice};
 
+/* ---- what the own node says nothing more of ---- */
+
+/* Of the lookup's thread. One that was not acknowledged and that no node knows never came in. */
+static void on_decided(void *ctx, uint32_t i, const struct dsmr_cli_load_flight_tx *tx,
+                       enum dsmr_cli_load_verdict verdict, uint64_t height)
+{
+    struct dsmr_cli_load_sender *s = ctx;
+    struct dsmr_cli_load_sender_node *node = &s->nodes[i];
+    struct dsmr_cli_load_sender_totals *totals = &node->totals;
+    bool is_admitted = tx->state == DSMR_CLI_LOAD_FLIGHT_ADMITTED;
+    bool is_lost = verdict == DSMR_CLI_LOAD_LOST;
+    bool is_executed = verdict == DSMR_CLI_LOAD_EXECUTED || verdict == DSMR_CLI_LOAD_FAILED;
+    pthread_mutex_lock(&s->lock);
+    if (s->phase != DSMR_CLI_LOAD_DONE) {
+        node->looked_up--;
+        totals->admitted += !is_admitted && !is_lost ? 1 : 0;
+        totals->refused += !is_admitted && is_lost ? 1 : 0;
+        totals->lost += is_admitted && is_lost ? 1 : 0;
+        totals->expired += verdict == DSMR_CLI_LOAD_EXPIRED ? 1 : 0;
+        totals->executed += is_executed ? 1 : 0;
+        totals->failed += verdict == DSMR_CLI_LOAD_FAILED ? 1 : 0;
+        reach(totals, height);
+        if (is_executed) {
+            see_executed(node, tx->seq);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void look_up(void *ctx, const struct dsmr_cli_load_flight_tx *tx)
+{
+    struct dsmr_cli_load_sender_node *node = ctx;
+    uint32_t i = (uint32_t)(node - node->sender->nodes);
+    bool is_admitted = tx->state == DSMR_CLI_LOAD_FLIGHT_ADMITTED;
+    if (dsmr_cli_load_lookup_add(node->sender->lookup, i, tx)) {
+        node->looked_up++;
+    } else {
+        node->totals.lost += is_admitted ? 1 : 0;
+        node->totals.refused += is_admitted ? 0 : 1;
+    }
+}
+
+/* A node that lives would have named each by the end of its expiry: this one hangs. */
+static void hang_up_silent(struct dsmr_cli_load_sender *s)
+{
+    uint64_t real_ms = now_us(CLOCK_REALTIME) / 1000u;
+    for (uint32_t i = 0; i < s->config->nodes_count; i++) {
+        struct dsmr_cli_load_sender_node *node = &s->nodes[i];
+        if (node->flight.open > 0 && real_ms >= node->expiry_ms + s->config->grace_ms) {
+            dsmr_submit_client_disconnect(node->client);
+        }
+    }
+}
+
+static void look_up_ended(struct dsmr_cli_load_sender *s)
+{
+    for (uint32_t i = 0; i < s->config->nodes_count; i++) {
+        struct dsmr_cli_load_sender_node *node = &s->nodes[i];
+        if (node->flight.open > 0 && !dsmr_submit_client_is_connected(node->client)) {
+            dsmr_cli_load_flight_take_all(&node->flight, look_up, node);
+        }
+    }
+}
+
 /* ---- nodes ---- */
 
-static void connect_node(struct dsmr_cli_load_sender *s, struct node *node, uint32_t timeout_ms)
+static void connect_node(struct dsmr_cli_load_sender *s, struct dsmr_cli_load_sender_node *node,
+                         uint32_t timeout_ms)
 {
     const struct dsmr_submit_frame_hello hello = {.domain = s->domain,
                                                   .wants = DSMR_SUBMIT_FRAME_WANT_CERTIFIED |
@@ -141,14 +219,16 @@ static void connect_node(struct dsmr_cli_load_sender *s, struct node *node, uint
     (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, dsmr_submit_client_fd(node->client), &event);
 }
 
-static void send_one(struct dsmr_cli_load_sender *s, uint64_t meant_us, uint64_t expiry_ms)
+static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
 {
-    struct node *node = &s->nodes[s->next_index % s->config->nodes_count];
+    struct dsmr_cli_load_flight_tx fallen_out;
+    struct dsmr_cli_load_sender_node *node = &s->nodes[s->next_index % s->config->nodes_count];
     uint64_t index = s->next_index++;
     uint64_t seq = 0;
     uint8_t *tx = NULL;
     node->totals.sent++;
-    node->totals.measured_sent += meant_us >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
+    node->totals.measured_sent +=
+        meant_us(s, index) >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
     if (dsmr_submit_client_is_connected(node->client)) {
         tx = dsmr_submit_client_add(node->client, &seq, s->maker.tx_bytes);
     }
@@ -158,8 +238,10 @@ static void send_one(struct dsmr_cli_load_sender *s, uint64_t meant_us, uint64_t
     }
     uint32_t len = dsmr_cli_load_tx_make(&s->maker, tx, index, expiry_ms);
     dsmr_submit_client_trim(node->client, s->maker.tx_bytes, len);
-    node->meant_us[seq % DSMR_CLI_LOAD_SENDER_WINDOW] = meant_us;
-    node->seq_end = seq + 1;
+    node->expiry_ms = expiry_ms;
+    if (dsmr_cli_load_flight_add(&node->flight, &fallen_out, seq, index, expiry_ms)) {
+        look_up(node, &fallen_out);
+    }
     if (seq < node->ids_count) {
         struct dsmr_id id;
         dsmr_hash(&id, tx, len);
@@ -186,8 +268,7 @@ static void send_due(struct dsmr_cli_load_sender *s, uint64_t at_us)
     uint32_t expiry = s->config->expiry_ms != 0 ? s->config->expiry_ms : EXPIRY_MS;
     uint64_t expiry_ms = now_us(CLOCK_REALTIME) / 1000u + expiry;
     while (s->next_index < due && s->next_index < most) {
-        uint64_t index = s->next_index;
-        send_one(s, index / rate * 1000000u + index % rate * 1000000u / rate, expiry_ms);
+        send_one(s, expiry_ms);
     }
     for (uint32_t i = 0; i < s->config->nodes_count; i++) {
         flush(s->nodes[i].client);
@@ -197,7 +278,7 @@ static void send_due(struct dsmr_cli_load_sender *s, uint64_t at_us)
 static void reconnect(struct dsmr_cli_load_sender *s, uint64_t at_us)
 {
     for (uint32_t i = 0; i < s->config->nodes_count; i++) {
-        struct node *node = &s->nodes[i];
+        struct dsmr_cli_load_sender_node *node = &s->nodes[i];
         if (!dsmr_submit_client_is_connected(node->client) && at_us >= node->retry_us) {
             connect_node(s, node, RECONNECT_MS);
         }
@@ -209,11 +290,8 @@ static void reconnect(struct dsmr_cli_load_sender *s, uint64_t at_us)
 static bool has_landed(const struct dsmr_cli_load_sender *s)
 {
     for (uint32_t i = 0; i < s->config->nodes_count; i++) {
-        const struct node *node = &s->nodes[i];
-        const struct dsmr_cli_load_sender_totals *t = &node->totals;
-        if (dsmr_submit_client_is_connected(node->client) &&
-            (dsmr_submit_client_unsent(node->client) > 0 || t->admitted + t->refused < t->sent ||
-             t->executed + t->expired < t->admitted)) {
+        const struct dsmr_cli_load_sender_node *node = &s->nodes[i];
+        if (node->flight.open > 0 || node->looked_up > 0) {
             return false;
         }
     }
@@ -246,6 +324,21 @@ static void move_phase(struct dsmr_cli_load_sender *s, uint64_t at_us)
     }
 }
 
+static void tick(struct dsmr_cli_load_sender *s, uint64_t at_us)
+{
+    look_up_ended(s); /* before they are connected again */
+    if (s->phase < DSMR_CLI_LOAD_DRAINING) {
+        reconnect(s, at_us);
+        send_due(s, at_us);
+    } else {
+        for (uint32_t i = 0; i < s->config->nodes_count; i++) {
+            flush(s->nodes[i].client);
+        }
+        hang_up_silent(s);
+    }
+    move_phase(s, at_us);
+}
+
 static void *run(void *self)
 {
     struct dsmr_cli_load_sender *s = self;
@@ -258,7 +351,7 @@ static void *run(void *self)
         int n = epoll_wait(s->epoll_fd, events, DSMR_CLI_NODES_MAX, wait_ms);
         pthread_mutex_lock(&s->lock);
         for (int i = 0; i < n; i++) {
-            struct node *node = events[i].data.ptr;
+            struct dsmr_cli_load_sender_node *node = events[i].data.ptr;
             if (dsmr_submit_client_poll(node->client) != DSMR_OK) {
                 continue; /* the connection is gone: reconnect sees it */
             }
@@ -266,17 +359,7 @@ static void *run(void *self)
         at_us = now_us(CLOCK_MONOTONIC);
         if (at_us >= next_us) {
             next_us = at_us + tick_us - (at_us - next_us) % tick_us;
-            if (s->phase < DSMR_CLI_LOAD_DRAINING) {
-                reconnect(s, at_us);
-            }
-            if (s->phase < DSMR_CLI_LOAD_DRAINING) {
-                send_due(s, at_us);
-            } else {
-                for (uint32_t i = 0; i < s->config->nodes_count; i++) {
-                    flush(s->nodes[i].client);
-                }
-            }
-            move_phase(s, at_us);
+            tick(s, at_us);
         }
         pthread_mutex_unlock(&s->lock);
     }
@@ -285,13 +368,16 @@ static void *run(void *self)
 
 /* ---- the monitor's side ---- */
 
-static enum dsmr_err open_node(struct dsmr_cli_load_sender *s, struct node *node, uint32_t i)
+static enum dsmr_err open_node(struct dsmr_cli_load_sender *s,
+                               struct dsmr_cli_load_sender_node *node, uint32_t i)
 {
     const struct dsmr_cli_load_config *config = s->config;
     node->sender = s;
     node->place = &config->nodes[i];
     node->client = dsmr_submit_client_new(&client_ops, node);
-    node->meant_us = calloc(DSMR_CLI_LOAD_SENDER_WINDOW, sizeof(*node->meant_us));
+    if (dsmr_cli_load_flight_init(&node->flight) != DSMR_OK) {
+        return DSMR_ERR_NO_MEMORY;
+    }
     if (config->verify && config->duration_ms != 0) {
         uint64_t all = ((uint64_t)config->duration_ms + 1000u) * config->rate / 1000u;
         node->ids_count = (size_t)(all / config->nodes_count + 2);
@@ -301,7 +387,7 @@ static enum dsmr_err open_node(struct dsmr_cli_load_sender *s, struct node *node
             return DSMR_ERR_NO_MEMORY;
         }
     }
-    return node->client != NULL && node->meant_us != NULL ? DSMR_OK : DSMR_ERR_NO_MEMORY;
+    return node->client != NULL ? DSMR_OK : DSMR_ERR_NO_MEMORY;
 }
 
 static enum dsmr_err open_all(struct dsmr_cli_load_sender *s, const char **reason)
@@ -344,6 +430,11 @@ enum dsmr_err dsmr_cli_load_sender_start(struct dsmr_cli_load_sender **out, cons
         err = open_all(s, reason);
     }
     if (err == DSMR_OK) {
+        s->lookup = dsmr_cli_load_lookup_new(config, &s->maker, on_decided, s);
+        err = s->lookup != NULL ? DSMR_OK : DSMR_ERR_NO_MEMORY;
+        *reason = err != DSMR_OK ? "out of memory for the load" : *reason;
+    }
+    if (err == DSMR_OK) {
         s->start_us = now_us(CLOCK_MONOTONIC);
         s->end_us = config->duration_ms != 0 ? s->start_us + (uint64_t)config->duration_ms * 1000u
                                              : UINT64_MAX / 2;
@@ -367,9 +458,10 @@ void dsmr_cli_load_sender_free(struct dsmr_cli_load_sender *s)
         s->must_end = true;
         pthread_join(s->thread, NULL);
     }
+    dsmr_cli_load_lookup_free(s->lookup);
     for (uint32_t i = 0; s->nodes != NULL && i < s->config->nodes_count; i++) {
         dsmr_submit_client_free(s->nodes[i].client);
-        free(s->nodes[i].meant_us);
+        dsmr_cli_load_flight_close(&s->nodes[i].flight);
         free(s->nodes[i].ids);
         free(s->nodes[i].seen);
     }
@@ -381,100 +473,4 @@ void dsmr_cli_load_sender_free(struct dsmr_cli_load_sender *s)
     }
     pthread_mutex_destroy(&s->lock);
     free(s);
-}
-
-enum dsmr_cli_load_phase dsmr_cli_load_sender_phase(struct dsmr_cli_load_sender *s)
-{
-    pthread_mutex_lock(&s->lock);
-    enum dsmr_cli_load_phase phase = s->phase;
-    pthread_mutex_unlock(&s->lock);
-    return phase;
-}
-
-uint64_t dsmr_cli_load_sender_elapsed_ms(struct dsmr_cli_load_sender *s)
-{
-    return (now_us(CLOCK_MONOTONIC) - s->start_us) / 1000u;
-}
-
-void dsmr_cli_load_sender_snapshot(struct dsmr_cli_load_sender *s,
-                                   struct dsmr_cli_load_snapshot *out)
-{
-    pthread_mutex_lock(&s->lock);
-    out->elapsed_ms = (now_us(CLOCK_MONOTONIC) - s->start_us) / 1000u;
-    out->is_draining = s->phase >= DSMR_CLI_LOAD_DRAINING;
-    out->nodes_count = s->config->nodes_count;
-    for (uint32_t i = 0; i < out->nodes_count; i++) {
-        struct node *node = &s->nodes[i];
-        struct dsmr_cli_load_node *to = &out->nodes[i];
-        to->is_connected = dsmr_submit_client_is_connected(node->client);
-        to->sent = node->totals.sent;
-        to->admitted = node->totals.admitted;
-        to->refused = node->totals.refused;
-        to->certified = node->totals.certified;
-        to->executed = node->totals.executed;
-        to->failed = node->totals.failed;
-        to->expired = node->totals.expired;
-        to->certified_p50_us = (uint32_t)dsmr_histogram_percentile(&node->interval[0], 0.5);
-        to->executed_p50_us = (uint32_t)dsmr_histogram_percentile(&node->interval[1], 0.5);
-        dsmr_histogram_clear(&node->interval[0]);
-        dsmr_histogram_clear(&node->interval[1]);
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-void dsmr_cli_load_sender_totals(struct dsmr_cli_load_sender *s,
-                                 struct dsmr_cli_load_sender_totals *out)
-{
-    memset(out, 0, sizeof(*out));
-    pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < s->config->nodes_count; i++) {
-        const struct dsmr_cli_load_sender_totals *t = &s->nodes[i].totals;
-        out->sent += t->sent;
-        out->admitted += t->admitted;
-        out->refused += t->refused;
-        out->certified += t->certified;
-        out->executed += t->executed;
-        out->failed += t->failed;
-        out->expired += t->expired;
-        out->twice += t->twice;
-        out->measured_sent += t->measured_sent;
-        out->window_certified += t->window_certified;
-        if (t->executed_height_max > out->executed_height_max) {
-            out->executed_height_max = t->executed_height_max;
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
-}
-
-void dsmr_cli_load_sender_latency(struct dsmr_cli_load_sender *s, struct dsmr_histogram *certified,
-                                  struct dsmr_histogram *executed)
-{
-    pthread_mutex_lock(&s->lock);
-    *certified = s->latency[0];
-    *executed = s->latency[1];
-    pthread_mutex_unlock(&s->lock);
-}
-
-enum dsmr_err dsmr_cli_load_sender_executed(struct dsmr_cli_load_sender *s, uint64_t **out,
-                                            size_t *count)
-{
-    size_t n = 0;
-    pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < s->config->nodes_count; i++) {
-        n += (size_t)s->nodes[i].totals.executed;
-    }
-    uint64_t *ids = malloc((n + 1) * sizeof(*ids));
-    size_t at = 0;
-    for (uint32_t i = 0; i < s->config->nodes_count && ids != NULL; i++) {
-        const struct node *node = &s->nodes[i];
-        for (size_t seq = 0; seq < node->ids_count && at < n; seq++) {
-            if ((node->seen[seq] & SEEN_EXECUTED) != 0) {
-                ids[at++] = node->ids[seq];
-            }
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
-    *out = ids;
-    *count = at;
-    return ids != NULL ? DSMR_OK : DSMR_ERR_NO_MEMORY;
 }

@@ -2,7 +2,10 @@
  *
  * Invariants: transaction i is meant for start + i / rate, whether or not the node keeps up. A node
  *             whose connection or send buffer cannot take it loses it: counted as refused.
- * Limits:     latencies are known for the last DSMR_CLI_LOAD_SENDER_WINDOW transactions of a node.
+ *             What was in flight on a connection that ended is looked up (cli_load_lookup.h), and
+ *             so is, once its expiry is over, what a node has said nothing more of.
+ * Limits:     latencies are known for transactions that were reported on their own connection, and
+ *             for the last DSMR_CLI_LOAD_FLIGHT_WINDOW of it.
  * Threads:    its own; snapshot, mark and stats from the monitor, under one lock. */
 #ifndef DSMR_APP_CLI_LOAD_SENDER_H
 #define DSMR_APP_CLI_LOAD_SENDER_H
@@ -10,14 +13,12 @@
 #include "app/cli_load.h"
 #include "client/histogram.h"
 
-#define DSMR_CLI_LOAD_SENDER_WINDOW (1u << 19)
-
 struct dsmr_cli_load_sender; /* opaque */
 
 struct dsmr_cli_load_sender_totals {
-    uint64_t sent, admitted, refused, certified, executed, failed, expired;
+    uint64_t sent, admitted, refused, certified, executed, failed, expired, lost;
     uint64_t executed_height_max;
-    uint64_t twice;            /* with verify */
+    uint64_t twice;            /* reported executed and had been closed before */
     uint64_t measured_sent;    /* with an intended time after the warm-up */
     uint64_t window_certified; /* notices that came between warm-up and the end of the load */
 };

@@ -106,6 +106,7 @@ size_t dsmr_cli_load_summary_json(char *out, size_t capacity, const struct dsmr_
     count(&text, "certified_txs", true, r->certified_txs);
     count(&text, "failed_txs", true, r->failed_txs);
     count(&text, "expired_txs", true, r->expired_txs);
+    count(&text, "lost_txs", true, r->lost_txs);
     flag(&text, "drained", r->is_drained);
     flag(&text, "verified", r->is_verified);
     count(&text, "missing_txs", r->is_verified, r->missing_txs);

@@ -10,6 +10,7 @@
 
 #include "app/files.h"
 #include "base/bytes.h"
+#include "base/prng.h"
 #include "vm/transfer_tx.h"
 
 #define ACCOUNT_FILE_BYTES_MAX 65536u
@@ -118,7 +119,6 @@ enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker, const char *
     maker->seed = config->seed;
     maker->amount = config->amount != 0 ? config->amount : 1;
     maker->domain = *domain;
-    dsmr_prng_init(&maker->prng, config->seed);
     if (config->kind == DSMR_CLI_LOAD_OPAQUE) {
         maker->tx_bytes = config->tx_bytes;
         if (config->tx_bytes < DSMR_CLI_LOAD_TX_OPAQUE_MIN ||
@@ -150,23 +150,25 @@ void dsmr_cli_load_tx_close(struct dsmr_cli_load_tx *maker)
     maker->accounts_count = maker->accounts_room = 0;
 }
 
-static void make_opaque(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
+static void make_opaque(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
                         uint64_t expiry_ms)
 {
+    struct dsmr_prng prng;
     uint32_t at = DSMR_CLI_LOAD_TX_OPAQUE_MIN;
+    dsmr_prng_init(&prng, maker->seed + index * UINT64_C(0xd1342543de82ef95));
     out[0] = 1;
     dsmr_store_be64(out + 1, expiry_ms);
     dsmr_store_be64(out + DSMR_TX_HEAD_BYTES, maker->seed);
     dsmr_store_be64(out + DSMR_TX_HEAD_BYTES + 8, index);
     for (; at + 8 <= maker->tx_bytes; at += 8) {
-        uint64_t word = dsmr_prng_next(&maker->prng);
+        uint64_t word = dsmr_prng_next(&prng);
         memcpy(out + at, &word, 8);
     }
-    uint64_t last = dsmr_prng_next(&maker->prng);
+    uint64_t last = dsmr_prng_next(&prng);
     memcpy(out + at, &last, maker->tx_bytes - at);
 }
 
-static uint32_t make_transfer(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
+static uint32_t make_transfer(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
                               uint64_t expiry_ms)
 {
     const struct dsmr_ed25519_signing_key *from = &maker->accounts[index % maker->accounts_count];
@@ -184,7 +186,7 @@ static uint32_t make_transfer(struct dsmr_cli_load_tx *maker, uint8_t *out, uint
     return (uint32_t)dsmr_transfer_tx_sign_as(out, &tx, &maker->domain, from);
 }
 
-uint32_t dsmr_cli_load_tx_make(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
+uint32_t dsmr_cli_load_tx_make(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
                                uint64_t expiry_ms)
 {
     if (maker->kind == DSMR_CLI_LOAD_TRANSFERS) {

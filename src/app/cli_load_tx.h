@@ -1,12 +1,11 @@
 /* cli_load_tx.h - the transactions of a load: random bytes, or signed transfers.
  *
  * Invariants: no two of a run are equal, nor of two runs with different seeds.
- * Threads:    one owner. */
+ * Threads:    init and close by one owner; make from any thread. */
 #ifndef DSMR_APP_CLI_LOAD_TX_H
 #define DSMR_APP_CLI_LOAD_TX_H
 
 #include "app/cli_load.h"
-#include "base/prng.h"
 #include "crypto/ed25519.h"
 #include "dsmr/types.h"
 
@@ -19,7 +18,6 @@ struct dsmr_cli_load_tx {
     uint64_t seed;
     uint64_t amount;
     struct dsmr_domain domain;
-    struct dsmr_prng prng;
     struct dsmr_ed25519_signing_key *accounts;
     uint32_t accounts_count;
     uint32_t accounts_room;
@@ -32,8 +30,9 @@ DSMR_MUST_USE enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker
                                                   const struct dsmr_cli_load_config *config,
                                                   const struct dsmr_domain *domain);
 void dsmr_cli_load_tx_close(struct dsmr_cli_load_tx *maker); /* wipes the keys */
-/* Writes transaction index into out, which has room for tx_bytes; returns its size. */
-uint32_t dsmr_cli_load_tx_make(struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
+/* Writes transaction index into out, which has room for tx_bytes; returns its size. The same index
+ * and expiry give the same bytes. */
+uint32_t dsmr_cli_load_tx_make(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
                                uint64_t expiry_ms);
 /* One account file as testnet and `dsmr keys` write it. CONFIG, IO. */
 DSMR_MUST_USE enum dsmr_err dsmr_cli_load_tx_account(struct dsmr_ed25519_secret_key *out,

@@ -11,6 +11,8 @@
 #include "vm/address.h"
 #include "vm/transfer_tx.h"
 
+#define ANSWER_MS 5000u /* for an answer of a node whose wait for a result is over */
+
 int dsmr_cli_money_balance(const struct dsmr_cli_values *values)
 {
     char path[32 + DSMR_ADDRESS_TEXT_LEN];
@@ -68,32 +70,53 @@ static const char *open_state(const struct dsmr_http_reply *reply, const json_t 
     return reply->status == 504 ? "unknown" : NULL;
 }
 
-/* The wait is over without a result: the id is what the user needs now. */
-static int undecided(const struct dsmr_cli_values *values, const char *why, const char *state,
-                     const struct dsmr_id *id)
+static uint64_t real_ms(void)
 {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+/* The wait is over without a result: the id is what the user needs now. After its expiry only a
+ * block that was made before can have it, which the node need not have seen accepted. */
+static int undecided(const struct dsmr_cli_values *values, const char *why, const char *state,
+                     const struct dsmr_transfer_tx *tx, const struct dsmr_id *id)
+{
+    bool has_expired = real_ms() > tx->expiry_ms && strcmp(state, "in_block") != 0;
     char hex[65];
     char answer[192];
     dsmr_hex_encode(hex, id->bytes, sizeof(id->bytes));
     int len = snprintf(answer, sizeof(answer), "{\"tx\":\"%s\",\"state\":\"%s\"}", hex, state);
     dsmr_cli_common_print(values, answer, (size_t)len);
-    return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE,
-                         "%s; the transfer may still run, ask with: dsmr tx %s --node %s", why, hex,
-                         dsmr_cli_text(values, "node"));
+    return dsmr_cli_fail(
+        values, DSMR_EXIT_UNAVAILABLE, "%s; the transfer %s, ask with: dsmr tx %s --node %s", why,
+        has_expired ? "has expired and runs only if a block had it in time" : "may still run", hex,
+        dsmr_cli_text(values, "node"));
 }
 
-/* A transfer that failed when it ran is no success. */
+/* A transfer that failed when it ran is no success. For people: a node that was handed one in mode
+ * async has not looked at it yet, and so has no state to tell. */
 static int show(const struct dsmr_cli_values *values, const struct dsmr_http_reply *reply)
 {
     json_t *answer = json_loadb(reply->body, reply->body_len, 0, NULL);
     const char *state = json_string_value(json_object_get(answer, "state"));
     int code = state != NULL && strcmp(state, "failed") == 0 ? DSMR_EXIT_REFUSED : DSMR_EXIT_OK;
-    dsmr_cli_common_print(values, reply->body, reply->body_len);
+    char *text = NULL;
+    if (state != NULL && strcmp(state, "unknown") == 0 && !dsmr_cli_flag(values, "json")) {
+        json_object_set_new(answer, "state",
+                            json_string("handed over to the node, which has promised nothing: "
+                                        "whether it takes it, dsmr tx tells"));
+        text = json_dumps(answer, JSON_COMPACT);
+    }
+    dsmr_cli_common_print(values, text != NULL ? text : reply->body,
+                          text != NULL ? strlen(text) : reply->body_len);
+    free(text);
     json_decref(answer);
     return code;
 }
 
-static int post(const struct dsmr_cli_values *values, const uint8_t *tx, size_t len)
+static int post(const struct dsmr_cli_values *values, const struct dsmr_transfer_tx *what,
+                const uint8_t *tx, size_t len)
 {
     char body[2 * DSMR_TRANSFER_TX_BYTES_MAX + 16] = "{\"tx\":\"";
     char path[80];
@@ -109,6 +132,7 @@ static int post(const struct dsmr_cli_values *values, const uint8_t *tx, size_t 
                    dsmr_cli_text(values, "mode"),
                    (unsigned long long)dsmr_cli_number(values, "timeout"));
     int code = dsmr_cli_common_open(values, &client);
+    client.timeout_ms = (uint32_t)dsmr_cli_number(values, "timeout") + ANSWER_MS;
     if (code < 0) {
         enum dsmr_err err =
             dsmr_http_client_request(&client, &reply, "POST", path, body, strlen(body));
@@ -119,7 +143,7 @@ static int post(const struct dsmr_cli_values *values, const uint8_t *tx, size_t 
                 json_loadb(reply.body != NULL ? reply.body : "", reply.body_len, 0, NULL);
             const char *state = err != DSMR_OK ? "unknown" : open_state(&reply, answer);
             dsmr_cli_common_why(why, &client, err, &reply);
-            code = state != NULL ? undecided(values, why, state, &id)
+            code = state != NULL ? undecided(values, why, state, what, &id)
                                  : dsmr_cli_fail(values, DSMR_EXIT_REFUSED, "%s", why);
             json_decref(answer);
         }
@@ -145,7 +169,6 @@ int dsmr_cli_money_send(const struct dsmr_cli_values *values)
     struct dsmr_ed25519_secret_key key;
     struct dsmr_transfer_tx tx;
     struct dsmr_domain domain;
-    struct timespec now;
     const char *memo = dsmr_cli_text(values, "memo");
     memset(&tx, 0, sizeof(tx));
     if (dsmr_cli_text(values, "from") == NULL) {
@@ -166,13 +189,11 @@ int dsmr_cli_money_send(const struct dsmr_cli_values *values)
         code = get_domain(values, &domain);
     }
     if (code < 0) {
-        clock_gettime(CLOCK_REALTIME, &now);
-        tx.expiry_ms = (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u +
-                       dsmr_cli_number(values, "expiry");
+        tx.expiry_ms = real_ms() + dsmr_cli_number(values, "expiry");
         tx.fee_limit = dsmr_cli_number(values, "fee-limit");
         tx.memo_len = (uint8_t)(memo != NULL ? strlen(memo) : 0);
         memcpy(tx.memo, memo != NULL ? memo : "", tx.memo_len);
-        code = post(values, bytes, dsmr_transfer_tx_sign(bytes, &tx, &domain, &key));
+        code = post(values, &tx, bytes, dsmr_transfer_tx_sign(bytes, &tx, &domain, &key));
     }
     explicit_bzero(&key, sizeof(key));
     return code;

@@ -134,7 +134,7 @@ static void draw_node(struct dsmr_cli_view *view, const struct dsmr_cli_load_sna
 }
 
 struct sums {
-    uint64_t sent, admitted, refused, certified, executed, failed, expired;
+    uint64_t sent, admitted, refused, certified, executed, failed, expired, lost;
 };
 
 static struct sums sum(const struct dsmr_cli_load_snapshot *snapshot)
@@ -149,14 +149,15 @@ static struct sums sum(const struct dsmr_cli_load_snapshot *snapshot)
         s.executed += node->executed;
         s.failed += node->failed;
         s.expired += node->expired;
+        s.lost += node->lost;
     }
     return s;
 }
 
-/* Admitted, and neither executed nor expired as far as we have heard. */
+/* Admitted, and neither executed nor expired nor lost as far as we have heard. */
 static uint64_t waiting(const struct sums *s)
 {
-    uint64_t landed = s->executed + s->expired;
+    uint64_t landed = s->executed + s->expired + s->lost;
     return s->admitted > landed ? s->admitted - landed : 0;
 }
 
@@ -206,10 +207,11 @@ static void draw(struct dsmr_cli_view *view, const struct dsmr_cli_load_snapshot
         draw_bar(view, "certified", s.certified, s.sent);
         draw_bar(view, "executed", s.executed, s.sent);
         line(view,
-             " refused %llu   failed %llu   expired %llu   (latencies in ms, of the last "
+             " refused %llu   failed %llu   expired %llu   lost %llu   (latencies in ms, of the "
+             "last "
              "interval)",
              (unsigned long long)s.refused, (unsigned long long)s.failed,
-             (unsigned long long)s.expired);
+             (unsigned long long)s.expired, (unsigned long long)s.lost);
     }
     fflush(view->out);
 }
@@ -235,12 +237,12 @@ static void print_plain(struct dsmr_cli_view *view, const struct dsmr_cli_load_s
     }
     fprintf(view->out,
             "%6.1f s  %u of %u nodes  height %llu  sent %llu  admitted %llu  certified %llu  "
-            "executed %llu (%.0f/s)  refused %llu  expired %llu%s\n",
+            "executed %llu (%.0f/s)  refused %llu  expired %llu  lost %llu%s\n",
             (double)now->elapsed_ms / 1000.0, reachable, now->nodes_count,
             (unsigned long long)(lowest == UINT64_MAX ? 0 : lowest), (unsigned long long)s.sent,
             (unsigned long long)s.admitted, (unsigned long long)s.certified,
             (unsigned long long)s.executed, executed, (unsigned long long)s.refused,
-            (unsigned long long)s.expired, stage(text, now, &s));
+            (unsigned long long)s.expired, (unsigned long long)s.lost, stage(text, now, &s));
     fflush(view->out);
 }
 
@@ -249,10 +251,11 @@ static void print_json(struct dsmr_cli_view *view, const struct dsmr_cli_load_sn
     const struct sums s = sum(now);
     fprintf(view->out,
             "{\"event\":\"%s\",\"elapsed_s\":%.1f,\"admitted_txs\":%llu,\"executed_txs\":%llu,"
-            "\"expired_txs\":%llu,\"waiting_txs\":%llu}\n",
+            "\"expired_txs\":%llu,\"lost_txs\":%llu,\"waiting_txs\":%llu}\n",
             now->is_checking ? "checking" : "draining", (double)now->elapsed_ms / 1000.0,
             (unsigned long long)s.admitted, (unsigned long long)s.executed,
-            (unsigned long long)s.expired, (unsigned long long)waiting(&s));
+            (unsigned long long)s.expired, (unsigned long long)s.lost,
+            (unsigned long long)waiting(&s));
     fflush(view->out);
 }
 
@@ -321,10 +324,11 @@ static void print_load(FILE *out, const struct dsmr_cli_load_result *r)
     print_latency(out, "latency to executed", &r->executed);
     fprintf(out,
             "  %-22s %llu sent, %llu admitted, %llu executed (%llu failed), %llu refused, "
-            "%llu expired\n",
+            "%llu expired, %llu lost\n",
             "transactions", (unsigned long long)r->sent, (unsigned long long)r->admitted,
             (unsigned long long)r->executed_txs, (unsigned long long)r->failed_txs,
-            (unsigned long long)r->refused, (unsigned long long)r->expired_txs);
+            (unsigned long long)r->refused, (unsigned long long)r->expired_txs,
+            (unsigned long long)r->lost_txs);
     fprintf(out, "  %-22s CPU %s us, bytes to disk %s, bytes between nodes %s\n",
             "a transaction costs", known(text[0], r->cpu_us_per_tx, 1),
             known(text[1], r->disk_bytes_per_tx, 0), known(text[2], r->network_bytes_per_tx, 0));

@@ -1,6 +1,5 @@
 #include "app/daemon.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
 #include <stdatomic.h>
@@ -102,22 +101,9 @@ static int read_settings(struct daemon *d)
 
 static int take_lock(struct daemon *d)
 {
-    char path[PATH_MAX];
-    int64_t holder = 0;
-    int code = dsmr_home_check_folder(d->values, d->home);
-    if (code >= 0)
-        return code;
-    dsmr_home_path(path, d->home, "lock");
-    enum dsmr_err err = dsmr_home_lock_take(&d->lock, &holder, path);
-    if (err == DSMR_ERR_LOCKED)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_CONFIG,
-                             "%s is in use by process %" PRId64 ": stop it first", d->home->path,
-                             holder);
-    if (err != DSMR_OK)
-        return dsmr_cli_fail(d->values, DSMR_EXIT_IO, "%s: cannot be locked: %s", path,
-                             strerror(errno));
-    d->is_locked = true;
-    return -1;
+    int code = dsmr_home_check_lock(d->values, d->home, &d->lock);
+    d->is_locked = code < 0;
+    return code;
 }
 
 static int open_keys(struct daemon *d)

@@ -53,7 +53,8 @@ static const struct dsmr_cli_option bench_options[] = {
     {"duration", "TIME", DSMR_CLI_DURATION, 0, 86400000, NULL, "30s",
      "how long the load lasts; 0 runs until interrupted"},
     {"warmup", "TIME", DSMR_CLI_DURATION, 0, 600000, NULL, "3s",
-     "start of the load that rates and latencies leave out"},
+     "start of the load that rates and latencies leave out, shorter than it; by default never more "
+     "than a quarter of a load as short"},
     {"verify", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false",
      "find every executed transaction on every node at the end"},
     {"plain", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "plain lines instead of the live view"},

@@ -201,11 +201,38 @@ static int check_keys(const struct dsmr_cli_values *values, const struct dsmr_ho
     return code;
 }
 
+static void print_check(const struct dsmr_cli_values *values, const struct dsmr_genesis *genesis,
+                        const struct dsmr_home_check_data *data)
+{
+    static const char *const names[] = {"empty", "of_this_chain", "not_looked_at"};
+    static const char *const texts[] = {"is empty", "is of this chain", "was not looked at: "};
+    char chain_id[65];
+    dsmr_hex_encode(chain_id, genesis->params.domain.chain_id.bytes, 32);
+    if (!dsmr_cli_flag(values, "json")) {
+        printf("config and genesis are good: chain %s, network %u, %u validator set(s), app %s\n"
+               "data/ %s%s\n",
+               chain_id, genesis->params.domain.network_id, genesis->schedule_count,
+               genesis->app_name, texts[data->state],
+               data->state == DSMR_HOME_CHECK_DATA_NOT_LOOKED_AT ? data->why : "");
+        return;
+    }
+    printf("{\"ok\":true,\"chain_id\":\"%s\",\"network_id\":%u,\"validator_sets\":%u,"
+           "\"app\":\"%s\",\"data\":\"%s\",\"data_reason\":",
+           chain_id, genesis->params.domain.network_id, genesis->schedule_count, genesis->app_name,
+           names[data->state]);
+    if (data->state == DSMR_HOME_CHECK_DATA_NOT_LOOKED_AT)
+        dsmr_cli_print_json(stdout, data->why);
+    else
+        printf("null");
+    printf("}\n");
+}
+
 static int run_config_check(const struct dsmr_cli_values *values)
 {
     static struct dsmr_cli_values merged;
     static struct dsmr_home home;
     static struct dsmr_node_settings settings;
+    static struct dsmr_home_check_data data;
     struct dsmr_genesis genesis;
     char path[PATH_MAX], reason[DSMR_GENESIS_REASON_BYTES] = "out of memory";
     merged = *values;
@@ -231,23 +258,14 @@ static int run_config_check(const struct dsmr_cli_values *values)
         code = dsmr_home_check_settings(&merged, &settings, &genesis);
     if (code < 0)
         code = check_keys(&merged, &home, &genesis);
-    if (code >= 0) {
-        dsmr_genesis_close(&genesis);
-        return code;
+    if (code < 0)
+        code = dsmr_home_check_chain(&merged, &home, &genesis, &data);
+    if (code < 0) {
+        print_check(values, &genesis, &data);
+        code = DSMR_EXIT_OK;
     }
-    char chain_id[65];
-    dsmr_hex_encode(chain_id, genesis.params.domain.chain_id.bytes, 32);
-    if (dsmr_cli_flag(values, "json"))
-        printf("{\"ok\":true,\"chain_id\":\"%s\",\"network_id\":%u,\"validator_sets\":%u,"
-               "\"app\":\"%s\"}\n",
-               chain_id, genesis.params.domain.network_id, genesis.schedule_count,
-               genesis.app_name);
-    else
-        printf("config and genesis are good: chain %s, network %u, %u validator set(s), app %s\n",
-               chain_id, genesis.params.domain.network_id, genesis.schedule_count,
-               genesis.app_name);
     dsmr_genesis_close(&genesis);
-    return DSMR_EXIT_OK;
+    return code;
 }
 
 static int run_keys(const struct dsmr_cli_values *values)
@@ -341,7 +359,8 @@ int main(int argc, char **argv)
          run_keys, "home|json"},
         {"inspect", NULL, "read what a stopped node has stored", 0, 0, NULL, 0, run_inspect,
          "home|json"},
-        {"config check", NULL, "check config.yaml and genesis.json without starting", 0, 0,
+        {"config check", NULL,
+         "check config.yaml, genesis.json and whose data are there, without starting", 0, 0,
          dsmr_node_config_options, dsmr_node_config_options_count, run_config_check, "home|json"},
         {"version", NULL, "print the version", 0, 0, NULL, 0, run_version, "json"},
     };

@@ -191,6 +191,7 @@ static void read_set(struct reader *r, struct dsmr_bft_schedule_entry *out, json
         fail(r, "%s.set must have 1 to %u validators", where, DSMR_VALIDATORS_MAX);
         return;
     }
+    uint64_t total = 0;
     struct dsmr_set_builder_entry *entries = calloc(count, sizeof *entries);
     if (entries == NULL) {
         r->err = DSMR_ERR_NO_MEMORY;
@@ -202,6 +203,10 @@ static void read_set(struct reader *r, struct dsmr_bft_schedule_entry *out, json
         for (size_t j = 0; j < i && r->err == DSMR_OK; j++)
             if (dsmr_node_id_equal(&entries[i].node_id, &entries[j].node_id))
                 fail(r, "%s.node_id stands twice", where);
+        if (entries[i].weight > UINT64_MAX - total)
+            fail(r, "%s.weight: with it the weights of the set are more than %" PRIu64 " together",
+                 where, UINT64_MAX);
+        total += entries[i].weight;
     }
     size_t bad = 0;
     if (r->err == DSMR_OK) {

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "app/exit_codes.h"
+#include "app/home_check.h"
 #include "base/bytes.h"
 #include "driver/exec_record.h"
-#include "host/home_lock.h"
 #include "host/host_inbox.h"
 #include "store/lmdb_store.h"
 
@@ -121,15 +121,9 @@ int dsmr_inspect_run(const struct dsmr_cli_values *values, const struct dsmr_hom
 {
     char path[PATH_MAX], reason[PATH_MAX] = "";
     struct dsmr_home_lock lock;
-    int64_t holder = 0;
-    dsmr_home_path(path, home, "lock");
-    enum dsmr_err err = dsmr_home_lock_take(&lock, &holder, path);
-    if (err != DSMR_OK)
-        return dsmr_cli_fail(values, DSMR_EXIT_CONFIG,
-                             err == DSMR_ERR_LOCKED
-                                 ? "%s is in use by process %" PRId64 ": stop the node first"
-                                 : "%s cannot be locked (holder %" PRId64 "): is it a home?",
-                             home->path, holder);
+    int code = dsmr_home_check_lock(values, home, &lock);
+    if (code >= 0)
+        return code;
     struct dsmr_host_inbox_config inbox_config;
     dsmr_host_inbox_config_default(&inbox_config);
     struct dsmr_host_inbox *inbox = dsmr_host_inbox_new(&inbox_config);
@@ -142,7 +136,7 @@ int dsmr_inspect_run(const struct dsmr_cli_values *values, const struct dsmr_hom
     memset(&head, 0, sizeof head);
     memset(&block_id, 0, sizeof block_id);
     dsmr_home_path(path, home, "data");
-    err = inbox == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    enum dsmr_err err = inbox == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
     if (err == DSMR_OK) {
         struct dsmr_lmdb_store_config config = {.directory = path,
                                                 .inbox = dsmr_host_inbox_port(inbox),

@@ -65,7 +65,9 @@
          600000,                                                                                     \
          NULL,                                                                                       \
          "2s",                                                                                       \
-         "start of the load that rates and latencies leave out"},                                    \
+         "start of the load that rates and latencies leave out, shorter than it; by default "        \
+         "never "                                                                                    \
+         "more than a quarter of a load as short"},                                                  \
         {"workers", "N", DSMR_CLI_NUMBER, 1, 64, NULL, "1", "worker threads of each node"},          \
         {"plain", NULL, DSMR_CLI_FLAG, 0, 0, NULL, "false", "plain lines instead of the live view"}, \
     {                                                                                                \
@@ -211,7 +213,8 @@ static void announce(const struct localnet *net)
 
 /* ---- load ---- */
 
-static void configure_load(struct localnet *net)
+/* A sentence and an exit code, or -1. */
+static int configure_load(struct localnet *net)
 {
     struct dsmr_cli_load_config *load = &net->load;
     uint64_t kind = dsmr_cli_number(net->values, "load");
@@ -219,12 +222,10 @@ static void configure_load(struct localnet *net)
     load->kind = kind == 0 ? DSMR_CLI_LOAD_TRANSFERS : DSMR_CLI_LOAD_OPAQUE;
     load->rate = kind == 2 ? 0 : (uint32_t)dsmr_cli_number(net->values, "rate");
     load->tx_bytes = (uint32_t)dsmr_cli_number(net->values, "tx-bytes");
-    load->duration_ms = (uint32_t)dsmr_cli_number(net->values, "duration");
-    load->warmup_ms = (uint32_t)dsmr_cli_number(net->values, "warmup");
-    if (load->duration_ms != 0 && load->warmup_ms >= load->duration_ms)
-        load->warmup_ms = load->duration_ms / 4;
-    load->verify = load->duration_ms != 0;
     load->stop = &stop_asked;
+    int code = dsmr_cli_load_check_times(net->values, load);
+    load->verify = load->duration_ms != 0;
+    return code;
 }
 
 static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot)
@@ -324,8 +325,9 @@ int dsmr_localnet_run(const struct dsmr_cli_values *values)
         return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");
     net->values = values;
     catch_signals();
-    configure_load(net);
-    int code = choose_directory(net);
+    int code = configure_load(net);
+    if (code < 0)
+        code = choose_directory(net);
     if (code < 0)
         code = make(net);
     if (code < 0)

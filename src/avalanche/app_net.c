@@ -1,236 +1,15 @@
-#include "avalanche/app_net.h"
+#include "avalanche/app_net_state.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "avalanche/pb.h"
 #include "base/assert.h"
-#include "base/bytes.h"
-#include "base/map.h"
 #include "wire/cursor.h"
 
 #define SEND_TIMEOUT_MS 10000u
 #define FLIGHTS_MAX 16384u
 #define LENGTH_BYTES 4u
-#define DROP_PAUSE_MS 10000u
-
-struct message {
-    struct message *next;
-    struct dsmr_buf *head, *owner;
-    const uint8_t *body;
-    uint32_t body_len;
-};
-struct queue {
-    struct message *first, **last;
-    size_t bytes;
-};
-
-struct peer {
-    struct dsmr_node_id id;
-    bool is_connected, is_served;
-    bool is_up; /* as the handler was told */
-    uint64_t dropped_until_ms;
-    struct queue queues[DSMR_MSG_CLASS_COUNT];
-    uint32_t on_way;  /* requests without an answer */
-    int64_t budget;   /* bytes; below zero: wait */
-    uint64_t paid_ms; /* the budget counts up to here */
-};
-
-struct flight { /* one request on its way */
-    bool is_paced;
-};
-
-struct dsmr_app_net {
-    struct dsmr_app_net_config config;
-    void *owner;
-    struct dsmr_map *places; /* node id -> u32, place in peers */
-    struct peer **peers;
-    uint32_t peers_count;
-    struct dsmr_map *flights; /* request id -> struct flight */
-    uint32_t last_request;
-    bool is_telling; /* a task that tells peers up and down is on its way */
-};
-
-static uint64_t now_ms(const struct dsmr_app_net *net)
-{
-    return net->config.clock.ops->mono_ms(net->config.clock.self);
-}
-
-/* ---- peers ---- */
-
-static struct peer *find(const struct dsmr_app_net *net, const struct dsmr_node_id *id)
-{
-    const uint32_t *place = dsmr_map_find(net->places, id->bytes);
-    return place != NULL ? net->peers[*place] : NULL;
-}
-
-static struct peer *find_or_add(struct dsmr_app_net *net, const struct dsmr_node_id *id)
-{
-    struct peer *peer = find(net, id);
-    if (peer != NULL || net->peers_count == DSMR_APP_NET_PEERS_MAX)
-        return peer;
-    peer = calloc(1, sizeof *peer);
-    uint32_t *place = peer != NULL ? dsmr_map_add(net->places, id->bytes, NULL) : NULL;
-    if (place == NULL) {
-        free(peer);
-        return NULL;
-    }
-    peer->id = *id;
-    peer->budget = (int64_t)net->config.peer_burst_bytes;
-    peer->paid_ms = now_ms(net);
-    for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++)
-        peer->queues[i].last = &peer->queues[i].first;
-    *place = net->peers_count;
-    net->peers[net->peers_count++] = peer;
-    return peer;
-}
-
-static size_t message_bytes(const struct message *message)
-{
-    return message->head->len + message->body_len;
-}
-
-static void free_message(struct message *message)
-{
-    dsmr_buf_unref(message->head);
-    dsmr_buf_unref(message->owner);
-    free(message);
-}
-
-static struct message *take(struct queue *queue)
-{
-    struct message *message = queue->first;
-    queue->first = message->next;
-    if (queue->first == NULL)
-        queue->last = &queue->first;
-    queue->bytes -= message_bytes(message);
-    return message;
-}
-
-static void empty_queues(struct peer *peer)
-{
-    for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++)
-        while (peer->queues[i].first != NULL)
-            free_message(take(&peer->queues[i]));
-}
-
-/* A peer that is neither connected nor served is nobody's: it makes room. */
-static void remove_if_idle(struct dsmr_app_net *net, struct peer *peer)
-{
-    if (peer->is_connected || peer->is_served || peer->is_up || peer->on_way > 0 ||
-        peer->dropped_until_ms > now_ms(net))
-        return;
-    uint32_t *place = dsmr_map_find(net->places, peer->id.bytes);
-    uint32_t hole = *place, last = net->peers_count - 1u;
-    (void)dsmr_map_remove(net->places, peer->id.bytes);
-    if (hole != last) {
-        net->peers[hole] = net->peers[last];
-        *(uint32_t *)dsmr_map_find(net->places, net->peers[hole]->id.bytes) = hole;
-    }
-    net->peers_count--;
-    empty_queues(peer);
-    free(peer);
-}
-
-/* ---- telling who is up ---- */
-
-struct tell_task {
-    struct dsmr_task task;
-    struct dsmr_app_net *net;
-};
-
-static void tell_all(struct dsmr_task *task, void *owner)
-{
-    struct dsmr_app_net *net = ((struct tell_task *)task)->net;
-    (void)owner;
-    free(task);
-    net->is_telling = false;
-    for (uint32_t i = net->peers_count; i-- > 0;) {
-        struct peer *peer = net->peers[i];
-        bool is_up = peer->is_connected && peer->is_served && peer->dropped_until_ms <= now_ms(net);
-        if (is_up != peer->is_up) {
-            peer->is_up = is_up;
-            if (!is_up)
-                empty_queues(peer);
-            net->config.handler->peer(net->owner, &peer->id, is_up);
-        }
-        remove_if_idle(net, peer);
-    }
-}
-
-static void tell_soon(struct dsmr_app_net *net)
-{
-    struct tell_task *task = net->is_telling ? NULL : calloc(1, sizeof *task);
-    if (task == NULL)
-        return;
-    task->task.done = tell_all;
-    task->net = net;
-    net->is_telling = true;
-    net->config.inbox.ops->complete(net->config.inbox.self, &task->task);
-}
-
-void dsmr_app_net_connected(struct dsmr_app_net *net, const struct dsmr_node_id *id, bool is_up)
-{
-    if (dsmr_node_id_equal(id, &net->config.self_id))
-        return;
-    struct peer *peer = is_up ? find_or_add(net, id) : find(net, id);
-    if (peer == NULL)
-        return;
-    peer->is_connected = is_up;
-    tell_soon(net);
-}
-
-/* Strangers do not keep a validator out: one of them gives way. */
-static void make_room(struct dsmr_app_net *net)
-{
-    for (uint32_t i = net->peers_count; i-- > 0 && net->peers_count == DSMR_APP_NET_PEERS_MAX;) {
-        struct peer *peer = net->peers[i];
-        if (peer->is_served || peer->is_up || peer->on_way > 0)
-            continue;
-        peer->is_connected = false;
-        peer->dropped_until_ms = 0;
-        remove_if_idle(net, peer);
-    }
-}
-
-static void set_peers(void *self, const struct dsmr_node_id *ids, uint32_t count)
-{
-    struct dsmr_app_net *net = self;
-    for (uint32_t i = 0; i < net->peers_count; i++)
-        net->peers[i]->is_served = false;
-    for (uint32_t i = 0; i < count; i++) {
-        if (find(net, &ids[i]) == NULL)
-            make_room(net);
-        struct peer *peer =
-            dsmr_node_id_equal(&ids[i], &net->config.self_id) ? NULL : find_or_add(net, &ids[i]);
-        if (peer != NULL)
-            peer->is_served = true;
-    }
-    tell_soon(net);
-}
-
-static void drop_peer(void *self, const struct dsmr_node_id *id, enum dsmr_err why)
-{
-    struct dsmr_app_net *net = self;
-    struct peer *peer = find(net, id);
-    dsmr_metrics_count_error(net->config.metrics, why);
-    if (peer == NULL)
-        return;
-    peer->dropped_until_ms = now_ms(net) + DROP_PAUSE_MS;
-    tell_soon(net);
-}
-
-bool dsmr_app_net_serves(const struct dsmr_app_net *net, const struct dsmr_node_id *id)
-{
-    const struct peer *peer = find(net, id);
-    return peer != NULL && peer->is_served && peer->dropped_until_ms <= now_ms(net);
-}
-
-bool dsmr_app_net_is_connected(const struct dsmr_app_net *net, const struct dsmr_node_id *id)
-{
-    const struct peer *peer = find(net, id);
-    return peer != NULL && peer->is_connected;
-}
 
 /* ---- calls of AppSender ---- */
 
@@ -283,11 +62,11 @@ static void call_sender(struct dsmr_app_net *net, const char *method,
 }
 
 /* False: it did not leave. */
-static bool send_request(struct dsmr_app_net *net, const struct peer *peer, const uint8_t *bytes,
-                         size_t len, bool is_paced)
+static bool send_request(struct dsmr_app_net *net, const struct dsmr_app_net_peer *peer,
+                         const uint8_t *bytes, size_t len, bool is_paced)
 {
     uint32_t request_id = net->last_request + 1u;
-    struct flight *flight = dsmr_map_add(net->flights, &request_id, NULL);
+    struct dsmr_app_net_flight *flight = dsmr_map_add(net->flights, &request_id, NULL);
     struct sent *sent = flight != NULL ? calloc(1, sizeof *sent) : NULL;
     if (sent == NULL) {
         if (flight != NULL)
@@ -314,7 +93,7 @@ static bool send_request(struct dsmr_app_net *net, const struct peer *peer, cons
 void dsmr_app_net_request(struct dsmr_app_net *net, const struct dsmr_node_id *to,
                           const uint8_t *bytes, size_t len)
 {
-    const struct peer *peer = find(net, to);
+    const struct dsmr_app_net_peer *peer = dsmr_app_net_find(net, to);
     if (peer != NULL && peer->is_connected)
         (void)send_request(net, peer, bytes, len, false);
 }
@@ -342,9 +121,9 @@ void dsmr_app_net_refuse(struct dsmr_app_net *net, const struct dsmr_node_id *to
 
 /* ---- sending ---- */
 
-static void earn(const struct dsmr_app_net *net, struct peer *peer)
+static void earn(const struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
-    uint64_t now = now_ms(net), passed_ms = now - peer->paid_ms;
+    uint64_t now = dsmr_app_net_now_ms(net), passed_ms = now - peer->paid_ms;
     if (passed_ms > 60000u)
         passed_ms = 60000u;
     peer->budget += (int64_t)(passed_ms * net->config.peer_bytes_per_s / 1000u);
@@ -353,7 +132,7 @@ static void earn(const struct dsmr_app_net *net, struct peer *peer)
     peer->paid_ms = now;
 }
 
-static struct queue *first_queue(struct peer *peer)
+static struct dsmr_app_net_queue *first_queue(struct dsmr_app_net_peer *peer)
 {
     for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++)
         if (peer->queues[i].first != NULL)
@@ -362,12 +141,12 @@ static struct queue *first_queue(struct peer *peer)
 }
 
 /* How much the next request holds: at least one message, then as many as fit into a batch. */
-static size_t batch_bytes(const struct dsmr_app_net *net, struct peer *peer)
+static size_t batch_bytes(const struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
     size_t bytes = 1;
     for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++) {
-        for (const struct message *m = peer->queues[i].first; m != NULL; m = m->next) {
-            size_t more = LENGTH_BYTES + message_bytes(m);
+        for (const struct dsmr_app_net_message *m = peer->queues[i].first; m != NULL; m = m->next) {
+            size_t more = LENGTH_BYTES + dsmr_app_net_message_bytes(m);
             if (bytes > 1 && bytes + more > net->config.batch_bytes_max)
                 return bytes;
             bytes += more;
@@ -376,7 +155,7 @@ static size_t batch_bytes(const struct dsmr_app_net *net, struct peer *peer)
     return bytes;
 }
 
-static bool send_batch(struct dsmr_app_net *net, struct peer *peer)
+static bool send_batch(struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
     size_t len = batch_bytes(net, peer);
     uint8_t *bytes = malloc(len);
@@ -386,12 +165,12 @@ static bool send_batch(struct dsmr_app_net *net, struct peer *peer)
     dsmr_wr_init(&wr, bytes, len);
     dsmr_wr_u8(&wr, DSMR_APP_NET_HANDLER);
     while (wr.at < len) {
-        struct message *message = take(first_queue(peer));
-        dsmr_wr_u32(&wr, (uint32_t)message_bytes(message));
+        struct dsmr_app_net_message *message = dsmr_app_net_take(first_queue(peer));
+        dsmr_wr_u32(&wr, (uint32_t)dsmr_app_net_message_bytes(message));
         dsmr_wr_bytes(&wr, message->head->bytes, message->head->len);
         if (message->body_len > 0)
             dsmr_wr_bytes(&wr, message->body, message->body_len);
-        free_message(message);
+        dsmr_app_net_free_message(message);
     }
     DSMR_ASSERT(wr.err == DSMR_OK);
     bool is_sent = send_request(net, peer, bytes, len, true);
@@ -403,7 +182,7 @@ static bool send_batch(struct dsmr_app_net *net, struct peer *peer)
     return is_sent;
 }
 
-static void pump(struct dsmr_app_net *net, struct peer *peer)
+static void pump(struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
     earn(net, peer);
     while (peer->is_up && peer->on_way < net->config.window && peer->budget > 0 &&
@@ -416,12 +195,12 @@ static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_m
                           uint32_t body_len)
 {
     struct dsmr_app_net *net = self;
-    struct peer *peer = find(net, to);
+    struct dsmr_app_net_peer *peer = dsmr_app_net_find(net, to);
     if (peer == NULL || !peer->is_up)
         return DSMR_ERR_UNKNOWN;
-    struct queue *queue = &peer->queues[cls];
+    struct dsmr_app_net_queue *queue = &peer->queues[cls];
     size_t bytes = (size_t)head->len + body_len;
-    struct message *message = NULL;
+    struct dsmr_app_net_message *message = NULL;
     if (bytes <= DSMR_APP_NET_MESSAGE_BYTES_MAX &&
         queue->bytes + bytes <= net->config.queue_bytes_max[cls])
         message = calloc(1, sizeof *message);
@@ -443,8 +222,8 @@ static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_m
 void dsmr_app_net_on_end(struct dsmr_app_net *net, const struct dsmr_node_id *from,
                          uint32_t request_id)
 {
-    const struct flight *flight = dsmr_map_find(net->flights, &request_id);
-    struct peer *peer = find(net, from);
+    const struct dsmr_app_net_flight *flight = dsmr_map_find(net->flights, &request_id);
+    struct dsmr_app_net_peer *peer = dsmr_app_net_find(net, from);
     bool is_paced = flight != NULL && flight->is_paced;
     (void)dsmr_map_remove(net->flights, &request_id);
     if (peer == NULL || !is_paced)
@@ -514,7 +293,7 @@ void dsmr_app_net_on_request(struct dsmr_app_net *net, const struct dsmr_node_id
 
 /* ---- time ---- */
 
-static bool waits_for_budget(const struct dsmr_app_net *net, struct peer *peer)
+static bool waits_for_budget(const struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
     return peer->is_up && peer->budget <= 0 && peer->on_way < net->config.window &&
            first_queue(peer) != NULL;
@@ -522,13 +301,13 @@ static bool waits_for_budget(const struct dsmr_app_net *net, struct peer *peer)
 
 void dsmr_app_net_tick(struct dsmr_app_net *net)
 {
-    uint64_t now = now_ms(net);
+    uint64_t now = dsmr_app_net_now_ms(net);
     for (uint32_t i = 0; i < net->peers_count; i++) {
-        struct peer *peer = net->peers[i];
+        struct dsmr_app_net_peer *peer = net->peers[i];
         pump(net, peer);
         if (peer->dropped_until_ms != 0 && peer->dropped_until_ms <= now) {
             peer->dropped_until_ms = 0;
-            tell_soon(net);
+            dsmr_app_net_tell_soon(net);
         }
     }
 }
@@ -537,7 +316,7 @@ uint64_t dsmr_app_net_deadline_ms(const struct dsmr_app_net *net)
 {
     uint64_t deadline_ms = UINT64_MAX;
     for (uint32_t i = 0; i < net->peers_count; i++) {
-        struct peer *peer = net->peers[i];
+        struct dsmr_app_net_peer *peer = net->peers[i];
         uint64_t due_ms = peer->dropped_until_ms != 0 ? peer->dropped_until_ms : UINT64_MAX;
         if (waits_for_budget(net, peer)) {
             uint64_t missing = (uint64_t)(1 - peer->budget);
@@ -552,7 +331,7 @@ uint64_t dsmr_app_net_deadline_ms(const struct dsmr_app_net *net)
 /* ---- the net ---- */
 
 static const struct dsmr_net_ops net_ops = {
-    .send = send, .set_peers = set_peers, .drop = drop_peer};
+    .send = send, .set_peers = dsmr_app_net_set_peers, .drop = dsmr_app_net_drop_peer};
 
 struct dsmr_net dsmr_app_net_port(struct dsmr_app_net *net)
 {
@@ -562,7 +341,7 @@ struct dsmr_net dsmr_app_net_port(struct dsmr_app_net *net)
 void dsmr_app_net_attach(struct dsmr_app_net *net, void *owner)
 {
     net->owner = owner;
-    tell_soon(net);
+    dsmr_app_net_tell_soon(net);
 }
 
 void dsmr_app_net_config_default(struct dsmr_app_net_config *config)
@@ -586,9 +365,9 @@ struct dsmr_app_net *dsmr_app_net_new(const struct dsmr_app_net_config *config)
     net->config = *config;
     net->places = dsmr_map_new(sizeof(struct dsmr_node_id), sizeof(uint32_t),
                                DSMR_APP_NET_PEERS_MAX, config->seed);
-    net->flights =
-        dsmr_map_new(sizeof(uint32_t), sizeof(struct flight), FLIGHTS_MAX, config->seed + 1u);
-    net->peers = calloc(DSMR_APP_NET_PEERS_MAX, sizeof(struct peer *));
+    net->flights = dsmr_map_new(sizeof(uint32_t), sizeof(struct dsmr_app_net_flight), FLIGHTS_MAX,
+                                config->seed + 1u);
+    net->peers = calloc(DSMR_APP_NET_PEERS_MAX, sizeof(struct dsmr_app_net_peer *));
     if (net->places == NULL || net->flights == NULL || net->peers == NULL) {
         dsmr_app_net_free(net);
         return NULL;
@@ -601,7 +380,7 @@ void dsmr_app_net_free(struct dsmr_app_net *net)
     if (net == NULL)
         return;
     for (uint32_t i = 0; i < net->peers_count; i++) {
-        empty_queues(net->peers[i]);
+        dsmr_app_net_empty_queues(net->peers[i]);
         free(net->peers[i]);
     }
     free(net->peers);

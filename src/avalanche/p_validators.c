@@ -22,11 +22,13 @@ struct entry {
 
 struct dsmr_p_validators {
     struct dsmr_p_validators_config config;
-    struct dsmr_driver *driver; /* the logic thread's */
-    pthread_mutex_t lock;       /* of all below */
+    struct dsmr_driver *driver; /* these three: the logic thread's */
+    bool is_looking;
+    uint64_t missing;     /* the height of which it was said that there is no set; 0: none */
+    pthread_mutex_t lock; /* of all below */
     struct entry entries[DSMR_P_VALIDATORS_SETS_MAX];
     uint64_t uses;
-    uint64_t seen;
+    bool is_any; /* a set has come */
 };
 
 /* One fetch: from the answer, over a worker, to the logic thread. */
@@ -76,7 +78,7 @@ static void settle(struct dsmr_p_validators *validators, struct fetch *fetch)
         entry->set = fetch->set;
         fetch->set = NULL;
         if (entry->set != NULL)
-            validators->seen++;
+            validators->is_any = true;
     }
     pthread_mutex_unlock(&validators->lock);
 }
@@ -135,7 +137,8 @@ static void end_fetch(struct dsmr_task *task, void *owner)
     char text[320];
     (void)owner;
     settle(validators, fetch);
-    if (!is_there && log->ops != NULL) {
+    if (!is_there && validators->missing != fetch->epoch && log->ops != NULL) {
+        validators->missing = fetch->epoch;
         snprintf(text, sizeof text, "no validator set at P-Chain height %" PRIu64 " yet: %s",
                  fetch->epoch, fetch->problem);
         log->ops->line(log->self, DSMR_LOG_INFO, "validators", text);
@@ -208,6 +211,53 @@ static enum dsmr_err get(void *self, struct dsmr_validator_set **out, uint64_t e
     return err;
 }
 
+/* ---- whether there are any, before an epoch is known ---- */
+
+struct look {
+    struct dsmr_task task;
+    struct dsmr_p_validators *validators;
+    Dsmr__Pb__HeightResponse *answer; /* NULL: none came */
+};
+
+static void end_look(struct dsmr_task *task, void *owner)
+{
+    struct look *look = (struct look *)task;
+    struct dsmr_validator_set *set = NULL;
+    (void)owner;
+    look->validators->is_looking = false;
+    if (look->answer != NULL && get(look->validators, &set, look->answer->height) == DSMR_OK)
+        dsmr_validator_set_unref(set);
+    dsmr__pb__height_response__free_unpacked(look->answer, NULL);
+    free(look);
+}
+
+/* On the client's thread. */
+static void on_height(void *ctx, const struct dsmr_grpc_answer *answer)
+{
+    struct look *look = ctx;
+    const struct dsmr_inbox *inbox = &look->validators->config.inbox;
+    if (answer->err == DSMR_OK)
+        look->answer = dsmr__pb__height_response__unpack(NULL, answer->len, answer->bytes);
+    inbox->ops->complete(inbox->self, &look->task);
+}
+
+bool dsmr_p_validators_look(struct dsmr_p_validators *validators)
+{
+    pthread_mutex_lock(&validators->lock);
+    bool is_any = validators->is_any;
+    pthread_mutex_unlock(&validators->lock);
+    struct look *look = is_any || validators->is_looking ? NULL : calloc(1, sizeof *look);
+    if (look == NULL)
+        return is_any;
+    look->task.done = end_look;
+    look->validators = validators;
+    validators->is_looking = true;
+    dsmr_grpc_client_start(validators->config.node,
+                           "/validatorstate.ValidatorState/GetCurrentHeight", NULL, 0, TIMEOUT_MS,
+                           on_height, look);
+    return false;
+}
+
 struct dsmr_validators dsmr_p_validators_port(struct dsmr_p_validators *validators)
 {
     static const struct dsmr_validators_ops ops = {.get = get};
@@ -217,14 +267,6 @@ struct dsmr_validators dsmr_p_validators_port(struct dsmr_p_validators *validato
 void dsmr_p_validators_attach(struct dsmr_p_validators *validators, struct dsmr_driver *driver)
 {
     validators->driver = driver;
-}
-
-uint64_t dsmr_p_validators_epochs_seen(struct dsmr_p_validators *validators)
-{
-    pthread_mutex_lock(&validators->lock);
-    uint64_t seen = validators->seen;
-    pthread_mutex_unlock(&validators->lock);
-    return seen;
 }
 
 struct dsmr_p_validators *dsmr_p_validators_new(const struct dsmr_p_validators_config *config)

@@ -34,7 +34,8 @@ void dsmr_p_validators_free(struct dsmr_p_validators *validators); /* NULL is fi
 struct dsmr_validators dsmr_p_validators_port(struct dsmr_p_validators *validators);
 /* Who is told of a set that has come; before it, nobody. */
 void dsmr_p_validators_attach(struct dsmr_p_validators *validators, struct dsmr_driver *driver);
-/* How many different sets, by their members, were given out: for the summary of a load. */
-uint64_t dsmr_p_validators_epochs_seen(struct dsmr_p_validators *validators);
+/* Whether the subnet is known to have validators. If not, the set of the P-Chain's height is asked
+ * for: call it again by and by. Of the logic thread. */
+bool dsmr_p_validators_look(struct dsmr_p_validators *validators);
 
 #endif

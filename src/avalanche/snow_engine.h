@@ -4,12 +4,17 @@
  *          driver answers later. Each call is one request of the port.
  * Context: the P-Chain height of a call is the epoch of the block (protocol.md, 3.5); without one
  *          it is DSMR_EPOCH_NONE. Every block says that it wants one.
+ * Begin:   the first block is empty and built at once, by whoever is first (protocol.md, 8.4).
+ *          A node whose subnet has no validators, as where sybil protection is off, would accept
+ *          its own and be alone with it for ever: config.may_begin.
  * Pointer: the last accepted block of AvalancheGo's own database stands in that database too, so
- *          that both share the fate of a power loss; it is written after the node's own accept is
- *          durable and before the answer. Blocks above it are nobody's: GetBlock does not know
- * them. Waiting: a verdict that depends on what is still on its way (a validator set, a full queue)
- * is asked for again, for DSMR_SNOW_ENGINE_WAIT_MS, ten times that while AvalancheGo bootstraps, as
- * a block that fails there ends the chain. Threads: all on the logic thread. */
+ *          that both share the fate of a power loss; it is written after the node's own accept
+ *          is durable and before the answer. Blocks above it are nobody's: GetBlock does not
+ *          know them.
+ * Waiting: a verdict that depends on what is still on its way (a validator set, a full queue)
+ *          is asked for again, for DSMR_SNOW_ENGINE_WAIT_MS, ten times that while AvalancheGo
+ *          bootstraps, as a block that fails there ends the chain.
+ * Threads: all on the logic thread. */
 #ifndef DSMR_AVALANCHE_SNOW_ENGINE_H
 #define DSMR_AVALANCHE_SNOW_ENGINE_H
 
@@ -34,6 +39,9 @@ struct dsmr_snow_engine_config {
     struct dsmr_log log;
     struct dsmr_grpc_client *db; /* AvalancheGo's database; borrowed until free */
     uint64_t seed;
+    /* Whether the first block may be built, asked again and again while not. NULL: yes. */
+    bool (*may_begin)(void *ctx);
+    void *ctx;
 };
 
 /* NULL if out of memory. Caller frees. */

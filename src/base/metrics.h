@@ -29,6 +29,8 @@
     X(CHUNKS_UNCERTIFIED, gauge, "chunks_uncertified", "own chunks that wait for a certificate")   \
     X(CHUNKS_EXPIRED, counter, "chunks_expired_total", "chunks dropped without inclusion")         \
     X(CHUNKS_FETCHED, counter, "chunks_fetched_total", "chunks fetched from signers")              \
+    X(CHUNKS_DAMAGED, counter, "chunks_damaged_total",                                             \
+      "reads of a chunk from disk that found it damaged or missing")                               \
     X(FETCH_FAILURES, counter, "fetch_failures_total", "fetch attempts that failed")               \
     X(PENDING_BYTES, gauge, "pending_bytes", "bytes signed for, neither included nor expired")     \
     X(BLOCKS_BUILT, counter, "blocks_built_total", "blocks built by this node")                    \

@@ -267,7 +267,11 @@ static void handle(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
     case DSMR_BFT_EV_STORED:
         dsmr_voting_on_stored(bft, event->request_id, event->err);
         dsmr_finality_on_stored(bft, event->request_id, event->err);
+        dsmr_bft_journal_on_saved(bft, event->request_id, event->err);
         dsmr_doubt_on_stored(bft, event->request_id, event->err);
+        if (event->err == DSMR_OK) { /* the disk takes records (again) */
+            dsmr_bft_journal_save_again(bft);
+        }
         break;
     }
 }

@@ -93,6 +93,76 @@ bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
     return true;
 }
 
+static void remember_unsaved(struct dsmr_bft *bft, const struct dsmr_vote_subject *subject)
+{
+    struct dsmr_bft_view_entry *entry =
+        subject->epoch == bft->set->epoch ? dsmr_view_log_find(bft, subject->view) : NULL;
+    if (entry != NULL) { /* else it is final by now, or of the instance before */
+        entry->is_unsaved = true;
+        if (bft->unsaved_view == 0 || subject->view < bft->unsaved_view) {
+            bft->unsaved_view = subject->view;
+        }
+    }
+}
+
+void dsmr_bft_journal_save(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
+{
+    struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_CERT);
+    if (op == NULL) {
+        remember_unsaved(bft, &qc->subject);
+        return;
+    }
+    op->qc.subject = qc->subject;
+    if (!dsmr_bft_journal_quorum_cert(bft, op->request_id, qc)) {
+        remember_unsaved(bft, &qc->subject);
+        dsmr_bft_op_end(bft, op);
+    }
+}
+
+void dsmr_bft_journal_on_saved(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err)
+{
+    struct dsmr_bft_op *op = dsmr_bft_op_find(bft, DSMR_BFT_OP_STORE_CERT, request_id);
+    if (op == NULL) {
+        return;
+    }
+    struct dsmr_vote_subject subject = op->qc.subject;
+    dsmr_bft_op_end(bft, op);
+    if (err != DSMR_OK) {
+        remember_unsaved(bft, &subject);
+    }
+}
+
+void dsmr_bft_journal_save_again(struct dsmr_bft *bft)
+{
+    uint64_t low = bft->unsaved_view, left = DSMR_BFT_SAVED_AGAIN_MAX;
+    if (bft->is_final_unsaved) {
+        dsmr_finality_save(bft);
+    }
+    if (low == 0) {
+        return;
+    }
+    uint64_t views = bft->high_view - low + 1;
+    views = views < DSMR_BFT_VIEW_LOG ? views : DSMR_BFT_VIEW_LOG;
+    bft->unsaved_view = 0; /* until the next failure, or where not all could be tried */
+    for (uint64_t view = bft->high_view; views > 0; views--, view--) {
+        struct dsmr_bft_view_entry *entry = dsmr_view_log_find(bft, view);
+        if (entry == NULL || !entry->is_unsaved) {
+            continue;
+        }
+        if (left-- == 0) {
+            bft->unsaved_view = low;
+            return;
+        }
+        entry->is_unsaved = false;
+        if (entry->is_notarized) {
+            dsmr_bft_journal_save(bft, &entry->notarization);
+        }
+        if (entry->is_nullified) {
+            dsmr_bft_journal_save(bft, &entry->nullification);
+        }
+    }
+}
+
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view)
 {
     struct dsmr_bft_effect *effect = dsmr_bft_outbox_push(bft, DSMR_BFT_FX_PRUNE);

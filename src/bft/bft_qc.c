@@ -209,8 +209,7 @@ void dsmr_bft_qc_apply(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, 
     if (qc->subject.epoch != bft->set->epoch || !dsmr_view_log_add(bft, qc)) {
         return;
     }
-    /* Without the record a restart only begins further back. */
-    (void)dsmr_bft_journal_quorum_cert(bft, ++bft->request_id, qc);
+    dsmr_bft_journal_save(bft, qc);
     dsmr_bft_outbox_trace(bft,
                           is_notarization ? DSMR_BFT_TRACE_NOTARIZED : DSMR_BFT_TRACE_NULLIFIED,
                           qc->subject.view, qc->subject.height);

@@ -38,6 +38,7 @@
 #define DSMR_BFT_CHECKPOINT_VIEWS 64u    /* re-propose a final tip after that many views */
 #define DSMR_BFT_SLOWER_AFTER_VIEWS 256u /* the longest timeout doubles again after these */
 #define DSMR_BFT_FAULTS_MAX 64u          /* FAULT effects for one aggregate */
+#define DSMR_BFT_SAVED_AGAIN_MAX 32u     /* views whose certificates are written again at a time */
 #define DSMR_BFT_RECORDS_MAX 65536u      /* journal records taken at restart */
 #define DSMR_BFT_NO_PEER UINT32_MAX
 
@@ -49,7 +50,8 @@ _Static_assert(DSMR_BFT_CANDIDATES_MAX < DSMR_PROCESSING_BLOCKS_MAX,
                "the block layer holds every candidate");
 _Static_assert(DSMR_BFT_BATCH_BLOCKS_MAX <= DSMR_BFT_EFFECTS_MAX / 4u, "a batch fits a step");
 _Static_assert(DSMR_BFT_CANDIDATES_MAX + DSMR_BFT_DEPTH_MAX + DSMR_BFT_FOLLOWERS_TOLD_MAX +
-                       DSMR_BFT_VIEW_ANSWER_MAX + 3u * DSMR_BFT_ROUNDS + DSMR_BFT_FAULTS_MAX + 64u <
+                       DSMR_BFT_VIEW_ANSWER_MAX + 3u * DSMR_BFT_ROUNDS + DSMR_BFT_FAULTS_MAX +
+                       4u * DSMR_BFT_SAVED_AGAIN_MAX + 64u <
                    DSMR_BFT_EFFECTS_MAX,
                "the worst step fits the queue of effects");
 
@@ -100,6 +102,7 @@ struct dsmr_bft_view_entry {
     uint64_t view; /* 0: unused */
     bool is_notarized;
     bool is_nullified;
+    bool is_unsaved; /* the disk took no record of one of them */
     struct dsmr_quorum_cert notarization;
     struct dsmr_quorum_cert nullification;
 };
@@ -131,6 +134,7 @@ enum dsmr_bft_op_kind {
     DSMR_BFT_OP_STORE_VOTE,
     DSMR_BFT_OP_STORE_VOTES_FROM,
     DSMR_BFT_OP_STORE_FINAL,
+    DSMR_BFT_OP_STORE_CERT, /* notarization or nullification */
     DSMR_BFT_OP_SIGN,
     DSMR_BFT_OP_AGGREGATE,
     DSMR_BFT_OP_CHECK,
@@ -271,6 +275,8 @@ struct dsmr_bft {
     struct dsmr_bft_view_entry *view_log; /* DSMR_BFT_VIEW_LOG, by view */
     uint64_t low_view, high_view; /* of what was added to it since it was cleared; 0: nothing */
     uint64_t tip_view;            /* highest notarized view above final_view; 0: none */
+    uint64_t unsaved_view;        /* no entry below is is_unsaved; 0: none at all */
+    bool is_final_unsaved;        /* final: neither durable nor on its way to the disk */
 
     /* proposing */
     bool is_building;
@@ -485,6 +491,7 @@ void dsmr_bft_qc_send(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, u
 /* A verified finalization of this instance. False: nothing new. */
 bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
 void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
+void dsmr_finality_save(struct dsmr_bft *bft); /* STORE of the latest finalization */
 /* The ancestor of block id, or that itself, just above the accepted block; NULL if the line is not
  * held so far. */
 struct dsmr_bft_candidate *dsmr_finality_next(const struct dsmr_bft *bft, const struct dsmr_id *id);
@@ -540,6 +547,13 @@ bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op 
 /* STORE of a certificate. False: out of memory. */
 bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
                                   const struct dsmr_quorum_cert *qc);
+/* STORE of a certificate of the view log; what cannot be stored is remembered. */
+void dsmr_bft_journal_save(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
+void dsmr_bft_journal_on_saved(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
+/* STORE again of what the disk did not take, the latest finalization and newest views first: before
+ * an own vote, so that the vote's record is not alone on the disk; when the disk has taken another
+ * record; and as long as it takes. */
+void dsmr_bft_journal_save_again(struct dsmr_bft *bft);
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
 /* dsmr_bft_restore. */
 DSMR_MUST_USE enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,

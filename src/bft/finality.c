@@ -2,6 +2,19 @@
 #include "base/bytes.h"
 #include "bft/engine_state.h"
 
+void dsmr_finality_save(struct dsmr_bft *bft)
+{
+    struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_FINAL);
+    bft->is_final_unsaved = op == NULL;
+    if (op != NULL) { /* else nothing is pruned for it so far */
+        op->qc.subject = bft->final.subject;
+        if (!dsmr_bft_journal_quorum_cert(bft, op->request_id, &bft->final)) {
+            bft->is_final_unsaved = true;
+            dsmr_bft_op_end(bft, op);
+        }
+    }
+}
+
 bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
 {
     DSMR_ASSERT(qc->subject.kind == DSMR_VOTE_FINALIZE);
@@ -21,13 +34,7 @@ bool dsmr_finality_note(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc)
         bft->tip_view = 0;
     }
     dsmr_candidate_want(bft, &qc->subject.block_id);
-    struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_FINAL);
-    if (op != NULL) { /* else it is not stored, and nothing is pruned for it */
-        op->qc.subject = qc->subject;
-        if (!dsmr_bft_journal_quorum_cert(bft, op->request_id, qc)) {
-            dsmr_bft_op_end(bft, op);
-        }
-    }
+    dsmr_finality_save(bft);
     dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_FINALIZED, qc->subject.view, qc->subject.height);
     return true;
 }
@@ -43,6 +50,9 @@ void dsmr_finality_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsm
     uint64_t epoch = op->qc.subject.epoch;
     uint64_t view = op->qc.subject.view;
     dsmr_bft_op_end(bft, op);
+    if (err != DSMR_OK && epoch == bft->final.subject.epoch && view == bft->final.subject.view) {
+        bft->is_final_unsaved = true;
+    }
     if (err != DSMR_OK || epoch < bft->prune_epoch ||
         (epoch == bft->prune_epoch && view <= bft->prune_view)) {
         return;

@@ -42,6 +42,7 @@ static void resend(struct dsmr_bft *bft)
         dsmr_proposal_send(bft, round, DSMR_BFT_NO_PEER);
     }
     dsmr_voting_resend(bft, DSMR_BFT_NO_PEER);
+    dsmr_bft_journal_save_again(bft);
     dsmr_voting_again(bft);
     dsmr_tally_again(bft);
     if (!dsmr_doubt_may_vote(bft, bft->view)) {

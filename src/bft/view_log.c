@@ -63,6 +63,7 @@ void dsmr_view_log_clear(struct dsmr_bft *bft)
     bft->low_view = 0;
     bft->high_view = 0;
     bft->tip_view = 0;
+    bft->unsaved_view = 0;
 }
 
 bool dsmr_view_log_block_at(const struct dsmr_bft *bft, uint64_t view, struct dsmr_id *id,

@@ -19,6 +19,7 @@ static void store(struct dsmr_bft *bft, struct dsmr_bft_round *round,
                   const struct dsmr_vote_subject *subject)
 {
     struct dsmr_bft_own_vote *own = &round->own[subject->kind - 1];
+    dsmr_bft_journal_save_again(bft); /* what led into the view, if it is not there */
     struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_VOTE);
     if (op == NULL) {
         return; /* the disk is far behind; votes wait until it answers */
@@ -83,7 +84,7 @@ void dsmr_voting_on_stored(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_
 {
     struct dsmr_bft_op *op = dsmr_bft_op_find(bft, DSMR_BFT_OP_STORE_VOTE, request_id);
     if (op == NULL) {
-        return; /* a certificate's record: nothing waits for it */
+        return; /* another record */
     }
     struct dsmr_bft_round *round = NULL;
     struct dsmr_bft_own_vote *own = own_of(bft, op, &round);

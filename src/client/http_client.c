@@ -170,6 +170,10 @@ static enum dsmr_err read_head(struct dsmr_http_client *client, struct exchange 
         exchange->has_begun = true;
         exchange->head_len += n;
         exchange->head[exchange->head_len] = '\0';
+        if (strncmp(exchange->head, "HTTP/", exchange->head_len < 5 ? exchange->head_len : 5) !=
+            0) {
+            return DSMR_ERR_MALFORMED; /* something else, which need not end with an empty line */
+        }
         const char *end = memmem(exchange->head, exchange->head_len, "\r\n\r\n", 4);
         if (end != NULL) {
             exchange->body_at = (size_t)(end - exchange->head) + 4;
@@ -218,6 +222,7 @@ static enum dsmr_err attempt(struct dsmr_http_client *client, struct exchange *e
     if (client->fd < 0) {
         err = dsmr_tcp_dial(&client->fd, client->host, client->port, left_ms(exchange));
     }
+    client->was_connected = client->was_connected || err == DSMR_OK;
     if (err == DSMR_OK) {
         err = send_all(client, exchange, request, request_len);
     }
@@ -257,6 +262,7 @@ enum dsmr_err dsmr_http_client_request(struct dsmr_http_client *client, struct d
     }
     exchange.deadline_ms = mono_ms() + client->timeout_ms;
     bool was_kept = client->fd >= 0;
+    client->was_connected = false;
     enum dsmr_err err = attempt(client, &exchange, request, (size_t)len, body, body_len);
     if (err == DSMR_ERR_UNAVAILABLE && was_kept && !exchange.has_begun && body == NULL) {
         hang_up(client);

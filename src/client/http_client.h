@@ -7,6 +7,7 @@
 #ifndef DSMR_CLIENT_HTTP_CLIENT_H
 #define DSMR_CLIENT_HTTP_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,7 +18,8 @@ struct dsmr_http_client {
     uint16_t port;
     uint32_t timeout_ms; /* for one request, connecting included */
     size_t body_max;
-    int fd; /* -1: not connected */
+    int fd;             /* -1: not connected */
+    bool was_connected; /* in the last request: who then says UNAVAILABLE was hung up on */
     char *body;
     size_t body_capacity;
 };

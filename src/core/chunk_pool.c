@@ -27,6 +27,7 @@ struct dsmr_chunk_pool {
     struct dsmr_map *by_id;  /* struct dsmr_id -> uint32_t place in held */
     struct dsmr_map *quotas; /* struct dsmr_node_id -> struct quota, none that is all zero */
     struct dsmr_expiry_slots places; /* time: from when on the entry is listed as expired */
+    uint32_t reservations;           /* not yet handed to an entry: each has a place coming */
     struct held *held;
     uint32_t *listed; /* scratch of list_expired */
     uint32_t oldest_body, youngest_body;
@@ -107,7 +108,7 @@ static enum dsmr_err judge_quota(const struct dsmr_chunk_pool *pool,
         return DSMR_ERR_QUOTA_FULL;
     }
     bool has_room = quota != NULL || dsmr_map_count(pool->quotas) < pool->config.producers_max;
-    return has_room ? DSMR_OK : DSMR_ERR_FULL;
+    return has_room && dsmr_chunk_pool_has_room(pool) ? DSMR_OK : DSMR_ERR_FULL;
 }
 
 bool dsmr_chunk_pool_has_quota(const struct dsmr_chunk_pool *pool,
@@ -128,6 +129,7 @@ enum dsmr_err dsmr_chunk_pool_reserve(struct dsmr_chunk_pool *pool,
     DSMR_ASSERT(quota != NULL);
     quota->reserved_bytes += bytes;
     pool->pending_total += bytes;
+    pool->reservations++;
     return DSMR_OK;
 }
 
@@ -147,9 +149,10 @@ void dsmr_chunk_pool_unreserve(struct dsmr_chunk_pool *pool, const struct dsmr_n
     uint64_t bytes = dsmr_chunk_pool_counted_bytes(chunk_bytes);
     struct quota *quota = dsmr_map_find(pool->quotas, producer);
     /* INV-04: what is given back was reserved. */
-    DSMR_ASSERT(quota != NULL && quota->reserved_bytes >= bytes);
+    DSMR_ASSERT(quota != NULL && quota->reserved_bytes >= bytes && pool->reservations > 0);
     quota->reserved_bytes -= bytes;
     pool->pending_total -= bytes;
+    pool->reservations--;
     drop_empty_quota(pool, producer, quota);
 }
 
@@ -184,17 +187,18 @@ static uint64_t listed_from_ms(const struct dsmr_reference *ref)
 
 /* NULL, with *err DUPLICATE or FULL; otherwise the new entry, without pending bytes. */
 static struct held *add_entry(struct dsmr_chunk_pool *pool, enum dsmr_err *err,
-                              const struct dsmr_chunk_entry *fields)
+                              const struct dsmr_chunk_entry *fields, bool has_reservation)
 {
     if (find(pool, &fields->ref.chunk_id) != NULL) {
         *err = DSMR_ERR_DUPLICATE;
         return NULL;
     }
-    uint32_t place = dsmr_expiry_slots_take(&pool->places, listed_from_ms(&fields->ref));
-    if (place == NONE) {
+    if (!has_reservation && !dsmr_chunk_pool_has_room(pool)) {
         *err = DSMR_ERR_FULL;
         return NULL;
     }
+    uint32_t place = dsmr_expiry_slots_take(&pool->places, listed_from_ms(&fields->ref));
+    DSMR_ASSERT(place != NONE); /* there is one for each reservation */
     uint32_t *value = dsmr_map_add(pool->by_id, &fields->ref.chunk_id, NULL);
     DSMR_ASSERT(value != NULL);
     *value = place;
@@ -214,7 +218,7 @@ enum dsmr_err dsmr_chunk_pool_add(struct dsmr_chunk_pool *pool,
                                   bool has_reservation)
 {
     enum dsmr_err err;
-    struct held *held = add_entry(pool, &err, fields);
+    struct held *held = add_entry(pool, &err, fields, has_reservation);
     if (held == NULL) {
         return err;
     }
@@ -224,9 +228,10 @@ enum dsmr_err dsmr_chunk_pool_add(struct dsmr_chunk_pool *pool,
     } else if (has_reservation) {
         uint64_t bytes = dsmr_chunk_pool_counted_bytes(entry->ref.chunk_bytes);
         struct quota *quota = dsmr_map_find(pool->quotas, &entry->ref.producer);
-        DSMR_ASSERT(quota != NULL && quota->reserved_bytes >= bytes);
+        DSMR_ASSERT(quota != NULL && quota->reserved_bytes >= bytes && pool->reservations > 0);
         quota->reserved_bytes -= bytes;
         quota->entries_bytes += bytes;
+        pool->reservations--;
         entry->pending_bytes = bytes;
     }
     if (body != NULL) {
@@ -245,7 +250,7 @@ enum dsmr_err dsmr_chunk_pool_restore(struct dsmr_chunk_pool *pool,
         return DSMR_ERR_FULL;
     }
     enum dsmr_err err;
-    struct held *held = add_entry(pool, &err, fields);
+    struct held *held = add_entry(pool, &err, fields, false);
     if (held == NULL) {
         return err;
     }
@@ -342,7 +347,7 @@ bool dsmr_chunk_pool_remove(struct dsmr_chunk_pool *pool, const struct dsmr_id *
 
 bool dsmr_chunk_pool_has_room(const struct dsmr_chunk_pool *pool)
 {
-    return pool->places.count < pool->places.capacity;
+    return pool->reservations < pool->places.capacity - pool->places.count;
 }
 
 uint32_t dsmr_chunk_pool_list_expired(const struct dsmr_chunk_pool *pool, struct dsmr_id *out,

@@ -13,7 +13,8 @@
  *             INV-04 the pending bytes of a producer are exactly the sum of pending_bytes of its
  *             entries plus what is reserved and not yet handed to an entry.
  *             An INCLUDED entry holds no pending bytes.
- * Limits:     chunks_max entries; FULL beyond. Bodies in memory: body_bytes_max; above it the body
+ * Limits:     chunks_max entries and reservations; FULL beyond: what is stored under a reservation
+ *             finds its place. Bodies in memory: body_bytes_max; above it the body
  *             that was put in first goes (the disk has it). pending_bytes_max per producer.
  * Threads:    one owner. */
 #ifndef DSMR_CORE_CHUNK_POOL_H
@@ -59,7 +60,8 @@ void dsmr_chunk_pool_free(struct dsmr_chunk_pool *pool); /* NULL is fine */
 /* ---- pending bytes ---- */
 /* What a chunk counts as: its bytes, at least DSMR_QUOTA_CHUNK_BYTES_MIN. */
 uint64_t dsmr_chunk_pool_counted_bytes(uint32_t chunk_bytes);
-/* Takes the counted bytes from the producer's quota. OK, QUOTA_FULL, FULL (too many producers). */
+/* Takes the counted bytes from the producer's quota, and a place. OK, QUOTA_FULL, FULL (of entries,
+ * or of producers). */
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_pool_reserve(struct dsmr_chunk_pool *pool,
                                                     const struct dsmr_node_id *producer,
                                                     uint32_t chunk_bytes);
@@ -78,8 +80,8 @@ uint32_t dsmr_chunk_pool_producers(const struct dsmr_chunk_pool *pool); /* with 
 /* Adds a stored chunk in state STORED (or, with fields->included_height set, INCLUDED): copies ref,
  * producer_sig, included_height, is_own, is_signed, share and has_share of fields; state and
  * pending_bytes are ignored. has_reservation: the caller's reservation passes to the entry (given
- * back at once if it is included). OK, DUPLICATE, FULL; on error the reservation stays the
- * caller's. body: may be NULL; the pool takes its own reference. */
+ * back at once if it is included). OK, DUPLICATE, FULL (without reservation only); on error the
+ * reservation stays the caller's. body: may be NULL; the pool takes its own reference. */
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_pool_add(struct dsmr_chunk_pool *pool,
                                                 const struct dsmr_chunk_entry *fields,
                                                 struct dsmr_chunk *body, bool has_reservation);
@@ -97,7 +99,7 @@ void dsmr_chunk_pool_set_state(struct dsmr_chunk_pool *pool, const struct dsmr_i
                                enum dsmr_chunk_state state, uint64_t height);
 /* false: not there. Gives pending bytes back. */
 bool dsmr_chunk_pool_remove(struct dsmr_chunk_pool *pool, const struct dsmr_id *chunk_id);
-/* Room for one more entry. */
+/* Room for one more entry or reservation. */
 bool dsmr_chunk_pool_has_room(const struct dsmr_chunk_pool *pool);
 /* Entries with expiry below chain_time_ms, the earliest first, without removing them; returns how
  * many were written to out (at most max). Entries in state INCLUDED count too: they may leave

@@ -27,6 +27,7 @@
 #define INDEX_MAX (1u << 22)
 #define CHUNKS_LIMIT                                                                               \
     (1u << 18) /* entries of the chunk pool, the journal ... however long the set */
+#define CHUNKS_SPARE 1024u
 #define CERTS_LIMIT (1u << 16)
 #define OWN_IDS_LIMIT (1u << 21)
 /* On disk the floor trails by up to a lifetime and a quarter: so many lifetimes of entries may be
@@ -60,8 +61,11 @@ static bool new_pools(struct dsmr_node *node)
     uint64_t seed = dsmr_prng_next(&node->prng);
     uint64_t each = chunks_of_producer(params);
     uint32_t tables_max = config->tables_max > 0 ? config->tables_max : UINT32_MAX;
-    uint32_t chunks_max = bounded(each * config->validators_max * 2u + 1024u, CHUNKS_LIMIT);
-    uint32_t certs_max = bounded(each * config->validators_max, CERTS_LIMIT);
+    uint64_t pending = each * config->validators_max;
+    uint64_t included = dsmr_params_lifetime_chunks(params, config->validators_max);
+    uint32_t chunks_max =
+        bounded(pending + (included > pending ? included : pending) + CHUNKS_SPARE, CHUNKS_LIMIT);
+    uint32_t certs_max = bounded(pending, CERTS_LIMIT);
     uint32_t certs_each = bounded(each, certs_max);
     uint32_t journal_max =
         bounded(JOURNAL_LIFETIMES * dsmr_params_lifetime_chunks(params, config->validators_max),

@@ -122,7 +122,7 @@ static enum dsmr_err check_load(const struct dsmr_node *node)
         node->queue.backlog_bytes > node->config.params.backlog_bytes_max) {
         return DSMR_ERR_BUSY;
     }
-    return dsmr_chunk_pool_has_room(node->chunks) ? DSMR_OK : DSMR_ERR_BUSY;
+    return DSMR_OK;
 }
 
 static void sign(struct dsmr_node *node, struct dsmr_share_job *job)
@@ -293,7 +293,7 @@ void dsmr_share_policy_on_request(struct dsmr_node *node, const struct dsmr_node
     if (err == DSMR_OK || err == DSMR_ERR_DUPLICATE) {
         err = check_load(node);
     }
-    if (err == DSMR_OK && !has_job_share(node, from)) {
+    if (err == DSMR_OK && (!has_job_share(node, from) || !dsmr_chunk_pool_has_room(node->chunks))) {
         err = DSMR_ERR_BUSY;
     }
     if (err != DSMR_OK) {

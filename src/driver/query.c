@@ -80,6 +80,8 @@ static enum dsmr_err query_chunk(void *self, struct dsmr_chunk **out, struct dsm
     const struct dsmr_store *store = &driver->config.store;
     struct dsmr_buf *bytes = NULL;
     enum dsmr_err err = store->ops->load_chunk(store->self, &bytes, chunk_id);
+    if (err == DSMR_ERR_CORRUPT)
+        return DSMR_ERR_UNKNOWN; /* not held; the store has said and counted what is damaged */
     if (err != DSMR_OK)
         return err;
     err = dsmr_chunk_decode(out, &driver->config.node.params, bytes, bytes->bytes, bytes->len);

@@ -50,6 +50,18 @@ enum dsmr_err dsmr_home_lock_take(struct dsmr_home_lock *lock, int64_t *holder_p
     return DSMR_OK;
 }
 
+bool dsmr_home_lock_is_held(int64_t *holder_pid, const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return false;
+    bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (is_held)
+        *holder_pid = read_pid(fd);
+    close(fd);
+    return is_held;
+}
+
 void dsmr_home_lock_drop(struct dsmr_home_lock *lock)
 {
     if (lock->fd < 0)

@@ -6,6 +6,7 @@
 #ifndef DSMR_HOST_HOME_LOCK_H
 #define DSMR_HOST_HOME_LOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dsmr/err.h"
@@ -18,6 +19,9 @@ struct dsmr_home_lock {
  * its id or 0 if unknown; IO. */
 DSMR_MUST_USE enum dsmr_err dsmr_home_lock_take(struct dsmr_home_lock *lock, int64_t *holder_pid,
                                                 const char *path);
+/* Whether another process has it; *holder_pid as above. Changes nothing; a file that cannot be read
+ * is not held. */
+bool dsmr_home_lock_is_held(int64_t *holder_pid, const char *path);
 void dsmr_home_lock_drop(struct dsmr_home_lock *lock); /* the file stays */
 
 #endif

@@ -165,12 +165,11 @@ static void on_assertion(MDB_env *mdb_env, const char *what)
     }
 }
 
-enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, uint64_t map_bytes,
-                                 uint64_t reserve_bytes, uint32_t readers_max,
-                                 struct dsmr_store_cause *cause)
+static enum dsmr_err open_env(struct dsmr_lmdb_env *out, const char *path, unsigned flags,
+                              uint64_t map_bytes, uint32_t readers_max,
+                              struct dsmr_store_cause *cause)
 {
-    struct dsmr_lmdb_env env = {
-        .map_bytes = map_bytes, .reserve_bytes = reserve_bytes, .cause = cause};
+    struct dsmr_lmdb_env env = {.map_bytes = map_bytes, .cause = cause};
     size_t path_bytes = strlen(path) + sizeof "/data.mdb";
     MDB_txn *txn = NULL;
     MDB_stat stat;
@@ -193,7 +192,7 @@ enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, ui
         rc = mdb_env_set_maxreaders(env.env, readers_max);
     }
     if (rc == 0) {
-        rc = mdb_env_open(env.env, path, MDB_NOTLS | MDB_NORDAHEAD, FILE_MODE);
+        rc = mdb_env_open(env.env, path, flags | MDB_NOTLS | MDB_NORDAHEAD, FILE_MODE);
     }
     if (rc == 0) {
         rc = mdb_txn_begin(env.env, NULL, MDB_RDONLY, &txn);
@@ -205,22 +204,12 @@ enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, ui
         rc = mdb_txn_commit(txn); /* keeps the handle; writes nothing */
         txn = NULL;
     }
-    if (rc != 0) {
-        goto fail;
+    if (rc == 0) {
+        (void)mdb_env_stat(env.env, &stat);
+        env.page_bytes = stat.ms_psize;
+        *out = env;
+        return DSMR_OK;
     }
-    (void)mdb_env_stat(env.env, &stat);
-    env.page_bytes = stat.ms_psize;
-    env.allocates = reserve_bytes != 0;
-    env.allocated_bytes = end_bytes(&env);
-    if (env.allocates) {
-        /* From the start: LMDB leaves holes. On a full disk the store still opens: what was
-         * allocated before is found again, and garbage collection works in it. */
-        (void)allocate(&env, 0, env.allocated_bytes + reserve_bytes);
-    }
-    *out = env;
-    return DSMR_OK;
-
-fail:
     if (txn != NULL) {
         mdb_txn_abort(txn);
     }
@@ -228,6 +217,40 @@ fail:
     enum dsmr_err err = dsmr_lmdb_env_fail(&env, rc);
     free(env.path);
     return err;
+}
+
+enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const char *path, uint64_t map_bytes,
+                                 uint64_t reserve_bytes, uint32_t readers_max,
+                                 struct dsmr_store_cause *cause)
+{
+    enum dsmr_err err = open_env(out, path, 0, map_bytes, readers_max, cause);
+
+    if (err != DSMR_OK) {
+        return err;
+    }
+    out->reserve_bytes = reserve_bytes;
+    out->allocates = reserve_bytes != 0;
+    out->allocated_bytes = end_bytes(out);
+    if (out->allocates) {
+        /* From the start: LMDB leaves holes. On a full disk the store still opens: what was
+         * allocated before is found again, and garbage collection works in it. */
+        (void)allocate(out, 0, out->allocated_bytes + reserve_bytes);
+    }
+    return DSMR_OK;
+}
+
+enum dsmr_err dsmr_lmdb_env_open_readonly(struct dsmr_lmdb_env *out, const char *path,
+                                          uint64_t map_bytes, uint32_t readers_max,
+                                          struct dsmr_store_cause *cause)
+{
+    char table[PATH_BYTES_MAX];
+    unsigned flags = MDB_RDONLY;
+
+    (void)snprintf(table, sizeof table, "%s/lock.mdb", path);
+    if (access(table, F_OK) != 0) {
+        flags |= MDB_NOLOCK; /* made here it would be ours, and not the node's user's */
+    }
+    return open_env(out, path, flags, map_bytes, readers_max, cause);
 }
 
 void dsmr_lmdb_env_close(struct dsmr_lmdb_env *env)

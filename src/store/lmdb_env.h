@@ -36,6 +36,11 @@ DSMR_MUST_USE enum dsmr_err dsmr_lmdb_env_open(struct dsmr_lmdb_env *out, const 
                                                uint64_t map_bytes, uint64_t reserve_bytes,
                                                uint32_t readers_max,
                                                struct dsmr_store_cause *cause);
+/* The same for reading only: nothing is made or changed but LMDB's table of readers, if there is
+ * one. */
+DSMR_MUST_USE enum dsmr_err dsmr_lmdb_env_open_readonly(struct dsmr_lmdb_env *out, const char *path,
+                                                        uint64_t map_bytes, uint32_t readers_max,
+                                                        struct dsmr_store_cause *cause);
 void dsmr_lmdb_env_close(struct dsmr_lmdb_env *env); /* no transaction may be open */
 
 /* What an LMDB return code means to us. */

@@ -122,6 +122,7 @@ static void close_all(struct dsmr_lmdb_store *store)
     }
     (void)pthread_cond_destroy(&store->wake);
     (void)pthread_mutex_destroy(&store->mutex);
+    dsmr_store_damage_close(&store->damage);
     dsmr_store_cause_close(&store->state_cause);
     dsmr_store_cause_close(&store->cause);
     free(store);
@@ -180,6 +181,7 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
     store->segments.dir_fd = -1;
     dsmr_store_cause_init(&store->cause);
     dsmr_store_cause_init(&store->state_cause);
+    dsmr_store_damage_init(&store->damage);
     store->cause.give_up = config->give_up;
     store->state_cause.give_up = config->give_up;
     (void)pthread_mutex_init(&store->mutex, NULL);

@@ -95,9 +95,15 @@ static void merge_meta(struct dsmr_store_chunk_meta *meta, const struct dsmr_sto
 /* True if the body that a record points to can be served: then it need not be written again. */
 static bool has_body(struct dsmr_store_txn *txn, const struct dsmr_schema_chunk *chunk)
 {
+    struct dsmr_lmdb_store *store = txn->store;
     struct dsmr_buf *body;
+    enum dsmr_err err = dsmr_segments_read(&store->segments, &body, &chunk->place);
 
-    if (dsmr_segments_read(&txn->store->segments, &body, &chunk->place) != DSMR_OK) {
+    if (err != DSMR_OK) {
+        if (err != DSMR_ERR_NO_MEMORY) {
+            dsmr_store_damage_note(&store->damage, store->metrics, &store->log,
+                                   &chunk->meta.ref.chunk_id, &chunk->place, err);
+        }
         return false;
     }
     dsmr_buf_unref(body);

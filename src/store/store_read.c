@@ -30,24 +30,27 @@ enum dsmr_err dsmr_store_read_chunk(void *self, struct dsmr_buf **out,
                                     const struct dsmr_id *chunk_id)
 {
     struct dsmr_lmdb_store *store = self;
-    struct dsmr_schema_chunk chunk, again;
+    struct dsmr_schema_chunk chunk;
+    struct dsmr_schema_place last = {0}; /* none: segments begin with 1 */
+    enum dsmr_err read_err = DSMR_OK;
     enum dsmr_err err = find_chunk(store, &chunk, chunk_id);
 
-    if (err != DSMR_OK) {
+    /* Garbage collection may come between record and file: then the record is gone, too, or the
+     * chunk has come back in another place. */
+    while (err == DSMR_OK && memcmp(&chunk.place, &last, sizeof last) != 0) {
+        last = chunk.place;
+        read_err = dsmr_segments_read(&store->segments, out, &last);
+        if (read_err == DSMR_OK || read_err == DSMR_ERR_NO_MEMORY) {
+            return read_err;
+        }
+        err = find_chunk(store, &chunk, chunk_id);
+    }
+    if (err != DSMR_OK && err != DSMR_ERR_CORRUPT) {
         return err;
     }
-    err = dsmr_segments_read(&store->segments, out, &chunk.place);
-    if (err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT) {
-        /* Garbage collection may have come between: then the record is gone, too, or the chunk
-         * has come back in another place. */
-        err = find_chunk(store, &again, chunk_id);
-        if (err == DSMR_OK && memcmp(&chunk.place, &again.place, sizeof chunk.place) != 0) {
-            err = dsmr_segments_read(&store->segments, out, &again.place);
-        } else if (err == DSMR_OK) {
-            err = DSMR_ERR_CORRUPT;
-        }
-    }
-    return err;
+    dsmr_store_damage_note(&store->damage, store->metrics, &store->log, chunk_id,
+                           err == DSMR_OK ? &last : NULL, read_err);
+    return read_err == DSMR_ERR_IO ? DSMR_ERR_IO : DSMR_ERR_CORRUPT;
 }
 
 enum dsmr_err dsmr_store_read_chunk_meta(void *self, struct dsmr_store_chunk_meta *out,

@@ -11,6 +11,7 @@
 #include "store/lmdb_kv.h"
 #include "store/lmdb_store.h"
 #include "store/segments.h"
+#include "store/store_damage.h"
 #include "store/store_janitor.h"
 
 struct dsmr_lmdb_store {
@@ -22,6 +23,7 @@ struct dsmr_lmdb_store {
     int lock_fd;
     struct dsmr_store_cause cause; /* of consensus and the bodies */
     struct dsmr_store_cause state_cause;
+    struct dsmr_store_damage damage; /* bodies that could not be read */
     struct dsmr_lmdb_env consensus;
     struct dsmr_lmdb_kv state;
     struct dsmr_segments segments;

@@ -33,6 +33,10 @@ def start(node, *options):
     return [DSMRD, "start", "--home", node.home, *options]
 
 
+def check_of(node, *options):
+    return [DSMRD, "config", "check", "--home", node.home, *options]
+
+
 def command_lines():
     for program in (DSMR, DSMRD):
         expect(64, "frob", command=[program, "frob"])
@@ -48,7 +52,12 @@ def command_lines():
             ("tx",): ["ID"],
             ("tx", ""): ["ID"],
             ("tx", "../status"): ["../status"],
-            ("chunk", "a" * 129): ["too long"],
+            ("tx", "zz"): ["zz", "64 hex digits"],
+            ("tx", "0" * 63): ["64 hex digits"],
+            ("chunk", "a" * 129): ["64 hex digits"],
+            ("chunk", "7"): ['"7"'],
+            ("block", "xyz"): ["xyz", "64 hex digits", "a height is a number"],
+            ("block", "-1"): ["-1"],
             ("evidence", "--limit", "1001"): ["--limit", "1000"],
             ("keys", "frob"): ["keys"],
             ("keys", "new", "../x"): ["../x"],
@@ -62,6 +71,14 @@ def command_lines():
             ("tx", "0" * 64, "--keys", "here"): ["tx has no option --keys"],
             ("bench", "--node", "127.0.0.1:1"): ["bench has no option --node"],
             ("bench", "--nodes", "x"): ["--nodes", "x"],
+            ("bench", "--nodes", "a:1:2,b:1:2,a:1:2"): ["--nodes", "twice", "a:1:2"],
+            ("bench", "--nodes", "a:1:2,a:3:2"): ["--nodes", "twice", "a:3:2"],
+            ("bench", "--nodes", "a:1:2", "--warmup", "5s", "--duration", "5s"): ["--warmup"],
+            ("demo", "--warmup", "5s", "--duration", "4s"): ["--warmup", "5000 ms of 4000 ms"],
+            ("localnet", "--warmup", "5s", "--duration", "4s"): ["--warmup", "--duration"],
+            ("balance", "nobody"): ["nobody"],
+            ("keys", "export", "nobody", "--keys", "/"): ["no key", "nobody"],
+            ("send", "0" * 64, "1", "--from", "nobody", "--keys", "/"): ["no key", "nobody"],
             ("bench", "--rate", "-1"): ["--rate", "-1"]}.items():
         expect(64, *texts, command=[DSMR, *words])
     expect(64, "DSMR_RATE", "many", command=[DSMR, "bench"], env={"DSMR_RATE": "many"})
@@ -112,6 +129,9 @@ def genesis_files():
         broken(lambda g: members(g)[1].update(bls_public_key="00" * 48),
                "validators[0].set[1].bls_public_key")
         broken(lambda g: members(g)[1].update(weight=0), "validators[0].set[1].weight")
+        broken(lambda g: g["validators"][0].update(set=[dict(m, weight=2**63 - 1, node_id=n * 40)
+                                                        for n, m in zip("abc", 2 * members(g))]),
+               "validators[0].set[2].weight", "18446744073709551615")
         broken(lambda g: members(g)[1].update(node_id=members(g)[0]["node_id"]),
                "validators[0].set[1].node_id")
         broken(lambda g: g["validators"][0].update(set=[]), "validators[0].set")
@@ -139,6 +159,7 @@ def genesis_files():
         with open(path, "w") as file:
             json.dump(broken_time, file)
         expect(65, node.home, command=start(node))
+        expect(65, node.home, "another chain", command=check_of(node))
 
 
 def config_files():
@@ -195,12 +216,19 @@ def config_files():
         expect(78, node.home, "not of one node", command=start(node))
         os.rename(own + ".kept", own)
         expect(78, "nowhere", "init", command=[DSMRD, "start", "--home", net.home + "/nowhere"])
-        expect(78, "nowhere", command=[DSMRD, "inspect", "--home", net.home + "/nowhere"])
+        expect(78, "nowhere is no home", command=[DSMRD, "inspect", "--home", net.home + "/nowhere"])
+        expect(78, "is no home", "no data", command=[DSMRD, "inspect", "--home", net.home])
+        check(not os.path.exists(net.home + "/lock"), "it has left a lock in a folder of others")
+        check(json.loads(run(*check_of(node, "--json"))[1])["data"] == "empty", "data before a start")
         node.start()
         expect(78, node.home, "process %d" % node.pid, command=start(node))
         expect(78, node.home, "process %d" % node.pid,
                command=[DSMRD, "inspect", "--home", node.home])
+        found = json.loads(run(*check_of(node, "--json"))[1])
+        check(found["data"] == "not_looked_at" and "%d" % node.pid in found["data_reason"],
+              "config check beside a running node: %s" % found)
         check(node.stop() == 0, "it does not stop well")
+        check("data/ is of this chain" in run(*check_of(node))[1], "config check after a run")
 
 
 def networks():
@@ -295,6 +323,7 @@ def another_genesis_before_block_1():
             with open(path, "w") as file:
                 json.dump(other, file)
             expect(65, node.home, "another chain", command=start(node))
+            expect(65, node.home, "another chain", command=check_of(node))
         with open(path, "w") as file:
             file.write(text)
         node.start()

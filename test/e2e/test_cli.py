@@ -9,6 +9,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 
 from net import DSMR, DSMRD, Net, Testnet, check, main, run, until
 
@@ -49,7 +50,8 @@ def keys(net, node):
     check("alice" in text(DSMR, "keys", "list", *folder), "list")
     check(os.stat(os.path.join(folder[1], "alice.json")).st_mode & 0o77 == 0, "others may read it")
     check(run(DSMR, "keys", "new", "alice", *folder)[0] == 1, "a key was overwritten")
-    check(run(DSMR, "keys", "export", "carol", *folder)[0] == 74, "no such key")
+    check(run(DSMR, "keys", "export", "carol", *folder)[0] == 64, "no such key")
+    check(run(DSMR, "keys", "export", "./carol.json", *folder)[0] == 74, "no such file")
     with open(file, "w") as out:
         out.write("no key\n")
     check(run(DSMR, "keys", "import", "dave", file, *folder)[0] == 65, "a bad secret is taken")
@@ -167,7 +169,7 @@ def chain(net, node, sent):
     for_people(DSMR, "status", *ask)
     check(parsed(DSMR, "status", "--node", "http://%s/" % node, "--json")["node_id"] ==
           status["node_id"], "--node http://HOST:PORT/")
-    for words in (("block", "999999"), ("block", "xyz"), ("tx", "0" * 64), ("chunk", "0" * 64)):
+    for words in (("block", "999999"), ("block", "0" * 64), ("tx", "0" * 64), ("chunk", "0" * 64)):
         code, out, err = run(DSMR, *words, *ask, "--json")
         check(code == 1 and out == "" and len(err.splitlines()) == 1, "%s: %d %r" % (words, code, err))
 
@@ -233,6 +235,10 @@ def client_verbs():
         address = keys(net, node)
         sent = money(net, node, address)
         chain(net, node, sent)
+        for port in (net.nodes[0].p2p_port, net.nodes[0].submit_port):
+            code, out, err = run(DSMR, "status", "--node", "127.0.0.1:%d" % port)
+            check(code == 69 and out == "" and len(err.splitlines()) == 1 and
+                  "is it a node's HTTP port?" in err, "port %d: %d %s" % (port, code, err))
         load(net)
         stopped(net)
 
@@ -254,8 +260,12 @@ class Impostor(http.server.BaseHTTPRequestHandler):
         tx = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["tx"]
         self.server.tx = hashlib.sha256(bytes.fromhex(tx)).hexdigest()
         self.server.path = self.path
-        if self.server.answer is not None:
-            status, members = self.server.answer
+        if self.server.is_late:
+            until("it has expired", lambda: time.time() * 1000 > int(tx[2:18], 16))
+        answer = self.server.answer
+        self.server.stall()
+        if answer is not None:
+            status, members = answer
             self.say(status, dict(members, tx=self.server.tx))
 
     def log_message(self, *words):
@@ -266,18 +276,21 @@ def undecided(send, server, state, node):
     """What dsmr says of a transfer that it has no answer about: its id, and how to ask."""
     for words in (["--json"], []):
         code, out, err = run(*send, *words)
+        check(code == 69, "%d %s %s" % (code, out, err))
         told = json.loads(out) if words else dict(line.split() for line in out.splitlines())
         check(code == 69 and (told["tx"], told["state"]) == (server.tx, state), "%d %s" % (code, out))
         check(words or list(told) == ["tx", "state"], out)
         check(len(err.splitlines()) == 1 and
               "dsmr tx %s --node %s" % (server.tx, node) in err, err)
+    return err
 
 
 def no_answer():
     """A node that hangs up, times out, stops or refuses, after it took the transaction."""
     with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as keys, \
-            http.server.HTTPServer(("127.0.0.1", 0), Impostor) as server:
+            http.server.ThreadingHTTPServer(("127.0.0.1", 0), Impostor) as server:
         parsed(DSMR, "keys", "new", "me", "--keys", keys, "--json")
+        server.is_late, server.stall = False, lambda: None
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         node = "127.0.0.1:%d" % server.server_port
@@ -289,6 +302,22 @@ def no_answer():
                                   ((503, dict(error, state="pending")), "pending")):
                 server.answer = answer
                 undecided(send, server, state, node)
+            silent = threading.Event()  # a node that hangs is waited for a little longer than asked
+            server.answer, server.stall = None, silent.wait
+            undecided([*send, "--timeout", "1ms"], server, "unknown", node)
+            silent.set()
+            server.stall = lambda: None
+            check("timeout_ms=1" in server.path, server.path)
+            server.answer = (202, {"state": "unknown", "mode": "async"})
+            shown = text(*send, "--mode", "async")
+            check("promised nothing" in shown and server.tx in shown, shown)
+            check(parsed(*send, "--mode", "async", "--json")["state"] == "unknown", "as it came")
+            server.is_late = True
+            for state, words in (("in_chunk", "has expired"), ("in_block", "may still run")):
+                server.answer = (504, dict(error, state=state))
+                err = undecided([*send, "--expiry", "1s"], server, state, node)
+                check(words in err, err)
+            server.is_late = False
             server.answer = (410, dict(error, state="expired"))
             code, out, err = run(*send, "--timeout", "7s")
             check(code == 1 and out == "", "%d %s %s" % (code, out, err))

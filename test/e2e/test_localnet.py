@@ -99,6 +99,7 @@ def a_killed_node_that_came_back_is_not():
         # What only the killed node had admitted is lost: that may be more than one in a hundred.
         check(code == 0 or (code == 1 and "admitted transactions were executed" in err),
               "%d %s" % (code, err))
+        check(summary["drained"], "it waited for what cannot come: %s" % summary)
         check(summary["nodes_reachable"] == 4 and summary["state_roots_equal"], "%s" % summary)
         check(victim.stop() == 0, "it does not stop well")
 

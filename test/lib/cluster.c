@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "crypto/hash.h"
 #include "lib/cluster_item.h"
-#include "lib/hash_bls.h"
+#include "sim/sim_bls.h"
 #include "wire/codec.h"
 
 /* ---- the heap of what is to come ---- */
@@ -293,6 +293,18 @@ void cluster_submit(struct cluster *cluster, uint32_t number, uint32_t count, ui
         struct dsmr_buf *tx = cluster_tx(cluster, len, cluster_wall_ms(cluster) + 50000);
         cluster_submit_bytes(cluster, number, tx);
         dsmr_buf_unref(tx);
+    }
+}
+
+void cluster_submit_rounds(struct cluster *cluster, uint32_t rounds)
+{
+    for (uint32_t round = 0; round < rounds; round++) {
+        for (uint32_t i = 0; i < cluster->config.nodes; i++) {
+            if (cluster->nodes[i].node != NULL) {
+                cluster_submit(cluster, i, 1, 120);
+            }
+        }
+        cluster_run(cluster, 100);
     }
 }
 

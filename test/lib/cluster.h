@@ -154,6 +154,8 @@ struct dsmr_buf *cluster_tx(struct cluster *cluster, uint32_t len, uint64_t expi
 void cluster_submit_bytes(struct cluster *cluster, uint32_t node, struct dsmr_buf *tx);
 /* count new ones of len bytes that expire in 50 s. */
 void cluster_submit(struct cluster *cluster, uint32_t node, uint32_t count, uint32_t len);
+/* One of each node that is up, again and again: rounds of 100 ms. */
+void cluster_submit_rounds(struct cluster *cluster, uint32_t rounds);
 uint64_t cluster_executed_txs(const struct cluster *cluster, uint32_t node);
 
 /* ---- nodes ---- */

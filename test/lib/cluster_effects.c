@@ -6,7 +6,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "lib/cluster_item.h"
-#include "lib/hash_bls.h"
+#include "sim/sim_bls.h"
 #include "wire/codec.h"
 
 static void trace(struct cluster *cluster, uint32_t number, const char *what,
@@ -94,9 +94,9 @@ static void on_verify_chunk(struct cluster *cluster, uint32_t number, const stru
     if (event.err == DSMR_OK && fx->u.verify_chunk.set != NULL) {
         uint8_t bytes[DSMR_SHARE_SIGNING_BYTES];
         dsmr_share_signing_bytes(bytes, &cluster->params.domain, &chunk->ref);
-        if (dsmr_hash_bls.verify(fx->u.verify_chunk.set, fx->u.verify_chunk.producer,
-                                 &fx->u.verify_chunk.producer_sig, bytes,
-                                 sizeof(bytes)) != DSMR_OK) {
+        if (dsmr_sim_bls_ops_in_use()->verify(fx->u.verify_chunk.set, fx->u.verify_chunk.producer,
+                                              &fx->u.verify_chunk.producer_sig, bytes,
+                                              sizeof(bytes)) != DSMR_OK) {
             event.err = DSMR_ERR_PRODUCER_KEY;
         }
     }
@@ -146,7 +146,7 @@ static void on_verify_certs(struct cluster *cluster, uint32_t number, const stru
                                              .sig = &cert->sig,
                                              .message = bytes,
                                              .len = sizeof(bytes)};
-        enum dsmr_err err = dsmr_hash_bls.verify_batch(&errs[i], &entry, 1, random);
+        enum dsmr_err err = dsmr_sim_bls_ops_in_use()->verify_batch(&errs[i], &entry, 1, random);
         DSMR_ASSERT(err == DSMR_OK);
     }
     cluster->nodes[number].cert_verifies += count;
@@ -159,8 +159,8 @@ static void on_verify_sig(struct cluster *cluster, uint32_t number, const struct
     enum dsmr_err *errs = calloc(1, sizeof(*errs));
     DSMR_ASSERT(errs != NULL);
     dsmr_share_signing_bytes(bytes, &cluster->params.domain, &fx->u.verify_sig.ref);
-    *errs = dsmr_hash_bls.verify(fx->u.verify_sig.set, fx->u.verify_sig.signer,
-                                 &fx->u.verify_sig.sig, bytes, sizeof(bytes));
+    *errs = dsmr_sim_bls_ops_in_use()->verify(fx->u.verify_sig.set, fx->u.verify_sig.signer,
+                                              &fx->u.verify_sig.sig, bytes, sizeof(bytes));
     push_verdicts(cluster, number, fx->request_id, errs, 1);
 }
 
@@ -183,10 +183,10 @@ static void on_aggregate(struct cluster *cluster, uint32_t number, const struct 
     uint8_t bytes[DSMR_SHARE_SIGNING_BYTES];
     struct dsmr_event event = {.kind = DSMR_EV_AGGREGATED, .request_id = fx->request_id};
     dsmr_share_signing_bytes(bytes, &cluster->params.domain, &fx->u.aggregate.ref);
-    event.err = dsmr_hash_bls.aggregate(&event.u.aggregated.sig, &event.u.aggregated.signers,
-                                        &event.u.aggregated.bad, fx->u.aggregate.set,
-                                        fx->u.aggregate.shares, fx->u.aggregate.shares_count, bytes,
-                                        sizeof(bytes));
+    event.err = dsmr_sim_bls_ops_in_use()->aggregate(
+        &event.u.aggregated.sig, &event.u.aggregated.signers, &event.u.aggregated.bad,
+        fx->u.aggregate.set, fx->u.aggregate.shares, fx->u.aggregate.shares_count, bytes,
+        sizeof(bytes));
     cluster_answer(cluster, number, cluster->work_ms, &event);
 }
 

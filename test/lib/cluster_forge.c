@@ -6,12 +6,12 @@
 #include "base/bytes.h"
 #include "crypto/hash.h"
 #include "lib/cluster.h"
-#include "lib/hash_bls.h"
+#include "sim/sim_bls.h"
 #include "wire/codec.h"
 
 struct dsmr_node_id cluster_node_id(uint32_t number)
 {
-    return dsmr_hash_bls_node_id(number);
+    return dsmr_sim_bls_node_id(number);
 }
 
 struct dsmr_validator_set *cluster_set(struct cluster *cluster, uint64_t epoch)
@@ -27,7 +27,7 @@ struct dsmr_validator_set *cluster_set(struct cluster *cluster, uint64_t epoch)
 struct dsmr_validator_set *cluster_add_set(struct cluster *cluster, uint64_t epoch, uint32_t first,
                                            uint32_t count, const uint64_t *weights)
 {
-    struct dsmr_validator_set *set = dsmr_hash_bls_set(epoch, first, count);
+    struct dsmr_validator_set *set = dsmr_sim_bls_set(epoch, first, count, NULL, 0);
     DSMR_ASSERT(set != NULL && cluster->sets_count < CLUSTER_SETS_MAX);
     for (uint32_t i = 0; weights != NULL && i < count; i++) {
         set->total_weight += weights[i] - set->validators[i].weight;
@@ -86,7 +86,7 @@ struct dsmr_bls_sig cluster_share(struct cluster *cluster, uint32_t signer,
     uint8_t bytes[DSMR_SHARE_SIGNING_BYTES];
     struct dsmr_bls_sig sig;
     dsmr_share_signing_bytes(bytes, &cluster->params.domain, ref);
-    dsmr_hash_bls_sign(&sig, signer, bytes, sizeof(bytes));
+    dsmr_sim_bls_sign(&sig, signer, bytes, sizeof(bytes));
     return sig;
 }
 
@@ -107,8 +107,8 @@ struct dsmr_cert cluster_forge_cert(struct cluster *cluster, const struct dsmr_r
         shares[i].sig = cluster_share(cluster, signers[i], ref);
     }
     dsmr_share_signing_bytes(bytes, &cluster->params.domain, ref);
-    enum dsmr_err err = dsmr_hash_bls.aggregate(&cert.sig, &cert.signers, &bad, set, shares, count,
-                                                bytes, sizeof(bytes));
+    enum dsmr_err err = dsmr_sim_bls_ops_in_use()->aggregate(&cert.sig, &cert.signers, &bad, set,
+                                                             shares, count, bytes, sizeof(bytes));
     DSMR_ASSERT(err == DSMR_OK);
     return cert;
 }

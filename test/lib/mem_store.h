@@ -1,5 +1,5 @@
 /* mem_store.h - ports/store.h in memory, with a crash: writes become durable one by one when the
- * test says so, and a crash forgets those that had not. */
+ * test says so, and a crash forgets those that had not. What is durable lies on sim/mem_disk.h. */
 #ifndef DSMR_TEST_MEM_STORE_H
 #define DSMR_TEST_MEM_STORE_H
 

@@ -10,7 +10,7 @@
 #include "base/bitset.h"
 #include "base/bytes.h"
 #include "lib/cluster.h"
-#include "lib/hash_bls.h"
+#include "sim/sim_bls.h"
 #include "wire/codec.h"
 
 #define EVIL 3u
@@ -182,7 +182,7 @@ static void test_cross_network_share_replay(void **state)
     uint8_t bytes[DSMR_VOTE_SIGNING_BYTES];
     struct dsmr_bls_sig sig;
     dsmr_vote_signing_bytes(bytes, &cluster->params.domain, &vote);
-    dsmr_hash_bls_sign(&sig, EVIL, bytes, sizeof(bytes));
+    dsmr_sim_bls_sign(&sig, EVIL, bytes, sizeof(bytes));
     cluster_send_chunk_request(cluster, EVIL, 0, chunk, &sig);
     cluster_run(cluster, 50);
     assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_PRODUCER_KEY), 3);

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "lib/hash_bls.h"
 #include "lib/world.h"
+#include "sim/sim_bls.h"
 
 #define MINUTE_MS UINT64_C(60000)
 
@@ -135,7 +135,7 @@ static void test_faults(void **state)
     struct fixture f;
     const uint8_t garbage[] = {0xEE, 1, 2, 3};
     uint8_t chunk[8] = {0};
-    struct dsmr_node_id peer = dsmr_hash_bls_node_id(3), stranger = dsmr_hash_bls_node_id(99);
+    struct dsmr_node_id peer = dsmr_sim_bls_node_id(3), stranger = dsmr_sim_bls_node_id(99);
     open_world(&f);
     look(&f);
     say(&f, &peer, dsmr_buf_copy(garbage, sizeof garbage)); /* found by the driver */

@@ -11,18 +11,6 @@
 #include "lib/cluster.h"
 #include "wire/codec.h"
 
-static void load(struct cluster *cluster, uint32_t rounds)
-{
-    for (uint32_t round = 0; round < rounds; round++) {
-        for (uint32_t i = 0; i < cluster->config.nodes; i++) {
-            if (cluster->nodes[i].node != NULL) {
-                cluster_submit(cluster, i, 1, 120);
-            }
-        }
-        cluster_run(cluster, 100);
-    }
-}
-
 /* ---- 50 ---- */
 
 #define PROMISES_MAX 64u
@@ -147,7 +135,7 @@ static void test_crash_at_every_effect(void **state)
             assert_non_null(cluster->nodes[1].node);
             assert_int_equal(cluster->nodes[1].crash_after_effects, 0); /* it did die */
             cluster_run(cluster, 2000);
-            load(cluster, 1);
+            cluster_submit_rounds(cluster, 1);
             cluster_run(cluster, 3000);
             assert_true(cluster_is_level(cluster));
             /* What the others were given is executed; node 1 may have lost its mempool. */
@@ -165,7 +153,7 @@ static void test_restart_of_all(void **state)
     struct cluster *cluster = cluster_new(&config);
     cluster_run(cluster, 1000);
     for (uint32_t round = 0; round < 5; round++) {
-        load(cluster, 5);
+        cluster_submit_rounds(cluster, 5);
         cluster_run(cluster, round * 3u);
         for (uint32_t i = 0; i < 4; i++) {
             cluster_crash(cluster, i);
@@ -214,7 +202,7 @@ static void test_gc_divergence(void **state)
     struct cluster *cluster = cluster_new(&config);
     cluster_run(cluster, 1000);
     for (uint32_t round = 0; round < 30; round++) {
-        load(cluster, 5);
+        cluster_submit_rounds(cluster, 5);
         cluster_run(cluster, 5000);
         if (round % 5 == 4) {
             cluster_crash(cluster, round % 4);
@@ -371,7 +359,7 @@ static void test_rewind_then_verify(void **state)
     struct cluster_config config = {.nodes = 4, .seed = 55};
     struct cluster *cluster = cluster_new(&config);
     cluster_run(cluster, 1000);
-    load(cluster, 12);
+    cluster_submit_rounds(cluster, 12);
     cluster_run(cluster, 1000);
     struct cluster_node *node = &cluster->nodes[0];
     uint64_t height = node->disk.accepted_height;
@@ -398,7 +386,7 @@ static void test_rewind_then_verify(void **state)
     assert_false(node->is_halted);
     assert_int_equal(node->disk.accepted_height, cluster->chain_height);
     assert_int_equal(cluster_executed_txs(cluster, 0), executed);
-    load(cluster, 3);
+    cluster_submit_rounds(cluster, 3);
     cluster_run(cluster, 2000);
     assert_true(cluster_is_level(cluster));
     assert_int_equal(cluster_executed_txs(cluster, 0), executed + 12);
@@ -498,123 +486,6 @@ static void test_clock_jump_forward(void **state)
     cluster_free(cluster);
 }
 
-/* ---- 88 ---- */
-
-struct wiped { /* node 0 gave its share of a, and is about to lose its disk */
-    struct cluster *cluster;
-    struct dsmr_chunk *a, *b; /* of one slot, as far ahead as a signer goes */
-    uint32_t signs;
-};
-
-static void wipe_node_0(struct wiped *wiped)
-{
-    struct cluster_config config = {.nodes = 4, .seed = 57};
-    struct cluster *cluster = wiped->cluster = cluster_new(&config);
-    cluster_run(cluster, 1000);
-    load(cluster, 3);
-    cluster_run(cluster, 2000);
-    cluster->is_engine_stopped = true;
-    uint64_t slot = cluster_slot(cluster) + 9;
-    wiped->a = cluster_forge_chunk(cluster, 3, slot, 0, 1);
-    wiped->b = cluster_forge_chunk(cluster, 3, slot, 0, 1);
-    cluster_send_chunk_request(cluster, 3, 0, wiped->a, NULL);
-    cluster_run(cluster, 100);
-    wiped->signs = cluster->nodes[0].signs;
-    cluster_crash(cluster, 0);
-    cluster_wipe(cluster, 0);
-    cluster->is_engine_stopped = false;
-}
-
-static void wiped_end(struct wiped *wiped)
-{
-    dsmr_chunk_unref(wiped->a);
-    dsmr_chunk_unref(wiped->b);
-    cluster_free(wiped->cluster);
-}
-
-/* 88: the old key, an empty disk: nothing is signed until past promises have expired. */
-static void test_wiped_validator(void **state)
-{
-    (void)state;
-    struct wiped wiped;
-    wipe_node_0(&wiped);
-    struct cluster *cluster = wiped.cluster;
-    struct cluster_node *node = &cluster->nodes[0];
-    cluster_start(cluster, 0);
-    cluster_run(cluster, 500); /* it catches up */
-    assert_int_equal(node->disk.accepted_height, cluster->chain_height);
-    assert_true(node->disk.floor_ms >= cluster_wall_ms(cluster) + 30000); /* durable */
-    struct dsmr_node_status status;
-    dsmr_node_status(node->node, &status);
-    assert_true(status.is_under_floor);
-    uint32_t built = node->traces[DSMR_TRACE_CHUNK_BUILT];
-    cluster_submit(cluster, 0, 1, 100);
-    cluster_send_chunk_request(cluster, 3, 0, wiped.b, NULL);
-    cluster_run(cluster, 100);
-    assert_int_equal(node->signs,
-                     wiped.signs); /* no second share for the slot, nor one of its own */
-    assert_int_equal(node->traces[DSMR_TRACE_CHUNK_BUILT], built);
-    assert_true(cluster_metric_errors(cluster, 0, DSMR_ERR_EXPIRED) > 0);
-    cluster_run(cluster, 2000); /* slots that it cannot have signed before are fine */
-    cluster_submit(cluster, 1, 1, 100);
-    cluster_run(cluster, 500);
-    assert_true(node->signs > wiped.signs);
-    assert_int_equal(node->traces[DSMR_TRACE_CHUNK_BUILT], built + 1);
-    dsmr_node_status(node->node, &status);
-    assert_false(status.is_under_floor);
-    assert_true(cluster_is_level(cluster));
-    wiped_end(&wiped);
-}
-
-/* 88 and 50: killed after each effect of its catching up, before or after the writes on their way:
- * what is on the disk by then never makes it forget that it was wiped. */
-static void test_wiped_validator_crashes(void **state)
-{
-    (void)state;
-    bool is_over = false;
-    for (uint32_t k = 0; !is_over; k++) {
-        struct wiped wiped;
-        wipe_node_0(&wiped);
-        struct cluster *cluster = wiped.cluster;
-        struct cluster_node *node = &cluster->nodes[0];
-        node->keeps_writes = k % 2 == 1;
-        node->crash_after_effects = node->effects_total + 1 + k / 2;
-        cluster_start(cluster, 0);
-        cluster_run(cluster, 20);
-        is_over = node->node != NULL;
-        node->crash_after_effects = 0;
-        if (!is_over) {
-            cluster_start(cluster, 0);
-        }
-        cluster_run(cluster, 300);
-        assert_int_equal(node->disk.accepted_height, cluster->chain_height);
-        cluster_send_chunk_request(cluster, 3, 0, wiped.b, NULL);
-        cluster_run(cluster, 100);
-        assert_int_equal(node->signs, wiped.signs);
-        assert_true(k < 500 && (k > 20 || !is_over));
-        wiped_end(&wiped);
-    }
-}
-
-/* 88 on a disk that refuses the floor but takes the block: without a floor it must not go on. */
-static void test_wiped_validator_full_disk(void **state)
-{
-    (void)state;
-    struct wiped wiped;
-    wipe_node_0(&wiped);
-    struct cluster_node *node = &wiped.cluster->nodes[0];
-    node->fail_gcs = 1;
-    cluster_start(wiped.cluster, 0);
-    cluster_run(wiped.cluster, 500);
-    assert_int_equal(node->fail_gcs, 0);
-    assert_true(node->is_halted);
-    assert_non_null(node->halt_reason);
-    cluster_send_chunk_request(wiped.cluster, 3, 0, wiped.b, NULL);
-    cluster_run(wiped.cluster, 100);
-    assert_int_equal(node->signs, wiped.signs);
-    wiped_end(&wiped);
-}
-
 /* 77 on a small scale: consensus stands still while all produce; memory and disk are bounded, and
  * then it goes on. */
 static void test_consensus_stands_still(void **state)
@@ -662,9 +533,6 @@ int main(void)
         cmocka_unit_test(test_rewind_then_verify),
         cmocka_unit_test(test_floor_outlives_a_rewind),
         cmocka_unit_test(test_clock_jump_forward),
-        cmocka_unit_test(test_wiped_validator),
-        cmocka_unit_test(test_wiped_validator_crashes),
-        cmocka_unit_test(test_wiped_validator_full_disk),
         cmocka_unit_test(test_consensus_stands_still),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Protocol.md, 13.5: a node that builds no chunks takes no transactions, and says why. */
+/* Protocol.md, 13.3 and 13.5: a node whose memory is full or that builds no chunks takes no
+ * transactions, and says why. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -180,13 +181,60 @@ static void test_halted(void **state)
     dsmr_world_free(world);
 }
 
+/* 75: a full mempool says so; what was admitted is executed. */
+static void tune_small(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->mempool_txs_max = 100;
+}
+
+static void test_submit_when_full(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start(tune_small);
+    cluster_submit(cluster, 0, 250, 100);
+    assert_true(cluster->nodes[0].submitted_refused > 0);
+    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_MEMPOOL_FULL);
+    cluster_run(cluster, 3000);
+    assert_int_equal(cluster_executed_txs(cluster, 1), cluster->nodes[0].submitted_ok);
+    /* Outside the window, at the door. */
+    struct dsmr_buf *tx = cluster_tx(cluster, 100, cluster_wall_ms(cluster) - 1);
+    cluster_submit_bytes(cluster, 0, tx);
+    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_EXPIRED);
+    dsmr_buf_unref(tx);
+    tx =
+        cluster_tx(cluster, 100, cluster_wall_ms(cluster) + cluster->params.validity_window_ms + 1);
+    cluster_submit_bytes(cluster, 0, tx);
+    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_TX_EXPIRY);
+    dsmr_buf_unref(tx);
+    cluster_free(cluster);
+}
+
+/* A transaction that waits beyond its expiry is announced as expired, once. What was taken before
+ * the disk got low stays, and nothing is built of it. */
+static void test_mempool_expiry(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start(NULL);
+    for (uint32_t i = 1; i < 4; i++) {
+        cluster_crash(cluster, i); /* no quorum: nothing can be certified */
+    }
+    cluster_submit(cluster, 0, 6, 100); /* one makes a chunk, the others gather behind it */
+    flag(cluster, DSMR_EV_DISK_LOW, true);
+    cluster_run(cluster, 70000);
+    assert_int_equal(cluster->nodes[0].txs_expired, 6);
+    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_BUILT], 1); /* disk is low */
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_disk_low),         cmocka_unit_test(test_behind),
         cmocka_unit_test(test_follower),         cmocka_unit_test(test_no_validator_any_more),
         cmocka_unit_test(test_before_the_floor), cmocka_unit_test(test_a_duplicate_stays_one),
-        cmocka_unit_test(test_halted),
+        cmocka_unit_test(test_halted),           cmocka_unit_test(test_submit_when_full),
+        cmocka_unit_test(test_mempool_expiry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "lib/hash_bls.h"
 #include "lib/world.h"
+#include "sim/sim_bls.h"
 
 #define VICTIM 3u
 
@@ -72,7 +72,7 @@ static void test_a_short_not_yet_is_none(void **state)
  * make final. */
 static void tune_gap(struct dsmr_driver_config *config)
 {
-    struct dsmr_node_id victim = dsmr_hash_bls_node_id(VICTIM);
+    struct dsmr_node_id victim = dsmr_sim_bls_node_id(VICTIM);
     if (dsmr_node_id_equal(&config->node.node_id, &victim))
         config->node.params.min_block_gap_ms = 20000;
 }

@@ -12,8 +12,8 @@
 #include "base/bitset.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
-#include "lib/hash_bls.h"
 #include "lib/world.h"
+#include "sim/sim_bls.h"
 #include "wire/codec.h"
 
 #define EVIL 3u
@@ -69,7 +69,7 @@ static struct dsmr_chunk *make_chunk(struct dsmr_world *world, uint8_t (*txs)[TX
     struct dsmr_chunk *chunk = NULL;
     struct dsmr_chunk_header header = {.domain = params->domain,
                                        .epoch = 0,
-                                       .producer = dsmr_hash_bls_node_id(EVIL),
+                                       .producer = dsmr_sim_bls_node_id(EVIL),
                                        .slot = dsmr_world_now_ms(world) / params->slot_ms - back};
     header.expiry_ms = header.slot * params->slot_ms + params->chunk_lifetime_ms;
     for (uint32_t i = 0; i < count; i++) {
@@ -95,7 +95,7 @@ static void request_share(struct dsmr_world *world, uint32_t from, uint32_t sign
     uint8_t bytes[DSMR_SHARE_SIGNING_BYTES];
     struct dsmr_msg msg = {.type = DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE};
     dsmr_share_signing_bytes(bytes, &dsmr_world_params(world)->domain, &chunk->ref);
-    dsmr_hash_bls_sign(&msg.u.request_share.sig, signer, bytes, sizeof bytes);
+    dsmr_sim_bls_sign(&msg.u.request_share.sig, signer, bytes, sizeof bytes);
     msg.u.request_share.chunk = chunk->bytes;
     msg.u.request_share.chunk_len = chunk->ref.chunk_bytes;
     say(world, from, &msg);

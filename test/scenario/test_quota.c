@@ -8,56 +8,17 @@
 
 #include <cmocka.h>
 
-#include "lib/cluster.h"
+#include "lib/cluster_seen.h"
 
-#define EVIL 3u
 #define QUOTA_CHUNKS 4u
-
-struct seen { /* what node 0 said to EVIL */
-    uint32_t shares;
-    uint32_t refusals;
-    uint16_t last_refusal;
-};
-
-static bool watch(struct cluster *cluster, uint32_t from, uint32_t to, const struct dsmr_msg *msg)
-{
-    struct seen *seen = cluster->ctx;
-    if (from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_SIGNATURE) {
-        seen->shares++;
-    }
-    if (from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_REFUSED) {
-        seen->refusals++;
-        seen->last_refusal = msg->u.chunk_refused.err;
-    }
-    return true;
-}
-
-static struct cluster *start(struct seen *seen, uint64_t seed,
-                             void (*tune)(struct dsmr_node_config *config, uint32_t number))
-{
-    struct cluster_config config = {.nodes = 4, .seed = seed, .tune = tune};
-    struct cluster *cluster = cluster_new(&config);
-    cluster_run(cluster, 3000);
-    assert_int_equal(cluster->chain_height, 1);
-    memset(seen, 0, sizeof(*seen));
-    cluster->ctx = seen;
-    cluster->passes = watch;
-    return cluster;
-}
-
-static uint64_t pending(const struct cluster *cluster, uint32_t node)
-{
-    struct dsmr_node_status status;
-    dsmr_node_status(cluster->nodes[node].node, &status);
-    return status.pending_bytes;
-}
+#define PLACES 4u
 
 /* 8: 64 requests at once, for more than the quota together. */
 static void test_quota_race(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen, 11, NULL);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     uint64_t slot = cluster_slot(cluster);
     uint64_t chunk_bytes = 0;
     cluster->is_engine_stopped = true;
@@ -75,7 +36,7 @@ static void test_quota_race(void **state)
     }
     for (uint32_t i = 0; i < 60; i++) {
         cluster_run(cluster, 1);
-        assert_true(pending(cluster, 0) <= cluster->params.pending_bytes_max);
+        assert_true(cluster_pending_bytes(cluster, 0) <= cluster->params.pending_bytes_max);
     }
     uint64_t fit = cluster->params.pending_bytes_max / chunk_bytes;
     assert_true(fit < 64);
@@ -83,7 +44,7 @@ static void test_quota_race(void **state)
     assert_int_equal(seen.refusals, 64 - fit);
     assert_int_equal(seen.last_refusal, DSMR_ERR_QUOTA_FULL);
     assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_QUOTA_FULL), 64 - fit);
-    assert_int_equal(pending(cluster, 0), fit * chunk_bytes);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), fit * chunk_bytes);
     cluster_free(cluster);
 }
 
@@ -97,7 +58,8 @@ static void tune_small_quota(struct dsmr_node_config *config, uint32_t number)
 
 static bool is_quota_free(struct cluster *cluster)
 {
-    return pending(cluster, 0) == 0 && pending(cluster, 1) == 0 && pending(cluster, 2) == 0;
+    return cluster_pending_bytes(cluster, 0) == 0 && cluster_pending_bytes(cluster, 1) == 0 &&
+           cluster_pending_bytes(cluster, 2) == 0;
 }
 
 /* One chunk more than fits; certificates for those that fit, if it is to be included. */
@@ -125,8 +87,8 @@ static void fill_quota(struct cluster *cluster, bool is_included, uint32_t cert_
 /* A hundred times on one chain. */
 static void check_no_leak(uint64_t seed)
 {
-    struct seen seen;
-    struct cluster *cluster = start(&seen, seed, tune_small_quota);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, seed, tune_small_quota);
     for (uint32_t cycle = 0; cycle < 100; cycle++) {
         fill_quota(cluster, cycle % 5 != 4, cycle % 3); /* every fifth is left to expire */
         assert_int_equal(seen.shares, (cycle + 1) * QUOTA_CHUNKS);
@@ -137,7 +99,7 @@ static void check_no_leak(uint64_t seed)
             cluster_start(cluster, 0);
         }
         for (uint32_t i = 0; i < 3; i++) {
-            assert_int_equal(pending(cluster, i), QUOTA_CHUNKS * 4096u);
+            assert_int_equal(cluster_pending_bytes(cluster, i), QUOTA_CHUNKS * 4096u);
         }
         cluster_run(cluster, 600); /* past the slots that were used */
         assert_true(cluster_run_until(cluster, is_quota_free, 150000));
@@ -182,8 +144,8 @@ static void test_backlog(void **state)
 {
     (void)state;
     static const uint32_t signers[3] = {0, 1, 2};
-    struct seen seen;
-    struct cluster *cluster = start(&seen, 13, tune_small_backlog);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 13, tune_small_backlog);
     cluster->nodes[0].is_exec_held = true;
     for (uint32_t i = 0; i < 2; i++) { /* 50 kB wait for execution, then 100 */
         struct dsmr_chunk *chunk = forge_large(cluster);
@@ -204,7 +166,7 @@ static void test_backlog(void **state)
     cluster_run(cluster, 50);
     assert_int_equal(seen.shares, 2);
     assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY);
-    assert_int_equal(pending(cluster, 0), 0);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
     cluster->nodes[0].is_exec_held = false;
     cluster_run(cluster, 50);
     cluster_send_chunk_request(cluster, EVIL, 0, third, NULL);
@@ -214,12 +176,110 @@ static void test_backlog(void **state)
     cluster_free(cluster);
 }
 
+/* Places are promised like bytes: two requests at once, and one place. What is stored here is
+ * listed here, else it would stay on the disk when it has expired. */
+static void tune_few_places(struct dsmr_node_config *config, uint32_t number)
+{
+    config->tables_max = number == 0 ? PLACES : 0;
+}
+
+/* Signed by 1 and 2, included; node 0 has to fetch it. */
+static void include_elsewhere(struct cluster *cluster, uint64_t slot)
+{
+    static const uint32_t signers[3] = {1, 2, EVIL};
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot, 0, 1);
+    struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+    cluster_send_chunk_request(cluster, EVIL, 1, chunk, NULL);
+    cluster_send_chunk_request(cluster, EVIL, 2, chunk, NULL);
+    cluster_run(cluster, 20);
+    msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+    cluster_send(cluster, EVIL, 1, &msg);
+    cluster_run(cluster, 500);
+    dsmr_chunk_unref(chunk);
+}
+
+static uint32_t stored_in_vain(const struct cluster *cluster, uint32_t node)
+{
+    const struct cluster_disk *disk = &cluster->nodes[node].disk;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < disk->chunks_count; i++) {
+        count += disk->chunks[i].included_height == UINT64_MAX;
+    }
+    return count;
+}
+
+static void test_places_race(void **state)
+{
+    (void)state;
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 14, tune_few_places);
+    for (uint64_t i = 1; i < PLACES; i++) {
+        include_elsewhere(cluster, cluster_slot(cluster));
+        assert_int_equal(cluster->nodes[0].disk.chunks_count, i);
+    }
+    uint64_t slot = cluster_slot(cluster);
+    for (uint64_t i = 0; i < 2; i++) {
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot - i, 0, 1);
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        dsmr_chunk_unref(chunk);
+    }
+    cluster_run(cluster, 60);
+    assert_int_equal(seen.shares, 1);
+    assert_int_equal(seen.refusals, 1);
+    assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY);
+    assert_int_equal(stored_in_vain(cluster, 0), 1);
+    for (uint32_t i = 0; i < 40; i++) { /* chain time goes on */
+        cluster_submit(cluster, 1, 1, 100);
+        cluster_run(cluster, 1000);
+    }
+    cluster_run(cluster, 3000);
+    assert_int_equal(stored_in_vain(cluster, 0), 0);
+    cluster_free(cluster);
+}
+
+/* A quota that is small against what a producer may have included in a lifetime: an included chunk
+ * has no pending bytes, but a place until it expires. */
+static void tune_short_slots(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.slot_ms = 10;
+    config->params.pending_bytes_max = 16u * 4096u;
+}
+
+static void test_a_lifetime_has_places(void **state)
+{
+    static const uint32_t signers[3] = {0, 1, 2};
+    (void)state;
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 15, tune_short_slots);
+    cluster->params.slot_ms = 10;
+    uint64_t slot = cluster_slot(cluster);
+    for (uint32_t i = 0; i < 1500; i += 15) {
+        for (uint32_t k = 0; k < 15; k++) {
+            struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot - i - k, 0, 1);
+            struct dsmr_msg msg = {.type = DSMR_MSG_CERTIFICATE};
+            msg.u.certificate = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+            cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+            cluster->delay_ms = 30; /* after the shares */
+            cluster_send(cluster, EVIL, 1, &msg);
+            cluster->delay_ms = 2;
+            dsmr_chunk_unref(chunk);
+        }
+        cluster_run(cluster, 120);
+    }
+    assert_int_equal(seen.refusals, 0);
+    assert_int_equal(seen.shares, 1500);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_quota_race),
         cmocka_unit_test(test_quota_slow_leak),
         cmocka_unit_test(test_backlog),
+        cmocka_unit_test(test_places_race),
+        cmocka_unit_test(test_a_lifetime_has_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,64 +9,15 @@
 #include <cmocka.h>
 
 #include "base/bytes.h"
-#include "lib/cluster.h"
+#include "lib/cluster_seen.h"
 #include "wire/codec.h"
-
-#define EVIL 3u
-
-struct seen { /* what node 0 said to EVIL */
-    uint32_t shares;
-    uint32_t refusals;
-    struct dsmr_reference ref;
-    struct dsmr_bls_sig sig;
-    bool is_same; /* all shares were equal */
-    uint16_t last_refusal;
-};
-
-static bool watch(struct cluster *cluster, uint32_t from, uint32_t to, const struct dsmr_msg *msg)
-{
-    struct seen *seen = cluster->ctx;
-    if (seen != NULL && from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_SIGNATURE) {
-        seen->is_same = seen->shares == 0 ||
-                        (seen->is_same &&
-                         memcmp(&seen->sig, &msg->u.chunk_signature.sig, sizeof(seen->sig)) == 0);
-        seen->shares++;
-        seen->ref = msg->u.chunk_signature.ref;
-        seen->sig = msg->u.chunk_signature.sig;
-    }
-    if (seen != NULL && from == 0 && to == EVIL && msg->type == DSMR_MSG_CHUNK_REFUSED) {
-        seen->refusals++;
-        seen->last_refusal = msg->u.chunk_refused.err;
-    }
-    return true;
-}
-
-/* Four nodes with an epoch; node EVIL is down, its identity is the test's. */
-static struct cluster *start(struct seen *seen)
-{
-    struct cluster_config config = {.nodes = 4, .seed = 11};
-    struct cluster *cluster = cluster_new(&config);
-    cluster_run(cluster, 3000);
-    assert_int_equal(cluster->chain_height, 1);
-    memset(seen, 0, sizeof(*seen));
-    cluster->ctx = seen;
-    cluster->passes = watch;
-    return cluster;
-}
-
-static uint64_t pending(const struct cluster *cluster, uint32_t node)
-{
-    struct dsmr_node_status status;
-    dsmr_node_status(cluster->nodes[node].node, &status);
-    return status.pending_bytes;
-}
 
 /* 1: an outsider names the victim as producer. */
 static void test_spoofed_producer(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
     struct dsmr_bls_sig sig = cluster_share(cluster, 9, &chunk->ref); /* key 9 is not in the set */
     /* As itself: it is not the producer. */
@@ -79,7 +30,7 @@ static void test_spoofed_producer(void **state)
     assert_int_equal(cluster->nodes[0].last_fault, DSMR_ERR_PRODUCER_KEY);
     assert_int_equal(seen.shares, 0);
     assert_int_equal(cluster->nodes[0].chunk_stores, 0);
-    assert_int_equal(pending(cluster, 0), 0); /* the victim's quota is unchanged */
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0); /* the victim's quota is unchanged */
     assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_PRODUCER_KEY), 1);
     /* And the slot is free for the true chunk. */
     cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
@@ -94,8 +45,8 @@ static void test_spoofed_producer(void **state)
 static void test_sender_not_producer(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
     struct dsmr_bls_sig sig = cluster_share(cluster, EVIL, &chunk->ref);
     cluster_send_chunk_request(cluster, 2, 0, chunk, &sig);
@@ -110,7 +61,7 @@ static void test_sender_not_producer(void **state)
     cluster_run(cluster, 100);
     assert_int_equal(cluster->nodes[0].signs, 0);
     assert_int_equal(cluster->nodes[0].chunk_stores, 0);
-    assert_int_equal(pending(cluster, 0), 0);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
     const uint32_t signers[3] = {1, 2, EVIL};
     for (uint32_t i = 1; i < 3; i++) {
         cluster_send_chunk_request(cluster, EVIL, i, chunk, NULL);
@@ -131,8 +82,8 @@ static void test_sender_not_producer(void **state)
 static void test_share_request_retry_storm(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
     for (uint32_t i = 0; i < 99500; i++) { /* while the first is in flight, too */
         cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
@@ -158,7 +109,7 @@ static void test_share_request_retry_storm(void **state)
     assert_int_equal(seen.shares, before + 500);
     assert_true(seen.is_same);
     assert_int_equal(cluster->nodes[0].chunk_stores, 1);
-    assert_int_equal(pending(cluster, 0), 0);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
     dsmr_chunk_unref(chunk);
     cluster_free(cluster);
 }
@@ -169,8 +120,8 @@ static void test_share_request_retry_storm(void **state)
 static void test_signing_oracle(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
     struct dsmr_msg msg = {.type = DSMR_MSG_REQUEST_CHUNK_SIGNATURE_SHARE};
     uint8_t bytes[DSMR_SHARE_SIGNING_BYTES]; /* a message ready to be signed, in place of a chunk */
@@ -201,7 +152,7 @@ static void test_signing_oracle(void **state)
     assert_int_equal(cluster_metric_errors(cluster, 0, DSMR_ERR_BODY_MISMATCH), 1);
     assert_int_equal(cluster->nodes[0].signs, 0);
     assert_int_equal(cluster->nodes[0].chunk_stores, 0);
-    assert_int_equal(pending(cluster, 0), 0);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
     cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL); /* the slot is free for the truth */
     cluster_run(cluster, 100);
     assert_int_equal(seen.shares, 1);
@@ -249,8 +200,8 @@ static struct dsmr_reference changed(const struct dsmr_reference *ref, uint32_t 
 static void test_ref_field_mismatch(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
     const uint32_t signers[3] = {0, 1, EVIL};
     struct dsmr_msg cert_msg = {.type = DSMR_MSG_CERTIFICATE};
@@ -281,8 +232,8 @@ static void test_ref_field_mismatch(void **state)
 static void test_share_of_another_reference(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     cluster->ctx = NULL;
     cluster->nodes[1].is_store_slow = true;
     cluster->nodes[2].is_store_slow = true;
@@ -333,8 +284,8 @@ static bool is_promised(struct cluster *cluster, uint32_t node, const struct dsm
 static void test_equivocate_slot(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     uint64_t slot = cluster_slot(cluster);
     struct dsmr_chunk *chunks[2];
     uint32_t shares[2] = {1, 1}; /* the producer's own */
@@ -369,8 +320,8 @@ static void test_equivocate_slot(void **state)
 static void test_equivocate_after_fetch(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     const uint32_t signers[3] = {1, 2, EVIL};
     struct dsmr_chunk *chunks[2];
     for (uint32_t k = 0; k < 2; k++) {
@@ -402,8 +353,8 @@ static void test_equivocate_after_fetch(void **state)
 static void test_has_shared(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     uint64_t slot = cluster_slot(cluster);
     struct dsmr_chunk *first = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
     struct dsmr_chunk *second = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
@@ -433,8 +384,8 @@ static void test_has_shared(void **state)
 static void test_equivocate_across_restart(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     uint64_t slot = cluster_slot(cluster);
     struct dsmr_chunk *a = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
     struct dsmr_chunk *b = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
@@ -467,8 +418,8 @@ static void test_share_again_for_what_can_be_read(void **state)
 {
     (void)state;
     for (enum body body = BODY_INTACT; body <= BODY_MISSING; body++) {
-        struct seen seen;
-        struct cluster *cluster = start(&seen);
+        struct cluster_seen seen;
+        struct cluster *cluster = cluster_watched(&seen, 11, NULL);
         struct cluster_node *node = &cluster->nodes[0];
         cluster->is_engine_stopped = true;
         struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 3);
@@ -480,7 +431,7 @@ static void test_share_again_for_what_can_be_read(void **state)
         cluster_run(cluster, 50);
         struct cluster_stored *stored = cluster_disk_find(&node->disk, &chunk->ref.chunk_id);
         assert_non_null(stored);
-        uint64_t pending_before = pending(cluster, 0);
+        uint64_t pending_before = cluster_pending_bytes(cluster, 0);
         if (body == BODY_DAMAGED) {
             stored->bytes->bytes[stored->bytes->len - 1] ^= 1;
         } else if (body == BODY_MISSING) {
@@ -502,7 +453,7 @@ static void test_share_again_for_what_can_be_read(void **state)
         }
         assert_int_equal(seen.shares, 2);
         assert_true(seen.is_same);
-        assert_int_equal(pending(cluster, 0), pending_before);
+        assert_int_equal(cluster_pending_bytes(cluster, 0), pending_before);
         stored = cluster_disk_find(&node->disk, &chunk->ref.chunk_id);
         assert_memory_equal(stored->bytes->bytes, chunk->bytes, chunk->ref.chunk_bytes);
         dsmr_chunk_unref(chunk);
@@ -514,8 +465,8 @@ static void test_share_again_for_what_can_be_read(void **state)
 static void test_equivocation_in_one_fsync(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     uint64_t slot = cluster_slot(cluster);
     struct dsmr_chunk *a = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
     struct dsmr_chunk *b = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
@@ -544,8 +495,8 @@ static void test_equivocation_in_one_fsync(void **state)
 static void test_unknown_outcome_keeps_claim(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     uint64_t slot = cluster_slot(cluster);
     struct dsmr_chunk *a = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
     struct dsmr_chunk *b = cluster_forge_chunk(cluster, EVIL, slot, 0, 3);
@@ -553,7 +504,7 @@ static void test_unknown_outcome_keeps_claim(void **state)
     cluster_send_chunk_request(cluster, EVIL, 0, a, NULL);
     cluster_run(cluster, 50);
     assert_int_equal(seen.last_refusal, DSMR_ERR_BUSY);
-    assert_int_equal(pending(cluster, 0), 0);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
     cluster_send_chunk_request(cluster, EVIL, 0, b, NULL);
     cluster_run(cluster, 50);
     assert_int_equal(seen.last_refusal, DSMR_ERR_CONFLICT);
@@ -570,8 +521,8 @@ static void test_unknown_outcome_keeps_claim(void **state)
 static void test_evidence_flood(void **state)
 {
     (void)state;
-    struct seen seen;
-    struct cluster *cluster = start(&seen);
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, NULL);
     for (uint32_t i = 0; i < 3000; i++) {
         uint64_t slot = cluster_slot(cluster) - i % 20;
         struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot, 0, 1);

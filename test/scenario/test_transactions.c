@@ -534,55 +534,6 @@ static void test_re_encoded_tx(void **state)
     cluster_free(cluster);
 }
 
-/* 75: a full mempool says so; what was admitted is executed. */
-static void tune_small(struct dsmr_node_config *config, uint32_t number)
-{
-    (void)number;
-    config->mempool_txs_max = 100;
-}
-
-static void test_submit_when_full(void **state)
-{
-    (void)state;
-    struct cluster_config config = {.nodes = 4, .seed = 72, .tune = tune_small};
-    struct cluster *cluster = cluster_new(&config);
-    cluster_run(cluster, 3000);
-    cluster_submit(cluster, 0, 250, 100);
-    assert_true(cluster->nodes[0].submitted_refused > 0);
-    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_MEMPOOL_FULL);
-    cluster_run(cluster, 3000);
-    assert_int_equal(cluster_executed_txs(cluster, 1), cluster->nodes[0].submitted_ok);
-    /* Outside the window, at the door. */
-    struct dsmr_buf *tx = cluster_tx(cluster, 100, cluster_wall_ms(cluster) - 1);
-    cluster_submit_bytes(cluster, 0, tx);
-    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_EXPIRED);
-    dsmr_buf_unref(tx);
-    tx =
-        cluster_tx(cluster, 100, cluster_wall_ms(cluster) + cluster->params.validity_window_ms + 1);
-    cluster_submit_bytes(cluster, 0, tx);
-    assert_int_equal(cluster->nodes[0].last_submit, DSMR_ERR_TX_EXPIRY);
-    dsmr_buf_unref(tx);
-    cluster_free(cluster);
-}
-
-/* A transaction that waits beyond its expiry is announced as expired, once. What was taken before
- * the disk got low stays, and nothing is built of it. */
-static void test_mempool_expiry(void **state)
-{
-    (void)state;
-    struct cluster *cluster = start();
-    for (uint32_t i = 1; i < 4; i++) {
-        cluster_crash(cluster, i); /* no quorum: nothing can be certified */
-    }
-    struct dsmr_event event = {.kind = DSMR_EV_DISK_LOW, .u.flag = true};
-    cluster_submit(cluster, 0, 6, 100); /* one makes a chunk, the others gather behind it */
-    cluster_event(cluster, 0, &event);
-    cluster_run(cluster, 70000);
-    assert_int_equal(cluster->nodes[0].txs_expired, 6);
-    assert_int_equal(cluster->nodes[0].traces[DSMR_TRACE_CHUNK_BUILT], 1); /* disk is low */
-    cluster_free(cluster);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,8 +550,6 @@ int main(void)
         cmocka_unit_test(test_repeat_at_every_station),
         cmocka_unit_test(test_repeat_after_a_chunk_expired),
         cmocka_unit_test(test_re_encoded_tx),
-        cmocka_unit_test(test_submit_when_full),
-        cmocka_unit_test(test_mempool_expiry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

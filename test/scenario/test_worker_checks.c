@@ -12,8 +12,8 @@
 #include "base/bitset.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
-#include "lib/hash_bls.h"
 #include "lib/world.h"
+#include "sim/sim_bls.h"
 #include "wire/codec.h"
 #include "wire/message.h"
 
@@ -62,7 +62,7 @@ static struct dsmr_chunk *forge(struct dsmr_world *world, uint64_t ago, uint32_t
     uint8_t bytes[4][64];
     uint64_t slot = dsmr_world_now_ms(world) / params.slot_ms - ago;
     struct dsmr_chunk_header header = {.domain = params.domain,
-                                       .producer = dsmr_hash_bls_node_id(EVIL),
+                                       .producer = dsmr_sim_bls_node_id(EVIL),
                                        .slot = slot,
                                        .expiry_ms =
                                            slot * params.slot_ms + params.chunk_lifetime_ms};
@@ -85,13 +85,13 @@ static struct dsmr_bls_sig share(uint32_t signer, const struct dsmr_reference *r
     uint8_t bytes[DSMR_SHARE_SIGNING_BYTES];
     struct dsmr_bls_sig sig;
     dsmr_share_signing_bytes(bytes, &params.domain, ref);
-    dsmr_hash_bls_sign(&sig, signer, bytes, sizeof(bytes));
+    dsmr_sim_bls_sign(&sig, signer, bytes, sizeof(bytes));
     return sig;
 }
 
 static void send(struct dsmr_world *world, const struct dsmr_msg *msg)
 {
-    struct dsmr_node_id from = dsmr_hash_bls_node_id(EVIL);
+    struct dsmr_node_id from = dsmr_sim_bls_node_id(EVIL);
     struct dsmr_buf *bytes = dsmr_msg_encode(msg, true);
     assert_non_null(bytes);
     dsmr_driver_net_handler()->message(dsmr_world_driver(world, 0), &from, bytes);
@@ -216,7 +216,7 @@ static void test_errors_are_counted_once(void **state)
 {
     (void)state;
     struct dsmr_world *world = start();
-    struct dsmr_node_id from = dsmr_hash_bls_node_id(EVIL);
+    struct dsmr_node_id from = dsmr_sim_bls_node_id(EVIL);
     struct dsmr_buf *garbage = dsmr_buf_copy("\xff", 1);
     assert_non_null(garbage);
     dsmr_driver_net_handler()->message(dsmr_world_driver(world, 0), &from, garbage);

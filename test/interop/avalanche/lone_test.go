@@ -13,8 +13,9 @@ import (
 	"github.com/ava-labs/avalanchego/wallet/subnet/primary/common"
 )
 
-// manyBlocks are made by the lone validator, to be bootstrapped by one who joins.
-const manyBlocks = 1500
+// manyBlocks are made by the lone validator, to be bootstrapped by one who joins: more than one
+// message of AvalancheGo holds (2000 ancestors).
+const manyBlocks = 2100
 
 // otherName is the VM of otherPlugin.
 const otherName = "dsmr44"

@@ -107,6 +107,49 @@ static void every_path_of_the_file_is_routed(void **state)
     assert_int_equal(operations, count);
 }
 
+/* The names of an operation's query parameters, a space between two. */
+static void query_of(char *out, size_t capacity, const struct dsmr_routes_entry *entry)
+{
+    char head[96], name[40] = "";
+    (void)snprintf(head, sizeof(head), "\n  %s:\n", entry->pattern);
+    const char *at = strstr(spec, head); /* no path has two methods */
+    out[0] = '\0';
+    at = next_line(at + 1);
+    for (; at != NULL && indent_of(at) > 2; at = next_line(at)) {
+        static const char ref[] = "#/components/parameters/";
+        const char *component = strstr(at, ref);
+        bool is_ref = component != NULL && component < at + strcspn(at, "\n");
+        if (strncmp(at, "        - name: ", 16) == 0) {
+            (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(at + 16, "\n"), at + 16);
+        } else if (is_ref) {
+            component += sizeof(ref) - 1;
+            (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(component, "\""), component);
+            name[0] = (char)(name[0] + ('a' - 'A')); /* as the component's own name is */
+        }
+        if (is_ref || strncmp(at, "          in: query\n", 20) == 0) {
+            size_t len = strlen(out);
+            (void)snprintf(out + len, capacity - len, "%s%s", len > 0 ? " " : "", name);
+        }
+    }
+}
+
+static void query_parameters_are_those_of_the_file(void **state)
+{
+    const struct dsmr_routes_entry *entries = NULL;
+    size_t count = dsmr_routes_list(&entries);
+    char names[200];
+    (void)state;
+    for (size_t i = 0; i < count; i++) {
+        query_of(names, sizeof(names), &entries[i]);
+        if (strcmp(names, entries[i].query) != 0) {
+            fail_msg("%s takes \"%s\", the file has \"%s\"", entries[i].pattern, entries[i].query,
+                     names);
+        }
+    }
+    assert_non_null(strstr(spec, "\n    Cursor:\n      name: cursor\n      in: query\n"));
+    assert_non_null(strstr(spec, "\n    Limit:\n      name: limit\n      in: query\n"));
+}
+
 /* ---- schemas ---- */
 
 struct property {
@@ -293,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_route_is_in_the_file),
         cmocka_unit_test(every_path_of_the_file_is_routed),
+        cmocka_unit_test(query_parameters_are_those_of_the_file),
         cmocka_unit_test_setup_teardown(answers_conform, open_world, close_world),
         cmocka_unit_test_setup_teardown(submissions_conform, open_world, close_world),
     };

@@ -1,4 +1,4 @@
-/* Where a node is, as an option names it. */
+/* Where a node is, as an option names it, and what is said of one that gives no answer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -63,11 +63,37 @@ static void other_forms_are_refused(void **state)
     }
 }
 
+static void what_is_no_node_is_named(void **state)
+{
+    static const struct {
+        enum dsmr_err err;
+        bool was_connected;
+        const char *why;
+    } table[] = {
+        {DSMR_ERR_UNAVAILABLE, false, "no answer from here port 9: no connection"},
+        {DSMR_ERR_UNAVAILABLE, true,
+         "no answer from here port 9: the connection was closed (is it a node's HTTP port?)"},
+        {DSMR_ERR_MALFORMED, true,
+         "no sensible answer from here port 9 (is it a node's HTTP port?)"},
+        {DSMR_ERR_CONFIG, false, "no answer from here port 9: the host is not known"},
+    };
+    char why[DSMR_CLI_COMMON_WHY_BYTES];
+    const struct dsmr_http_reply none = {0};
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const struct dsmr_http_client client = {
+            .host = "here", .port = 9, .fd = -1, .was_connected = table[i].was_connected};
+        dsmr_cli_common_why(why, &client, table[i].err, &none);
+        assert_string_equal(why, table[i].why);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_form_is_read),
         cmocka_unit_test(other_forms_are_refused),
+        cmocka_unit_test(what_is_no_node_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,7 +257,11 @@ static void a_load_is_judged(void **state)
     struct dsmr_cli_load_result r = good;
     assert_int_equal(judged(&r, NULL), DSMR_EXIT_OK);
     r.executed_txs = 98;
-    assert_int_equal(judged(&r, "only 98 of 100"), DSMR_EXIT_REFUSED);
+    r.expired_txs = 1;
+    r.lost_txs = 1;
+    assert_int_equal(judged(&r, "only 98 of 100 admitted transactions were executed, 1 expired, "
+                                "1 were lost with a node"),
+                     DSMR_EXIT_REFUSED);
     r.executed_txs = r.admitted = 0;
     r.refused = 100;
     assert_int_equal(judged(&r, "100 refused"), DSMR_EXIT_REFUSED);
@@ -279,6 +283,36 @@ static void a_load_is_judged(void **state)
     r = good;
     r.notices_twice = 2;
     assert_int_equal(judged(&r, "2 were executed twice"), DSMR_EXIT_HALTED);
+}
+
+static void a_warm_up_is_shorter_than_its_load(void **state)
+{
+    static const struct dsmr_cli_option options[] = {{.name = "duration"}, {.name = "warmup"}};
+    static const struct {
+        uint64_t duration_ms, warmup_ms;
+        enum dsmr_cli_source source;
+        uint32_t taken_ms; /* UINT32_MAX: refused */
+    } table[] = {
+        {4000, 3000, DSMR_CLI_FROM_DEFAULT, 3000},   {4000, 3999, DSMR_CLI_FROM_FLAG, 3999},
+        {3000, 3000, DSMR_CLI_FROM_DEFAULT, 750},    {3000, 3000, DSMR_CLI_FROM_FLAG, UINT32_MAX},
+        {3000, 9000, DSMR_CLI_FROM_ENV, UINT32_MAX}, {0, 3000, DSMR_CLI_FROM_FLAG, 3000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct dsmr_cli_values values = {.program = &program, .values_count = 2};
+        struct dsmr_cli_load_config config;
+        values.values[0].option = &options[0];
+        values.values[0].number = table[i].duration_ms;
+        values.values[1].option = &options[1];
+        values.values[1].number = table[i].warmup_ms;
+        values.values[1].source = table[i].source;
+        dsmr_cli_load_config_default(&config);
+        bool is_refused = table[i].taken_ms == UINT32_MAX;
+        assert_int_equal(dsmr_cli_load_check_times(&values, &config),
+                         is_refused ? DSMR_EXIT_USAGE : -1);
+        assert_int_equal(config.duration_ms, table[i].duration_ms);
+        assert_true(is_refused || config.warmup_ms == table[i].taken_ms);
+    }
 }
 
 /* ---- draining ---- */
@@ -305,12 +339,12 @@ static void draining_is_told_once_a_second(void **state)
         {9000, false, ""},
         {9050, true,
          "{\"event\":\"draining\",\"elapsed_s\":9.1,\"admitted_txs\":100,\"executed_txs\":50,"
-         "\"expired_txs\":3,\"waiting_txs\":47}\n"},
+         "\"expired_txs\":3,\"lost_txs\":0,\"waiting_txs\":47}\n"},
         {9250, true, ""},
         {10049, true, ""},
         {10050, true,
          "{\"event\":\"draining\",\"elapsed_s\":10.1,\"admitted_txs\":100,\"executed_txs\":50,"
-         "\"expired_txs\":3,\"waiting_txs\":47}\n"},
+         "\"expired_txs\":3,\"lost_txs\":0,\"waiting_txs\":47}\n"},
     };
     FILE *file = tmpfile();
     (void)state;
@@ -324,9 +358,9 @@ static void draining_is_told_once_a_second(void **state)
     struct dsmr_cli_load_snapshot last = at(10060, true, 99); /* one more than was admitted */
     last.is_checking = true;
     dsmr_cli_view_update(view, &last);
-    assert_string_equal(written(file),
-                        "{\"event\":\"checking\",\"elapsed_s\":10.1,\"admitted_txs\":100,"
-                        "\"executed_txs\":99,\"expired_txs\":3,\"waiting_txs\":0}\n");
+    assert_string_equal(
+        written(file), "{\"event\":\"checking\",\"elapsed_s\":10.1,\"admitted_txs\":100,"
+                       "\"executed_txs\":99,\"expired_txs\":3,\"lost_txs\":0,\"waiting_txs\":0}\n");
     dsmr_cli_view_end(view);
     assert_string_equal(written(file), "");
     (void)fclose(file);
@@ -362,6 +396,7 @@ int main(void)
         cmocka_unit_test(what_is_known_is_told),
         cmocka_unit_test(people_read_unknown),
         cmocka_unit_test(a_load_is_judged),
+        cmocka_unit_test(a_warm_up_is_shorter_than_its_load),
         cmocka_unit_test(draining_is_told_once_a_second),
         cmocka_unit_test(plain_lines_say_what_is_waited_for),
     };

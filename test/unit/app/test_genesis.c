@@ -165,6 +165,27 @@ static void a_key_without_its_proof_is_refused(void **state)
     assert_non_null(strstr(reason, WHERE));
 }
 
+/* Sums are 64 bits wide everywhere: a set whose weights need more is refused where it is read. */
+static void weights_that_no_sum_holds_are_refused(void **state)
+{
+    (void)state;
+    make_members();
+    members[0].weight = INT64_MAX;
+    members[1].weight = INT64_MAX - 1; /* and 1 and 1: exactly 2^64 - 1 */
+    assert_int_equal(write_and_load(), DSMR_OK);
+    members[1].weight = INT64_MAX;
+    expect_refused("validators[0].set[3].weight: with it the weights of the set are more than "
+                   "18446744073709551615 together");
+    members[2].weight = INT64_MAX; /* the first that is too much is named */
+    expect_refused("validators[0].set[2].weight: with it");
+    make_members();
+    members[3].weight = 0;
+    expect_refused("validators[0].set[3].weight must be at least 1");
+    members[3].weight = UINT64_MAX; /* JSON has it as -1 */
+    expect_refused("validators[0].set[3].weight must be a whole number from 0 to "
+                   "9223372036854775807");
+}
+
 static int make_path(void **state)
 {
     (void)state;
@@ -243,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_rogue_key_cannot_be_registered),
         cmocka_unit_test(a_key_without_its_proof_is_refused),
+        cmocka_unit_test(weights_that_no_sum_holds_are_refused),
         cmocka_unit_test(genesis_of_another_engine),
         cmocka_unit_test(genesis_of_another_engine_with_mistakes),
     };

@@ -139,13 +139,19 @@ static UNUSED size_t fake_run(struct fake *fake)
     }
 }
 
-/* Waits for at least one task and runs what is there. */
-static UNUSED void fake_run_one(struct fake *fake)
+/* Waits for at least one task. */
+static UNUSED void fake_await(struct fake *fake)
 {
     pthread_mutex_lock(&fake->lock);
     while (fake->first == NULL)
         pthread_cond_wait(&fake->changed, &fake->lock);
     pthread_mutex_unlock(&fake->lock);
+}
+
+/* Waits for at least one task and runs what is there. */
+static UNUSED void fake_run_one(struct fake *fake)
+{
+    fake_await(fake);
     (void)fake_run(fake);
 }
 

@@ -102,7 +102,6 @@ static void test_fetched_once_and_kept(void **state)
         assert_true(memcmp(&set->validators[i - 1].public_key, &set->validators[i].public_key, 96) <
                     0);
     assert_int_equal(fake_unread(rig.fake), 0);
-    assert_int_equal(dsmr_p_validators_epochs_seen(rig.validators), 1);
     dsmr_validator_set_unref(set);
     dsmr_validator_set_unref(again);
     close_rig(&rig);
@@ -217,6 +216,54 @@ static void test_the_least_used_gives_way(void **state)
     close_rig(&rig);
 }
 
+/* Before an epoch is known: the set of the P-Chain's height, asked for until it has members. */
+static void test_look(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    Dsmr__Pb__GetValidatorSetResponse nobody = DSMR__PB__GET_VALIDATOR_SET_RESPONSE__INIT;
+    Dsmr__Pb__HeightResponse height = DSMR__PB__HEIGHT_RESPONSE__INIT;
+    const ProtobufCMessage *answers[] = {&nobody.base, &rig.response.base};
+    DSMR_PB_SET(&height, height, 12);
+    for (size_t i = 0; i < 2; i++) {
+        fake_answer(rig.fake, &height.base);
+        assert_false(dsmr_p_validators_look(rig.validators));
+        assert_false(dsmr_p_validators_look(rig.validators)); /* one question at a time */
+        assert_string_equal(fake_next_call(rig.fake)->method,
+                            "/validatorstate.ValidatorState/GetCurrentHeight");
+        fake_await(rig.fake);
+        fake_answer(rig.fake, answers[i]);
+        fake_run_one(rig.fake);
+        const struct fake_call *call = fake_next_call(rig.fake);
+        assert_string_equal(call->method, "/validatorstate.ValidatorState/GetValidatorSet");
+        Dsmr__Pb__GetValidatorSetRequest *request =
+            dsmr__pb__get_validator_set_request__unpack(NULL, call->bytes->len, call->bytes->bytes);
+        assert_int_equal(request->height, 12);
+        dsmr__pb__get_validator_set_request__free_unpacked(request, NULL);
+        fake_run_one(rig.fake);
+    }
+    assert_true(dsmr_p_validators_look(rig.validators));
+    assert_int_equal(fake_unread(rig.fake), 0);
+    close_rig(&rig);
+}
+
+/* No answer at all, and one that is none: it is asked again. */
+static void test_look_without_an_answer(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    rig.fake->failure = "later";
+    for (int i = 0; i < 2; i++) {
+        assert_false(dsmr_p_validators_look(rig.validators));
+        (void)fake_next_call(rig.fake);
+        fake_run_one(rig.fake);
+    }
+    assert_int_equal(fake_unread(rig.fake), 0);
+    close_rig(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +274,8 @@ int main(void)
         cmocka_unit_test(test_keys_that_are_none),
         cmocka_unit_test(test_an_answer_that_does_not_parse),
         cmocka_unit_test(test_the_least_used_gives_way),
+        cmocka_unit_test(test_look),
+        cmocka_unit_test(test_look_without_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

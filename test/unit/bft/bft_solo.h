@@ -32,6 +32,8 @@ struct solo {
     bool is_wiped; /* no record tells which views the earlier votes were in */
     bool holds_store, holds_sign, holds_check, holds_verify;
     enum dsmr_err stored; /* answers STORE */
+    uint8_t refused_kind; /* so many STOREs of this kind find the disk full */
+    uint32_t refused_times;
     enum dsmr_err verdict;
     struct dsmr_block *to_build; /* NULL: NOTHING_TO_BUILD */
     /* what happened */
@@ -75,11 +77,15 @@ static inline bool solo_answer(struct solo *s, const struct dsmr_bft_effect *eff
     *answer = (struct dsmr_bft_event){.request_id = effect->request_id};
     switch (effect->kind) {
     case DSMR_BFT_FX_STORE:
-        if (s->stored == DSMR_OK) {
-            solo_record(s, effect);
-        }
         answer->kind = DSMR_BFT_EV_STORED;
         answer->err = s->stored;
+        if (s->refused_times > 0 && effect->u.store.key[16] == s->refused_kind) {
+            answer->err = DSMR_ERR_DISK_FULL;
+            s->refused_times--;
+        }
+        if (answer->err == DSMR_OK) {
+            solo_record(s, effect);
+        }
         is_held = s->holds_store;
         break;
     case DSMR_BFT_FX_SIGN:
@@ -416,6 +422,20 @@ static inline void solo_free(struct solo *s)
     }
     dsmr_block_unref(s->genesis);
     free(s);
+}
+
+/* Node 4 is in the second set only, which decides from height 2 on. */
+static inline struct solo *solo_with_two_sets(void)
+{
+    static const uint32_t nodes[] = {0, 1, 2, 4};
+    struct solo *s = solo_new(NULL);
+    s->schedule[1].from_height = 2;
+    s->schedule[1].set = world_set(2, nodes, NULL, 4);
+    s->schedule_count = 2;
+    dsmr_bft_free(s->bft);
+    solo_open(s);
+    solo_start(s);
+    return s;
 }
 
 #endif

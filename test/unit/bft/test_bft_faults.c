@@ -39,6 +39,111 @@ static void test_votes_after_a_full_disk(void **state)
     solo_free(s);
 }
 
+/* Place of a record, oldest first; SOLO_RECORDS_MAX: it is not there. */
+static uint32_t place_of(const struct solo *s, uint64_t view, uint8_t kind)
+{
+    for (uint32_t i = 0; i < s->records; i++) {
+        if (dsmr_load_be64(s->keys[i] + 8) == view && s->keys[i][16] == kind) {
+            return i;
+        }
+    }
+    return SOLO_RECORDS_MAX;
+}
+
+/* A full disk takes no certificates either. A vote that rests on one is not alone on the disk
+ * afterwards: after a restart the node is in the view that the vote tells, and can say what led
+ * there. Each of notarization, nullification and finalization. */
+static void test_certificates_after_a_full_disk(void **state)
+{
+    (void)state;
+    for (uint8_t kind = DSMR_VOTE_NOTARIZE; kind <= DSMR_VOTE_FINALIZE; kind++) {
+        struct solo *s = solo_new(NULL);
+        solo_start(s);
+        uint64_t view = solo_go_to_view(s, false);
+        struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+        solo_propose(s, view, 0, &s->genesis->id, block);
+        s->stored = DSMR_ERR_DISK_FULL;
+        if (kind == DSMR_VOTE_NOTARIZE) {
+            solo_notarize(s, view, block);
+        } else if (kind == DSMR_VOTE_NULLIFY) {
+            solo_nullify(s, view);
+        } else {
+            solo_finalize(s, view, block);
+        }
+        assert_int_equal(solo_view(s), view + 1);
+        solo_wanted(s, true);
+        solo_tick(s); /* still full */
+        assert_int_equal(place_of(s, view, 3 + kind), SOLO_RECORDS_MAX);
+        s->stored = DSMR_OK;
+        time_out(s);
+        assert_int_equal(solo_voted(s, DSMR_VOTE_NULLIFY)->view, view + 1);
+        uint32_t cert = place_of(s, view, 3 + kind);
+        assert_true(cert < place_of(s, view + 1, DSMR_VOTE_NULLIFY));
+        assert_true(cert < place_of(s, view, DSMR_VOTE_FINALIZE));
+        solo_restart(s);
+        assert_int_equal(solo_view(s), view + 1);
+        solo_forget(s);
+        solo_peer(s, 2, false);
+        solo_peer(s, 2, true);
+        const struct solo_sent *said = solo_said(s, DSMR_MSG_BFT_QUORUM_CERT);
+        assert_non_null(said);
+        assert_int_equal(said->msg.u.quorum_cert.subject.view, view);
+        assert_int_equal(said->msg.u.quorum_cert.subject.kind, kind);
+        dsmr_block_unref(block);
+        solo_free(s);
+    }
+}
+
+/* The vote's record was on its way already when the certificate's was refused: then the certificate
+ * is written again as soon as the vote is durable. */
+static void test_certificate_refused_just_before_a_vote(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = solo_go_to_view(s, false);
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    s->refused_kind = 3 + DSMR_VOTE_NOTARIZE;
+    s->refused_times = 1;
+    solo_notarize(s, view, block);
+    assert_int_equal(s->refused_times, 0);
+    assert_int_equal(solo_voted(s, DSMR_VOTE_FINALIZE)->view, view);
+    uint32_t cert = place_of(s, view, 3 + DSMR_VOTE_NOTARIZE);
+    assert_int_equal(cert, place_of(s, view, DSMR_VOTE_FINALIZE) + 1);
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
+/* Of more views than are written at a time. */
+static void test_many_certificates_after_a_full_disk(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = solo_go_to_view(s, false);
+    s->stored = DSMR_ERR_DISK_FULL;
+    for (uint64_t i = 0; i < 100; i++) {
+        solo_nullify(s, view + i);
+    }
+    s->stored = DSMR_OK;
+    time_out(s);
+    assert_true(place_of(s, view + 99, 3 + DSMR_VOTE_NULLIFY) <
+                place_of(s, view + 100, DSMR_VOTE_NULLIFY)); /* the newest first */
+    for (uint32_t i = 0; i < 400; i++) {
+        solo_tick(s);
+    }
+    for (uint64_t i = 0; i < 100; i++) {
+        assert_true(place_of(s, view + i, 3 + DSMR_VOTE_NULLIFY) < SOLO_RECORDS_MAX);
+    }
+    uint32_t records = s->records; /* each once */
+    for (uint32_t i = 0; i < 100; i++) {
+        solo_tick(s);
+    }
+    assert_int_equal(s->records, records);
+    solo_free(s);
+}
+
 /* What PRUNE named is gone. */
 static void prune(struct solo *s)
 {
@@ -280,6 +385,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_votes_after_a_full_disk),
+        cmocka_unit_test(test_certificates_after_a_full_disk),
+        cmocka_unit_test(test_many_certificates_after_a_full_disk),
+        cmocka_unit_test(test_certificate_refused_just_before_a_vote),
         cmocka_unit_test(test_nothing_is_pruned_for_what_is_not_durable),
         cmocka_unit_test(test_certificates_trickle_in),
         cmocka_unit_test(test_leader_asks_for_what_it_misses),

@@ -95,6 +95,7 @@ static void nonsense_is_malformed(void **state)
         SAYS("HTTP/1.1 99 No\r\nContent-Length: 0\r\n\r\n"),
         SAYS("HTTP/2 200\r\nContent-Length: 0\r\n\r\n"),
         SAYS("SSH-2.0-OpenSSH\r\n\r\n"),
+        {.answer = "SSH-2.0-OpenSSH\r\n", .answer_len = 17, .stays = 1}, /* and waits */
     };
     struct dsmr_http_reply reply;
     (void)state;
@@ -146,10 +147,12 @@ static void nobody_there_and_no_answer(void **state)
     assert_int_equal(dsmr_http_client_get(&client, &reply, "/"), DSMR_ERR_TIMEOUT);
     client.timeout_ms = 20000;
     assert_int_equal(dsmr_http_client_get(&client, &reply, "/"), DSMR_ERR_UNAVAILABLE);
+    assert_true(client.was_connected);
     uint16_t port = server.port;
     end();
     assert_int_equal(dsmr_http_client_init(&client, "127.0.0.1", port, 20000, 0), DSMR_OK);
     assert_int_equal(dsmr_http_client_get(&client, &reply, "/"), DSMR_ERR_UNAVAILABLE);
+    assert_false(client.was_connected);
     dsmr_http_client_close(&client);
     assert_int_equal(dsmr_http_client_init(&client, "no such host.invalid", 1, 20000, 0), DSMR_OK);
     assert_int_equal(dsmr_http_client_get(&client, &reply, "/"), DSMR_ERR_CONFIG);

@@ -147,6 +147,34 @@ static void test_limit_of_entries(void **state)
     dsmr_chunk_pool_free(pool);
 }
 
+/* A reservation has its place: others find the pool full before. */
+static void test_reservations_have_places(void **state)
+{
+    (void)state;
+    struct dsmr_chunk_pool *pool = new_pool();
+    struct dsmr_chunk_entry last = entry_of(100, 2, 100), more = entry_of(101, 3, 100);
+    for (uint64_t i = 0; i < CHUNKS_MAX - 1; i++) {
+        struct dsmr_chunk_entry entry = entry_of(i, 1, i);
+        assert_int_equal(dsmr_chunk_pool_add(pool, &entry, NULL, false), DSMR_OK);
+    }
+    assert_int_equal(dsmr_chunk_pool_reserve(pool, &last.ref.producer, 5000), DSMR_OK);
+    assert_false(dsmr_chunk_pool_has_room(pool));
+    assert_int_equal(dsmr_chunk_pool_reserve(pool, &more.ref.producer, 5000), DSMR_ERR_FULL);
+    assert_int_equal(dsmr_chunk_pool_add(pool, &more, NULL, false), DSMR_ERR_FULL);
+    assert_int_equal(dsmr_chunk_pool_restore(pool, &more), DSMR_ERR_FULL);
+    dsmr_chunk_pool_unreserve(pool, &last.ref.producer, 5000);
+    assert_true(dsmr_chunk_pool_has_room(pool));
+    add_reserved(pool, &last);
+    assert_false(dsmr_chunk_pool_has_room(pool));
+    assert_true(dsmr_chunk_pool_remove(pool, &last.ref.chunk_id));
+    last.included_height = 7; /* included while it was stored */
+    add_reserved(pool, &last);
+    assert_true(dsmr_chunk_pool_remove(pool, &last.ref.chunk_id));
+    assert_int_equal(dsmr_chunk_pool_add(pool, &more, NULL, false), DSMR_OK);
+    dsmr_chunk_pool_check(pool);
+    dsmr_chunk_pool_free(pool);
+}
+
 static void test_restore_goes_over_the_quota(void **state)
 {
     (void)state;
@@ -293,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_reservation_passes_to_the_entry),
         cmocka_unit_test(test_states_release_pending_bytes),
         cmocka_unit_test(test_limit_of_entries),
+        cmocka_unit_test(test_reservations_have_places),
         cmocka_unit_test(test_restore_goes_over_the_quota),
         cmocka_unit_test(test_lists_expired_and_defers),
         cmocka_unit_test(test_oldest_bodies_leave_memory),

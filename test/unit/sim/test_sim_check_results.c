@@ -445,6 +445,45 @@ static void test_certified_and_lost(void **state)
     }
 }
 
+/* What the chain does meanwhile: a block of a clock that was ahead before the healing, and blocks
+ * with and without room after it. A certified transaction of chunk expiry 30.5 s is lost. */
+static void test_certified_and_the_chain(void **state)
+{
+    static const struct {
+        uint64_t chain_ms; /* at the healing */
+        uint32_t full, roomy;
+        bool is_right;
+    } cases[] = {
+        {500, 0, 0, false},  {29499, 0, 0, false},
+        {29500, 0, 0, true}, /* chain time had passed the chunk's expiry, by the skew */
+        {500, 0, 9, false},  {500, 4, 4, false},
+        {500, 5, 4, true}, /* most blocks had no room */
+    };
+    static const uint64_t txs[][2] = {{1, T(90000)}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct history h;
+        history_begin(&h, &dsmr_sim_check_certified);
+        h.sim->params.block_certs_max = 1;
+        struct dsmr_chunk *chunk = opaque_chunk(&h, 0, SLOT + 5, txs, 1);
+        h.ops->certified(h.self, h.sim, 0, chunk);
+        struct dsmr_cert cert = cert_of(&h, &chunk->ref, 7); /* for its number only */
+        extend(&h, T(cases[i].chain_ms), &cert, 1);          /* full, but before the healing */
+        h.sim->healed_us = 1000000;
+        for (uint32_t k = 0; k < cases[i].full + cases[i].roomy; k++) {
+            extend(&h, T(30000 + k), &cert, k < cases[i].full ? 1 : 0);
+        }
+        h.ops->end(h.self, h.sim);
+        if (cases[i].is_right) {
+            history_is_right(&h);
+        } else {
+            history_breaks(&h, "5.9");
+        }
+        dsmr_chunk_unref(chunk);
+        history_end(&h);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_reference_of_other_fields),
         cmocka_unit_test(test_supply),
         cmocka_unit_test(test_certified_and_lost),
+        cmocka_unit_test(test_certified_and_the_chain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,7 @@
 
 static void delete_file(const struct fixture *f, const char *name)
 {
-    char path[600];
+    char path[1024];
 
     (void)snprintf(path, sizeof path, "%s/%s", f->path, name);
     assert_int_equal(unlink(path), 0);

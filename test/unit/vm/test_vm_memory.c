@@ -151,7 +151,7 @@ static void test_opaque(void **state)
 {
     (void)state;
     struct fixture f;
-    struct dsmr_app app;
+    struct dsmr_app app = {0};
     struct dsmr_id root;
     const char *reason = NULL;
     struct dsmr_app_tx txs[3] = {0};

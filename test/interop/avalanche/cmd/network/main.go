@@ -1,6 +1,7 @@
 // Command network starts nodes of AvalancheGo with dsmr-avalanche, loads them with `dsmr bench`,
 // shows its live view, and ends with the summary line of `dsmr localnet --json` (docs/cli.md), to
-// which it adds epochs_seen. tools/avalanche.sh runs it.
+// which it adds epochs_seen. Without a load it says where everything is, and stays until it is
+// interrupted. tools/avalanche.sh runs it.
 package main
 
 import (
@@ -47,8 +48,8 @@ type options struct {
 func readOptions() (options, error) {
 	var o options
 	flag.IntVar(&o.nodes, "nodes", 5, "validators")
-	flag.IntVar(&o.seconds, "seconds", 30, "how long the load lasts")
-	flag.StringVar(&o.load, "load", "transfers", "transfers or opaque")
+	flag.IntVar(&o.seconds, "seconds", 30, "how long the load lasts; none stays until Ctrl-C")
+	flag.StringVar(&o.load, "load", "transfers", "transfers, opaque or none")
 	flag.IntVar(&o.rate, "rate", 1000, "transactions a second")
 	flag.IntVar(&o.txBytes, "tx-bytes", 512, "size of an opaque transaction")
 	flag.StringVar(&o.plane, "plane", "direct", "direct; avalanche; avalanche-raised: with AvalancheGo's throttles raised")
@@ -57,8 +58,8 @@ func readOptions() (options, error) {
 	switch {
 	case flag.NArg() > 0:
 		return o, fmt.Errorf("%q is not understood", flag.Arg(0))
-	case o.load != "transfers" && o.load != "opaque":
-		return o, errors.New("--load must be transfers or opaque")
+	case o.load != "transfers" && o.load != "opaque" && o.load != "none":
+		return o, errors.New("--load must be transfers, opaque or none")
 	case o.plane != "direct" && o.plane != "avalanche" && o.plane != "avalanche-raised":
 		return o, errors.New("--plane must be direct, avalanche or avalanche-raised")
 	case o.nodes < 1 || o.nodes > 64 || o.seconds < 1 || o.rate < 1:
@@ -109,12 +110,15 @@ func run(o options) (code int, err error) {
 	}
 	fmt.Fprintf(os.Stderr, "chain %s on %d nodes after %.1f s\n", net.Chains[0].ID, o.nodes,
 		time.Since(begin).Seconds())
+	if o.load == "none" {
+		return stay(ctx, net, keys)
+	}
 	return load(ctx, net, o, keys)
 }
 
 func spec(o options, work string, accounts []avalanche.Account) avalanche.Spec {
 	app := map[string]any{"name": "opaque"}
-	if o.load == "transfers" {
+	if o.load != "opaque" {
 		app = avalanche.TransfersApp(accounts, balance)
 	}
 	chainConfig := map[string]any{"http_listen": "127.0.0.1:0", "submit_listen": "127.0.0.1:0"}
@@ -137,6 +141,27 @@ func spec(o options, work string, accounts []avalanche.Account) avalanche.Spec {
 		Beta:        o.beta,
 		Flags:       flags,
 	}
+}
+
+// stay says where everything is, and waits for the end.
+func stay(ctx context.Context, net *avalanche.Net, keys string) (int, error) {
+	chain := net.Chains[0]
+	text := fmt.Sprintf("%d validators, accounts in %s\n", len(net.Nodes), keys)
+	for i := range net.Nodes {
+		ports, err := chain.Ports(i)
+		if err != nil {
+			return exitInternal, err
+		}
+		text += fmt.Sprintf("  node%d  %s  http://127.0.0.1:%d  submit stream 127.0.0.1:%d  pid %d\n", i,
+			chain.URL(i, ""), ports.HTTP, ports.Submit, ports.Pid)
+	}
+	fmt.Print(text)
+	done := make(chan struct{})
+	epochs := watchEpochs(done, net)
+	<-ctx.Done()
+	close(done)
+	<-epochs
+	return 0, nil
 }
 
 // load runs `dsmr bench` on all nodes and prints its summary.

@@ -1,0 +1,139 @@
+#include "avalanche/snow_state.h"
+
+#include <inttypes.h>
+
+#define RETRY_MS 20u
+#define BOOTSTRAP_FACTOR 10u
+
+/* ---- verify ---- */
+
+void dsmr_snow_start_verify(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request)
+{
+    request->again_ms = 0;
+    dsmr_driver_verify(engine->driver, request->id, request->block, request->context);
+}
+
+void dsmr_snow_engine_verify(struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call,
+                             const struct dsmr_buf *request)
+{
+    if (dsmr_snow_is_closed(engine, call))
+        return;
+    Dsmr__Pb__BlockVerifyRequest *message =
+        dsmr_pb_read(call, &dsmr__pb__block_verify_request__descriptor, request);
+    if (message == NULL)
+        return;
+    struct dsmr_block *block = NULL;
+    enum dsmr_err err = dsmr_snow_parse(engine, &block, message->bytes);
+    struct dsmr_snow_request *verify = err == DSMR_OK ? dsmr_snow_take_request(engine, call) : NULL;
+    if (verify != NULL) {
+        uint32_t wait_ms =
+            DSMR_SNOW_ENGINE_WAIT_MS * (engine->is_bootstrapping ? BOOTSTRAP_FACTOR : 1u);
+        verify->block = block;
+        verify->context = message->has_p_chain_height ? message->p_chain_height : DSMR_EPOCH_NONE;
+        verify->until_ms = dsmr_snow_now_ms(engine) + wait_ms;
+        dsmr_snow_start_verify(engine, verify);
+    } else {
+        dsmr_block_unref(block);
+        if (err != DSMR_OK)
+            dsmr_snow_fail(call, err);
+    }
+    protobuf_c_message_free_unpacked(&message->base, NULL);
+}
+
+static bool is_for_later(enum dsmr_err err)
+{
+    return err == DSMR_ERR_NOT_YET || err == DSMR_ERR_BUSY || err == DSMR_ERR_EPOCH_UNKNOWN ||
+           err == DSMR_ERR_BEHIND;
+}
+
+void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
+{
+    struct dsmr_snow_engine *engine = self;
+    struct dsmr_snow_request *request = dsmr_snow_find_request(engine, request_id);
+    if (request == NULL)
+        return;
+    if (is_for_later(err) && dsmr_snow_now_ms(engine) < request->until_ms) {
+        request->again_ms = dsmr_snow_now_ms(engine) + RETRY_MS;
+        return;
+    }
+    if (err == DSMR_OK && !dsmr_snow_keep(engine, request->block))
+        err = DSMR_ERR_FULL;
+    if (err == DSMR_OK) {
+        Dsmr__Pb__Timestamp time;
+        Dsmr__Pb__BlockVerifyResponse response = DSMR__PB__BLOCK_VERIFY_RESPONSE__INIT;
+        dsmr_pb_time(&time, request->block->time_ms);
+        response.timestamp = &time;
+        dsmr_pb_reply(request->call, &response.base);
+    } else {
+        dsmr_snow_say(engine, DSMR_LOG_DEBUG, "block at height %" PRIu64 " is refused: %s",
+                      request->block->height, dsmr_err_text(err));
+        dsmr_snow_fail(request->call, err);
+    }
+    dsmr_snow_end_request(request);
+}
+
+/* ---- accept, reject ---- */
+
+void dsmr_snow_engine_accept(struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call,
+                             const struct dsmr_buf *request)
+{
+    struct dsmr_id id;
+    if (dsmr_snow_is_closed(engine, call))
+        return;
+    Dsmr__Pb__BlockAcceptRequest *message =
+        dsmr_pb_read(call, &dsmr__pb__block_accept_request__descriptor, request);
+    if (message == NULL)
+        return;
+    struct dsmr_block *block =
+        dsmr_pb_id(&id, message->id) ? dsmr_snow_find_undecided(engine, &id) : NULL;
+    protobuf_c_message_free_unpacked(&message->base, NULL);
+    if (block == NULL) {
+        dsmr_grpc_server_fail(call, DSMR_GRPC_FAILED_PRECONDITION,
+                              "a block is accepted that was not verified");
+        return;
+    }
+    struct dsmr_snow_request *accept = dsmr_snow_take_request(engine, call);
+    if (accept == NULL) {
+        dsmr_block_unref(block);
+        return;
+    }
+    accept->block = block;
+    dsmr_driver_accept(engine->driver, accept->id, &id);
+}
+
+void dsmr_snow_on_accepted(void *self, uint64_t request_id, enum dsmr_err err)
+{
+    struct dsmr_snow_engine *engine = self;
+    struct dsmr_snow_request *request = dsmr_snow_find_request(engine, request_id);
+    if (request == NULL)
+        return;
+    if (err == DSMR_OK) {
+        dsmr_block_unref(engine->last_accepted);
+        engine->last_accepted = dsmr_block_ref(request->block);
+        dsmr_snow_drop_decided(engine);
+        dsmr_snow_write_pointer(engine, request->call, request->block);
+    } else {
+        dsmr_snow_say(engine, DSMR_LOG_ERROR, "block at height %" PRIu64 " cannot be accepted: %s",
+                      request->block->height, dsmr_err_text(err));
+        dsmr_snow_fail(request->call, err);
+    }
+    dsmr_snow_end_request(request);
+}
+
+void dsmr_snow_engine_reject(struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call,
+                             const struct dsmr_buf *request)
+{
+    struct dsmr_id id;
+    if (dsmr_snow_is_closed(engine, call))
+        return;
+    Dsmr__Pb__BlockRejectRequest *message =
+        dsmr_pb_read(call, &dsmr__pb__block_reject_request__descriptor, request);
+    if (message == NULL)
+        return;
+    if (dsmr_pb_id(&id, message->id)) {
+        dsmr_snow_drop(engine, &id);
+        dsmr_driver_reject(engine->driver, &id);
+    }
+    protobuf_c_message_free_unpacked(&message->base, NULL);
+    dsmr_grpc_server_reply(call, NULL, 0);
+}
