@@ -16,7 +16,7 @@ static void add(struct dsmr_bft *bft, uint64_t view, enum dsmr_vote_kind kind)
 {
     struct dsmr_quorum_cert qc;
     memset(&qc, 0, sizeof(qc));
-    qc.subject.kind = kind;
+    qc.subject.kind = (uint8_t)kind;
     qc.subject.view = view;
     qc.subject.height = view;
     assert_true(dsmr_view_log_add(bft, &qc));
