@@ -11,7 +11,7 @@
 #include "store/store_read.h"
 #include "store/store_txn.h"
 
-#define MAP_BYTES (1ull << 40) /* more than any database may have: address space only */
+#define MAP_BYTES 0ull /* as large as the file says it may become */
 #define READERS 512u
 #define PATH_BYTES_MAX 4096u
 
