@@ -1,27 +1,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/route_call.h"
 #include "app/cli_common.h"
 #include "app/cli_verbs.h"
 #include "app/exit_codes.h"
 
 #define PATH_BYTES 256
 #define LATEST "latest"
-#define ID_CHARS 64u
 #define HEIGHT_CHARS_MAX 20u
 
 /* The argument goes into a path: it is an id or, if others are given, one of them or a height. -1,
  * or an exit code after a sentence; nothing was sent then. */
 static int check_arg(const struct dsmr_cli_values *values, const char *arg, const char *other)
 {
+    struct dsmr_id id;
     size_t len = strlen(arg);
     if (len == 0) {
         return dsmr_cli_fail(values, DSMR_EXIT_USAGE, "%s needs: %s", values->verb->name,
                              values->verb->args);
     }
-    bool is_id = len == ID_CHARS && strspn(arg, "0123456789abcdefABCDEF") == len;
     bool is_height = len <= HEIGHT_CHARS_MAX && strspn(arg, "0123456789") == len;
-    if (is_id || (other != NULL && (is_height || strcmp(arg, other) == 0))) {
+    if (dsmr_route_call_id(arg, &id) || (other != NULL && (is_height || strcmp(arg, other) == 0))) {
         return -1;
     }
     return dsmr_cli_fail(values, DSMR_EXIT_USAGE,

@@ -169,7 +169,8 @@ def chain(net, node, sent):
     for_people(DSMR, "status", *ask)
     check(parsed(DSMR, "status", "--node", "http://%s/" % node, "--json")["node_id"] ==
           status["node_id"], "--node http://HOST:PORT/")
-    for words in (("block", "999999"), ("block", "0" * 64), ("tx", "0" * 64), ("chunk", "0" * 64)):
+    for words in (("block", "999999"), ("block", "0" * 64), ("tx", "0" * 64),
+                  ("tx", "0x" + "0" * 64), ("block", "0X" + "a" * 64), ("chunk", "0" * 64)):
         code, out, err = run(DSMR, *words, *ask, "--json")
         check(code == 1 and out == "" and len(err.splitlines()) == 1, "%s: %d %r" % (words, code, err))
 
