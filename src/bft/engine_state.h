@@ -25,10 +25,10 @@
 #define DSMR_BFT_VIEW_LOG 4096u   /* views whose quorum certificates are kept */
 #define DSMR_BFT_DEPTH_MAX 16u    /* heights above the last accepted that are voted for */
 #define DSMR_BFT_CANDIDATES_MAX 192u
-#define DSMR_BFT_OPS_MAX                                                                           \
-    1024u                       /* effects that wait for an answer: of a disk that stands still    \
-                                 * four records a view, DSMR_NODE_ACCEPTS_MAX views */
-#define DSMR_BFT_CHECKS_MAX 64u /* CHECK_QC outstanding */
+/* Effects that wait for an answer: of a disk that stands still, four records for each of
+ * DSMR_NODE_ACCEPTS_MAX views. */
+#define DSMR_BFT_OPS_MAX 1024u
+#define DSMR_BFT_CHECKS_MAX 64u         /* CHECK_QC outstanding */
 #define DSMR_BFT_CHECKS_PER_PEER_MAX 8u /* CHECK_QC outstanding for one peer */
 #define DSMR_BFT_CHECKS_PER_SUBJECT 2u  /* for one subject: one liar must not block it */
 #define DSMR_BFT_VERIFIES_MAX 16u       /* VERIFY outstanding */
