@@ -66,11 +66,20 @@ static bool is_app(const struct dsmr_vm_service_method *method)
     return strncmp(method->name, "App", 3) == 0;
 }
 
+/* What ends a request of ours: without it that request would be on its way for ever. There are no
+ * more of them than requests. */
+static bool is_end(const struct dsmr_vm_service_method *method)
+{
+    return strcmp(method->name, "AppResponse") == 0 ||
+           strcmp(method->name, "AppRequestFailed") == 0;
+}
+
 /* False: there is no room for it, and it is lost. */
-static bool take_room(struct dsmr_vm_service *service, size_t len)
+static bool take_room(struct dsmr_vm_service *service, const struct dsmr_vm_service_method *method,
+                      size_t len)
 {
     size_t before = atomic_fetch_add(&service->app_bytes, len);
-    if (before + len <= service->config.app_bytes_max)
+    if (before + len <= service->config.app_bytes_max || is_end(method))
         return true;
     atomic_fetch_sub(&service->app_bytes, len);
     dsmr_metrics_count_error(service->config.metrics, DSMR_ERR_FULL);
@@ -88,7 +97,7 @@ static void handle(void *ctx, struct dsmr_grpc_call *call, const char *name, con
     }
     bool is_of_peer = is_app(method);
     size_t app_bytes = is_of_peer ? len + sizeof(struct call_task) : 0;
-    if (is_of_peer && !take_room(service, app_bytes)) {
+    if (is_of_peer && !take_room(service, method, app_bytes)) {
         dsmr_grpc_server_reply(call, NULL, 0);
         return;
     }

@@ -4,7 +4,8 @@
  *          from threads of gRPC's. Each call becomes a task of the inbox.
  * Limits:  struct dsmr_vm_service_config; a call above calls_max is refused. What peers sent
  *          (App*) is answered at once and counts against app_bytes_max until it was handled: above
- *          it, it is dropped and counted, never an error: an error would stop the chain.
+ *          it, it is dropped and counted, never an error: an error would stop the chain. The ends
+ *          of our own requests (AppResponse, AppRequestFailed) count and are never dropped.
  * Threads: start and free by the owner; methods run on the logic thread. */
 #ifndef DSMR_AVALANCHE_VM_SERVICE_H
 #define DSMR_AVALANCHE_VM_SERVICE_H
