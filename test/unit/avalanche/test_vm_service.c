@@ -6,7 +6,7 @@
 #define ROOM 1000u
 
 struct seen {
-    uint32_t requests, ends, builds, cancelled;
+    uint32_t requests, ends, builds, gathered, cancelled;
     uint64_t build, gone; /* serials */
     struct dsmr_grpc_call *waits;
 };
@@ -31,6 +31,12 @@ static void on_build(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *r
     seen->build = dsmr_grpc_server_serial(call);
     seen->waits = call;
 }
+static void on_gather(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *request)
+{
+    (void)request;
+    ((struct seen *)self)->gathered++;
+    dsmr_grpc_server_reply(call, NULL, 0);
+}
 static void on_cancelled(void *self, uint64_t serial)
 {
     struct seen *seen = self;
@@ -38,9 +44,13 @@ static void on_cancelled(void *self, uint64_t serial)
     seen->gone = serial;
 }
 
-static const struct dsmr_vm_service_method methods[] = {
-    {"AppRequest", on_request},   {"AppGossip", on_request}, {"AppResponse", on_end},
-    {"AppRequestFailed", on_end}, {"BuildBlock", on_build},  {NULL, NULL}};
+static const struct dsmr_vm_service_method methods[] = {{"AppRequest", on_request},
+                                                        {"AppGossip", on_request},
+                                                        {"AppResponse", on_end},
+                                                        {"AppRequestFailed", on_end},
+                                                        {"BuildBlock", on_build},
+                                                        {"Gather", on_gather},
+                                                        {NULL, NULL}};
 
 struct rig {
     struct fake *fake; /* its list of tasks is the inbox */
@@ -61,7 +71,7 @@ static void open_rig(struct rig *rig)
                                                   .metrics = &rig->metrics,
                                                   .request_bytes_max = 1u << 20,
                                                   .app_bytes_max = ROOM,
-                                                  .calls_max = 8};
+                                                  .calls_max = DSMR_VM_SERVICE_SCRAPES_MAX + 1};
     assert_int_equal(dsmr_vm_service_start(&rig->service, &config), DSMR_OK);
     assert_int_equal(
         dsmr_grpc_client_new(&rig->client, dsmr_vm_service_address(rig->service), 1u << 20),
@@ -135,6 +145,40 @@ static void test_the_ends_of_our_requests_are_not_lost(void **state)
     close_rig(&rig);
 }
 
+static void await_tasks(struct fake *fake, uint32_t wanted)
+{
+    uint32_t count = 0;
+    pthread_mutex_lock(&fake->lock);
+    for (;;) {
+        count = 0;
+        for (const struct dsmr_task *task = fake->first; task != NULL; task = task->next)
+            count++;
+        if (count >= wanted)
+            break;
+        pthread_cond_wait(&fake->changed, &fake->lock);
+    }
+    pthread_mutex_unlock(&fake->lock);
+}
+
+/* However many look at the metrics at once, what the chain lives by has its place. */
+static void test_metrics_leave_room(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < DSMR_VM_SERVICE_SCRAPES_MAX; i++) {
+            dsmr_grpc_client_start(rig.client, "/vm.VM/Gather", NULL, 0, 600000, ignore, NULL);
+        }
+        await_tasks(rig.fake, DSMR_VM_SERVICE_SCRAPES_MAX);
+        assert_int_equal(call(&rig, "/vm.VM/Gather", 0), DSMR_ERR_MALFORMED);
+        assert_int_equal(call(&rig, "/vm.VM/AppRequest", 1), DSMR_OK);
+        assert_int_equal(fake_run(rig.fake), DSMR_VM_SERVICE_SCRAPES_MAX + 1);
+        assert_int_equal(rig.seen.gathered, (round + 1) * (int)DSMR_VM_SERVICE_SCRAPES_MAX);
+    }
+    close_rig(&rig);
+}
+
 static void test_other_methods_and_who_gives_up(void **state)
 {
     struct rig rig;
@@ -163,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_peers_send_takes_its_room_and_no_more),
         cmocka_unit_test(test_the_ends_of_our_requests_are_not_lost),
+        cmocka_unit_test(test_metrics_leave_room),
         cmocka_unit_test(test_other_methods_and_who_gives_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
