@@ -1,18 +1,25 @@
-/* check_certified.c - nothing that an honest node called certified is lost (docs/protocol.md, 5.7,
- * 5.8): once the network is well, its chunk is in the chain before it expires, or its transactions
- * come back and run; and what is in the chain runs, if it may. Unless most blocks are full: a chain
- * that is offered more than its blocks take (8.2) leaves out what is on time, and the next chunk
- * with it may come too late as well. */
+/* check_certified.c - who calls a chunk certified may do so: more weight than f, this node with it,
+ * has the certificate on disk, or a block has it (docs/protocol.md, 5.9); liars may have said that
+ * they have. And nothing that was called certified is lost (5.7, 5.8): once the network is well,
+ * its chunk is in the chain before it expires, or its transactions come back and run; and what is
+ * in the chain runs, if it may. Unless most blocks are full: a chain that is offered more than its
+ * blocks take (8.2) leaves out what is on time, and the next chunk with it may come too late as
+ * well. */
 #include <stdlib.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "sim/check_rules.h"
 #include "sim/check_table.h"
+#include "wire/codec.h"
 
 /* How long a transaction must have left after the healing, so that its chunk may expire, and the
  * next one with it be included. */
 #define AGAIN_MS 15000u
+#define KEY_BYTES 17u
+#define BLOCK_AT                                                                                   \
+    81u /* in a record: version, height, id; the parent's view and id come before it               \
+         */
 
 struct tx {
     uint64_t number; /* of the node that said so */
@@ -20,7 +27,13 @@ struct tx {
     struct dsmr_id chunk_id;
     uint64_t chunk_expiry_ms;
 };
+struct keepers {      /* of a chunk's certificate: who had it on disk once */
+    bool is_included; /* a block has it */
+    uint8_t nodes[(DSMR_SIM_NODES_MAX + 7) / 8];
+};
 struct certified {
+    struct dsmr_sim_table *kept;            /* chunk id -> struct keepers */
+    struct dsmr_sim_table *voted;           /* set of ids: blocks that somebody has voted for */
     struct dsmr_sim_table *txs;             /* id -> struct tx: certified, not executed anywhere */
     struct dsmr_sim_table *ran;             /* set of ids */
     uint64_t height, epoch;                 /* of the highest accepted block */
@@ -34,6 +47,8 @@ static void *make(struct dsmr_sim *sim)
     (void)sim;
     struct certified *self = calloc(1, sizeof(*self));
     DSMR_ASSERT(self != NULL);
+    self->kept = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct keepers));
+    self->voted = dsmr_sim_table_new(sizeof(struct dsmr_id), 0);
     self->txs = dsmr_sim_table_new(sizeof(struct dsmr_id), sizeof(struct tx));
     self->ran = dsmr_sim_table_new(sizeof(struct dsmr_id), 0);
     return self;
@@ -42,16 +57,99 @@ static void *make(struct dsmr_sim *sim)
 static void free_self(void *ctx)
 {
     struct certified *self = ctx;
+    dsmr_sim_table_free(self->kept);
+    dsmr_sim_table_free(self->voted);
     dsmr_sim_table_free(self->txs);
     dsmr_sim_table_free(self->ran);
     free(self);
 }
 
+/* ---- who has the certificate ---- */
+
+static struct keepers *keepers_of(struct certified *self, const struct dsmr_id *chunk_id)
+{
+    bool is_new = false;
+    struct keepers *kept = dsmr_sim_table_add(self->kept, chunk_id, &is_new);
+    if (is_new) {
+        memset(kept, 0, sizeof(*kept));
+    }
+    return kept;
+}
+
+static bool has(const struct keepers *kept, uint32_t node)
+{
+    return (kept->nodes[node / 8] >> (node % 8) & 1u) != 0;
+}
+
+static void include(struct certified *self, const struct dsmr_block *block)
+{
+    for (uint32_t i = 0; i < block->certs_count; i++) {
+        keepers_of(self, &block->certs[i].ref.chunk_id)->is_included = true;
+    }
+}
+
+/* A block may be final, and a client be told, before anybody has stored its accept: a NOTARIZE
+ * record has it (docs/bft.md, rule 12). */
+static void on_record(struct certified *self, const struct dsmr_sim *sim,
+                      const struct dsmr_store_write *write)
+{
+    const struct dsmr_params *params = dsmr_sim_check_params(sim);
+    struct dsmr_id id;
+    struct dsmr_block *block = NULL;
+    bool is_new = false;
+    if (write->u.bft.key_len != KEY_BYTES || write->u.bft.key[16] != DSMR_VOTE_NOTARIZE ||
+        write->u.bft.value_len <= BLOCK_AT) {
+        return;
+    }
+    memcpy(id.bytes, write->u.bft.value + 9, sizeof(id.bytes));
+    (void)dsmr_sim_table_add(self->voted, &id, &is_new);
+    if (!is_new) {
+        return;
+    }
+    struct dsmr_buf *bytes =
+        dsmr_buf_copy(write->u.bft.value + BLOCK_AT, write->u.bft.value_len - BLOCK_AT);
+    DSMR_ASSERT(bytes != NULL);
+    if (dsmr_block_decode(&block, params, bytes, bytes->bytes, bytes->len) == DSMR_OK) {
+        include(self, block);
+        dsmr_block_unref(block);
+    }
+    dsmr_buf_unref(bytes);
+}
+
+static void issued(void *ctx, struct dsmr_sim *sim, uint32_t node, const struct dsmr_block *block,
+                   bool is_built)
+{
+    (void)sim, (void)node, (void)is_built;
+    include(ctx, block);
+}
+
+static void check_keepers(struct certified *self, struct dsmr_sim *sim, uint32_t node,
+                          const struct dsmr_reference *ref)
+{
+    const struct keepers *kept = keepers_of(self, &ref->chunk_id);
+    const struct dsmr_validator_set *set = dsmr_sim_check_set(sim, ref->epoch);
+    dsmr_sim_u128 weight = 0, total = 0;
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        uint32_t number = dsmr_sim_check_number(&set->validators[i].node_ids[0]);
+        bool may_have = !dsmr_sim_check_is_honest(sim, number) || has(kept, number);
+        weight += may_have ? set->validators[i].weight : 0;
+        total += set->validators[i].weight;
+    }
+    if (!kept->is_included && (!has(kept, node) || !dsmr_sim_rules_is_third(weight, total))) {
+        dsmr_sim_fail(sim, "5.9",
+                      "node %u calls chunk %s certified while its certificate is with %llu of %llu",
+                      node, dsmr_sim_rules_name(&ref->chunk_id), (unsigned long long)weight,
+                      (unsigned long long)total);
+    }
+}
+
+/* ---- what becomes of it ---- */
+
 static void certified(void *ctx, struct dsmr_sim *sim, uint32_t node,
                       const struct dsmr_chunk *chunk)
 {
     struct certified *self = ctx;
-    (void)sim;
+    check_keepers(self, sim, node, &chunk->ref);
     for (uint32_t i = 0; i < chunk->ref.tx_count; i++) {
         if (dsmr_sim_table_find(self->ran, &chunk->tx_ids[i]) != NULL) {
             continue;
@@ -79,9 +177,19 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
                    const struct dsmr_store_write *write)
 {
     struct certified *self = ctx;
+    if (write->kind == DSMR_STORE_CERT) {
+        struct keepers *kept = keepers_of(self, &write->u.cert->ref.chunk_id);
+        kept->nodes[node / 8] |= (uint8_t)(1u << (node % 8));
+    }
+    if (write->kind == DSMR_STORE_BFT_PUT) {
+        on_record(self, sim, write);
+    }
+    if (write->kind != DSMR_STORE_ACCEPT) {
+        return;
+    }
     const struct dsmr_block *block = write->u.accept.block;
-    (void)node;
-    if (write->kind != DSMR_STORE_ACCEPT || block->height < self->height) {
+    include(self, block);
+    if (block->height < self->height) {
         return;
     }
     if (dsmr_sim_check_healed_ms(sim) == UINT64_MAX) {
@@ -172,5 +280,6 @@ const struct dsmr_sim_checker_ops dsmr_sim_check_certified = {.name = "certified
                                                               .certified = certified,
                                                               .stored = stored,
                                                               .wiped = wiped,
+                                                              .issued = issued,
                                                               .tick = tick,
                                                               .end = end};

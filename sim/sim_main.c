@@ -28,7 +28,7 @@ struct options {
     const struct dsmr_sim_profile *profile;
     const struct dsmr_sim_byz_ops *liar;
     enum dsmr_sim_engine engine;
-    bool is_traced, has_to_minimize, has_to_repeat, has_to_hash, has_to_list, has_seeds;
+    bool is_traced, has_to_minimize, has_to_repeat, has_to_hash, has_to_list, has_seeds, is_range;
 };
 
 static void print_help(void)
@@ -51,7 +51,9 @@ static void print_help(void)
         "  --trace            all that happens, a line each on standard error\n"
         "  --hash             prints the hash of the run of one seed and nothing else\n"
         "  --repeat           runs twice and compares the hashes of the runs\n"
-        "  --minimize         leaves out faults of a failing seed while it fails\n"
+        "  --minimize         leaves out faults of a failing seed while it breaks the same rule; "
+        "with\n"
+        "                     --trace: then all that happens with those that are left\n"
         "  --list-mutations   bugs that can be planted: name, rule that each breaks, what it is\n"
         "  --mutation NAME    runs a program with that bug, seed after seed, until one fails;\n"
         "                     then exits 1\n"
@@ -249,10 +251,13 @@ static uint64_t run_seeds(const struct options *options)
 
 /* ---- shrinking ---- */
 
-/* In a process of its own: a run that aborts fails, too. */
-static bool fails(const struct dsmr_sim_run_config *config)
+#define FAILURE_BYTES sizeof(((struct dsmr_sim_run_result *)0)->failure)
+
+/* In a process of its own: a run that aborts fails, too, and then says nothing. said is shared. */
+static bool fails(const struct dsmr_sim_run_config *config, char *said)
 {
     fflush(stdout);
+    said[0] = '\0';
     pid_t pid = fork();
     if (pid == 0) {
         struct dsmr_sim_run_result result;
@@ -261,6 +266,7 @@ static bool fails(const struct dsmr_sim_run_config *config)
             _exit(1);
         }
         dsmr_sim_run_one(config, &result);
+        memcpy(said, result.failure, FAILURE_BYTES);
         _exit(result.failure[0] == '\0' ? 0 : 1);
     }
     int status = 0;
@@ -268,30 +274,58 @@ static bool fails(const struct dsmr_sim_run_config *config)
     return status != 0;
 }
 
+/* Both begin with the rule: fewer faults may break another one, which is another bug. */
+static bool is_same_rule(const char *a, const char *b)
+{
+    const char *a_end = strstr(a, " at "), *b_end = strstr(b, " at ");
+    return a_end == NULL || b_end == NULL
+               ? a_end == b_end
+               : a_end - a == b_end - b && memcmp(a, b, (size_t)(a_end - a)) == 0;
+}
+
 /* Leaves out ever smaller runs of faults (Zeller and Hildebrandt, "Simplifying and isolating
  * failure-inducing input", 2002: the complement half of ddmin). */
-static int minimize(const struct options *options)
+static void leave_out(struct dsmr_sim_run_config *config, bool *is_left_out, const char *first,
+                      char *said)
 {
-    static bool is_left_out[DSMR_SIM_FAULTS_MAX], tried[DSMR_SIM_FAULTS_MAX];
-    struct dsmr_sim_run_config config = config_of(options, options->first);
-    config.is_left_out = tried;
-    config.is_traced = false;
-    if (!fails(&config)) {
-        printf("seed %llu does not fail\n", (unsigned long long)options->first);
-        return 1;
-    }
-    for (uint32_t size = DSMR_SIM_FAULTS_MAX / 2; size >= 1; size /= 2) {
-        for (uint32_t from = 0; from < DSMR_SIM_FAULTS_MAX; from += size) {
+    static bool tried[DSMR_SIM_FAULTS_MAX];
+    uint32_t count = dsmr_sim_run_faults(config);
+    config->is_left_out = tried;
+    for (uint32_t size = (count + 1) / 2; size >= 1; size /= 2) {
+        for (uint32_t from = 0; from < count; from += size) {
             memcpy(tried, is_left_out, sizeof(tried));
-            memset(tried + from, 1, size * sizeof(tried[0]));
-            if (memcmp(tried, is_left_out, sizeof(tried)) != 0 && fails(&config)) {
+            memset(tried + from, 1, (size < count - from ? size : count - from) * sizeof(tried[0]));
+            if (memcmp(tried, is_left_out, sizeof(tried)) != 0 && fails(config, said) &&
+                is_same_rule(first, said)) {
                 memcpy(is_left_out, tried, sizeof(tried));
             }
         }
     }
-    config.is_left_out = is_left_out;
+    config->is_left_out = is_left_out;
+}
+
+static int minimize(const struct options *options)
+{
+    static bool is_left_out[DSMR_SIM_FAULTS_MAX];
+    char first[FAILURE_BYTES];
+    struct dsmr_sim_run_result result;
+    struct dsmr_sim_run_config config = config_of(options, options->first);
+    char *said =
+        mmap(NULL, FAILURE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    DSMR_ASSERT(said != MAP_FAILED);
+    config.is_traced = false;
+    if (!fails(&config, said)) {
+        printf("seed %llu does not fail\n", (unsigned long long)options->first);
+        return 1;
+    }
+    memcpy(first, said, sizeof(first));
+    leave_out(&config, is_left_out, first, said);
     printf("seed %llu still fails with these faults only:\n", (unsigned long long)options->first);
     dsmr_sim_run_print_plan(&config);
+    fflush(stdout);
+    config.is_traced = options->is_traced; /* of what is left */
+    dsmr_sim_run_one(&config, &result);    /* aborts if it did, and says why */
+    printf("  %s\n%s", result.failure, result.postmortem);
     return 0;
 }
 
@@ -300,6 +334,16 @@ static int minimize(const struct options *options)
 static int wrong(const char *option, const char *value)
 {
     fprintf(stderr, "dsmr-sim: --%s: '%s' is not a value for it; see --help\n", option, value);
+    return EXIT_USAGE;
+}
+
+/* word: the last one that getopt has read; with letters in one word it is the one before. */
+static int wrong_option(const char *word, int what)
+{
+    const char letter[] = {'-', (char)optopt, '\0'};
+    bool is_letter = what == '?' && optopt != 0 && strncmp(word, "--", 2) != 0;
+    fprintf(stderr, "dsmr-sim: '%s' %s; see --help\n", is_letter ? letter : word,
+            what == ':' ? "needs a value" : "is no option");
     return EXIT_USAGE;
 }
 
@@ -340,9 +384,10 @@ static int read_option(struct options *options, int what, const char *value)
         }
         options->last = options->first;
         options->has_seeds = true;
+        options->is_range = false;
         return 0;
     case 'S':
-        options->has_seeds = true;
+        options->has_seeds = options->is_range = true;
         return read_range(value, options) ? 0 : wrong("seeds", value);
     case 'v':
         if (!read_number(value, 4, 300, &number)) {
@@ -423,9 +468,7 @@ static int read_options(struct options *options, int argc, char **argv)
             return -1;
         }
         if (what == ':' || what == '?') {
-            fprintf(stderr, "dsmr-sim: '%s' %s; see --help\n", argv[optind - 1],
-                    what == ':' ? "needs a value" : "is no option");
-            return EXIT_USAGE;
+            return wrong_option(argv[optind - 1], what);
         }
         code = read_option(options, what, optarg);
     }
@@ -471,7 +514,7 @@ int main(int argc, char **argv)
     if (options.has_to_hash) {
         return print_hash(&options);
     }
-    if (options.first == options.last) {
+    if (!options.is_range) {
         return run_seed(&options, options.first) ? 0 : 1;
     }
     uint64_t failed = run_seeds(&options);

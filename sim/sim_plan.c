@@ -61,6 +61,9 @@ void dsmr_sim_plan_make(struct dsmr_sim_plan *plan, struct dsmr_prng *prng,
                         uint64_t from_us, uint64_t until_us)
 {
     memset(plan, 0, sizeof(*plan));
+    if (until_us <= from_us) {
+        return; /* a run shorter than its quiet beginning */
+    }
     uint64_t count = (until_us - from_us) * mix->faults_per_minute / (60 * DSMR_SIM_SECOND_US);
     count = count > DSMR_SIM_FAULTS_MAX ? DSMR_SIM_FAULTS_MAX : count;
     for (uint64_t i = 0; i < count; i++) {

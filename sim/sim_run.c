@@ -243,6 +243,16 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     }
 }
 
+uint32_t dsmr_sim_run_faults(const struct dsmr_sim_run_config *config)
+{
+    struct run *run = malloc(sizeof(*run));
+    DSMR_ASSERT(run != NULL);
+    choose(run, config);
+    uint32_t count = run->plan.count;
+    free(run);
+    return count;
+}
+
 void dsmr_sim_run_print_plan(const struct dsmr_sim_run_config *config)
 {
     struct run *run = malloc(sizeof(*run));

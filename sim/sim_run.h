@@ -44,6 +44,8 @@ struct dsmr_sim_run_result {
     char liar_names[128];
 };
 void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_run_result *result);
+/* How many faults its seed has planned, those that are left out included. */
+uint32_t dsmr_sim_run_faults(const struct dsmr_sim_run_config *config);
 /* Prints the faults of a run that are not left out. */
 void dsmr_sim_run_print_plan(const struct dsmr_sim_run_config *config);
 

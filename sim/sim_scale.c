@@ -319,16 +319,20 @@ int dsmr_sim_scale_main(int argc, char **argv)
         names[i] = (struct option){numbers[i].name, required_argument, NULL, i};
     }
     dsmr_sim_scale_default(&config);
-    while ((what = getopt_long(argc, argv, "", names, NULL)) != -1) {
+    opterr = 0;
+    while ((what = getopt_long(argc, argv, ":", names, NULL)) != -1) {
         if (what == HELP) {
             print_help();
             return 0;
         }
+        if (what == '?' || what == ':') {
+            fprintf(stderr, "dsmr-sim: '%s' %s; see --report --help\n", argv[optind - 1],
+                    what == ':' ? "needs a value" : "is no option");
+            return EXIT_USAGE;
+        }
         has_to_repeat |= what == REPEAT;
         config.is_traced |= what == TRACE;
-        int code = what == REPEAT || what == TRACE ? 0
-                   : what == '?'                   ? EXIT_USAGE
-                                                   : read_number(&config, what, optarg);
+        int code = what == REPEAT || what == TRACE ? 0 : read_number(&config, what, optarg);
         if (code != 0) {
             return code;
         }

@@ -124,6 +124,14 @@ static bool read_key(struct dsmr_plugin_config *out, const struct key *key, json
     }
 }
 
+/* A reason with a name out of the text stays one line. */
+static void flatten(char reason[DSMR_PLUGIN_CONFIG_REASON_BYTES])
+{
+    for (char *at = reason; *at != '\0'; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+}
+
 enum dsmr_err dsmr_plugin_config_read(struct dsmr_plugin_config *out,
                                       char reason[DSMR_PLUGIN_CONFIG_REASON_BYTES],
                                       const void *text, size_t len)
@@ -139,6 +147,7 @@ enum dsmr_err dsmr_plugin_config_read(struct dsmr_plugin_config *out,
         snprintf(reason, DSMR_PLUGIN_CONFIG_REASON_BYTES, "config: line %d: %.160s",
                  root == NULL ? error.line : 1, root == NULL ? error.text : "must be an object");
         json_decref(root);
+        flatten(reason);
         return DSMR_ERR_CONFIG;
     }
     bool is_good = true;
@@ -155,5 +164,7 @@ enum dsmr_err dsmr_plugin_config_read(struct dsmr_plugin_config *out,
             break;
     }
     json_decref(root);
+    if (!is_good)
+        flatten(reason);
     return is_good ? DSMR_OK : DSMR_ERR_CONFIG;
 }

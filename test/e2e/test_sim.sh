@@ -31,21 +31,30 @@ again=$(echo "$said" | sed -n 's/^  again: //p') # to paste
 code=0
 sh -c "$again" >/dev/null || code=$?
 [ "$code" -eq 1 ] || { echo "$again: exit $code"; exit 1; }
+said=$($again --minimize) # the same rule, and what was left of it
+wants "$said" '^seed 1 still fails with these faults only:$'
+wants "$said" '^  5\.2 at [0-9.]+ s: node [0-9]+ signs chunk '
+wants "$($again --minimize --trace 2>&1 >/dev/null)" '^ +[0-9]+\.[0-9]{3} FAILURE 5\.2 at '
 wants "$("$sim" --mutation epoch-not-checked --seeds 1..1)" '^epoch-not-checked: not found by seeds 1\.\.1$'
+
+[ "$("$sim" --seeds 7..7 --minutes 0.05 | tail -n 1)" = "1 passed, 0 failed" ] || { echo "--seeds 7..7: no sum"; exit 1; }
+"$sim" --seed 7 --minutes 0.001 | grep -q ' faults none ' # shorter than the quiet beginning
 
 echo "== a wide network: the checkers on it, and what it carries, twice the same"
 "$sim" --profile wan100 --seed 1001 --minutes 0.03
 "$sim" --profile wan300 --validators 40 --seed 1002 --minutes 0.1 --repeat
 "$sim" --report --validators 100 --rate 2000 --warm 1.2 --seconds 0.8 --repeat | grep -q '"validators":100'
-for wrong in --frob --validators=3 --rate=0 --crashed=40 more; do
+for wrong in --frob --validators=3 --rate=0 --crashed=40 more --rate; do
     code=0
-    "$sim" --report "$wrong" 2>/dev/null || code=$?
+    said=$("$sim" --report "$wrong" 2>&1) || code=$?
     [ "$code" -eq 64 ] || { echo "--report $wrong: exit $code"; exit 1; }
+    echo "$said" | grep -qxE "dsmr-sim: .*" || { echo "--report $wrong: $said"; exit 1; }
 done
 for wrong in --frob --profile=nope --engine=nope --seeds=5..1 --minutes=-1 --validators=3 more --profile --hash=1 \
-    --liar=nobody --mutation=nope --mutation=../canaries/fee-lost; do
+    --liar=nobody --mutation=nope --mutation=../canaries/fee-lost -xy; do
     code=0
     said=$("$sim" "$wrong" 2>&1) || code=$?
     [ "$code" -eq 64 ] || { echo "$wrong: exit $code"; exit 1; }
     [ "$(echo "$said" | grep -c .)" -eq 1 ] || { echo "$wrong: not one sentence: $said"; exit 1; }
+    echo "$said" | grep -qF -e "${wrong%y}" || echo "$said" | grep -qF -e "${wrong#*=}" || { echo "$wrong: $said"; exit 1; }
 done

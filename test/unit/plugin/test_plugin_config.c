@@ -73,6 +73,7 @@ static void test_mistakes(void **state)
     expect_error("[]", "must be an object");
     expect_error("{\"workers\":1,\"workers\":2}", "line 1");
     expect_error("{\"colour\":1}", "\"colour\" is not a key");
+    expect_error("{\"a\\nb\\u007f\":1}", "\"a?b?\" is not a key"); /* one line */
     expect_error("{\"workers\":0}", "workers must be a whole number from 1 to 64");
     expect_error("{\"workers\":65}", "workers");
     expect_error("{\"workers\":\"2\"}", "workers");

@@ -397,6 +397,22 @@ static void test_supply(void **state)
 
 /* ---- certified ---- */
 
+static void tell_cert(struct history *h, uint32_t node, const struct dsmr_cert *cert)
+{
+    struct dsmr_store_write write = {.kind = DSMR_STORE_CERT, .u.cert = cert};
+    h->ops->stored(h->self, h->sim, node, &write);
+}
+
+/* Node 0 and another one have its certificate: so node 0 may call it certified, and does. */
+static void certify(struct history *h, const struct dsmr_chunk *chunk)
+{
+    struct dsmr_cert cert = cert_of(h, &chunk->ref, 7);
+    tell_cert(h, 0, &cert);
+    tell_cert(h, 1, &cert);
+    h->ops->certified(h->self, h->sim, 0, chunk);
+    history_is_right(h);
+}
+
 static void test_certified_and_lost(void **state)
 {
     static const struct {
@@ -422,7 +438,7 @@ static void test_certified_and_lost(void **state)
         struct told told;
         history_begin(&h, &dsmr_sim_check_certified);
         struct dsmr_chunk *chunk = opaque_chunk(&h, 0, SLOT + 5, txs, 1);
-        h.ops->certified(h.self, h.sim, 0, chunk);
+        certify(&h, chunk);
         if (cases[i].is_executed) {
             extend(&h, T(500), NULL, 0);
             tell_of(&told, h.tip, chunk);
@@ -466,7 +482,7 @@ static void test_certified_and_the_chain(void **state)
         history_begin(&h, &dsmr_sim_check_certified);
         h.sim->params.block_certs_max = 1;
         struct dsmr_chunk *chunk = opaque_chunk(&h, 0, SLOT + 5, txs, 1);
-        h.ops->certified(h.self, h.sim, 0, chunk);
+        certify(&h, chunk);
         struct dsmr_cert cert = cert_of(&h, &chunk->ref, 7); /* for its number only */
         extend(&h, T(cases[i].chain_ms), &cert, 1);          /* full, but before the healing */
         h.sim->healed_us = 1000000;
@@ -484,6 +500,68 @@ static void test_certified_and_the_chain(void **state)
     }
 }
 
+/* A NOTARIZE record of the block, as the engine of node journals it. */
+static void tell_vote(struct history *h, uint32_t node, const struct dsmr_block *block)
+{
+    uint8_t key[17] = {[16] = DSMR_VOTE_NOTARIZE}, value[4096] = {1};
+    struct dsmr_store_write write = {.kind = DSMR_STORE_BFT_PUT,
+                                     .u.bft.key = key,
+                                     .u.bft.key_len = sizeof(key),
+                                     .u.bft.value = value,
+                                     .u.bft.value_len = 81 + block->bytes->len};
+    assert_true(write.u.bft.value_len <= sizeof(value));
+    memcpy(value + 9, block->id.bytes, sizeof(block->id.bytes));
+    memcpy(value + 81, block->bytes->bytes, block->bytes->len);
+    h->ops->stored(h->self, h->sim, node, &write);
+}
+
+/* Of four more than one has to have the certificate, the node that says so among them; or a block
+ * has it. */
+static void test_certified_too_early(void **state)
+{
+    enum { NOBODY, ITSELF, OTHERS, TWO, LIAR, VOTED, ACCEPTED, ISSUED, WAYS };
+    (void)state;
+    for (int way = NOBODY; way < WAYS; way++) {
+        struct history h;
+        history_begin(&h, &dsmr_sim_check_certified);
+        if (way == LIAR) {
+            dsmr_sim_byz_set(h.sim, 3, dsmr_sim_byz_find("lazy"));
+        }
+        struct dsmr_chunk *chunk = chunk_of(&h, 0, SLOT, 2);
+        struct dsmr_cert cert = cert_of(&h, &chunk->ref, 7);
+        if (way == ITSELF || way == TWO || way == LIAR) {
+            tell_cert(&h, 0, &cert);
+        }
+        if (way == OTHERS || way == TWO) {
+            tell_cert(&h, 2, &cert);
+            tell_cert(&h, 2, &cert); /* counts once */
+        }
+        if (way == OTHERS) {
+            tell_cert(&h, 1, &cert);
+        }
+        if (way == ACCEPTED) {
+            extend(&h, DSMR_SIM_START_MS + 1000, &cert, 1);
+        } else if (way == VOTED || way == ISSUED) {
+            struct dsmr_block fields = fields_of(&h, DSMR_SIM_START_MS + 1000, &cert, 1);
+            struct dsmr_block *block = build(&h, &fields);
+            if (way == VOTED) {
+                tell_vote(&h, 1, block);
+            } else {
+                h.ops->issued(h.self, h.sim, 1, block, true);
+            }
+            dsmr_block_unref(block);
+        }
+        h.ops->certified(h.self, h.sim, 0, chunk);
+        if (way <= OTHERS) {
+            history_breaks(&h, "5.9");
+        } else {
+            history_is_right(&h);
+        }
+        dsmr_chunk_unref(chunk);
+        history_end(&h);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_supply),
         cmocka_unit_test(test_certified_and_lost),
         cmocka_unit_test(test_certified_and_the_chain),
+        cmocka_unit_test(test_certified_too_early),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
