@@ -125,8 +125,8 @@ static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
     uint64_t round_ms = (uint64_t)dsmr_chunk_pool_producers(node->chunks) * CHUNK_COST_MS;
     uint64_t turn_ms = dsmr_node_common_add(node->built_mono_ms, round_ms > slot_ms ? round_ms : 0);
     uint64_t until_ms = dsmr_node_common_add(node->built_mono_ms, GATHER_SLOTS * (uint64_t)slot_ms);
-    bool has_enough = dsmr_mempool_bytes(node->mempool) >= bytes / 2u ||
-                      dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max / 2u;
+    bool has_enough = dsmr_mempool_bytes(node->mempool) >= bytes ||
+                      dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max;
     if (node->built_mono_ms == 0) {
         return UINT64_MAX;
     }
