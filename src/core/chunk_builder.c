@@ -116,7 +116,7 @@ static uint32_t lowest_bytes(const struct dsmr_node *node)
 }
 
 /* A chunk costs every validator several pairings, whatever its size. So while one of ours waits for
- * its certificate, transactions gather until that comes, or until there is half a chunk of them,
+ * its certificate, transactions gather until that comes, or until there is a chunk of them,
  * but not for long: Nagle's rule (RFC 896). Where many produce, they gather in any case for as long
  * as a core needs for a chunk of each. A lonely transaction never waits. UINT64_MAX: build now. */
 static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
