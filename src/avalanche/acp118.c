@@ -53,6 +53,7 @@ static void end_sign(struct dsmr_task *task, void *owner)
 {
     struct sign_task *sign = (struct sign_task *)task;
     (void)owner;
+    sign->acp118->waiting--;
     Dsmr__Pb__SignatureResponse response = DSMR__PB__SIGNATURE_RESPONSE__INIT;
     DSMR_PB_BYTES(&response, signature, sign->sig.bytes, sizeof sign->sig.bytes);
     struct dsmr_buf *bytes = sign->err == DSMR_OK ? dsmr_pb_bytes(&response.base) : NULL;
@@ -78,12 +79,15 @@ void dsmr_acp118_answer(struct dsmr_acp118 *acp118, const struct dsmr_node_id *f
     dsmr__pb__signature_request__free_unpacked(request, NULL);
     if (err == DSMR_OK && !dsmr_driver_has_shared(acp118->driver, &ref))
         err = DSMR_ERR_UNKNOWN;
+    if (err == DSMR_OK && acp118->waiting >= DSMR_ACP118_WAITING_MAX)
+        err = DSMR_ERR_BUSY;
     struct sign_task *sign = err == DSMR_OK ? calloc(1, sizeof *sign) : NULL;
     if (sign == NULL) {
         err = err == DSMR_OK ? DSMR_ERR_NO_MEMORY : err;
         if (acp118->metrics != NULL)
             dsmr_metrics_count_error(acp118->metrics, err);
-        dsmr_app_net_refuse(acp118->net, from, request_id, DSMR_APP_NET_UNEXPECTED,
+        dsmr_app_net_refuse(acp118->net, from, request_id,
+                            err == DSMR_ERR_BUSY ? DSMR_APP_NET_THROTTLED : DSMR_APP_NET_UNEXPECTED,
                             dsmr_err_text(err));
         return;
     }
@@ -93,5 +97,6 @@ void dsmr_acp118_answer(struct dsmr_acp118 *acp118, const struct dsmr_node_id *f
                                .from = *from,
                                .request_id = request_id,
                                .ref = ref};
+    acp118->waiting++;
     acp118->work.ops->submit(acp118->work.self, DSMR_WORK_URGENT, &sign->task);
 }

@@ -3,7 +3,8 @@
  * Why:     standard aggregators can then collect a chunk's signatures as well.
  * Rule:    only a share that this node has made is given: for a chunk that the protocol's section 6
  *          let through and that is on the disk. What else the request says does not count.
- * Threads: the logic thread. */
+ * Limits:  DSMR_ACP118_WAITING_MAX signatures wait for AvalancheGo; a request above them is
+ * refused. Threads: the logic thread. */
 #ifndef DSMR_AVALANCHE_ACP118_H
 #define DSMR_AVALANCHE_ACP118_H
 
@@ -13,6 +14,7 @@
 #include "ports/work.h"
 
 #define DSMR_ACP118_HANDLER 2u
+#define DSMR_ACP118_WAITING_MAX 64u
 
 struct dsmr_acp118 { /* the caller's memory; all of it outlives what is on its way */
     struct dsmr_app_net *net;
@@ -21,6 +23,7 @@ struct dsmr_acp118 { /* the caller's memory; all of it outlives what is on its w
     struct dsmr_domain domain;
     struct dsmr_signer signer;
     struct dsmr_work work;
+    uint32_t waiting; /* signatures on their way */
 };
 
 /* The reference that message asks a signature for: the bytes are those of a share of this chain,

@@ -40,10 +40,26 @@ void dsmr_snow_engine_verify(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
     protobuf_c_message_free_unpacked(&message->base, NULL);
 }
 
-static bool is_for_later(enum dsmr_err err)
+/* AvalancheGo's consensus stands still while it waits for a verdict, so we wait for nothing that
+ * cannot come in time: a call never gets a context, and a proposer may have set any time. */
+static bool is_hopeless(const struct dsmr_snow_engine *engine,
+                        const struct dsmr_snow_request *request, uint64_t left_ms)
 {
-    return err == DSMR_ERR_NOT_YET || err == DSMR_ERR_BUSY || err == DSMR_ERR_EPOCH_UNKNOWN ||
-           err == DSMR_ERR_BEHIND;
+    const struct dsmr_block *block = request->block;
+    uint64_t wall_ms = engine->config.clock.ops->wall_ms(engine->config.clock.self);
+    uint64_t ahead_ms = block->time_ms > wall_ms ? block->time_ms - wall_ms : 0;
+    return (request->context == DSMR_EPOCH_NONE && block->height > 1) ||
+           ahead_ms > engine->config.params.clock_skew_ms + left_ms;
+}
+
+static bool is_for_later(const struct dsmr_snow_engine *engine,
+                         const struct dsmr_snow_request *request, enum dsmr_err err)
+{
+    uint64_t now_ms = dsmr_snow_now_ms(engine);
+    bool may_change = err == DSMR_ERR_NOT_YET || err == DSMR_ERR_BUSY ||
+                      err == DSMR_ERR_EPOCH_UNKNOWN || err == DSMR_ERR_BEHIND;
+    return may_change && now_ms < request->until_ms &&
+           !is_hopeless(engine, request, request->until_ms - now_ms);
 }
 
 void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
@@ -52,7 +68,7 @@ void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
     struct dsmr_snow_request *request = dsmr_snow_find_request(engine, request_id);
     if (request == NULL)
         return;
-    if (is_for_later(err) && dsmr_snow_now_ms(engine) < request->until_ms) {
+    if (is_for_later(engine, request, err)) {
         request->again_ms = dsmr_snow_now_ms(engine) + RETRY_MS;
         return;
     }

@@ -13,7 +13,9 @@
  *          know them.
  * Waiting: a verdict that depends on what is still on its way (a validator set, a full queue)
  *          is asked for again, for DSMR_SNOW_ENGINE_WAIT_MS, ten times that while AvalancheGo
- *          bootstraps, as a block that fails there ends the chain.
+ *          bootstraps, as a block that fails there ends the chain. Not for a block whose time lies
+ *          further ahead than that, nor for a context that is missing: the node's consensus stands
+ *          still while we wait.
  * Threads: all on the logic thread. */
 #ifndef DSMR_AVALANCHE_SNOW_ENGINE_H
 #define DSMR_AVALANCHE_SNOW_ENGINE_H

@@ -10,6 +10,7 @@ struct dsmr_vm_service {
     struct dsmr_vm_service_config config;
     struct dsmr_grpc_server *server;
     _Atomic size_t app_bytes; /* of peers' messages that wait for the logic thread */
+    _Atomic uint32_t scrapes; /* calls of Gather that do */
 };
 
 struct call_task {
@@ -26,6 +27,13 @@ struct cancel_task {
     uint64_t serial;
 };
 
+/* Each HTTP client that asks the node for its metrics is one, and there may be any number. All
+ * other calls are few, and if one of them found no place the chain would be shut down. */
+static bool is_scrape(const struct dsmr_vm_service_method *method)
+{
+    return strcmp(method->name, "Gather") == 0;
+}
+
 /* ---- on the logic thread ---- */
 
 static void run_call(struct dsmr_task *task, void *owner)
@@ -33,6 +41,8 @@ static void run_call(struct dsmr_task *task, void *owner)
     struct call_task *call = (struct call_task *)task;
     (void)owner;
     call->method->run(call->service->config.self, call->call, call->request);
+    if (is_scrape(call->method))
+        atomic_fetch_sub(&call->service->scrapes, 1);
     atomic_fetch_sub(&call->service->app_bytes, call->app_bytes);
     dsmr_buf_unref(call->request);
     free(call);
@@ -66,14 +76,33 @@ static bool is_app(const struct dsmr_vm_service_method *method)
     return strncmp(method->name, "App", 3) == 0;
 }
 
+/* What ends a request of ours: without it that request would be on its way for ever. There are no
+ * more of them than requests. */
+static bool is_end(const struct dsmr_vm_service_method *method)
+{
+    return strcmp(method->name, "AppResponse") == 0 ||
+           strcmp(method->name, "AppRequestFailed") == 0;
+}
+
 /* False: there is no room for it, and it is lost. */
-static bool take_room(struct dsmr_vm_service *service, size_t len)
+static bool take_room(struct dsmr_vm_service *service, const struct dsmr_vm_service_method *method,
+                      size_t len)
 {
     size_t before = atomic_fetch_add(&service->app_bytes, len);
-    if (before + len <= service->config.app_bytes_max)
+    if (before + len <= service->config.app_bytes_max || is_end(method))
         return true;
     atomic_fetch_sub(&service->app_bytes, len);
     dsmr_metrics_count_error(service->config.metrics, DSMR_ERR_FULL);
+    return false;
+}
+
+/* False: there are too many, and it has been answered so. */
+static bool take_scrape(struct dsmr_vm_service *service, struct dsmr_grpc_call *call)
+{
+    if (atomic_fetch_add(&service->scrapes, 1) < DSMR_VM_SERVICE_SCRAPES_MAX)
+        return true;
+    atomic_fetch_sub(&service->scrapes, 1);
+    dsmr_grpc_server_fail(call, DSMR_GRPC_RESOURCE_EXHAUSTED, "too many ask for metrics");
     return false;
 }
 
@@ -88,14 +117,17 @@ static void handle(void *ctx, struct dsmr_grpc_call *call, const char *name, con
     }
     bool is_of_peer = is_app(method);
     size_t app_bytes = is_of_peer ? len + sizeof(struct call_task) : 0;
-    if (is_of_peer && !take_room(service, app_bytes)) {
+    if (is_of_peer && !take_room(service, method, app_bytes)) {
         dsmr_grpc_server_reply(call, NULL, 0);
         return;
     }
+    if (is_scrape(method) && !take_scrape(service, call))
+        return;
     struct call_task *task = calloc(1, sizeof *task);
     struct dsmr_buf *request = dsmr_buf_copy(bytes, len);
     if (task == NULL || request == NULL) {
         atomic_fetch_sub(&service->app_bytes, app_bytes);
+        atomic_fetch_sub(&service->scrapes, is_scrape(method) ? 1u : 0u);
         free(task);
         dsmr_buf_unref(request);
         if (is_of_peer)

@@ -4,7 +4,9 @@
  *          from threads of gRPC's. Each call becomes a task of the inbox.
  * Limits:  struct dsmr_vm_service_config; a call above calls_max is refused. What peers sent
  *          (App*) is answered at once and counts against app_bytes_max until it was handled: above
- *          it, it is dropped and counted, never an error: an error would stop the chain.
+ *          it, it is dropped and counted, never an error: an error would stop the chain. The ends
+ *          of our own requests (AppResponse, AppRequestFailed) count and are never dropped.
+ *          Calls of Gather above DSMR_VM_SERVICE_SCRAPES_MAX are refused: HTTP clients make them.
  * Threads: start and free by the owner; methods run on the logic thread. */
 #ifndef DSMR_AVALANCHE_VM_SERVICE_H
 #define DSMR_AVALANCHE_VM_SERVICE_H
@@ -13,6 +15,8 @@
 #include "base/metrics.h"
 #include "dsmr/buf.h"
 #include "ports/task.h"
+
+#define DSMR_VM_SERVICE_SCRAPES_MAX 64u
 
 struct dsmr_vm_service; /* opaque */
 

@@ -139,6 +139,7 @@ static bool new_tables(struct dsmr_node *node)
         if (node->own[i].shares == NULL) {
             return false;
         }
+        node->own[i].shares_max = node->config.validators_max;
     }
     for (uint32_t i = 0; i < DSMR_NODE_VERIFICATIONS_MAX; i++) {
         node->verifications[i].unknown = calloc(params->block_certs_max, sizeof(uint32_t));

@@ -104,9 +104,9 @@ struct dsmr_own_chunk {
     struct dsmr_chunk *chunk; /* NULL while LOADING, and after recovery if certified; then: */
     struct dsmr_chunk *kept;  /* the same, for its transactions only: it is not sent again */
     struct dsmr_validator_set *set;
-    struct dsmr_bls_sig sig;   /* our share: what makes it the producer's chunk */
-    struct dsmr_share *shares; /* validators_max */
-    uint32_t shares_count;
+    struct dsmr_bls_sig sig; /* our share: what makes it the producer's chunk */
+    struct dsmr_share *shares;
+    uint32_t shares_count, shares_max; /* room for validators_max, or a larger set's if it came */
     uint64_t shares_weight;
     struct dsmr_bitset shared;  /* who has a share in shares */
     struct dsmr_bitset settled; /* whom we need not ask again: shared, refused for good, liar */

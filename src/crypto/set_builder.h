@@ -17,8 +17,9 @@ struct dsmr_set_builder_entry {
 };
 
 /* Checks every key (curve, subgroup, identity), sorts, merges. INVALID_KEY with *bad the entry's
- * place; LIMIT: more than DSMR_VALIDATORS_MAX keys, more node ids for a key than fit, or a total
- * weight over 2^64-1, or zero; NO_MEMORY. That no node id stands twice is the caller's to see to:
+ * place; LIMIT: more than DSMR_VALIDATORS_MAX keys, or a total weight over 2^64-1, or zero;
+ * NO_MEMORY. Of the node ids of one key the first DSMR_NODE_IDS_PER_KEY_MAX are kept, the weight of
+ * all. That no node id stands twice is the caller's to see to:
  * one under a key that it shares with itself may not sign. Caller unrefs. */
 DSMR_MUST_USE enum dsmr_err dsmr_set_builder_build(struct dsmr_validator_set **out, size_t *bad,
                                                    uint64_t epoch,

@@ -19,7 +19,7 @@ struct dsmr_plugin_config {
     uint64_t peer_bytes_per_s; /* of the data plane "avalanche" */
     uint64_t peer_burst_bytes;
     char direct_listen[256];   /* HOST:PORT, port 0: any */
-    char direct_announce[256]; /* HOST, or HOST:PORT where another port leads here */
+    char direct_announce[256]; /* HOST; the port is that of direct_listen */
     char http_listen[256];     /* HOST:PORT; empty: only through AvalancheGo */
     char submit_listen[256];   /* HOST:PORT; empty: no submit stream */
     bool allow_remote;

@@ -42,6 +42,19 @@ static bool read_request(struct dsmr_plugin *p, const Dsmr__Pb__InitializeReques
     return true;
 }
 
+/* A block whose parent is older than this upgrade is one of the first kind of AvalancheGo's: the
+ * child of the first block would never get a context, and the chain stand at height 1 for ever. */
+static bool check_time(struct dsmr_plugin *p, const Dsmr__Pb__NetworkUpgrades *upgrades)
+{
+    const Dsmr__Pb__Timestamp *begin = upgrades != NULL ? upgrades->apricot_phase_4_time : NULL;
+    uint64_t begin_ms = begin != NULL && begin->seconds > 0 ? (uint64_t)begin->seconds * 1000u : 0;
+    if (p->genesis.block->time_ms < begin_ms)
+        return dsmr_plugin_refuse(
+            p, "genesis: time_ms is before %" PRIu64 ", when the network's present rules began",
+            begin_ms);
+    return true;
+}
+
 static bool open_application(struct dsmr_plugin *p)
 {
     char said[DSMR_APPLICATION_REASON_BYTES] = "out of memory";
@@ -92,7 +105,8 @@ static bool open_store(struct dsmr_plugin *p)
 /* Data that comes through AvalancheGo while the data plane is another one. */
 static void refuse_message(void *self, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
 {
-    (void)self;
+    struct dsmr_plugin *p = self;
+    dsmr_metrics_count_error(&p->metrics, DSMR_ERR_UNEXPECTED);
     (void)from;
     (void)bytes;
 }
@@ -276,7 +290,7 @@ static bool start_node(struct dsmr_plugin *p, const struct dsmr_engine_tip *tip)
     dsmr_snow_engine_attach(p->engine, p->driver, &query, block);
     dsmr_block_unref(block);
     dsmr_p_validators_attach(p->validators, p->driver);
-    dsmr_app_net_attach(p->net, p->driver);
+    dsmr_app_net_attach(p->net, p->config.is_direct ? (void *)p : (void *)p->driver);
     if (dsmr_api_start(p->api, &why, &query, &submit) != DSMR_OK)
         return dsmr_plugin_refuse(p, "%s", why);
     const struct dsmr_http_service_config http = {.http = dsmr_api_http(p->api),
@@ -331,8 +345,9 @@ static bool find_tip(struct dsmr_plugin *p, struct dsmr_engine_tip *tip)
 bool dsmr_plugin_initialize(struct dsmr_plugin *p, const Dsmr__Pb__InitializeRequest *request)
 {
     struct dsmr_engine_tip tip;
-    if (!read_request(p, request) || !open_application(p) || !open_clients(p, request) ||
-        !open_store(p) || !open_ports(p) || !find_tip(p, &tip))
+    if (!read_request(p, request) || !check_time(p, request->network_upgrades) ||
+        !open_application(p) || !open_clients(p, request) || !open_store(p) || !open_ports(p) ||
+        !find_tip(p, &tip))
         return false;
     return open_driver(p, &tip) && open_api(p) && start_node(p, &tip) && write_ports(p);
 }

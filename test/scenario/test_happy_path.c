@@ -41,6 +41,28 @@ static void test_lonely_transaction(void **state)
     cluster_free(cluster);
 }
 
+static void tune_for_one(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->validators_max = 1;
+}
+
+/* Under AvalancheGo a set may grow beyond what genesis foresaw: every share has its place. */
+static void test_set_larger_than_foreseen(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 8, .tune = tune_for_one};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 5000);
+    cluster_submit(cluster, 2, 1, 200);
+    assert_true(cluster_run_until(cluster, has_executed_one, 5000));
+    cluster_submit(cluster, 2, 1, 200); /* the same place again, now as large as the set */
+    cluster_run(cluster, 5000);
+    assert_int_equal(cluster->nodes[2].traces[DSMR_TRACE_SHARE_RECEIVED], 6);
+    assert_int_equal(cluster_executed_txs(cluster, 0), 2);
+    cluster_free(cluster);
+}
+
 static void test_idle_network_is_silent(void **state)
 {
     (void)state;
@@ -129,6 +151,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lonely_transaction),
+        cmocka_unit_test(test_set_larger_than_foreseen),
         cmocka_unit_test(test_idle_network_is_silent),
         cmocka_unit_test(test_load_from_all),
         cmocka_unit_test(test_blocks_keep_their_distance),

@@ -195,6 +195,7 @@ func TestLoneWrongGenesis(t *testing.T) {
 	require.NoError(t, err)
 	for genesis, sentence := range map[string]string{
 		`{"format":1,"time_ms":1767225600000,"app":{"name":"chess"}}`:                      `genesis: app.name "chess" is not known`,
+		`{"format":1,"time_ms":1577836800000,"app":{"name":"opaque"}}`:                     `genesis: time_ms is before 1607144400000`,
 		`{"format":1,"time_ms":1767225600001,"app":{"name":"opaque"}}`:                     `genesis: time_ms must be whole seconds`,
 		`{"format":1,"time_ms":1767225600000,"app":{"name":"opaque"},"network_id":1}`:      `genesis: genesis has an unknown key "network_id"`,
 		`{"format":1,"time_ms":1767225600000,"params":{"slot":1},"app":{"name":"opaque"}}`: `genesis: params.slot is not a parameter`,

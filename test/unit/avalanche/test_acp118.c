@@ -153,6 +153,35 @@ static void test_everything_else(void **state)
     close_rig(&rig);
 }
 
+/* Anybody may ask, and each signature is work of the node: no more of them wait than there may. */
+static void test_no_more_wait_than_may(void **state)
+{
+    struct rig rig;
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES];
+    (void)state;
+    open_rig(&rig);
+    rig.acp118.metrics = &rig.metrics;
+    dsmr_share_signing_bytes(message, &rig.acp118.domain, &shared);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 0; i < DSMR_ACP118_WAITING_MAX; i++) {
+            ask(&rig, message, sizeof message);
+            assert_string_equal(fake_next_call(rig.fake)->method, "/warp.Signer/Sign");
+        }
+        ask(&rig, message, sizeof message);
+        const struct fake_call *call = fake_next_call(rig.fake);
+        assert_string_equal(call->method, "/appsender.AppSender/SendAppError");
+        Dsmr__Pb__SendAppErrorMsg *error =
+            dsmr__pb__send_app_error_msg__unpack(NULL, call->bytes->len, call->bytes->bytes);
+        assert_int_equal(error->error_code, DSMR_APP_NET_THROTTLED);
+        dsmr__pb__send_app_error_msg__free_unpacked(error, NULL);
+        assert_int_equal(atomic_load(&rig.metrics.errors[DSMR_ERR_BUSY]), round + 1);
+        assert_int_equal(fake_run(rig.fake), DSMR_ACP118_WAITING_MAX); /* and there is room again */
+        for (uint32_t i = 0; i < DSMR_ACP118_WAITING_MAX; i++)
+            expect_refused(&rig); /* the empty answers are no signatures */
+    }
+    close_rig(&rig);
+}
+
 static void test_the_key_does_not_answer(void **state)
 {
     struct rig rig;
@@ -177,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_share_that_was_made),
         cmocka_unit_test(test_everything_else),
+        cmocka_unit_test(test_no_more_wait_than_may),
         cmocka_unit_test(test_the_key_does_not_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -125,6 +125,27 @@ static void test_members_without_a_key(void **state)
     close_rig(&rig);
 }
 
+/* Five nodes with the key of one: nobody signs for it, its weight counts, and the set is one. */
+static void test_many_nodes_with_one_key(void **state)
+{
+    struct rig rig;
+    struct dsmr_validator_set *set = NULL;
+    (void)state;
+    open_rig(&rig);
+    rig.response.n_validators = 5;
+    for (int i = 0; i < 5; i++)
+        DSMR_PB_BYTES(&rig.members[i], public_key, rig.keys[0].bytes, 96);
+    fake_answer(rig.fake, &rig.response.base);
+    (void)get(&rig, &set, 4);
+    fake_run_one(rig.fake);
+    assert_int_equal(get(&rig, &set, 4), DSMR_OK);
+    assert_int_equal(set->count, 1);
+    assert_int_equal(set->validators[0].weight, 500);
+    assert_int_equal(set->total_weight, 500);
+    dsmr_validator_set_unref(set);
+    close_rig(&rig);
+}
+
 static void expect_none_then_some(struct rig *rig)
 {
     struct dsmr_validator_set *set = NULL;
@@ -234,7 +255,7 @@ static void test_look(void **state)
                             "/validatorstate.ValidatorState/GetCurrentHeight");
         fake_await(rig.fake);
         fake_answer(rig.fake, answers[i]);
-        fake_run_one(rig.fake);
+        fake_step(rig.fake); /* the set may be there before this returns */
         const struct fake_call *call = fake_next_call(rig.fake);
         assert_string_equal(call->method, "/validatorstate.ValidatorState/GetValidatorSet");
         Dsmr__Pb__GetValidatorSetRequest *request =
@@ -269,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fetched_once_and_kept),
         cmocka_unit_test(test_members_without_a_key),
+        cmocka_unit_test(test_many_nodes_with_one_key),
         cmocka_unit_test(test_a_height_that_is_not_reached),
         cmocka_unit_test(test_nobody_is_no_set),
         cmocka_unit_test(test_keys_that_are_none),

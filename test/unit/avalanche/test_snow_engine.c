@@ -129,6 +129,39 @@ static void test_verdicts_for_later(void **state)
     close_rig(&rig);
 }
 
+/* A proposer sets the time of its block, and AvalancheGo's consensus stands still while we wait. */
+static void test_no_wait_for_what_cannot_come(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 0, 0);
+    uint64_t reach_ms = rig.fake->now_ms + rig.params.clock_skew_ms + DSMR_SNOW_ENGINE_WAIT_MS;
+    uint64_t far[] = {reach_ms + 1, UINT64_MAX};
+    size_t done = 0;
+    for (size_t i = 0; i < sizeof far / sizeof far[0]; i++) {
+        struct dsmr_block *block = make_block(&rig, rig.chain[0], far[i]);
+        verify(&rig, block, 9);
+        rig.port.ops->verdict(rig.port.self, asked.request_id, DSMR_ERR_NOT_YET);
+        ended(&rig, ++done);
+        assert_string_equal(rig.reason, dsmr_err_text(DSMR_ERR_NOT_YET));
+        dsmr_block_unref(block);
+    }
+    verify(&rig, rig.chain[2], DSMR_EPOCH_NONE); /* above block 1 it never verifies without */
+    rig.port.ops->verdict(rig.port.self, asked.request_id, DSMR_ERR_NOT_YET);
+    ended(&rig, ++done);
+    struct dsmr_block *near = make_block(&rig, rig.chain[0], reach_ms);
+    verify(&rig, near, 9);
+    rig.port.ops->verdict(rig.port.self, asked.request_id, DSMR_ERR_NOT_YET);
+    assert_int_not_equal(dsmr_snow_engine_deadline_ms(rig.engine), UINT64_MAX); /* asked again */
+    rig.fake->now_ms = dsmr_snow_engine_deadline_ms(rig.engine);
+    dsmr_snow_engine_tick(rig.engine);
+    rig.port.ops->verdict(rig.port.self, asked.request_id, DSMR_OK);
+    ended(&rig, ++done);
+    assert_int_equal(rig.err, DSMR_OK);
+    dsmr_block_unref(near);
+    close_rig(&rig);
+}
+
 static void test_rejected_and_outrun_blocks_go(void **state)
 {
     struct rig rig;
@@ -237,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_a_pointer_that_is_not_written_fails_the_accept),
         cmocka_unit_test(test_accept_of_what_was_not_verified),
         cmocka_unit_test(test_verdicts_for_later),
+        cmocka_unit_test(test_no_wait_for_what_cannot_come),
         cmocka_unit_test(test_rejected_and_outrun_blocks_go),
         cmocka_unit_test(test_bytes_that_are_no_requests),
         cmocka_unit_test(test_closed),

@@ -142,7 +142,8 @@ static void equal_keys_are_merged(void **state)
     dsmr_validator_set_unref(set);
 }
 
-static void a_key_has_at_most_four_nodes(void **state)
+/* A fifth counts with its weight and is not named. */
+static void a_key_names_at_most_four_nodes(void **state)
 {
     (void)state;
     for (uint8_t i = 1; i <= DSMR_NODE_IDS_PER_KEY_MAX; i++) {
@@ -153,7 +154,14 @@ static void a_key_has_at_most_four_nodes(void **state)
     assert_int_equal(entry_with(set, 6)->node_ids[3].bytes[0], 24);
     dsmr_validator_set_unref(set);
     entries[5] = entry_of(6, 25, 1);
-    assert_int_equal(refused(DSMR_ERR_LIMIT, 6), 77);
+    set = build(6);
+    assert_int_equal(set->count, 2);
+    assert_int_equal(set->total_weight, 10 + 5);
+    assert_int_equal(entry_with(set, 6)->weight, 5);
+    assert_int_equal(entry_with(set, 6)->node_ids_count, DSMR_NODE_IDS_PER_KEY_MAX);
+    assert_int_equal(entry_with(set, 6)->node_ids[3].bytes[0], 24);
+    assert_int_equal(dsmr_validator_set_find(set, &entries[5].node_id), -1);
+    dsmr_validator_set_unref(set);
 }
 
 /* A node that an engine names twice counts as two: under one key the entry may not sign; under two
@@ -281,7 +289,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(every_entry_keeps_its_key_weight_and_node, setup),
         cmocka_unit_test_setup(equal_keys_are_merged, setup),
-        cmocka_unit_test_setup(a_key_has_at_most_four_nodes, setup),
+        cmocka_unit_test_setup(a_key_names_at_most_four_nodes, setup),
         cmocka_unit_test_setup(a_node_that_stands_twice_signs_at_most_once, setup),
         cmocka_unit_test_setup(a_set_may_be_without_keys, setup),
         cmocka_unit_test_setup(total_weight_has_64_bits, setup),
