@@ -20,8 +20,9 @@
 #define DIR_MODE 0700
 #define FILE_MODE 0600
 #define STAGING_BYTES (1u << 20)
-#define DIRECT_BYTES_MIN (64u << 10) /* below, the round trip to the disk costs more than a copy   \
-                                      */
+#define DIRECT_BYTES_MIN                                                                           \
+    (64u << 10) /* below, the round trip to the disk costs more than a copy                        \
+                 */
 
 static enum dsmr_err err_of_errno(void)
 {
