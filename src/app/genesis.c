@@ -258,6 +258,7 @@ static void read_app(struct reader *r, struct dsmr_genesis *out, json_t *app)
 }
 
 #define CHAIN_VALIDATORS_DEFAULT 256
+#define CHAIN_CHUNK_BYTES_DEFAULT (1u << 20) /* fits into a message of AvalancheGo */
 
 /* Who validates, and on which network. */
 static void read_engine(struct reader *r, struct dsmr_genesis *out, json_t *root)
@@ -325,6 +326,7 @@ enum dsmr_err dsmr_genesis_read_chain(struct dsmr_genesis *out,
     struct dsmr_genesis genesis;
     memset(&genesis, 0, sizeof genesis);
     dsmr_params_default(&genesis.params);
+    genesis.params.chunk_bytes_max = CHAIN_CHUNK_BYTES_DEFAULT;
     genesis.params.domain = *domain;
     read_text(&r, &genesis, text, len);
     if (r.err == DSMR_OK && genesis.block->time_ms % 1000 != 0)

@@ -34,7 +34,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_genesis_load(struct dsmr_genesis *out,
                                               const char *path);
 /* Genesis of a chain whose engine is not the built-in one, from len bytes: as above, but the
  * network and the validators are the engine's to know, so neither stands there; "validators_max"
- * (256 if it is missing) bounds what the node makes room for. */
+ * (256 if it is missing) bounds what the node makes room for. "chunk_bytes_max" is 1 MiB if it is
+ * missing. */
 DSMR_MUST_USE enum dsmr_err dsmr_genesis_read_chain(struct dsmr_genesis *out,
                                                     char reason[DSMR_GENESIS_REASON_BYTES],
                                                     const void *text, size_t len,

@@ -2,7 +2,8 @@
  *
  * Why:     pools and indexes have limits; the map allocates all it needs when it is made.
  * How:     open addressing, linear probing, backward-shift deletion; SipHash-1-3-like keyed hash,
- *          so that peers cannot choose colliding keys.
+ *          so that peers cannot choose colliding keys. Keys of 32 bytes must be hashes already
+ *          (ids): theirs is cheaper.
  * Threads: one owner. */
 #ifndef DSMR_BASE_MAP_H
 #define DSMR_BASE_MAP_H
@@ -18,6 +19,9 @@ struct dsmr_map; /* opaque */
 struct dsmr_map *dsmr_map_new(size_t key_bytes, size_t value_bytes, size_t capacity, uint64_t seed);
 void dsmr_map_free(struct dsmr_map *map);                         /* NULL is fine */
 void *dsmr_map_find(const struct dsmr_map *map, const void *key); /* value, or NULL */
+/* Fetches from memory what find, add and remove of key look at first: in a loop over many keys,
+ * call it some keys ahead. */
+void dsmr_map_prefetch(const struct dsmr_map *map, const void *key);
 /* Adds key with a zeroed value, or finds it; *is_new tells which (may be NULL). NULL at capacity.
  */
 void *dsmr_map_add(struct dsmr_map *map, const void *key, bool *is_new);

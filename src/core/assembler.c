@@ -7,6 +7,8 @@
 #include "core/plan.h"
 #include "wire/codec.h"
 
+#define LOOK_AHEAD 8u /* transactions: as much work as a fetch from memory takes */
+
 /* OK: runs. DUPLICATE, EXPIRED (outside its window): does not. NO_MEMORY. */
 static enum dsmr_err judge(struct dsmr_node *node, const struct dsmr_block *block,
                            const struct dsmr_chunk *chunk, uint32_t tx)
@@ -24,10 +26,25 @@ static enum dsmr_err judge(struct dsmr_node *node, const struct dsmr_block *bloc
     return dsmr_executed_ids_add(node->executed_ids, &chunk->tx_ids[tx], head.expiry_ms);
 }
 
+/* The table of executed ids is larger than any cache, and the bodies have left theirs. */
+static void look_ahead(const struct dsmr_node *node, const struct dsmr_chunk *chunk, uint32_t tx)
+{
+    struct dsmr_tx_head head;
+    if (tx + 2 * LOOK_AHEAD < chunk->ref.tx_count) {
+        __builtin_prefetch(chunk->bytes + chunk->tx_offsets[tx + 2 * LOOK_AHEAD]);
+    }
+    tx += LOOK_AHEAD;
+    if (tx < chunk->ref.tx_count && dsmr_tx_head_decode(&head, chunk->bytes + chunk->tx_offsets[tx],
+                                                        chunk->tx_lens[tx]) == DSMR_OK) {
+        dsmr_executed_ids_prefetch(node->executed_ids, &chunk->tx_ids[tx], head.expiry_ms);
+    }
+}
+
 static bool add_chunk(struct dsmr_node *node, struct dsmr_plan *plan, uint32_t index)
 {
     const struct dsmr_chunk *chunk = plan->chunks[index];
     for (uint32_t tx = 0; tx < chunk->ref.tx_count; tx++) {
+        look_ahead(node, chunk, tx);
         enum dsmr_err err = judge(node, plan->block, chunk, tx);
         if (err == DSMR_OK) {
             plan->txs[plan->txs_count].chunk = index;
@@ -121,6 +138,9 @@ static void clean_up(struct dsmr_node *node, const struct dsmr_exec_block *item)
         }
         for (uint32_t tx = 0; dsmr_mempool_txs(node->mempool) > 0 && tx < chunk->ref.tx_count;
              tx++) {
+            if (tx + LOOK_AHEAD < chunk->ref.tx_count) {
+                dsmr_mempool_prefetch(node->mempool, &chunk->tx_ids[tx + LOOK_AHEAD]);
+            }
             dsmr_mempool_remove(node->mempool, &chunk->tx_ids[tx]);
         }
     }

@@ -116,7 +116,7 @@ static uint32_t lowest_bytes(const struct dsmr_node *node)
 }
 
 /* A chunk costs every validator several pairings, whatever its size. So while one of ours waits for
- * its certificate, transactions gather until that comes, or until there is half a chunk of them,
+ * its certificate, transactions gather until that comes, or until there is a chunk of them,
  * but not for long: Nagle's rule (RFC 896). Where many produce, they gather in any case for as long
  * as a core needs for a chunk of each. A lonely transaction never waits. UINT64_MAX: build now. */
 static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
@@ -125,8 +125,8 @@ static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
     uint64_t round_ms = (uint64_t)dsmr_chunk_pool_producers(node->chunks) * CHUNK_COST_MS;
     uint64_t turn_ms = dsmr_node_common_add(node->built_mono_ms, round_ms > slot_ms ? round_ms : 0);
     uint64_t until_ms = dsmr_node_common_add(node->built_mono_ms, GATHER_SLOTS * (uint64_t)slot_ms);
-    bool has_enough = dsmr_mempool_bytes(node->mempool) >= bytes / 2u ||
-                      dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max / 2u;
+    bool has_enough = dsmr_mempool_bytes(node->mempool) >= bytes ||
+                      dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max;
     if (node->built_mono_ms == 0) {
         return UINT64_MAX;
     }

@@ -129,19 +129,26 @@ enum dsmr_err dsmr_executed_ids_add(struct dsmr_executed_ids *ids, const struct 
             return DSMR_ERR_NO_MEMORY;
         }
     }
-    if (dsmr_map_find(bucket->ids, id) != NULL) {
-        return DSMR_ERR_DUPLICATE;
-    }
-    if (dsmr_map_count(bucket->ids) == bucket->capacity) {
+    if (dsmr_map_count(bucket->ids) == bucket->capacity) { /* one too early for a duplicate */
         enum dsmr_err err = grow(bucket, ids->seed);
         if (err != DSMR_OK) {
             return err;
         }
     }
-    const void *added = dsmr_map_add(bucket->ids, id, NULL);
+    bool is_new;
+    const void *added = dsmr_map_add(bucket->ids, id, &is_new);
     DSMR_ASSERT(added != NULL);
-    ids->count++;
-    return DSMR_OK;
+    ids->count += is_new;
+    return is_new ? DSMR_OK : DSMR_ERR_DUPLICATE;
+}
+
+void dsmr_executed_ids_prefetch(const struct dsmr_executed_ids *ids, const struct dsmr_id *id,
+                                uint64_t expiry_ms)
+{
+    const struct bucket *bucket = find(ids, expiry_ms / ids->span_ms);
+    if (bucket != NULL) {
+        dsmr_map_prefetch(bucket->ids, id);
+    }
 }
 
 bool dsmr_executed_ids_has(const struct dsmr_executed_ids *ids, const struct dsmr_id *id,

@@ -27,6 +27,9 @@ DSMR_MUST_USE enum dsmr_err dsmr_executed_ids_add(struct dsmr_executed_ids *ids,
                                                   const struct dsmr_id *id, uint64_t expiry_ms);
 bool dsmr_executed_ids_has(const struct dsmr_executed_ids *ids, const struct dsmr_id *id,
                            uint64_t expiry_ms);
+/* Fetches from memory what add and has look at first; call it some ids ahead. */
+void dsmr_executed_ids_prefetch(const struct dsmr_executed_ids *ids, const struct dsmr_id *id,
+                                uint64_t expiry_ms);
 /* A block of this time was executed: drops the buckets that lie wholly below it. */
 void dsmr_executed_ids_advance(struct dsmr_executed_ids *ids, uint64_t block_time_ms);
 uint64_t dsmr_executed_ids_count(const struct dsmr_executed_ids *ids);

@@ -62,11 +62,14 @@ void dsmr_mempool_free(struct dsmr_mempool *pool)
 static enum dsmr_err occupy(struct dsmr_mempool *pool, uint32_t *out,
                             const struct dsmr_mempool_tx *tx)
 {
-    if (dsmr_map_find(pool->by_id, &tx->id) != NULL) {
-        return DSMR_ERR_DUPLICATE;
-    }
     if (pool->count == pool->txs_max || tx->len > pool->bytes_max - pool->bytes) {
-        return DSMR_ERR_MEMPOOL_FULL;
+        return dsmr_mempool_has(pool, &tx->id) ? DSMR_ERR_DUPLICATE : DSMR_ERR_MEMPOOL_FULL;
+    }
+    bool is_new;
+    uint32_t *value = dsmr_map_add(pool->by_id, &tx->id, &is_new);
+    DSMR_ASSERT(value != NULL);
+    if (!is_new) {
+        return DSMR_ERR_DUPLICATE;
     }
     uint32_t place = pool->free_first;
     if (place != NONE) {
@@ -75,8 +78,6 @@ static enum dsmr_err occupy(struct dsmr_mempool *pool, uint32_t *out,
         place = pool->used_end++;
     }
     DSMR_ASSERT(place < pool->txs_max);
-    uint32_t *value = dsmr_map_add(pool->by_id, &tx->id, NULL);
-    DSMR_ASSERT(value != NULL);
     *value = place;
     pool->waiting[place].tx = *tx;
     (void)dsmr_buf_ref(tx->owner);
@@ -154,6 +155,11 @@ bool dsmr_mempool_has(const struct dsmr_mempool *pool, const struct dsmr_id *id)
     return dsmr_map_find(pool->by_id, id) != NULL;
 }
 
+void dsmr_mempool_prefetch(const struct dsmr_mempool *pool, const struct dsmr_id *id)
+{
+    dsmr_map_prefetch(pool->by_id, id);
+}
+
 bool dsmr_mempool_remove(struct dsmr_mempool *pool, const struct dsmr_id *id)
 {
     const uint32_t *value = dsmr_map_find(pool->by_id, id);
@@ -219,6 +225,9 @@ uint32_t dsmr_mempool_take(struct dsmr_mempool *pool, struct dsmr_mempool_tx *ou
     struct walk walk = start_walk(pool, wish);
     for (uint32_t place = step_walk(pool, &walk); place != NONE; place = step_walk(pool, &walk)) {
         out[taken++] = pool->waiting[place].tx;
+        if (walk.place != NONE) { /* the next one's, while this one is taken out */
+            dsmr_map_prefetch(pool->by_id, &pool->waiting[walk.place].tx.id);
+        }
         vacate(pool, place);
     }
     return taken;

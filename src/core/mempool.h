@@ -33,6 +33,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_mempool_add(struct dsmr_mempool *pool,
 DSMR_MUST_USE enum dsmr_err dsmr_mempool_put_back(struct dsmr_mempool *pool,
                                                   const struct dsmr_mempool_tx *tx);
 bool dsmr_mempool_has(const struct dsmr_mempool *pool, const struct dsmr_id *id);
+/* Fetches from memory what add, has and remove look at first; call it some ids ahead. */
+void dsmr_mempool_prefetch(const struct dsmr_mempool *pool, const struct dsmr_id *id);
 bool dsmr_mempool_remove(struct dsmr_mempool *pool,
                          const struct dsmr_id *id); /* false: not there */
 

@@ -127,6 +127,11 @@ void dsmr_own_ids_remove(struct dsmr_own_ids *ids, const struct dsmr_chunk *chun
     }
 }
 
+void dsmr_own_ids_prefetch(const struct dsmr_own_ids *ids, const struct dsmr_id *id)
+{
+    __builtin_prefetch(&ids->slots[fingerprint(ids, id) & ids->mask], 1);
+}
+
 bool dsmr_own_ids_has(const struct dsmr_own_ids *ids, const struct dsmr_id *id)
 {
     return ids->count > 0 && ids->slots[probe(ids, fingerprint(ids, id))] != 0;

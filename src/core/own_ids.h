@@ -24,6 +24,8 @@ void dsmr_own_ids_add(struct dsmr_own_ids *ids, const struct dsmr_chunk *chunk);
 /* The chunk was executed, or came to nothing. Ids that are not there are passed over. */
 void dsmr_own_ids_remove(struct dsmr_own_ids *ids, const struct dsmr_chunk *chunk);
 bool dsmr_own_ids_has(const struct dsmr_own_ids *ids, const struct dsmr_id *id);
+/* Fetches from memory what has looks at; call it some ids ahead. */
+void dsmr_own_ids_prefetch(const struct dsmr_own_ids *ids, const struct dsmr_id *id);
 uint32_t dsmr_own_ids_count(const struct dsmr_own_ids *ids);
 /* Bytes of memory; for tests. */
 size_t dsmr_own_ids_bytes(const struct dsmr_own_ids *ids);

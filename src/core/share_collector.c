@@ -517,6 +517,16 @@ static void resend_chunk(struct dsmr_node *node, struct dsmr_own_chunk *own,
     count->sent += sent;
 }
 
+/* Every validator verifies the heavier one again. Under load a certificate may well wait for a
+ * second or two for its block, and then that work is what makes it wait: only one that is in no
+ * block after a quarter of its life may have use for more signers to fetch from. */
+static bool is_heavier_due(const struct dsmr_node *node, const struct dsmr_own_chunk *own)
+{
+    uint64_t wait_ms = node->config.params.chunk_lifetime_ms / 4u;
+    return own->shares_weight > own->cert_weight && !own->is_reaggregated &&
+           node->mono_ms >= dsmr_node_common_add(own->first_sent_ms, wait_ms);
+}
+
 static uint32_t resend(struct dsmr_node *node, struct dsmr_own_chunk *own)
 {
     struct dsmr_resend count = {0, 0};
@@ -529,7 +539,7 @@ static uint32_t resend(struct dsmr_node *node, struct dsmr_own_chunk *own)
         aggregate(node, own);
         break;
     case DSMR_OWN_CERTIFIED:
-        if (own->shares_weight > own->cert_weight && !own->is_reaggregated) {
+        if (is_heavier_due(node, own)) {
             own->is_reaggregated = true;
             aggregate(node, own);
         }

@@ -5,6 +5,8 @@
 #include "core/chunk_builder.h"
 #include "wire/codec.h"
 
+#define LOOK_AHEAD 8u /* transactions: as much work as a fetch from memory takes */
+
 struct door { /* the same for all items of an event */
     enum dsmr_err err;
     uint64_t not_before_ms;
@@ -48,6 +50,24 @@ static enum dsmr_err admit(struct dsmr_node *node, const struct door *door, stru
     return dsmr_mempool_add(node->mempool, &tx);
 }
 
+/* Each id is looked for in three tables that are larger than any cache. */
+static void look_ahead(const struct dsmr_node *node, const struct dsmr_event *event, uint32_t i)
+{
+    const struct dsmr_submit_item *items = event->u.submit.items;
+    if (i + 2 * LOOK_AHEAD < event->u.submit.count) {
+        __builtin_prefetch(items[i + 2 * LOOK_AHEAD].bytes);
+    }
+    if (i + LOOK_AHEAD < event->u.submit.count) {
+        const struct dsmr_submit_item *item = &items[i + LOOK_AHEAD];
+        struct dsmr_tx_head head;
+        dsmr_own_ids_prefetch(node->own_ids, &item->id);
+        dsmr_mempool_prefetch(node->mempool, &item->id);
+        if (item->err == DSMR_OK && dsmr_tx_head_decode(&head, item->bytes, item->len) == DSMR_OK) {
+            dsmr_executed_ids_prefetch(node->executed_ids, &item->id, head.expiry_ms);
+        }
+    }
+}
+
 void dsmr_submission_on_items(struct dsmr_node *node, const struct dsmr_event *event)
 {
     uint32_t count = event->u.submit.count;
@@ -65,6 +85,7 @@ void dsmr_submission_on_items(struct dsmr_node *node, const struct dsmr_event *e
     struct door door = {.err = dsmr_chunk_builder_obstacle(node),
                         .not_before_ms = dsmr_chunk_builder_not_before(node)};
     for (uint32_t i = 0; i < count; i++) {
+        look_ahead(node, event, i);
         errs[i] = admit(node, &door, event->u.submit.owner, &event->u.submit.items[i]);
         admitted += errs[i] == DSMR_OK;
         dsmr_node_common_error(node, errs[i]);

@@ -387,9 +387,24 @@ static enum dsmr_err work(struct index *x, uint64_t budget)
 
 /* ---- what others see ---- */
 
-static int compare_entries(const void *a, const void *b)
+/* By prefix, and equal prefixes by place: radix sort, eight bits at a time from the lowest on, each
+ * pass stable (Knuth, The Art of Computer Programming 3, 5.2.5). The order in which ids come is
+ * whatever peers like, so the time must not depend on it. other: scratch of the same size. */
+static void sort_entries(struct entry *entries, struct entry *other, uint32_t count)
 {
-    return memcmp(a, b, BLOCK_ENTRY_BYTES);
+    for (uint32_t shift = 0; shift < 64;
+         shift += 8) { /* an even number of passes: ends in entries */
+        uint32_t ends[257] = {0};
+        for (uint32_t i = 0; i < count; i++)
+            ends[1 + (entries[i].prefix >> shift & 0xff)]++;
+        for (uint32_t digit = 1; digit < 257; digit++)
+            ends[digit] += ends[digit - 1];
+        for (uint32_t i = 0; i < count; i++)
+            other[ends[entries[i].prefix >> shift & 0xff]++] = entries[i];
+        struct entry *swap = entries;
+        entries = other;
+        other = swap;
+    }
 }
 
 static enum dsmr_err put_block(const struct index *x, const struct dsmr_executed *executed)
@@ -397,16 +412,21 @@ static enum dsmr_err put_block(const struct index *x, const struct dsmr_executed
     uint8_t key[RUN_KEY_BYTES];
     size_t len = (size_t)executed->count * BLOCK_ENTRY_BYTES;
     uint8_t *bytes = malloc(len);
-    if (bytes == NULL)
-        return DSMR_ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < executed->count; i++) {
-        memcpy(bytes + (size_t)i * BLOCK_ENTRY_BYTES, executed->ids[i].bytes, 8);
-        dsmr_store_be32(bytes + (size_t)i * BLOCK_ENTRY_BYTES + 8, i);
+    struct entry *entries = malloc(2 * (size_t)executed->count * sizeof *entries);
+    enum dsmr_err err = bytes == NULL || entries == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    if (err == DSMR_OK) {
+        for (uint32_t i = 0; i < executed->count; i++)
+            entries[i] = (struct entry){dsmr_load_be64(executed->ids[i].bytes), i};
+        sort_entries(entries, entries + executed->count, executed->count);
+        for (uint32_t i = 0; i < executed->count; i++) {
+            dsmr_store_be64(bytes + (size_t)i * BLOCK_ENTRY_BYTES, entries[i].prefix);
+            dsmr_store_be32(bytes + (size_t)i * BLOCK_ENTRY_BYTES + 8, (uint32_t)entries[i].place);
+        }
+        size_t key_len = make_key(key, 0, executed->height, 0);
+        err = x->kv->ops->put(x->kv->self, x->txn, key, key_len, bytes, len);
     }
-    qsort(bytes, executed->count, BLOCK_ENTRY_BYTES, compare_entries);
-    size_t key_len = make_key(key, 0, executed->height, 0);
-    enum dsmr_err err = x->kv->ops->put(x->kv->self, x->txn, key, key_len, bytes, len);
     free(bytes);
+    free(entries);
     return err;
 }
 

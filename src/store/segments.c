@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* fallocate */
+#define _GNU_SOURCE /* fallocate, O_DIRECT */
 #include "store/segments.h"
 
 #include <dirent.h>
@@ -19,6 +19,10 @@
 #define NAME_DIGITS 16u
 #define DIR_MODE 0700
 #define FILE_MODE 0600
+#define STAGING_BYTES (1u << 20)
+#define DIRECT_BYTES_MIN                                                                           \
+    (64u << 10) /* below, the round trip to the disk costs more than a copy                        \
+                 */
 
 static enum dsmr_err err_of_errno(void)
 {
@@ -57,7 +61,7 @@ static uint64_t number_of(const char *name)
 enum dsmr_err dsmr_segments_open(struct dsmr_segments *out, const char *path,
                                  uint64_t segment_bytes)
 {
-    struct dsmr_segments segments = {.fd = -1, .segment_bytes = segment_bytes};
+    struct dsmr_segments segments = {.fd = -1, .direct_fd = -1, .segment_bytes = segment_bytes};
     size_t path_bytes = strlen(path) + 1;
 
     if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST) {
@@ -82,7 +86,11 @@ static void close_segment(struct dsmr_segments *segments)
     if (segments->fd >= 0) {
         (void)close(segments->fd);
     }
+    if (segments->direct_fd >= 0) {
+        (void)close(segments->direct_fd);
+    }
     segments->fd = -1;
+    segments->direct_fd = -1;
     segments->end = 0;
 }
 
@@ -92,7 +100,9 @@ void dsmr_segments_close(struct dsmr_segments *segments)
     (void)close(segments->dir_fd);
     segments->dir_fd = -1;
     free(segments->path);
+    free(segments->staging);
     segments->path = NULL;
+    segments->staging = NULL;
 }
 
 /* Remembers why what was done with segment number failed. */
@@ -120,6 +130,8 @@ static enum dsmr_err start_segment(struct dsmr_segments *segments)
         return fail(segments, segments->last + 1, err_of_errno(), strerror(why));
     }
     segments->fd = fd;
+    /* Refused by file systems that have nothing but the page cache, as tmpfs. */
+    segments->direct_fd = openat(segments->dir_fd, name, O_WRONLY | O_DIRECT | O_CLOEXEC);
     segments->last++;
     segments->number = segments->last;
     segments->end = 0;
@@ -144,6 +156,47 @@ static enum dsmr_err write_all(int fd, const uint8_t *bytes, size_t len, uint64_
     return DSMR_OK;
 }
 
+/* The same around the page cache. The last block is filled up with zeros: no body begins in it.
+ * IO of a file system that takes O_DIRECT at open and not here: the rest is written as usual. */
+static enum dsmr_err write_direct(struct dsmr_segments *segments, const uint8_t *bytes, size_t len)
+{
+    uint64_t offset = segments->end;
+
+    while (len > 0 && segments->direct_fd >= 0) {
+        size_t piece = len < STAGING_BYTES ? len : STAGING_BYTES;
+        size_t padded = (size_t)align_up(piece);
+        memcpy(segments->staging, bytes, piece);
+        memset(segments->staging + piece, 0, padded - piece);
+        enum dsmr_err err = write_all(segments->direct_fd, segments->staging, padded, offset);
+        if (err == DSMR_ERR_IO && errno == EINVAL) {
+            (void)close(segments->direct_fd);
+            segments->direct_fd = -1;
+            break;
+        }
+        if (err != DSMR_OK) {
+            return err;
+        }
+        bytes += piece;
+        len -= piece;
+        offset += piece;
+    }
+    return write_all(segments->fd, bytes, len, offset);
+}
+
+static enum dsmr_err write_body(struct dsmr_segments *segments, const uint8_t *bytes, size_t len)
+{
+    if (segments->direct_fd < 0 || len < DIRECT_BYTES_MIN) {
+        return write_all(segments->fd, bytes, len, segments->end);
+    }
+    if (segments->staging == NULL) {
+        segments->staging = aligned_alloc(DSMR_SEGMENTS_ALIGN_BYTES, STAGING_BYTES);
+        if (segments->staging == NULL) {
+            return write_all(segments->fd, bytes, len, segments->end);
+        }
+    }
+    return write_direct(segments, bytes, len);
+}
+
 enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_schema_place *place,
                                    const uint8_t *bytes, uint32_t len)
 {
@@ -163,7 +216,7 @@ enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_s
             return err;
         }
     }
-    err = write_all(segments->fd, bytes, len, segments->end);
+    err = write_body(segments, bytes, len);
     if (err != DSMR_OK) {
         (void)fail(segments, segments->number, err,
                    strerror(err == DSMR_ERR_DISK_FULL ? ENOSPC : errno));

@@ -6,6 +6,9 @@
  * How:        files NNNNNNNNNNNNNNNN.seg in one directory, numbered from 1, filled in order of
  *             arrival up to segment_bytes, then closed for ever. Every body starts at a multiple
  *             of DSMR_SEGMENTS_ALIGN_BYTES, so that the space of each can be given back alone.
+ *             Large bodies go around the page cache (O_DIRECT) where the file system lets them: the
+ *             copy into fresh pages of the cache costs more than all else that is done to a body
+ *             (docs/decisions/013-direct-writes.md).
  * Not here:   which bodies are alive: the database knows (schema.h); places are kept there too.
  * Invariants: a byte below a durable place is never written again; a file of an earlier run is
  *             never appended to.
@@ -23,10 +26,12 @@ struct dsmr_segments {
     char *path;                     /* of the directory */
     struct dsmr_store_cause *cause; /* of the owner, who sets it; NULL: none */
     int dir_fd;
-    int fd;          /* of the open segment; -1: the next append starts one */
-    uint64_t number; /* of the open segment */
-    uint64_t last;   /* highest number ever used */
-    uint64_t end;    /* of the open segment's data, aligned */
+    int fd;           /* of the open segment; -1: the next append starts one */
+    int direct_fd;    /* the same file, opened with O_DIRECT; -1: not to be had */
+    uint8_t *staging; /* an aligned copy of what is written there; NULL before the first */
+    uint64_t number;  /* of the open segment */
+    uint64_t last;    /* highest number ever used */
+    uint64_t end;     /* of the open segment's data, aligned */
     uint64_t segment_bytes;
     uint64_t syncs;    /* made so far */
     bool is_dirty;     /* appended since the last sync */

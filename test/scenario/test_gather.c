@@ -77,7 +77,7 @@ static void test_a_certificate_ends_the_gathering(void **state)
     cluster_free(cluster);
 }
 
-static void test_half_a_chunk_does_not_wait(void **state)
+static void test_a_full_chunk_does_not_wait(void **state)
 {
     (void)state;
     bool is_withheld = true;
@@ -86,9 +86,9 @@ static void test_half_a_chunk_does_not_wait(void **state)
     cluster_submit(cluster, 0, 1, 100);
     cluster_run(cluster, slot_ms); /* the first leaves; the next slot is free */
     uint32_t len = 10000;
-    cluster_submit(cluster, 0, cluster->params.chunk_bytes_max / 2 / len, len);
+    cluster_submit(cluster, 0, cluster->params.chunk_bytes_max / len, len);
     cluster_run(cluster, slot_ms);
-    assert_int_equal(built(cluster), 1); /* a little less than half */
+    assert_int_equal(built(cluster), 1); /* a little less than a chunk */
     cluster_submit(cluster, 0, 1, len);
     cluster_run(cluster, slot_ms);
     assert_int_equal(built(cluster), 2);
@@ -101,7 +101,7 @@ int main(void)
         cmocka_unit_test(test_a_lonely_transaction_leaves_at_once),
         cmocka_unit_test(test_gathers_for_four_slots),
         cmocka_unit_test(test_a_certificate_ends_the_gathering),
-        cmocka_unit_test(test_half_a_chunk_does_not_wait),
+        cmocka_unit_test(test_a_full_chunk_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

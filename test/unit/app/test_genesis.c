@@ -220,6 +220,7 @@ static void genesis_of_another_engine(void **state)
     assert_int_equal(genesis.params.domain.chain_id.bytes[31], 5);
     assert_int_equal(genesis.schedule_count, 0);
     assert_int_equal(genesis.validators_max, 256);
+    assert_int_equal(genesis.params.chunk_bytes_max, 1u << 20); /* a message of AvalancheGo */
     assert_int_equal(genesis.block->time_ms, UINT64_C(1700000000000));
     dsmr_genesis_close(&genesis);
     assert_int_equal(read_chain(&genesis, "{\"format\":1,\"time_ms\":0,\"validators_max\":5,"
