@@ -23,7 +23,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim simbench scale kills bench mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim simbench scale kills bench gate mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -101,6 +101,11 @@ canaries: deps ## a simulator with each bug of test/canaries: it must find it
 	$(call configure,release)
 	$(call build,release) --target dsmr-sim
 	JOBS=$(JOBS) tools/run_canaries.py
+
+gate: deps ## counts instructions of the data path's stages: none may take a tenth more than its mark
+	$(call configure,release)
+	$(call build,release) --target bench_gate
+	python3 -B tools/gate.py build/release/bench/bench_gate
 
 fmt: ## clang-format everything
 	git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
