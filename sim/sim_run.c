@@ -316,10 +316,20 @@ static bool is_level(struct dsmr_sim *sim)
     return true;
 }
 
-static bool is_validator(struct dsmr_sim *sim, uint32_t node)
+/* So that what it admits is executed: who leaves the set with transactions in its mempool has
+ * nobody to hand them to, and they expire there. */
+static bool is_validator(struct dsmr_sim *sim, const struct dsmr_sim_config *config, uint32_t node,
+                         bool must_stay)
 {
     struct dsmr_query_status status;
     dsmr_sim_status(sim, node, &status);
+    for (uint32_t i = 0; must_stay && i < config->sets_count; i++) {
+        const struct dsmr_sim_set *set = &config->sets[i];
+        bool is_later = status.epoch == DSMR_EPOCH_NONE || set->from_height > status.epoch;
+        if (is_later && (node < set->first || node - set->first >= set->count)) {
+            return false;
+        }
+    }
     return status.is_validator;
 }
 
@@ -358,10 +368,10 @@ static void say_levels(struct dsmr_sim *sim, char *text, size_t capacity)
 }
 
 /* What is sent now, to honest validators on a healed network, has to be executed: it lives longer
- * than the bound. forgetful: one that may have been wiped while its clock was a day ahead; it signs
- * nothing for that long, and counts among the f. */
-static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
-                            uint32_t forgetful)
+ * than the bound. run->wipeable: one that may have been wiped while its clock was a day ahead; it
+ * signs nothing for that long, and counts among the f. */
+static void demand_progress(struct dsmr_sim *sim, const struct run *run,
+                            struct dsmr_sim_clients *clients)
 {
     struct dsmr_sim_client_counts before, after;
     char levels[384];
@@ -374,9 +384,12 @@ static void demand_progress(struct dsmr_sim *sim, struct dsmr_sim_clients *clien
         return;
     }
     dsmr_sim_client_counts(clients, &before);
+    bool must_stay = true; /* if anybody does */
     for (uint32_t i = 0, sent = 0; sent < HEAL_TXS; i++) {
         uint32_t node = i % dsmr_sim_check_nodes(sim);
-        if (node != forgetful && dsmr_sim_check_is_honest(sim, node) && is_validator(sim, node)) {
+        must_stay = must_stay && (sent > 0 || i < dsmr_sim_check_nodes(sim));
+        if (node != run->wipeable && dsmr_sim_check_is_honest(sim, node) &&
+            is_validator(sim, &run->sim, node, must_stay)) {
             dsmr_sim_client_submit(clients, node, window_ms - 2000);
             sent++;
         }
@@ -459,7 +472,7 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
     dsmr_sim_plan_start(&run->plan, sim, result->faults);
     dsmr_sim_pass(sim, config->fault_us);
     if (!dsmr_sim_has_failed(sim)) {
-        demand_progress(sim, clients, run->wipeable);
+        demand_progress(sim, run, clients);
     }
     if (!dsmr_sim_has_failed(sim)) {
         dsmr_sim_client_check(clients);
