@@ -174,6 +174,11 @@ enum dsmr_err dsmr_bft_restore(struct dsmr_bft *bft, const uint8_t *key, uint32_
     return dsmr_bft_journal_restore(bft, key, key_len, value, value_len);
 }
 
+void dsmr_bft_never_voted(struct dsmr_bft_never_voted *out, uint64_t epoch)
+{
+    dsmr_bft_journal_put_votes_from(out->key, out->value, epoch, 0);
+}
+
 static void on_message(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
 {
     const struct dsmr_msg *msg = event->u.message.msg;

@@ -11,9 +11,12 @@
 #define KIND_VOTES_FROM 7u /* one for the journal: epoch and view of its key are all ones */
 #define VERSION 1u
 #define VIEW_MAX (UINT64_MAX / 2)              /* no chain comes so far, and sums stay in 64 bits */
-#define VOTES_FROM_BYTES (1u + 8u + 8u)        /* version, epoch, view */
 #define VOTE_BYTES (1u + 8u + 32u)             /* version, height, block id */
 #define NOTARIZE_BYTES (VOTE_BYTES + 8u + 32u) /* parent view, parent id; then the block */
+
+_Static_assert(DSMR_BFT_NEVER_VOTED_BYTES == DSMR_BFT_JOURNAL_KEY_BYTES &&
+                   DSMR_BFT_NEVER_VOTED_BYTES == DSMR_BFT_JOURNAL_VOTES_FROM_BYTES,
+               "the record fits what bft.h gives it");
 
 static void put_key(uint8_t key[DSMR_BFT_JOURNAL_KEY_BYTES], uint64_t epoch, uint64_t view,
                     uint8_t kind)
@@ -62,17 +65,28 @@ bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
     return true;
 }
 
+void dsmr_bft_journal_put_votes_from(uint8_t key[DSMR_BFT_JOURNAL_KEY_BYTES],
+                                     uint8_t value[DSMR_BFT_JOURNAL_VOTES_FROM_BYTES],
+                                     uint64_t epoch, uint64_t view)
+{
+    put_key(key, UINT64_MAX, UINT64_MAX, KIND_VOTES_FROM);
+    value[0] = VERSION;
+    dsmr_store_be64(value + 1, epoch);
+    dsmr_store_be64(value + 9, view);
+}
+
 bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op)
 {
-    static const struct dsmr_vote_subject none = {.epoch = UINT64_MAX, .view = UINT64_MAX};
-    struct dsmr_buf *value = dsmr_buf_new(VOTES_FROM_BYTES);
+    struct dsmr_buf *value = dsmr_buf_new(DSMR_BFT_JOURNAL_VOTES_FROM_BYTES);
     if (value == NULL) {
         return false;
     }
-    value->bytes[0] = VERSION;
-    dsmr_store_be64(value->bytes + 1, op->qc.subject.epoch);
-    dsmr_store_be64(value->bytes + 9, op->qc.subject.view);
-    push_store(bft, op->request_id, value, &none, KIND_VOTES_FROM);
+    struct dsmr_bft_effect *effect = dsmr_bft_outbox_push(bft, DSMR_BFT_FX_STORE);
+    effect->request_id = op->request_id;
+    dsmr_bft_journal_put_votes_from(effect->u.store.key, value->bytes, op->qc.subject.epoch,
+                                    op->qc.subject.view);
+    effect->u.store.key_len = DSMR_BFT_JOURNAL_KEY_BYTES;
+    effect->u.store.value = value;
     return true;
 }
 
@@ -266,7 +280,7 @@ static enum dsmr_err restore_votes_from(struct dsmr_bft *bft, const uint8_t *key
                                         const uint8_t *value, uint32_t value_len)
 {
     if (bft->doubt.is_over || dsmr_load_be64(key) != UINT64_MAX ||
-        dsmr_load_be64(key + 8) != UINT64_MAX || value_len != VOTES_FROM_BYTES ||
+        dsmr_load_be64(key + 8) != UINT64_MAX || value_len != DSMR_BFT_JOURNAL_VOTES_FROM_BYTES ||
         value[0] != VERSION || dsmr_load_be64(value + 9) > VIEW_MAX ||
         dsmr_bft_instance_by_epoch(bft, dsmr_load_be64(value + 1)) < 0) {
         return DSMR_ERR_CORRUPT;

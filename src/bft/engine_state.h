@@ -544,6 +544,11 @@ void dsmr_pacemaker_update(struct dsmr_bft *bft); /* starts and stops the timers
 /* STORE of an own vote, answered to op; proposal: NOTARIZE only. False: out of memory. */
 bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal);
+#define DSMR_BFT_JOURNAL_VOTES_FROM_BYTES 17u
+/* The record "votes from": no vote up to that view of that epoch. */
+void dsmr_bft_journal_put_votes_from(uint8_t key[DSMR_BFT_JOURNAL_KEY_BYTES],
+                                     uint8_t value[DSMR_BFT_JOURNAL_VOTES_FROM_BYTES],
+                                     uint64_t epoch, uint64_t view);
 /* STORE of "votes from": no vote up to the op's epoch and view. False: out of memory. */
 bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op);
 /* STORE of a certificate. False: out of memory. */
