@@ -10,7 +10,8 @@
 #define KIND_LAST 6u
 #define KIND_VOTES_FROM 7u /* one for the journal: epoch and view of its key are all ones */
 #define VERSION 1u
-#define VIEW_MAX (UINT64_MAX / 2)              /* no chain comes so far, and sums stay in 64 bits */
+#define VERSION_WITH_CERT 2u      /* of a vote's record that has the certificate that it rests on */
+#define VIEW_MAX (UINT64_MAX / 2) /* no chain comes so far, and sums stay in 64 bits */
 #define VOTE_BYTES (1u + 8u + 32u)             /* version, height, block id */
 #define NOTARIZE_BYTES (VOTE_BYTES + 8u + 32u) /* parent view, parent id; then the block */
 
@@ -36,31 +37,59 @@ static void push_store(struct dsmr_bft *bft, uint64_t request_id, struct dsmr_bu
     effect->u.store.value = value;
 }
 
+/* The certificate without which nobody could follow us to where the vote brings us back: of what
+ * FINALIZE says, else one of the view before, that which the proposal needs if there are two. NULL:
+ * there is none, or it is not known. */
+static const struct dsmr_quorum_cert *cert_below(const struct dsmr_bft *bft,
+                                                 const struct dsmr_vote_subject *subject,
+                                                 const struct dsmr_bft_proposal *proposal)
+{
+    bool is_finalize = subject->kind == DSMR_VOTE_FINALIZE;
+    uint64_t view = is_finalize ? subject->view : subject->view - 1;
+    const struct dsmr_bft_view_entry *entry = dsmr_view_log_find(bft, view);
+    if (!is_finalize && view != 0 && bft->final_view == view) {
+        return &bft->final;
+    }
+    if (entry == NULL) {
+        return NULL;
+    }
+    bool is_passed_by = subject->kind == DSMR_VOTE_NOTARIZE && proposal->parent_view != view;
+    if (entry->is_nullified && !is_finalize && (is_passed_by || !entry->is_notarized)) {
+        return &entry->nullification;
+    }
+    return entry->is_notarized ? &entry->notarization : NULL;
+}
+
 bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal)
 {
     const struct dsmr_vote_subject *subject = &op->qc.subject;
+    const struct dsmr_quorum_cert *cert = cert_below(bft, subject, proposal);
     bool is_notarize = subject->kind == DSMR_VOTE_NOTARIZE;
     const struct dsmr_buf *block =
         is_notarize && proposal->block != NULL ? proposal->block->bytes : NULL;
-    size_t len = is_notarize ? NOTARIZE_BYTES + (block != NULL ? block->len : 0u) : VOTE_BYTES;
-    struct dsmr_buf *value = dsmr_buf_new(len);
-    if (value == NULL) {
-        return false;
-    }
+    uint8_t head[NOTARIZE_BYTES + DSMR_QUORUM_CERT_BYTES_MAX];
     struct dsmr_wr wr;
-    dsmr_wr_init(&wr, value->bytes, len);
-    dsmr_wr_u8(&wr, VERSION);
+    dsmr_wr_init(&wr, head, sizeof(head));
+    dsmr_wr_u8(&wr, cert != NULL ? VERSION_WITH_CERT : VERSION);
     dsmr_wr_u64(&wr, subject->height);
     dsmr_wr_bytes(&wr, subject->block_id.bytes, sizeof(subject->block_id.bytes));
     if (is_notarize) {
         dsmr_wr_u64(&wr, proposal->parent_view);
         dsmr_wr_bytes(&wr, proposal->parent_id.bytes, sizeof(proposal->parent_id.bytes));
-        if (block != NULL) {
-            dsmr_wr_bytes(&wr, block->bytes, block->len);
-        }
     }
-    DSMR_ASSERT(wr.err == DSMR_OK && wr.at == len);
+    if (cert != NULL) {
+        dsmr_quorum_cert_encode(&wr, cert);
+    }
+    DSMR_ASSERT(wr.err == DSMR_OK);
+    struct dsmr_buf *value = dsmr_buf_new(wr.at + (block != NULL ? block->len : 0u));
+    if (value == NULL) {
+        return false;
+    }
+    memcpy(value->bytes, head, wr.at);
+    if (block != NULL) {
+        memcpy(value->bytes + wr.at, block->bytes, block->len);
+    }
     push_store(bft, op->request_id, value, subject, subject->kind);
     return true;
 }
@@ -191,7 +220,38 @@ struct vote_record {
     uint64_t parent_view;
     struct dsmr_id parent_id;
     struct dsmr_block *block; /* NULL: none */
+    bool has_cert;
+    struct dsmr_quorum_cert cert; /* that it rests on */
 };
+
+/* What rule 12 lets stand in a vote's record. */
+static enum dsmr_err check_cert_below(const struct dsmr_bft *bft, const struct vote_record *vote)
+{
+    const struct dsmr_vote_subject *subject = &vote->cert.subject;
+    struct dsmr_validator_set *set = NULL;
+    bool is_finalize = vote->subject.kind == DSMR_VOTE_FINALIZE;
+    if (subject->epoch != vote->subject.epoch ||
+        subject->view != vote->subject.view - (is_finalize ? 0u : 1u) ||
+        (is_finalize &&
+         (subject->kind != DSMR_VOTE_NOTARIZE || subject->height != vote->subject.height ||
+          !dsmr_id_equal(&subject->block_id, &vote->subject.block_id)))) {
+        return DSMR_ERR_CORRUPT;
+    }
+    return dsmr_bft_qc_precheck(bft, &vote->cert, &set) == DSMR_OK ? DSMR_OK : DSMR_ERR_CORRUPT;
+}
+
+static enum dsmr_err decode_block(const struct dsmr_bft *bft, struct vote_record *out,
+                                  const struct dsmr_bft_record *record, struct dsmr_rd *rd)
+{
+    size_t left = dsmr_rd_left(rd);
+    const uint8_t *block = dsmr_rd_view(rd, left);
+    enum dsmr_err err = DSMR_OK;
+    if (rd->err == DSMR_OK && left > 0) { /* what is wrong with rd is seen at the end */
+        err = dsmr_block_decode(&out->block, &bft->params, record->value, block, left);
+    }
+    out->block = err == DSMR_OK ? out->block : NULL;
+    return err == DSMR_OK || err == DSMR_ERR_NO_MEMORY ? err : DSMR_ERR_CORRUPT;
+}
 
 static enum dsmr_err decode_vote(const struct dsmr_bft *bft, struct vote_record *out,
                                  const struct dsmr_bft_record *record)
@@ -200,30 +260,34 @@ static enum dsmr_err decode_vote(const struct dsmr_bft *bft, struct vote_record 
     dsmr_rd_init(&rd, record->value->bytes, record->value->len);
     *out = (struct vote_record){
         .subject = {.epoch = record->epoch, .view = record->view, .kind = record->kind}};
-    bool is_known = dsmr_rd_u8(&rd) == VERSION;
+    uint8_t version = dsmr_rd_u8(&rd);
     out->subject.height = dsmr_rd_u64(&rd);
     dsmr_rd_bytes(&rd, out->subject.block_id.bytes, sizeof(out->subject.block_id.bytes));
     if (record->kind == DSMR_VOTE_NOTARIZE) {
         out->parent_view = dsmr_rd_u64(&rd);
         dsmr_rd_bytes(&rd, out->parent_id.bytes, sizeof(out->parent_id.bytes));
-        size_t left = dsmr_rd_left(&rd);
-        const uint8_t *block = dsmr_rd_view(&rd, left);
-        if (rd.err == DSMR_OK && left > 0) {
-            enum dsmr_err err =
-                dsmr_block_decode(&out->block, &bft->params, record->value, block, left);
-            if (err != DSMR_OK) {
-                out->block = NULL;
-                return err == DSMR_ERR_NO_MEMORY ? err : DSMR_ERR_CORRUPT;
-            }
-        }
     }
-    if (!is_known || dsmr_rd_end(&rd) != DSMR_OK ||
-        (out->block != NULL && !dsmr_id_equal(&out->block->id, &out->subject.block_id))) {
+    out->has_cert = version == VERSION_WITH_CERT;
+    if (out->has_cert) {
+        dsmr_quorum_cert_decode(&rd, &out->cert, DSMR_VALIDATORS_MAX);
+    }
+    enum dsmr_err err = DSMR_OK;
+    if (record->kind == DSMR_VOTE_NOTARIZE) {
+        err = decode_block(bft, out, record, &rd);
+    }
+    if (err == DSMR_OK &&
+        ((version != VERSION && version != VERSION_WITH_CERT) || dsmr_rd_end(&rd) != DSMR_OK ||
+         (out->block != NULL && !dsmr_id_equal(&out->block->id, &out->subject.block_id)))) {
+        err = DSMR_ERR_CORRUPT;
+    }
+    if (err == DSMR_OK && out->has_cert) {
+        err = check_cert_below(bft, out);
+    }
+    if (err != DSMR_OK) {
         dsmr_block_unref(out->block);
         out->block = NULL;
-        return DSMR_ERR_CORRUPT;
     }
-    return DSMR_OK;
+    return err;
 }
 
 static enum dsmr_err decode_cert(const struct dsmr_bft *bft, struct dsmr_quorum_cert *out,
@@ -336,40 +400,77 @@ enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,
     return DSMR_OK;
 }
 
+/* The certificate that a record of this instance is, or that a vote's record carries. */
+static bool cert_of(const struct dsmr_bft *bft, struct dsmr_quorum_cert *out,
+                    const struct dsmr_bft_record *record)
+{
+    struct vote_record vote;
+    if (record->epoch != bft->set->epoch) {
+        return false;
+    }
+    if (record->kind > KIND_CERT) {
+        return decode_cert(bft, out, record) == DSMR_OK;
+    }
+    if (decode_vote(bft, &vote, record) != DSMR_OK) {
+        return false;
+    }
+    dsmr_block_unref(vote.block);
+    *out = vote.cert;
+    return vote.has_cert;
+}
+
+static void replay_cert(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, bool is_saved,
+                        uint64_t *view)
+{
+    if (!dsmr_view_log_add(bft, qc)) {
+        return; /* known */
+    }
+    if (!is_saved) {
+        remember_unsaved(bft, &qc->subject);
+    }
+    if (qc->subject.kind == DSMR_VOTE_NULLIFY && bft->failed_views < 16) {
+        bft->failed_views++;
+    }
+    if (qc->subject.view >= *view) {
+        *view = qc->subject.view + 1;
+        bft->entry_qc = *qc;
+        bft->has_entry_qc = true;
+    }
+}
+
+/* A finalization that only a vote's record holds allows no pruning before it has its own. */
+static void replay_final(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc, bool is_saved)
+{
+    bft->has_final = true;
+    bft->final = *qc;
+    bft->final_view = qc->subject.view;
+    bft->is_final_unsaved = !is_saved;
+    if (is_saved) {
+        bft->prune_epoch = qc->subject.epoch;
+        bft->prune_view = qc->subject.view;
+    }
+}
+
 /* Certificates first: they tell which views are over. Votes of ours tell which view we were in. */
 static uint64_t replay_certs(struct dsmr_bft *bft)
 {
     uint64_t view = bft->view;
-    for (uint32_t i = 0; i < bft->records_count; i++) {
+    struct dsmr_quorum_cert qc;
+    for (uint32_t i = 0; i < bft->records_count; i++) { /* ascending: its own record comes first */
         const struct dsmr_bft_record *record = &bft->records[i];
-        struct dsmr_quorum_cert qc;
-        if (record->epoch != bft->set->epoch || record->kind != KIND_CERT + DSMR_VOTE_FINALIZE ||
-            record->view <= bft->final_view || decode_cert(bft, &qc, record) != DSMR_OK) {
-            continue;
+        if (cert_of(bft, &qc, record) && qc.subject.kind == DSMR_VOTE_FINALIZE &&
+            qc.subject.view > bft->final_view) {
+            replay_final(bft, &qc, record->kind > KIND_CERT);
+            view = qc.subject.view >= view ? qc.subject.view + 1 : view;
         }
-        bft->has_final = true;
-        bft->final = qc;
-        bft->final_view = qc.subject.view;
-        bft->prune_epoch = qc.subject.epoch;
-        bft->prune_view = qc.subject.view;
-        view = qc.subject.view >= view ? qc.subject.view + 1 : view;
     }
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        const struct dsmr_bft_record *record = &bft->records[i];
-        struct dsmr_quorum_cert qc;
-        if (record->epoch != bft->set->epoch || record->kind <= KIND_CERT ||
-            record->kind == KIND_CERT + DSMR_VOTE_FINALIZE || record->view <= bft->final_view ||
-            decode_cert(bft, &qc, record) != DSMR_OK) {
-            continue;
-        }
-        (void)dsmr_view_log_add(bft, &qc);
-        if (qc.subject.kind == DSMR_VOTE_NULLIFY && bft->failed_views < 16) {
-            bft->failed_views++;
-        }
-        if (qc.subject.view >= view) {
-            view = qc.subject.view + 1;
-            bft->entry_qc = qc;
-            bft->has_entry_qc = true;
+    for (uint32_t pass = 0; pass < 2; pass++) { /* those with records of their own come first */
+        for (uint32_t i = 0; i < bft->records_count; i++) {
+            bool is_saved = bft->records[i].kind > KIND_CERT;
+            if (is_saved == (pass == 0) && cert_of(bft, &qc, &bft->records[i]) &&
+                qc.subject.kind != DSMR_VOTE_FINALIZE && qc.subject.view > bft->final_view) {
+                replay_cert(bft, &qc, is_saved, &view);
+            }
         }
     }
     for (uint32_t i = 0; i < bft->records_count; i++) {
