@@ -35,7 +35,7 @@ static bool compose(struct text *out, int fd, const struct dsmr_bls_public_key *
     int tail = snprintf(out->bytes + head, sizeof out->bytes - (size_t)head,
                         "file %" PRIu64 " born %" PRId64 ".%09" PRIu32 "\n", (uint64_t)file.stx_ino,
                         (int64_t)file.stx_btime.tv_sec, (uint32_t)file.stx_btime.tv_nsec);
-    out->len = (size_t)(head + tail);
+    out->len = out->file_at + (size_t)tail;
     return true;
 }
 
