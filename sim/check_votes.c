@@ -116,7 +116,7 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
         return; /* a certificate's record, for one */
     }
     if (write->u.bft.key[16] == 0 || write->u.bft.value_len < VALUE_BYTES_MIN ||
-        write->u.bft.value[0] != 1) {
+        (write->u.bft.value[0] != 1 && write->u.bft.value[0] != 2)) { /* 2: with a certificate */
         dsmr_sim_fail(sim, "S3", "node %u journals a vote that is none", node);
         return;
     }

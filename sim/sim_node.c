@@ -521,6 +521,22 @@ static void init_path(struct dsmr_sim *sim, uint32_t from, uint32_t to)
     dsmr_sim_net_path(sim, from, to)->link = dsmr_sim_node_link(sim, from, to);
 }
 
+/* As `dsmrd init` leaves it: docs/bft.md, rule 17.6. A wipe takes that away for good. */
+static void make_first_disk(struct dsmr_sim *sim, struct dsmr_sim_node *node)
+{
+    struct dsmr_bft_never_voted record;
+    struct dsmr_store_write write = {.kind = DSMR_STORE_BFT_PUT};
+    node->store = dsmr_sim_store_new();
+    node->kv = dsmr_kv_mem_new();
+    dsmr_sim_store_on_queued(node->store, store_queued, node);
+    dsmr_bft_never_voted(&record, sim->schedule[0].set->epoch);
+    write.u.bft.key = record.key;
+    write.u.bft.key_len = sizeof(record.key);
+    write.u.bft.value = record.value;
+    write.u.bft.value_len = sizeof(record.value);
+    dsmr_sim_store_put(node->store, &write);
+}
+
 void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
@@ -538,9 +554,7 @@ void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity
     }
     node->uplink_bytes_per_s = sim->config.uplink_bytes_per_s;
     dsmr_sim_wan_init(node);
-    node->store = dsmr_sim_store_new();
-    node->kv = dsmr_kv_mem_new();
-    dsmr_sim_store_on_queued(node->store, store_queued, node);
+    make_first_disk(sim, node);
     for (uint32_t i = 0; i < number; i++) {
         init_path(sim, i, number);
         init_path(sim, number, i);

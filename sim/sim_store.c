@@ -47,6 +47,12 @@ void dsmr_sim_store_set_state(struct dsmr_sim_store *store, enum dsmr_sim_disk s
     store->state = state;
 }
 
+void dsmr_sim_store_put(struct dsmr_sim_store *store, struct dsmr_store_write *write)
+{
+    enum dsmr_mem_disk_news news = dsmr_mem_disk_apply(store->disk, write);
+    DSMR_ASSERT(news == DSMR_MEM_DISK_NO_NEWS);
+}
+
 uint64_t dsmr_sim_store_begin_sync(struct dsmr_sim_store *store)
 {
     uint64_t bytes = 0;

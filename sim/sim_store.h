@@ -21,6 +21,8 @@ struct dsmr_store dsmr_sim_store_port(struct dsmr_sim_store *store);
 void dsmr_sim_store_on_queued(struct dsmr_sim_store *store, bool (*queued)(void *ctx), void *ctx);
 void dsmr_sim_store_set_state(struct dsmr_sim_store *store, enum dsmr_sim_disk state);
 
+/* Durable at once: what is there before the first life. */
+void dsmr_sim_store_put(struct dsmr_sim_store *store, struct dsmr_store_write *write);
 /* Takes what waits into a group; its size in bytes. */
 uint64_t dsmr_sim_store_begin_sync(struct dsmr_sim_store *store);
 /* The group is durable, or has failed. Returns its tasks, linked, in order; durable(ctx, write) is

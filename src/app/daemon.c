@@ -14,6 +14,7 @@
 #include "app/genesis.h"
 #include "app/home_check.h"
 #include "app/inspect.h"
+#include "app/never_voted.h"
 #include "app/node_config.h"
 #include "app/node_settings.h"
 #include "base/bytes.h"
@@ -159,11 +160,8 @@ static int check_identity(struct daemon *d)
     return code;
 }
 
-static int open_store(struct daemon *d)
+static int open_threads(struct daemon *d)
 {
-    char path[PATH_MAX], reason[PATH_MAX] = "";
-    dsmr_home_path(path, d->home, "data");
-    uint64_t map_bytes = dsmr_cli_number(d->values, "store-map-bytes");
     struct dsmr_host_inbox_config inbox;
     dsmr_host_inbox_config_default(&inbox);
     d->inbox = dsmr_host_inbox_new(&inbox);
@@ -176,8 +174,16 @@ static int open_store(struct daemon *d)
     d->workers = dsmr_workers_new(&port, (uint32_t)dsmr_cli_number(d->values, "workers"));
     if (d->workers == NULL)
         return dsmr_cli_fail(d->values, DSMR_EXIT_INTERNAL, "threads cannot be started");
+    return -1;
+}
+
+static int open_store(struct daemon *d)
+{
+    char path[PATH_MAX], reason[PATH_MAX] = "";
+    dsmr_home_path(path, d->home, "data");
+    uint64_t map_bytes = dsmr_cli_number(d->values, "store-map-bytes");
     struct dsmr_lmdb_store_config store = {.directory = path,
-                                           .inbox = port,
+                                           .inbox = dsmr_host_inbox_port(d->inbox),
                                            .log = dsmr_stderr_log_port(&d->settings.log),
                                            .metrics = &d->metrics,
                                            .consensus_map_bytes = map_bytes,
@@ -185,7 +191,9 @@ static int open_store(struct daemon *d)
                                            .reason = reason,
                                            .reason_bytes = sizeof reason,
                                            .give_up = dsmr_inspect_give_up};
-    enum dsmr_err err = dsmr_lmdb_store_open(&d->store, &store);
+    enum dsmr_err err =
+        dsmr_never_voted_open_store(&d->store, &store, dsmr_file_signer_public_key(d->signer),
+                                    d->genesis.schedule[0].set->epoch);
     if (err == DSMR_ERR_NEWER_FORMAT)
         return dsmr_cli_fail(d->values, DSMR_EXIT_DATA,
                              "%s was written by a newer version of this program", path);
@@ -359,7 +367,7 @@ static int start_node(struct daemon *d)
 static int start(struct daemon *d)
 {
     static int (*const steps[])(struct daemon *) = {
-        read_settings, take_lock,   open_keys, open_genesis, check_identity,
+        read_settings, take_lock,   open_keys, open_genesis, check_identity, open_threads,
         open_store,    open_driver, open_api,  open_net,     start_node};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         int code = steps[i](d);

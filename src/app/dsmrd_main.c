@@ -373,6 +373,8 @@ int main(int argc, char **argv)
         {"keys/tls.key, keys/tls.crt", "the node's identity towards peers"},
         {"data/", "blocks, chunks, state, and what this node has signed: never to be copied to "
                   "a second running node, and not to be deleted from a validator"},
+        {"data/never-voted", "until the first start: the key was made with this folder and has "
+                             "never voted; a copy of it does not count"},
         {"lock", "held while the node runs"},
     };
     const struct dsmr_cli_program program = {

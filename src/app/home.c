@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/files.h"
+#include "app/never_voted.h"
 #include "crypto/bls.h"
 #include "host/file_signer.h"
 #include "host/key_file.h"
@@ -49,24 +50,38 @@ enum dsmr_err dsmr_home_check_place(char reason[DSMR_HOME_REASON_BYTES],
     return DSMR_ERR_CONFIG;
 }
 
-static enum dsmr_err make_bls(struct dsmr_genesis_member *out, char *reason, const char *path)
+/* A key that is made here has never voted, and only of such a one can that be said: one that was
+ * there already may have, whatever data/ holds now. */
+static enum dsmr_err make_bls_file(struct dsmr_genesis_member *out, char *reason,
+                                   const struct dsmr_home *home, const char *path)
+{
+    char inner[DSMR_KEY_FILE_REASON_BYTES] = "", data[PATH_MAX];
+    enum dsmr_err err = dsmr_file_signer_generate(&out->key, &out->proof, inner, path);
+    if (err != DSMR_OK) {
+        snprintf(reason, DSMR_HOME_REASON_BYTES, "%s", inner);
+        return err;
+    }
+    dsmr_home_path(data, home, "data");
+    err = dsmr_never_voted_write(data, &out->key);
+    if (err != DSMR_OK)
+        snprintf(reason, DSMR_HOME_REASON_BYTES, "%.500s/never-voted: cannot be written: %s", data,
+                 strerror(errno));
+    return err;
+}
+
+static enum dsmr_err read_bls_file(struct dsmr_genesis_member *out, char *reason, const char *path)
 {
     struct dsmr_bls_secret_key key;
     char inner[DSMR_KEY_FILE_REASON_BYTES] = "";
-    enum dsmr_err err;
-    if (access(path, F_OK) != 0) {
-        err = dsmr_file_signer_generate(&out->key, &out->proof, inner, path);
-    } else {
-        err = dsmr_key_file_read(key.bytes, inner, path);
-        if (err == DSMR_OK && dsmr_bls_secret_check(&key) != DSMR_OK) {
-            snprintf(inner, sizeof inner, "%.200s: not a BLS secret key", path);
-            err = DSMR_ERR_CONFIG;
-        }
-        if (err == DSMR_OK) {
-            dsmr_bls_public_key(&out->key, &key);
-            dsmr_bls_prove_possession(&out->proof, &key);
-            dsmr_bls_wipe(&key);
-        }
+    enum dsmr_err err = dsmr_key_file_read(key.bytes, inner, path);
+    if (err == DSMR_OK && dsmr_bls_secret_check(&key) != DSMR_OK) {
+        snprintf(inner, sizeof inner, "%.200s: not a BLS secret key", path);
+        err = DSMR_ERR_CONFIG;
+    }
+    if (err == DSMR_OK) {
+        dsmr_bls_public_key(&out->key, &key);
+        dsmr_bls_prove_possession(&out->proof, &key);
+        dsmr_bls_wipe(&key);
     }
     if (err != DSMR_OK)
         snprintf(reason, DSMR_HOME_REASON_BYTES, "%s", inner);
@@ -87,7 +102,8 @@ enum dsmr_err dsmr_home_make_keys(struct dsmr_genesis_member *out,
         }
     }
     dsmr_home_path(path, home, "keys/bls.key");
-    enum dsmr_err err = make_bls(out, reason, path);
+    enum dsmr_err err = access(path, F_OK) != 0 ? make_bls_file(out, reason, home, path)
+                                                : read_bls_file(out, reason, path);
     if (err != DSMR_OK)
         return err;
     dsmr_home_path(path, home, "keys/tls.key");

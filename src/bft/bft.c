@@ -151,7 +151,7 @@ void dsmr_bft_free(struct dsmr_bft *bft)
         dsmr_bft_op_end(bft, &bft->ops[bft->ops_end - 1]);
     }
     dsmr_catch_up_clear(bft);
-    dsmr_bft_journal_clear(bft);
+    dsmr_bft_replay_clear(bft);
     dsmr_bft_peer_close(bft);
     dsmr_block_unref(bft->accepted);
     for (uint32_t i = 0; i < bft->schedule_count; i++) {
@@ -171,7 +171,12 @@ enum dsmr_err dsmr_bft_restore(struct dsmr_bft *bft, const uint8_t *key, uint32_
                                const uint8_t *value, uint32_t value_len)
 {
     DSMR_ASSERT(!bft->is_started);
-    return dsmr_bft_journal_restore(bft, key, key_len, value, value_len);
+    return dsmr_bft_replay_take(bft, key, key_len, value, value_len);
+}
+
+void dsmr_bft_never_voted(struct dsmr_bft_never_voted *out, uint64_t epoch)
+{
+    dsmr_bft_journal_put_votes_from(out->key, out->value, epoch, 0);
 }
 
 static void on_message(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
@@ -236,7 +241,7 @@ static void handle(struct dsmr_bft *bft, const struct dsmr_bft_event *event)
     case DSMR_BFT_EV_START:
         bft->is_started = true;
         bft->entered_ms = bft->now_ms;
-        dsmr_bft_journal_replay(bft);
+        dsmr_bft_replay_run(bft);
         break;
     case DSMR_BFT_EV_TICK:
         break;

@@ -61,6 +61,16 @@ DSMR_MUST_USE enum dsmr_err dsmr_bft_restore(struct dsmr_bft *bft, const uint8_t
                                              uint32_t key_len, const uint8_t *value,
                                              uint32_t value_len);
 
+/* The record of a journal that is known to hold every vote that its key has cast, from the epoch of
+ * the schedule's first entry on: docs/bft.md, rule 17.6. Whoever makes the disk of a key that has
+ * never voted puts it there, and nobody else may. */
+#define DSMR_BFT_NEVER_VOTED_BYTES 17u
+struct dsmr_bft_never_voted {
+    uint8_t key[DSMR_BFT_NEVER_VOTED_BYTES];
+    uint8_t value[DSMR_BFT_NEVER_VOTED_BYTES];
+};
+void dsmr_bft_never_voted(struct dsmr_bft_never_voted *out, uint64_t epoch);
+
 enum dsmr_bft_event_kind {
     DSMR_BFT_EV_START,
     DSMR_BFT_EV_TICK,       /* time has passed */

@@ -1,19 +1,15 @@
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "bft/engine_state.h"
 
-/* Kinds of records; votes have the numbers of enum dsmr_vote_kind, certificates follow. */
-#define KIND_CERT 3u /* plus the vote's kind: 4, 5, 6 */
-#define KIND_LAST 6u
-#define KIND_VOTES_FROM 7u /* one for the journal: epoch and view of its key are all ones */
-#define VERSION 1u
-#define VIEW_MAX (UINT64_MAX / 2)              /* no chain comes so far, and sums stay in 64 bits */
-#define VOTES_FROM_BYTES (1u + 8u + 8u)        /* version, epoch, view */
 #define VOTE_BYTES (1u + 8u + 32u)             /* version, height, block id */
 #define NOTARIZE_BYTES (VOTE_BYTES + 8u + 32u) /* parent view, parent id; then the block */
+
+_Static_assert(DSMR_BFT_NEVER_VOTED_BYTES == DSMR_BFT_JOURNAL_KEY_BYTES &&
+                   DSMR_BFT_NEVER_VOTED_BYTES == DSMR_BFT_JOURNAL_VOTES_FROM_BYTES,
+               "the record fits what bft.h gives it");
 
 static void put_key(uint8_t key[DSMR_BFT_JOURNAL_KEY_BYTES], uint64_t epoch, uint64_t view,
                     uint8_t kind)
@@ -33,46 +29,85 @@ static void push_store(struct dsmr_bft *bft, uint64_t request_id, struct dsmr_bu
     effect->u.store.value = value;
 }
 
+/* The certificate without which nobody could follow us to where the vote brings us back: of what
+ * FINALIZE says, else one of the view before, that which the proposal needs if there are two. NULL:
+ * there is none, or it is not known. */
+static const struct dsmr_quorum_cert *cert_below(const struct dsmr_bft *bft,
+                                                 const struct dsmr_vote_subject *subject,
+                                                 const struct dsmr_bft_proposal *proposal)
+{
+    bool is_finalize = subject->kind == DSMR_VOTE_FINALIZE;
+    uint64_t view = is_finalize ? subject->view : subject->view - 1;
+    const struct dsmr_bft_view_entry *entry = dsmr_view_log_find(bft, view);
+    if (!is_finalize && view != 0 && bft->final_view == view) {
+        return &bft->final;
+    }
+    if (entry == NULL) {
+        return NULL;
+    }
+    bool is_passed_by = subject->kind == DSMR_VOTE_NOTARIZE && proposal->parent_view != view;
+    if (entry->is_nullified && !is_finalize && (is_passed_by || !entry->is_notarized)) {
+        return &entry->nullification;
+    }
+    return entry->is_notarized ? &entry->notarization : NULL;
+}
+
 bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal)
 {
     const struct dsmr_vote_subject *subject = &op->qc.subject;
+    const struct dsmr_quorum_cert *cert = cert_below(bft, subject, proposal);
     bool is_notarize = subject->kind == DSMR_VOTE_NOTARIZE;
     const struct dsmr_buf *block =
         is_notarize && proposal->block != NULL ? proposal->block->bytes : NULL;
-    size_t len = is_notarize ? NOTARIZE_BYTES + (block != NULL ? block->len : 0u) : VOTE_BYTES;
-    struct dsmr_buf *value = dsmr_buf_new(len);
-    if (value == NULL) {
-        return false;
-    }
+    uint8_t head[NOTARIZE_BYTES + DSMR_QUORUM_CERT_BYTES_MAX];
     struct dsmr_wr wr;
-    dsmr_wr_init(&wr, value->bytes, len);
-    dsmr_wr_u8(&wr, VERSION);
+    dsmr_wr_init(&wr, head, sizeof(head));
+    dsmr_wr_u8(&wr, cert != NULL ? DSMR_BFT_JOURNAL_VERSION_WITH_CERT : DSMR_BFT_JOURNAL_VERSION);
     dsmr_wr_u64(&wr, subject->height);
     dsmr_wr_bytes(&wr, subject->block_id.bytes, sizeof(subject->block_id.bytes));
     if (is_notarize) {
         dsmr_wr_u64(&wr, proposal->parent_view);
         dsmr_wr_bytes(&wr, proposal->parent_id.bytes, sizeof(proposal->parent_id.bytes));
-        if (block != NULL) {
-            dsmr_wr_bytes(&wr, block->bytes, block->len);
-        }
     }
-    DSMR_ASSERT(wr.err == DSMR_OK && wr.at == len);
+    if (cert != NULL) {
+        dsmr_quorum_cert_encode(&wr, cert);
+    }
+    DSMR_ASSERT(wr.err == DSMR_OK);
+    struct dsmr_buf *value = dsmr_buf_new(wr.at + (block != NULL ? block->len : 0u));
+    if (value == NULL) {
+        return false;
+    }
+    memcpy(value->bytes, head, wr.at);
+    if (block != NULL) {
+        memcpy(value->bytes + wr.at, block->bytes, block->len);
+    }
     push_store(bft, op->request_id, value, subject, subject->kind);
     return true;
 }
 
+void dsmr_bft_journal_put_votes_from(uint8_t key[DSMR_BFT_JOURNAL_KEY_BYTES],
+                                     uint8_t value[DSMR_BFT_JOURNAL_VOTES_FROM_BYTES],
+                                     uint64_t epoch, uint64_t view)
+{
+    put_key(key, UINT64_MAX, UINT64_MAX, DSMR_BFT_JOURNAL_VOTES_FROM);
+    value[0] = DSMR_BFT_JOURNAL_VERSION;
+    dsmr_store_be64(value + 1, epoch);
+    dsmr_store_be64(value + 9, view);
+}
+
 bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op)
 {
-    static const struct dsmr_vote_subject none = {.epoch = UINT64_MAX, .view = UINT64_MAX};
-    struct dsmr_buf *value = dsmr_buf_new(VOTES_FROM_BYTES);
+    struct dsmr_buf *value = dsmr_buf_new(DSMR_BFT_JOURNAL_VOTES_FROM_BYTES);
     if (value == NULL) {
         return false;
     }
-    value->bytes[0] = VERSION;
-    dsmr_store_be64(value->bytes + 1, op->qc.subject.epoch);
-    dsmr_store_be64(value->bytes + 9, op->qc.subject.view);
-    push_store(bft, op->request_id, value, &none, KIND_VOTES_FROM);
+    struct dsmr_bft_effect *effect = dsmr_bft_outbox_push(bft, DSMR_BFT_FX_STORE);
+    effect->request_id = op->request_id;
+    dsmr_bft_journal_put_votes_from(effect->u.store.key, value->bytes, op->qc.subject.epoch,
+                                    op->qc.subject.view);
+    effect->u.store.key_len = DSMR_BFT_JOURNAL_KEY_BYTES;
+    effect->u.store.value = value;
     return true;
 }
 
@@ -82,18 +117,19 @@ bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
     uint8_t bytes[1u + DSMR_QUORUM_CERT_BYTES_MAX];
     struct dsmr_wr wr;
     dsmr_wr_init(&wr, bytes, sizeof(bytes));
-    dsmr_wr_u8(&wr, VERSION);
+    dsmr_wr_u8(&wr, DSMR_BFT_JOURNAL_VERSION);
     dsmr_quorum_cert_encode(&wr, qc);
     DSMR_ASSERT(wr.err == DSMR_OK);
     struct dsmr_buf *value = dsmr_buf_copy(bytes, wr.at);
     if (value == NULL) {
         return false;
     }
-    push_store(bft, request_id, value, &qc->subject, (uint8_t)(KIND_CERT + qc->subject.kind));
+    push_store(bft, request_id, value, &qc->subject,
+               (uint8_t)(DSMR_BFT_JOURNAL_CERT + qc->subject.kind));
     return true;
 }
 
-static void remember_unsaved(struct dsmr_bft *bft, const struct dsmr_vote_subject *subject)
+void dsmr_bft_journal_unsaved(struct dsmr_bft *bft, const struct dsmr_vote_subject *subject)
 {
     struct dsmr_bft_view_entry *entry =
         subject->epoch == bft->set->epoch ? dsmr_view_log_find(bft, subject->view) : NULL;
@@ -109,12 +145,12 @@ void dsmr_bft_journal_save(struct dsmr_bft *bft, const struct dsmr_quorum_cert *
 {
     struct dsmr_bft_op *op = dsmr_bft_op_add(bft, DSMR_BFT_OP_STORE_CERT);
     if (op == NULL) {
-        remember_unsaved(bft, &qc->subject);
+        dsmr_bft_journal_unsaved(bft, &qc->subject);
         return;
     }
     op->qc.subject = qc->subject;
     if (!dsmr_bft_journal_quorum_cert(bft, op->request_id, qc)) {
-        remember_unsaved(bft, &qc->subject);
+        dsmr_bft_journal_unsaved(bft, &qc->subject);
         dsmr_bft_op_end(bft, op);
     }
 }
@@ -128,7 +164,7 @@ void dsmr_bft_journal_on_saved(struct dsmr_bft *bft, uint64_t request_id, enum d
     struct dsmr_vote_subject subject = op->qc.subject;
     dsmr_bft_op_end(bft, op);
     if (err != DSMR_OK) {
-        remember_unsaved(bft, &subject);
+        dsmr_bft_journal_unsaved(bft, &subject);
     }
 }
 
@@ -168,317 +204,4 @@ void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view)
     struct dsmr_bft_effect *effect = dsmr_bft_outbox_push(bft, DSMR_BFT_FX_PRUNE);
     put_key(effect->u.store.key, epoch, view, 0);
     effect->u.store.key_len = DSMR_BFT_JOURNAL_KEY_BYTES;
-}
-
-/* ---- restart: docs/bft.md, rule 14 ---- */
-
-struct vote_record {
-    struct dsmr_vote_subject subject;
-    uint64_t parent_view;
-    struct dsmr_id parent_id;
-    struct dsmr_block *block; /* NULL: none */
-};
-
-static enum dsmr_err decode_vote(const struct dsmr_bft *bft, struct vote_record *out,
-                                 const struct dsmr_bft_record *record)
-{
-    struct dsmr_rd rd;
-    dsmr_rd_init(&rd, record->value->bytes, record->value->len);
-    *out = (struct vote_record){
-        .subject = {.epoch = record->epoch, .view = record->view, .kind = record->kind}};
-    bool is_known = dsmr_rd_u8(&rd) == VERSION;
-    out->subject.height = dsmr_rd_u64(&rd);
-    dsmr_rd_bytes(&rd, out->subject.block_id.bytes, sizeof(out->subject.block_id.bytes));
-    if (record->kind == DSMR_VOTE_NOTARIZE) {
-        out->parent_view = dsmr_rd_u64(&rd);
-        dsmr_rd_bytes(&rd, out->parent_id.bytes, sizeof(out->parent_id.bytes));
-        size_t left = dsmr_rd_left(&rd);
-        const uint8_t *block = dsmr_rd_view(&rd, left);
-        if (rd.err == DSMR_OK && left > 0) {
-            enum dsmr_err err =
-                dsmr_block_decode(&out->block, &bft->params, record->value, block, left);
-            if (err != DSMR_OK) {
-                out->block = NULL;
-                return err == DSMR_ERR_NO_MEMORY ? err : DSMR_ERR_CORRUPT;
-            }
-        }
-    }
-    if (!is_known || dsmr_rd_end(&rd) != DSMR_OK ||
-        (out->block != NULL && !dsmr_id_equal(&out->block->id, &out->subject.block_id))) {
-        dsmr_block_unref(out->block);
-        out->block = NULL;
-        return DSMR_ERR_CORRUPT;
-    }
-    return DSMR_OK;
-}
-
-static enum dsmr_err decode_cert(const struct dsmr_bft *bft, struct dsmr_quorum_cert *out,
-                                 const struct dsmr_bft_record *record)
-{
-    struct dsmr_rd rd;
-    struct dsmr_validator_set *set = NULL;
-    dsmr_rd_init(&rd, record->value->bytes, record->value->len);
-    bool is_known = dsmr_rd_u8(&rd) == VERSION;
-    dsmr_quorum_cert_decode(&rd, out, DSMR_VALIDATORS_MAX);
-    if (!is_known || dsmr_rd_end(&rd) != DSMR_OK || out->subject.epoch != record->epoch ||
-        out->subject.view != record->view || KIND_CERT + out->subject.kind != record->kind ||
-        dsmr_bft_qc_precheck(bft, out, &set) != DSMR_OK) {
-        return DSMR_ERR_CORRUPT;
-    }
-    return DSMR_OK;
-}
-
-static enum dsmr_err check_record(const struct dsmr_bft *bft, const struct dsmr_bft_record *record)
-{
-    struct vote_record vote;
-    struct dsmr_quorum_cert qc;
-    if (record->view == 0 || record->view > VIEW_MAX || record->kind == 0 ||
-        record->kind > KIND_LAST || dsmr_bft_instance_by_epoch(bft, record->epoch) < 0) {
-        return DSMR_ERR_CORRUPT;
-    }
-    if (record->kind > KIND_CERT) {
-        return decode_cert(bft, &qc, record);
-    }
-    enum dsmr_err err = decode_vote(bft, &vote, record);
-    if (err == DSMR_OK) {
-        dsmr_block_unref(vote.block);
-    }
-    return err;
-}
-
-/* INV-BFT-2 holds for what the disk says, too. Records come in the order of their keys. */
-static bool contradicts(const struct dsmr_bft *bft, const struct dsmr_bft_record *record)
-{
-    for (uint32_t i = bft->records_count; i > 0; i--) {
-        const struct dsmr_bft_record *other = &bft->records[i - 1];
-        if (other->epoch != record->epoch || other->view != record->view) {
-            return false;
-        }
-        if ((other->kind == DSMR_VOTE_NULLIFY && record->kind == DSMR_VOTE_FINALIZE) ||
-            (other->kind == DSMR_VOTE_FINALIZE && record->kind == DSMR_VOTE_NULLIFY)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum dsmr_err restore_votes_from(struct dsmr_bft *bft, const uint8_t *key,
-                                        const uint8_t *value, uint32_t value_len)
-{
-    if (bft->doubt.is_over || dsmr_load_be64(key) != UINT64_MAX ||
-        dsmr_load_be64(key + 8) != UINT64_MAX || value_len != VOTES_FROM_BYTES ||
-        value[0] != VERSION || dsmr_load_be64(value + 9) > VIEW_MAX ||
-        dsmr_bft_instance_by_epoch(bft, dsmr_load_be64(value + 1)) < 0) {
-        return DSMR_ERR_CORRUPT;
-    }
-    dsmr_doubt_on_restored(bft, dsmr_load_be64(value + 1), dsmr_load_be64(value + 9));
-    return DSMR_OK;
-}
-
-static bool grow(struct dsmr_bft *bft)
-{
-    if (bft->records_count < bft->records_capacity) {
-        return true;
-    }
-    uint32_t capacity = bft->records_capacity > 0 ? 2 * bft->records_capacity : 64;
-    struct dsmr_bft_record *records = realloc(bft->records, capacity * sizeof(*records));
-    if (records == NULL) {
-        return false;
-    }
-    bft->records = records;
-    bft->records_capacity = capacity;
-    return true;
-}
-
-enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key, uint32_t key_len,
-                                       const uint8_t *value, uint32_t value_len)
-{
-    if (key_len != DSMR_BFT_JOURNAL_KEY_BYTES) {
-        return DSMR_ERR_CORRUPT;
-    }
-    if (key[16] == KIND_VOTES_FROM) {
-        return restore_votes_from(bft, key, value, value_len);
-    }
-    if (bft->records_count >= DSMR_BFT_RECORDS_MAX) {
-        return DSMR_ERR_LIMIT;
-    }
-    struct dsmr_bft_record record = {
-        .epoch = dsmr_load_be64(key),
-        .view = dsmr_load_be64(key + 8),
-        .kind = key[16],
-        .value = dsmr_buf_copy(value, value_len),
-    };
-    if (record.value == NULL || !grow(bft)) {
-        dsmr_buf_unref(record.value);
-        return DSMR_ERR_NO_MEMORY;
-    }
-    enum dsmr_err err = contradicts(bft, &record) ? DSMR_ERR_CORRUPT : check_record(bft, &record);
-    if (err != DSMR_OK) {
-        dsmr_buf_unref(record.value);
-        return err;
-    }
-    bft->records[bft->records_count++] = record;
-    bft->doubt.has_votes = bft->doubt.has_votes || record.kind <= KIND_CERT;
-    return DSMR_OK;
-}
-
-/* Certificates first: they tell which views are over. Votes of ours tell which view we were in. */
-static uint64_t replay_certs(struct dsmr_bft *bft)
-{
-    uint64_t view = bft->view;
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        const struct dsmr_bft_record *record = &bft->records[i];
-        struct dsmr_quorum_cert qc;
-        if (record->epoch != bft->set->epoch || record->kind != KIND_CERT + DSMR_VOTE_FINALIZE ||
-            record->view <= bft->final_view || decode_cert(bft, &qc, record) != DSMR_OK) {
-            continue;
-        }
-        bft->has_final = true;
-        bft->final = qc;
-        bft->final_view = qc.subject.view;
-        bft->prune_epoch = qc.subject.epoch;
-        bft->prune_view = qc.subject.view;
-        view = qc.subject.view >= view ? qc.subject.view + 1 : view;
-    }
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        const struct dsmr_bft_record *record = &bft->records[i];
-        struct dsmr_quorum_cert qc;
-        if (record->epoch != bft->set->epoch || record->kind <= KIND_CERT ||
-            record->kind == KIND_CERT + DSMR_VOTE_FINALIZE || record->view <= bft->final_view ||
-            decode_cert(bft, &qc, record) != DSMR_OK) {
-            continue;
-        }
-        (void)dsmr_view_log_add(bft, &qc);
-        if (qc.subject.kind == DSMR_VOTE_NULLIFY && bft->failed_views < 16) {
-            bft->failed_views++;
-        }
-        if (qc.subject.view >= view) {
-            view = qc.subject.view + 1;
-            bft->entry_qc = qc;
-            bft->has_entry_qc = true;
-        }
-    }
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        const struct dsmr_bft_record *record = &bft->records[i];
-        if (record->epoch == bft->set->epoch && record->kind <= KIND_CERT) {
-            uint64_t least = record->kind == DSMR_VOTE_FINALIZE ? record->view + 1 : record->view;
-            view = least > view ? least : view;
-        }
-    }
-    return view;
-}
-
-static void replay_vote(struct dsmr_bft *bft, const struct vote_record *vote)
-{
-    if (vote->block != NULL) {
-        struct dsmr_bft_candidate *candidate = dsmr_candidate_add(bft, vote->block);
-        if (candidate != NULL) {
-            candidate->is_voted = true;
-            candidate->view = vote->subject.view;
-        }
-    }
-    struct dsmr_bft_round *round = dsmr_round_open(bft, vote->subject.view);
-    if (round == NULL) {
-        return; /* too old to vote in again */
-    }
-    struct dsmr_bft_own_vote *own = &round->own[vote->subject.kind - 1];
-    own->subject = vote->subject;
-    own->state = DSMR_BFT_OWN_STORING; /* durable already: what follows is to sign */
-    if (vote->subject.kind == DSMR_VOTE_NULLIFY && vote->subject.view == bft->view) {
-        bft->is_timed_out = true;
-    }
-    if (vote->subject.kind == DSMR_VOTE_NOTARIZE && !round->proposal.is_set) {
-        uint32_t peer = DSMR_BFT_NO_PEER;
-        int leader = dsmr_leader_of(bft, vote->subject.view);
-        if (leader >= 0 && leader != bft->self) {
-            peer = dsmr_bft_peer_find(bft, &bft->set->validators[leader].node_ids[0]);
-        }
-        round->proposal = (struct dsmr_bft_proposal){
-            .is_set = true,
-            .peer = peer,
-            .parent_view = vote->parent_view,
-            .parent_id = vote->parent_id,
-            .block_id = vote->subject.block_id,
-            .block = dsmr_block_ref(vote->block),
-        };
-    }
-    bft->seen_view = vote->subject.view > bft->seen_view ? vote->subject.view : bft->seen_view;
-    if (vote->subject.kind == DSMR_VOTE_FINALIZE && vote->subject.height > bft->noted_height) {
-        bft->noted_height = vote->subject.height;
-    }
-    if (vote->subject.view > bft->final_view) {
-        dsmr_voting_resume(bft, own);
-    }
-}
-
-static void drop_old(struct dsmr_bft *bft)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        if (bft->records[i].epoch > bft->set->epoch) {
-            bft->records[kept++] = bft->records[i];
-        } else {
-            dsmr_buf_unref(bft->records[i].value);
-        }
-    }
-    bft->records_count = kept;
-}
-
-/* The finalization of the accepted block may stand in the journal of the instance before. */
-static void find_final(struct dsmr_bft *bft)
-{
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        const struct dsmr_bft_record *record = &bft->records[i];
-        struct dsmr_quorum_cert qc;
-        if (!bft->has_final && record->epoch < bft->set->epoch &&
-            record->kind == KIND_CERT + DSMR_VOTE_FINALIZE &&
-            decode_cert(bft, &qc, record) == DSMR_OK &&
-            dsmr_id_equal(&qc.subject.block_id, &bft->accepted->id)) {
-            bft->has_final = true;
-            bft->final = qc;
-        }
-    }
-}
-
-void dsmr_bft_journal_replay(struct dsmr_bft *bft)
-{
-    uint64_t view = replay_certs(bft);
-    if (view > bft->view) {
-        dsmr_round_enter(bft, view);
-    }
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        const struct dsmr_bft_record *record = &bft->records[i];
-        struct vote_record vote;
-        if (record->epoch != bft->set->epoch || record->kind > KIND_CERT ||
-            decode_vote(bft, &vote, record) != DSMR_OK) {
-            continue;
-        }
-        replay_vote(bft, &vote);
-        dsmr_block_unref(vote.block);
-    }
-    /* What a quorum notarized must be verified again before it is used. */
-    uint64_t logged = bft->view > DSMR_BFT_VIEW_LOG ? bft->view - DSMR_BFT_VIEW_LOG : 0;
-    for (uint64_t at = (logged > bft->final_view ? logged : bft->final_view) + 1; at < bft->view;
-         at++) {
-        const struct dsmr_bft_view_entry *entry = dsmr_view_log_find(bft, at);
-        if (entry != NULL && entry->is_notarized) {
-            dsmr_candidate_want(bft, &entry->notarization.subject.block_id);
-        }
-    }
-    if (bft->has_final) {
-        dsmr_candidate_want(bft, &bft->final.subject.block_id);
-    }
-    find_final(bft);
-    drop_old(bft);
-}
-
-void dsmr_bft_journal_clear(struct dsmr_bft *bft)
-{
-    for (uint32_t i = 0; i < bft->records_count; i++) {
-        dsmr_buf_unref(bft->records[i].value);
-    }
-    free(bft->records);
-    bft->records = NULL;
-    bft->records_count = 0;
-    bft->records_capacity = 0;
 }

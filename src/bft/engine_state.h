@@ -539,11 +539,23 @@ uint64_t dsmr_pacemaker_timeout(const struct dsmr_bft *bft); /* of the current v
 void dsmr_pacemaker_on_time(struct dsmr_bft *bft);
 void dsmr_pacemaker_update(struct dsmr_bft *bft); /* starts and stops the timers */
 
-/* ---- bft_journal.c ---- */
+/* ---- bft_journal.c: records as they are written ---- */
 #define DSMR_BFT_JOURNAL_KEY_BYTES 17u
+/* Kinds of records; votes have the numbers of enum dsmr_vote_kind, certificates follow. */
+#define DSMR_BFT_JOURNAL_CERT 3u /* plus the vote's kind: 4, 5, 6 */
+#define DSMR_BFT_JOURNAL_VOTES_FROM                                                                \
+    7u /* one for the journal: its key has all ones but for that                                   \
+        */
+#define DSMR_BFT_JOURNAL_VERSION 1u
+#define DSMR_BFT_JOURNAL_VERSION_WITH_CERT 2u /* a vote's, with what it rests on */
 /* STORE of an own vote, answered to op; proposal: NOTARIZE only. False: out of memory. */
 bool dsmr_bft_journal_vote(struct dsmr_bft *bft, const struct dsmr_bft_op *op,
                            const struct dsmr_bft_proposal *proposal);
+#define DSMR_BFT_JOURNAL_VOTES_FROM_BYTES 17u
+/* The record "votes from": no vote up to that view of that epoch. */
+void dsmr_bft_journal_put_votes_from(uint8_t key[DSMR_BFT_JOURNAL_KEY_BYTES],
+                                     uint8_t value[DSMR_BFT_JOURNAL_VOTES_FROM_BYTES],
+                                     uint64_t epoch, uint64_t view);
 /* STORE of "votes from": no vote up to the op's epoch and view. False: out of memory. */
 bool dsmr_bft_journal_votes_from(struct dsmr_bft *bft, const struct dsmr_bft_op *op);
 /* STORE of a certificate. False: out of memory. */
@@ -551,18 +563,22 @@ bool dsmr_bft_journal_quorum_cert(struct dsmr_bft *bft, uint64_t request_id,
                                   const struct dsmr_quorum_cert *qc);
 /* STORE of a certificate of the view log; what cannot be stored is remembered. */
 void dsmr_bft_journal_save(struct dsmr_bft *bft, const struct dsmr_quorum_cert *qc);
+/* The disk has no record of that certificate of the view log. */
+void dsmr_bft_journal_unsaved(struct dsmr_bft *bft, const struct dsmr_vote_subject *subject);
 void dsmr_bft_journal_on_saved(struct dsmr_bft *bft, uint64_t request_id, enum dsmr_err err);
 /* STORE again of what the disk did not take, the latest finalization and newest views first: before
  * an own vote, so that the vote's record is not alone on the disk; when the disk has taken another
  * record; and as long as it takes. */
 void dsmr_bft_journal_save_again(struct dsmr_bft *bft);
 void dsmr_bft_journal_prune(struct dsmr_bft *bft, uint64_t epoch, uint64_t view);
+
+/* ---- bft_replay.c: records as they are read ---- */
 /* dsmr_bft_restore. */
-DSMR_MUST_USE enum dsmr_err dsmr_bft_journal_restore(struct dsmr_bft *bft, const uint8_t *key,
-                                                     uint32_t key_len, const uint8_t *value,
-                                                     uint32_t value_len);
-/* Applies what was restored for the instance that begins, drops what is older. */
-void dsmr_bft_journal_replay(struct dsmr_bft *bft);
-void dsmr_bft_journal_clear(struct dsmr_bft *bft);
+DSMR_MUST_USE enum dsmr_err dsmr_bft_replay_take(struct dsmr_bft *bft, const uint8_t *key,
+                                                 uint32_t key_len, const uint8_t *value,
+                                                 uint32_t value_len);
+/* Applies what was taken for the instance that begins, drops what is older. */
+void dsmr_bft_replay_run(struct dsmr_bft *bft);
+void dsmr_bft_replay_clear(struct dsmr_bft *bft);
 
 #endif

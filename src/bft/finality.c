@@ -85,7 +85,7 @@ void dsmr_finality_accept(struct dsmr_bft *bft, struct dsmr_block *block,
     if (bft->accepted->height + 1 == dsmr_bft_instance_end(bft, bft->instance)) {
         dsmr_bft_begin_instance(bft, bft->instance + 1);
         dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_EPOCH, bft->set->epoch, 0);
-        dsmr_bft_journal_replay(bft);
+        dsmr_bft_replay_run(bft);
     }
 }
 

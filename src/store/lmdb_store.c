@@ -196,7 +196,7 @@ enum dsmr_err dsmr_lmdb_store_open(struct dsmr_lmdb_store **out,
     }
     store->segments.cause = &store->cause;
     if (err == DSMR_OK) {
-        err = dsmr_store_read_prepare(store);
+        err = dsmr_store_read_prepare(store, config->first);
         if (err == DSMR_ERR_CORRUPT) {
             dsmr_store_cause_set(&store->cause, store->consensus.path, "a record is damaged");
         }

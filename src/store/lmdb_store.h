@@ -39,7 +39,10 @@ struct dsmr_lmdb_store_config {
     uint64_t reserve_bytes;       /* disk kept for garbage collection, 8 MiB */
     uint32_t group_bytes_max;     /* bodies in one commit, 4 MiB */
     uint32_t readers_max;         /* reads and snapshots at one time, per database, 512 */
-    char *reason;                 /* if open fails: which file, and what is wrong; NULL: not said */
+    /* Stands in the database from the moment that there is one, and is not put into one that is
+     * there already. Its task is not used; borrowed during open; NULL: none. */
+    const struct dsmr_store_write *first;
+    char *reason; /* if open fails: which file, and what is wrong; NULL: not said */
     size_t reason_bytes;
     /* LMDB has met pages that cannot be, and aborts when this returns; NULL: it aborts. */
     void (*give_up)(const char *path, const char *what);

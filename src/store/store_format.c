@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "store/store_apply.h"
 #include "store/store_txn.h"
 #include "wire/codec.h"
 
@@ -97,7 +98,27 @@ static enum dsmr_err upgrade(struct dsmr_lmdb_store *store)
 
 /* ---- open ---- */
 
-enum dsmr_err dsmr_store_format_check(struct dsmr_lmdb_store *store)
+static enum dsmr_err begin(struct dsmr_lmdb_store *store, const struct dsmr_store_write *first)
+{
+    struct dsmr_store_txn txn;
+    enum dsmr_err err = dsmr_store_txn_begin(&txn, store, true);
+
+    if (err != DSMR_OK) {
+        return err;
+    }
+    err = put_format(&txn);
+    if (err == DSMR_OK && first != NULL) {
+        err = dsmr_store_apply(&txn, first);
+    }
+    if (err != DSMR_OK) {
+        dsmr_store_txn_abort(&txn);
+        return err;
+    }
+    return dsmr_store_txn_commit(&txn);
+}
+
+enum dsmr_err dsmr_store_format_check(struct dsmr_lmdb_store *store,
+                                      const struct dsmr_store_write *first)
 {
     struct dsmr_schema_key key;
     struct dsmr_store_txn txn;
@@ -121,10 +142,5 @@ enum dsmr_err dsmr_store_format_check(struct dsmr_lmdb_store *store)
     if (err != DSMR_ERR_UNKNOWN || stat.ms_entries != 0) {
         return err == DSMR_ERR_UNKNOWN ? DSMR_ERR_CORRUPT : err;
     }
-    err = dsmr_store_txn_begin(&txn, store, true);
-    if (err == DSMR_OK) {
-        (void)put_format(&txn);
-        err = dsmr_store_txn_commit(&txn);
-    }
-    return err;
+    return begin(store, first);
 }

@@ -8,8 +8,9 @@
 
 #include "store/store_state.h"
 
-/* Writes the format into an empty database; brings an older one up to date, whole or not at all.
- * NEWER_FORMAT, CORRUPT, IO, DISK_FULL. */
-DSMR_MUST_USE enum dsmr_err dsmr_store_format_check(struct dsmr_lmdb_store *store);
+/* Writes the format into an empty database, and first with it, if not NULL; brings an older one up
+ * to date; whole or not at all. NEWER_FORMAT, CORRUPT, IO, DISK_FULL. */
+DSMR_MUST_USE enum dsmr_err dsmr_store_format_check(struct dsmr_lmdb_store *store,
+                                                    const struct dsmr_store_write *first);
 
 #endif

@@ -460,12 +460,13 @@ static enum dsmr_err used_bytes(void *ctx, uint64_t *end_bytes, uint64_t number)
     return DSMR_OK;
 }
 
-enum dsmr_err dsmr_store_read_prepare(struct dsmr_lmdb_store *store)
+enum dsmr_err dsmr_store_read_prepare(struct dsmr_lmdb_store *store,
+                                      const struct dsmr_store_write *first)
 {
     struct dsmr_schema_key key;
     struct dsmr_store_txn txn;
     uint64_t last = 0;
-    enum dsmr_err err = dsmr_store_format_check(store);
+    enum dsmr_err err = dsmr_store_format_check(store, first);
 
     if (err != DSMR_OK) {
         return err;

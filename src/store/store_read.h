@@ -22,8 +22,11 @@ enum dsmr_err dsmr_store_read_accepted(void *self, uint64_t *height, struct dsmr
 enum dsmr_err dsmr_store_read_evidence(void *self, struct dsmr_evidence *out, uint64_t *cursor);
 enum dsmr_err dsmr_store_read_recover(void *self, const struct dsmr_store_visitor *visitor);
 
-/* Checks the format (and writes it into an empty database), cuts torn tails off the segments and
- * removes those that nothing points to. NEWER_FORMAT, CORRUPT, IO, DISK_FULL. */
-DSMR_MUST_USE enum dsmr_err dsmr_store_read_prepare(struct dsmr_lmdb_store *store);
+/* Checks the format (and writes it into an empty database, with first, if not NULL), cuts torn
+ * tails off the segments and removes those that nothing points to. NEWER_FORMAT, CORRUPT, IO,
+ * DISK_FULL.
+ */
+DSMR_MUST_USE enum dsmr_err dsmr_store_read_prepare(struct dsmr_lmdb_store *store,
+                                                    const struct dsmr_store_write *first);
 
 #endif

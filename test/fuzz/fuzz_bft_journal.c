@@ -75,28 +75,6 @@ static void make_key(uint8_t key[KEY_BYTES], uint64_t epoch, uint64_t view, uint
     key[16] = kind;
 }
 
-/* The record of an own vote; its length. */
-static size_t make_vote(uint8_t *value, uint8_t kind, const struct dsmr_block *block, uint8_t more)
-{
-    size_t len = 1 + 8 + 32;
-    memset(value, 0, len);
-    value[0] = 1;
-    if (kind != DSMR_VOTE_NULLIFY) {
-        dsmr_store_be64(value + 1, block->height);
-        memcpy(value + 9, block->id.bytes, 32);
-    }
-    if (kind == DSMR_VOTE_NOTARIZE) {
-        dsmr_store_be64(value + len, more % 4);
-        memcpy(value + len + 8, block->parent_id.bytes, 32);
-        len += 8 + 32;
-        if (more < 128) {
-            memcpy(value + len, block->bytes->bytes, block->bytes->len);
-            len += block->bytes->len;
-        }
-    }
-    return len;
-}
-
 static size_t make_cert(uint8_t *value, size_t size, const struct dsmr_vote_subject *subject,
                         uint8_t signers)
 {
@@ -113,6 +91,46 @@ static size_t make_cert(uint8_t *value, size_t size, const struct dsmr_vote_subj
     return wr.err == DSMR_OK ? wr.at : 0;
 }
 
+/* The record of an own vote; its length. with_cert: it stands in it, behind the vote itself. */
+static size_t make_vote(uint8_t *value, const struct dsmr_vote_subject *subject,
+                        const struct dsmr_block *block, uint8_t more, bool with_cert)
+{
+    size_t len = 1 + 8 + 32;
+    memset(value, 0, len);
+    value[0] = with_cert ? 2 : 1;
+    if (subject->kind != DSMR_VOTE_NULLIFY) {
+        dsmr_store_be64(value + 1, block->height);
+        memcpy(value + 9, block->id.bytes, 32);
+    }
+    if (subject->kind == DSMR_VOTE_NOTARIZE) {
+        dsmr_store_be64(value + len, more % 4);
+        memcpy(value + len + 8, block->parent_id.bytes, 32);
+        len += 8 + 32;
+    }
+    if (with_cert) {
+        struct dsmr_vote_subject below = *subject;
+        uint8_t cert[1 + DSMR_QUORUM_CERT_BYTES_MAX];
+        if (subject->kind != DSMR_VOTE_FINALIZE) {
+            below.view--;
+            below.kind = 1 + more % 3;
+        } else if (more % 8 != 0) {
+            below.kind = DSMR_VOTE_NOTARIZE;
+        }
+        if (below.kind != DSMR_VOTE_NULLIFY) {
+            below.height = block->height;
+            below.block_id = block->id;
+        }
+        size_t size = make_cert(cert, sizeof(cert), &below, more % 16 == 0 ? more : 7);
+        memcpy(value + len, cert + 1, size - 1);
+        len += size - 1;
+    }
+    if (subject->kind == DSMR_VOTE_NOTARIZE && more < 128) {
+        memcpy(value + len, block->bytes->bytes, block->bytes->len);
+        len += block->bytes->len;
+    }
+    return len;
+}
+
 /* Makes a record of what stands at the start of in; returns how much that was. */
 static size_t make_record(struct record *out, const uint8_t *in, size_t len)
 {
@@ -127,7 +145,8 @@ static size_t make_record(struct record *out, const uint8_t *in, size_t len)
         dsmr_store_be64(out->value + 9, more % 8);
         out->len = 17;
     } else if (shape & 1 && kind >= 1 && kind <= 3) {
-        out->len = make_vote(out->value, kind, block, more);
+        struct dsmr_vote_subject subject = {.epoch = epoch, .view = view, .kind = kind};
+        out->len = make_vote(out->value, &subject, block, more, (shape & 4) != 0);
     } else if (shape & 1 && kind >= 4 && kind <= 6) {
         struct dsmr_vote_subject subject = {.epoch = epoch, .view = view, .kind = kind - 3};
         if (subject.kind != DSMR_VOTE_NULLIFY) {

@@ -115,6 +115,66 @@ static void test_certificate_refused_just_before_a_vote(void **state)
     solo_free(s);
 }
 
+/* The disk refuses the certificate again and again, takes the vote that rests on it, and the node
+ * dies: the vote's record has the certificate with it, so that the view to which it brings the node
+ * back is one to which it can lead the others. Each kind of certificate, and each kind of vote. */
+static void test_certificate_is_lost_with_a_crash_after_the_vote(void **state)
+{
+    (void)state;
+    for (uint8_t kind = DSMR_VOTE_NOTARIZE; kind <= DSMR_VOTE_FINALIZE; kind++) {
+        for (uint8_t voted = DSMR_VOTE_NOTARIZE; voted <= DSMR_VOTE_FINALIZE; voted++) {
+            struct solo *s = solo_new(NULL);
+            solo_start(s);
+            uint64_t view = solo_go_to_view(s, false);
+            struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+            if (voted == DSMR_VOTE_FINALIZE && kind != DSMR_VOTE_NOTARIZE) {
+                dsmr_block_unref(block);
+                solo_free(s);
+                continue;
+            }
+            while (solo_leader(0, view, 4) == 0 || solo_leader(0, view + 1, 4) == 0) {
+                solo_nullify(s, view++);
+            }
+            solo_propose(s, view, 0, &s->genesis->id, block);
+            s->refused_kind = 3 + kind;
+            s->refused_times = UINT32_MAX;
+            if (kind == DSMR_VOTE_NOTARIZE) {
+                solo_notarize(s, view, block);
+            } else if (kind == DSMR_VOTE_NULLIFY) {
+                solo_nullify(s, view);
+            } else {
+                solo_finalize(s, view, block);
+            }
+            if (voted == DSMR_VOTE_NULLIFY) {
+                time_out(s);
+            } else if (voted == DSMR_VOTE_NOTARIZE && kind == DSMR_VOTE_NULLIFY) {
+                solo_propose(s, view + 1, 0, &s->genesis->id, block);
+            } else if (voted == DSMR_VOTE_NOTARIZE) {
+                solo_propose(s, view + 1, view, &block->id, NULL);
+            }
+            uint64_t at = voted == DSMR_VOTE_FINALIZE ? view : view + 1;
+            assert_int_equal(solo_voted(s, voted)->view, at);
+            assert_true(place_of(s, at, voted) < SOLO_RECORDS_MAX);
+            assert_int_equal(place_of(s, view, 3 + kind), SOLO_RECORDS_MAX);
+            solo_restart(s);
+            assert_int_equal(solo_view(s), view + 1);
+            assert_int_equal(place_of(s, view, 3 + kind), SOLO_RECORDS_MAX);
+            solo_forget(s);
+            solo_peer(s, 2, false);
+            solo_peer(s, 2, true);
+            const struct solo_sent *said = solo_said(s, DSMR_MSG_BFT_QUORUM_CERT);
+            assert_non_null(said);
+            assert_int_equal(said->msg.u.quorum_cert.subject.view, view);
+            assert_int_equal(said->msg.u.quorum_cert.subject.kind, kind);
+            s->refused_times = 0; /* and it gets its own record when there is room */
+            solo_nullify(s, view + 1);
+            assert_true(place_of(s, view, 3 + kind) < SOLO_RECORDS_MAX);
+            dsmr_block_unref(block);
+            solo_free(s);
+        }
+    }
+}
+
 /* Of more views than are written at a time. */
 static void test_many_certificates_after_a_full_disk(void **state)
 {
@@ -386,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_votes_after_a_full_disk),
         cmocka_unit_test(test_certificates_after_a_full_disk),
+        cmocka_unit_test(test_certificate_is_lost_with_a_crash_after_the_vote),
         cmocka_unit_test(test_many_certificates_after_a_full_disk),
         cmocka_unit_test(test_certificate_refused_just_before_a_vote),
         cmocka_unit_test(test_nothing_is_pruned_for_what_is_not_durable),

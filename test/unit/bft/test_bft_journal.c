@@ -29,19 +29,26 @@ static void test_records_have_the_documented_layout(void **state)
     struct dsmr_block *block = world_block(s->genesis, 0, 2000);
     solo_propose(s, view, 0, &s->genesis->id, block);
     const struct dsmr_buf *value = record_of(s, view, DSMR_VOTE_NOTARIZE);
+    const struct dsmr_buf *cert = view == 1 ? NULL : record_of(s, view - 1, 5);
+    uint32_t cert_len = cert == NULL ? 0 : cert->len - 1; /* that led into the view */
     assert_non_null(value);
-    assert_int_equal(value->len, 1 + 8 + 32 + 8 + 32 + block->bytes->len);
-    assert_int_equal(value->bytes[0], 1);
+    assert_int_equal(value->len, 1 + 8 + 32 + 8 + 32 + cert_len + block->bytes->len);
+    assert_int_equal(value->bytes[0], cert == NULL ? 1 : 2);
     assert_int_equal(dsmr_load_be64(value->bytes + 1), 1);
     assert_memory_equal(value->bytes + 9, block->id.bytes, 32);
     assert_int_equal(dsmr_load_be64(value->bytes + 41), 0);
     assert_memory_equal(value->bytes + 49, s->genesis->id.bytes, 32);
-    assert_memory_equal(value->bytes + 81, block->bytes->bytes, block->bytes->len);
+    if (cert != NULL) {
+        assert_memory_equal(value->bytes + 81, cert->bytes + 1, cert_len);
+    }
+    assert_memory_equal(value->bytes + 81 + cert_len, block->bytes->bytes, block->bytes->len);
     solo_notarize(s, view, block);
+    cert = record_of(s, view, 4);
+    assert_int_equal(cert->len, 1 + DSMR_VOTE_SUBJECT_BYTES + 2 + 1 + 96);
     value = record_of(s, view, DSMR_VOTE_FINALIZE);
-    assert_int_equal(value->len, 1 + 8 + 32);
-    value = record_of(s, view, 4);
-    assert_int_equal(value->len, 1 + DSMR_VOTE_SUBJECT_BYTES + 2 + 1 + 96);
+    assert_int_equal(value->len, 1 + 8 + 32 + cert->len - 1);
+    assert_int_equal(value->bytes[0], 2);
+    assert_memory_equal(value->bytes + 41, cert->bytes + 1, cert->len - 1);
     dsmr_block_unref(block);
     solo_free(s);
 }
@@ -210,11 +217,11 @@ static void test_damaged_records_are_refused(void **state)
         assert_int_equal(restore(s, key, 17, value, value->len), DSMR_OK);
         for (uint32_t len = 0; len < value->len; len++) {
             /* A NOTARIZE record without the block is a re-proposal's: well formed. */
-            bool is_repeat = key[16] == DSMR_VOTE_NOTARIZE && len == 81;
+            bool is_repeat = key[16] == DSMR_VOTE_NOTARIZE && len + block->bytes->len == value->len;
             assert_int_equal(restore(s, key, 17, value, len),
                              is_repeat ? DSMR_OK : DSMR_ERR_CORRUPT);
         }
-        damaged->bytes[0] = 2; /* version */
+        damaged->bytes[0] = 3; /* version */
         assert_int_equal(restore(s, key, 17, damaged, value->len), DSMR_ERR_CORRUPT);
         memcpy(bad_key, key, 17);
         assert_int_equal(restore(s, bad_key, 18, value, value->len), DSMR_ERR_CORRUPT);
@@ -227,6 +234,49 @@ static void test_damaged_records_are_refused(void **state)
         bad_key[16] = 0;
         assert_int_equal(restore(s, bad_key, 17, value, value->len), DSMR_ERR_CORRUPT);
         dsmr_buf_unref(damaged);
+    }
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
+/* The certificate in a vote's record is of the view before, or for FINALIZE of its own and of its
+ * block; anything else there is damage. */
+static void test_a_vote_rests_on_its_own_certificate(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = 0;
+    do { /* in the second view of others that follow each other */
+        view = solo_view(s);
+        solo_nullify(s, view);
+    } while (solo_leader(0, view + 1, 4) == 0);
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    solo_propose(s, ++view, 0, &s->genesis->id, block);
+    solo_notarize(s, view, block);
+    time_out(s);
+    static const uint8_t kinds[] = {DSMR_VOTE_NOTARIZE, DSMR_VOTE_NULLIFY, DSMR_VOTE_FINALIZE};
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t at = kinds[i] == DSMR_VOTE_NULLIFY ? view + 1 : view;
+        const struct dsmr_buf *value = record_of(s, at, kinds[i]);
+        uint32_t cert_at = kinds[i] == DSMR_VOTE_NOTARIZE ? 81 : 41;
+        uint8_t key[17] = {0};
+        dsmr_store_be64(key + 8, at);
+        key[16] = kinds[i];
+        dsmr_bft_free(s->bft);
+        solo_open(s);
+        assert_int_equal(value->bytes[0], 2);
+        /* kind, epoch, view, height, block id: docs/wire.md */
+        for (uint32_t byte = 0; byte < DSMR_VOTE_SUBJECT_BYTES; byte++) {
+            struct dsmr_buf *damaged = dsmr_buf_copy(value->bytes, value->len);
+            damaged->bytes[cert_at + byte] ^= 0x40;
+            enum dsmr_err err = restore(s, key, 17, damaged, damaged->len);
+            /* Of another block it may be, where the vote says nothing of that. */
+            assert_true(err == DSMR_ERR_CORRUPT ||
+                        (err == DSMR_OK && kinds[i] == DSMR_VOTE_NULLIFY && byte >= 17));
+            dsmr_buf_unref(damaged);
+        }
+        assert_int_equal(restore(s, key, 17, value, value->len), DSMR_OK);
     }
     dsmr_block_unref(block);
     solo_free(s);
@@ -302,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_journal_ahead_of_the_store),
         cmocka_unit_test(test_prune_keeps_the_last_two_final_views),
         cmocka_unit_test(test_damaged_records_are_refused),
+        cmocka_unit_test(test_a_vote_rests_on_its_own_certificate),
         cmocka_unit_test(test_contradicting_records_are_refused),
         cmocka_unit_test(test_records_of_a_later_instance_wait),
     };

@@ -271,6 +271,32 @@ static void test_journal_from_before_the_record(void **state)
     solo_free(s);
 }
 
+/* The disk was made with the key, and says so: nothing is asked, and any view is its own. */
+static void test_first_start_on_a_disk_made_with_its_key(void **state)
+{
+    (void)state;
+    struct dsmr_bft_never_voted record, other;
+    struct solo *s = solo_new(NULL);
+    dsmr_bft_free(s->bft);
+    s->is_wiped = true;
+    solo_open(s);
+    dsmr_bft_never_voted(&other, 5); /* of another genesis: that epoch is not in the schedule */
+    assert_int_equal(dsmr_bft_restore(s->bft, other.key, 17, other.value, 17), DSMR_ERR_CORRUPT);
+    dsmr_bft_never_voted(&record, 0);
+    assert_int_equal(dsmr_bft_restore(s->bft, record.key, 17, record.value, 17), DSMR_OK);
+    assert_int_equal(dsmr_bft_restore(s->bft, record.key, 17, record.value, 17), DSMR_ERR_CORRUPT);
+    solo_start(s);
+    assert_int_equal(dsmr_bft_votes_from(s->bft), 0);
+    solo_nullify(s, 1);
+    s->to_build = world_block(s->genesis, 0, 2000);
+    tempt(s);
+    assert_int_equal(solo_voted(s, DSMR_VOTE_NULLIFY)->view, 2);
+    const struct solo_sent *asked = solo_said(s, DSMR_MSG_BFT_REQUEST_VIEW);
+    assert_true(asked == NULL || asked->msg.u.request_view.to_view != 0);
+    dsmr_block_unref(s->to_build);
+    solo_free(s);
+}
+
 /* Whoever asks is told all of it, at most twice in a retry_ms. */
 static void test_position_is_told(void **state)
 {
@@ -342,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_new_network_or_not),
         cmocka_unit_test(test_answers_that_do_not_count),
         cmocka_unit_test(test_journal_from_before_the_record),
+        cmocka_unit_test(test_first_start_on_a_disk_made_with_its_key),
         cmocka_unit_test(test_position_is_told),
         cmocka_unit_test(test_views_that_somebody_waits_for_are_ended),
     };
