@@ -17,6 +17,7 @@
 #include "net/hello.h"
 #include "net/net_io.h"
 #include "net/net_listen.h"
+#include "net/net_local.h"
 #include "net/net_log.h"
 #include "net/net_peer.h"
 
@@ -288,6 +289,7 @@ static void start_connect(struct dsmr_net_conn *conn, const struct sockaddr *add
         return;
     }
     set_options(conn->net, conn->fd);
+    dsmr_net_local_tune(conn->fd, address);
     if (connect(conn->fd, address, len) != 0 && errno != EINPROGRESS) {
         fail_dial(conn, errno);
         return;
