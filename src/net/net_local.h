@@ -20,12 +20,19 @@ static inline bool dsmr_net_local_is(const struct sockaddr *address)
            IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
+/* What a peer has sent and we have not read; the kernel allows for twice as much. There is no way
+ * to fill, and votes wait behind it: left alone it grows to many megabytes while a node is busy. */
+#define DSMR_NET_LOCAL_UNREAD_BYTES (256 << 10)
+
 /* Before connect, or before listen for the connections that will be accepted: what paces does not
  * stop when it is replaced later. A wish. */
 static inline void dsmr_net_local_tune(int fd, const struct sockaddr *address)
 {
-    if (dsmr_net_local_is(address))
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+    int unread = DSMR_NET_LOCAL_UNREAD_BYTES;
+    if (!dsmr_net_local_is(address))
+        return;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &unread, sizeof(unread));
 }
 
 #endif
