@@ -20,6 +20,7 @@
 #include "net/tcp_net.h"
 
 #define CHUNK_BYTES (512u << 10)
+#define VOTE_BYTES 200u
 
 struct end {
     struct dsmr_host_inbox *inbox;
@@ -50,7 +51,7 @@ static double seconds(clockid_t id)
 static void on_message(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
 {
     struct end *end = owner;
-    if (end->is_echoing) {
+    if (end->is_echoing && bytes->len == VOTE_BYTES) {
         struct dsmr_net port = dsmr_tcp_net_port(end->net);
         (void)port.ops->send(port.self, from, DSMR_MSG_CLASS_VOTE, bytes, NULL, NULL, 0);
     }
@@ -167,27 +168,43 @@ static void row(const char *name, struct end *from, struct end *to, enum dsmr_ms
            bytes / cpu / 1e6);
 }
 
-/* One message at a time, there and back. */
-static void round_trips(struct end *a, struct end *b, double duration)
+static int compare(const void *a, const void *b)
 {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* One vote at a time, there and back; if chunk is given the queue of chunks is kept full. */
+static void round_trips(const char *name, struct end *a, struct end *b, struct dsmr_buf *chunk,
+                        double duration)
+{
+    static double times[1u << 20];
     b->is_echoing = true;
     struct dsmr_net port = dsmr_tcp_net_port(a->net);
-    struct dsmr_buf *buf = dsmr_buf_new(200);
-    memset(buf->bytes, 1, 200);
-    uint64_t count = 0, before = atomic_load(&a->messages);
-    double start = seconds(CLOCK_MONOTONIC), wall;
-    do {
-        if (port.ops->send(port.self, &b->identity->node_id, DSMR_MSG_CLASS_VOTE, buf, NULL, NULL,
+    struct dsmr_buf *vote = dsmr_buf_new(VOTE_BYTES);
+    memset(vote->bytes, 1, VOTE_BYTES);
+    size_t count = 0;
+    uint64_t before = atomic_load(&a->messages);
+    double now = seconds(CLOCK_MONOTONIC), until = now + duration;
+    while (count < 1u << 20 && now < until) {
+        double start = now;
+        if (port.ops->send(port.self, &b->identity->node_id, DSMR_MSG_CLASS_VOTE, vote, NULL, NULL,
                            0) != DSMR_OK)
             die("send");
-        count++;
-        while (atomic_load_explicit(&a->messages, memory_order_acquire) - before < count)
-            (void)sched_yield();
-        wall = seconds(CLOCK_MONOTONIC) - start;
-    } while (wall < duration);
-    printf("%-28s %9.1f us\n", "round trip of 200 bytes", wall / (double)count * 1e6);
+        while (atomic_load_explicit(&a->messages, memory_order_acquire) - before <= count) {
+            if (chunk == NULL ||
+                port.ops->send(port.self, &b->identity->node_id, DSMR_MSG_CLASS_CHUNK, chunk, NULL,
+                               NULL, 0) != DSMR_OK)
+                (void)sched_yield();
+        }
+        now = seconds(CLOCK_MONOTONIC);
+        times[count++] = now - start;
+    }
+    qsort(times, count, sizeof(*times), compare);
+    printf("%-28s %9.1f us p50 %9.1f us p99\n", name, times[count / 2] * 1e6,
+           times[count - 1 - count / 100] * 1e6);
     b->is_echoing = false;
-    dsmr_buf_unref(buf);
+    dsmr_buf_unref(vote);
 }
 
 static void bare_aes(double duration)
@@ -254,8 +271,12 @@ int main(int argc, char **argv)
     row("chunks of 512 KiB", &a, &b, DSMR_MSG_CLASS_CHUNK, CHUNK_BYTES, duration);
     row("chunks of 2 MiB", &a, &b, DSMR_MSG_CLASS_CHUNK, 4 * CHUNK_BYTES, duration);
     row("messages of 16 KiB", &a, &b, DSMR_MSG_CLASS_CHUNK, 16384, duration);
-    row("votes of 200 bytes", &a, &b, DSMR_MSG_CLASS_VOTE, 200, duration);
-    round_trips(&a, &b, duration);
+    row("votes of 200 bytes", &a, &b, DSMR_MSG_CLASS_VOTE, VOTE_BYTES, duration);
+    round_trips("vote, there and back", &a, &b, NULL, duration);
+    struct dsmr_buf *chunk = dsmr_buf_new(4 * CHUNK_BYTES);
+    memset(chunk->bytes, 0x5a, chunk->len);
+    round_trips("the same among chunks, 2 MiB", &a, &b, chunk, duration);
+    dsmr_buf_unref(chunk);
     close_end(&a);
     close_end(&b);
     return 0;

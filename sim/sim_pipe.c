@@ -6,11 +6,22 @@
 
 #define FRACTION_BITS 20u /* of a byte, in virtual time and rate */
 #define SECOND_US UINT64_C(1000000)
+#define PIECE_BYTES (16u << 10)
+#define UNSENT_BYTES_MAX (256u << 10)
+#define UNSENT_US 5000u
 
 struct frame {
     struct frame *next;
     struct dsmr_sim_pipe_frame is;
     uint32_t payload;
+    uint32_t begun; /* bytes of the pieces that have */
+};
+
+struct piece {
+    struct piece *next;
+    struct frame *frame;
+    uint32_t bytes;
+    bool is_last;
 };
 
 struct queue {
@@ -20,9 +31,10 @@ struct queue {
 
 struct flow {
     struct queue waiting[DSMR_MSG_CLASS_COUNT];
-    struct queue begun; /* in the order in which they leave; the first is being sent */
+    struct frame *half[DSMR_MSG_CLASS_COUNT]; /* some pieces have begun, not all */
+    struct piece *first, **end; /* begun, in the order in which they leave; the first is sent */
     uint64_t begun_bytes;
-    uint64_t finish; /* virtual time at which the first of begun has left */
+    uint64_t finish; /* virtual time at which the first has left */
 };
 
 struct dsmr_sim_pipe {
@@ -141,38 +153,93 @@ uint64_t dsmr_sim_pipe_due_us(const struct dsmr_sim_pipe *pipe)
 
 /* ---- frames ---- */
 
-static void begin(struct flow *flow, struct frame *frame)
+/* The most urgent frame of which a piece may begin; NULL: there is none. */
+static struct frame *choose(struct flow *flow)
 {
-    put(&flow->begun, frame);
-    flow->begun_bytes += frame->is.bytes;
+    for (int cls = 0; cls < DSMR_MSG_CLASS_COUNT; cls++) {
+        if (flow->half[cls] == NULL) {
+            flow->half[cls] = take(&flow->waiting[cls]);
+        }
+        if (flow->half[cls] != NULL) {
+            return flow->half[cls];
+        }
+    }
+    return NULL;
+}
+
+static void begin_piece(struct flow *flow, struct frame *frame)
+{
+    struct piece *piece = calloc(1, sizeof(*piece));
+    DSMR_ASSERT(piece != NULL);
+    uint32_t left = frame->is.bytes - frame->begun;
+    piece->frame = frame;
+    piece->bytes = left < PIECE_BYTES ? left : PIECE_BYTES;
+    piece->is_last = piece->bytes == left;
+    frame->begun += piece->bytes;
+    if (piece->is_last) {
+        flow->half[frame->is.cls] = NULL;
+    }
+    *flow->end = piece;
+    flow->end = &piece->next;
+    flow->begun_bytes += piece->bytes;
+}
+
+/* Takes the first piece out; the frame if it was its last. */
+static struct frame *end_piece(struct flow *flow)
+{
+    struct piece *piece = flow->first;
+    struct frame *frame = piece->is_last ? piece->frame : NULL;
+    flow->first = piece->next;
+    flow->end = flow->first == NULL ? &flow->first : flow->end;
+    flow->begun_bytes -= piece->bytes;
+    free(piece);
+    return frame;
+}
+
+/* The first piece of the flow is sent from now on. */
+static void send_first(struct flow *flow, uint64_t now_us)
+{
+    struct piece *piece = flow->first;
+    flow->finish += fixed(piece->bytes);
+    if (piece->frame->is.begun_us == UINT64_MAX) {
+        piece->frame->is.begun_us = now_us;
+    }
 }
 
 /* Bytes that are begun and have not left. */
 static uint64_t unsent(const struct dsmr_sim_pipe *pipe, const struct flow *flow)
 {
     uint64_t left = flow->finish > pipe->virtual ? flow->finish - pipe->virtual : 0;
-    return flow->begun.first == NULL
-               ? 0
-               : flow->begun_bytes - flow->begun.first->is.bytes + (left >> FRACTION_BITS);
+    return flow->first == NULL ? 0
+                               : flow->begun_bytes - flow->first->bytes + (left >> FRACTION_BITS);
+}
+
+/* As src/net/net_unsent.h. */
+static uint64_t unsent_max(const struct dsmr_sim_pipe *pipe)
+{
+    uint64_t flows = pipe->heap_count > 0 ? pipe->heap_count : 1;
+    uint64_t bytes = (pipe->rate * UNSENT_US / flows) >> FRACTION_BITS;
+    if (bytes > UNSENT_BYTES_MAX) {
+        return UNSENT_BYTES_MAX;
+    }
+    return bytes < PIECE_BYTES ? PIECE_BYTES : bytes;
 }
 
 /* Begins what may begin now. */
 static void fill(struct dsmr_sim_pipe *pipe, uint32_t number, uint64_t now_us)
 {
     struct flow *flow = &pipe->flows[number];
-    for (int cls = 0; cls < DSMR_MSG_CLASS_COUNT; cls++) {
-        while (unsent(pipe, flow) < DSMR_SIM_PIPE_UNSENT_MAX) {
-            bool is_idle = flow->begun.first == NULL;
-            struct frame *frame = take(&flow->waiting[cls]);
-            if (frame == NULL) {
-                break;
-            }
-            begin(flow, frame);
-            if (is_idle) {
-                frame->is.begun_us = now_us;
-                flow->finish = pipe->virtual + fixed(frame->is.bytes);
-                heap_add(pipe, number);
-            }
+    while (unsent(pipe, flow) < unsent_max(pipe)) {
+        bool is_idle = flow->first == NULL;
+        struct frame *frame = choose(flow);
+        if (frame == NULL) {
+            return;
+        }
+        begin_piece(flow, frame);
+        if (is_idle) {
+            flow->finish = pipe->virtual;
+            send_first(flow, now_us);
+            heap_add(pipe, number);
         }
     }
 }
@@ -191,45 +258,67 @@ bool dsmr_sim_pipe_push(struct dsmr_sim_pipe *pipe, const struct dsmr_sim_pipe_f
     DSMR_ASSERT(frame != NULL);
     frame->is = *is;
     frame->is.queued_us = now_us;
+    frame->is.begun_us = UINT64_MAX;
     frame->payload = payload;
     put(&flow->waiting[is->cls], frame);
     fill(pipe, is->flow, now_us);
     return true;
 }
 
-bool dsmr_sim_pipe_pop(struct dsmr_sim_pipe *pipe, struct dsmr_sim_pipe_frame *out, uint64_t now_us)
+/* The next piece that has left by now; false: none. *frame: NULL unless it was the last. */
+static bool pop_piece(struct dsmr_sim_pipe *pipe, struct frame **frame, uint64_t now_us)
 {
-    advance(pipe, now_us);
     if (pipe->heap_count == 0 || pipe->flows[pipe->heap[0]].finish > pipe->virtual) {
         return false;
     }
     uint32_t number = pipe->heap[0];
     struct flow *flow = &pipe->flows[number];
-    struct frame *frame = take(&flow->begun);
-    flow->begun_bytes -= frame->is.bytes;
-    if (flow->begun.first != NULL) { /* it follows without a gap */
-        flow->begun.first->is.begun_us = now_us;
-        flow->finish += fixed(flow->begun.first->is.bytes);
+    *frame = end_piece(flow);
+    if (flow->first != NULL) { /* it follows without a gap */
+        send_first(flow, now_us);
         heap_sink(pipe, number);
     } else {
         heap_remove_first(pipe);
     }
     fill(pipe, number, now_us);
+    return true;
+}
+
+bool dsmr_sim_pipe_pop(struct dsmr_sim_pipe *pipe, struct dsmr_sim_pipe_frame *out, uint64_t now_us)
+{
+    struct frame *frame = NULL;
+    advance(pipe, now_us);
+    while (frame == NULL) {
+        if (!pop_piece(pipe, &frame, now_us)) {
+            return false;
+        }
+    }
     *out = frame->is;
     free(frame);
     return true;
+}
+
+/* Any frame of the flow; NULL: it is empty. */
+static struct frame *drop_one(struct flow *flow)
+{
+    struct frame *frame = NULL;
+    while (frame == NULL && flow->first != NULL) {
+        frame = end_piece(flow);
+    }
+    if (frame == NULL) {
+        frame = choose(flow);
+        if (frame != NULL) {
+            flow->half[frame->is.cls] = NULL;
+        }
+    }
+    return frame;
 }
 
 bool dsmr_sim_pipe_drop(struct dsmr_sim_pipe *pipe, struct dsmr_sim_pipe_frame *out)
 {
     pipe->heap_count = 0; /* nothing is sent any more */
     for (uint32_t i = 0; i < pipe->flows_count; i++) {
-        struct flow *flow = &pipe->flows[i];
-        struct frame *frame = take(&flow->begun);
-        for (int cls = 0; frame == NULL && cls < DSMR_MSG_CLASS_COUNT; cls++) {
-            frame = take(&flow->waiting[cls]);
-        }
-        flow->begun_bytes = 0;
+        struct frame *frame = drop_one(&pipe->flows[i]);
         if (frame != NULL) {
             *out = frame->is;
             free(frame);
@@ -259,7 +348,7 @@ struct dsmr_sim_pipe *dsmr_sim_pipe_new(uint32_t flows, uint64_t rate)
     DSMR_ASSERT(pipe->flows != NULL && pipe->heap != NULL);
     for (uint32_t i = 0; i < flows; i++) {
         struct flow *flow = &pipe->flows[i];
-        flow->begun.end = &flow->begun.first;
+        flow->end = &flow->first;
         for (int cls = 0; cls < DSMR_MSG_CLASS_COUNT; cls++) {
             flow->waiting[cls].end = &flow->waiting[cls].first;
         }

@@ -5,10 +5,10 @@
  * How:     connections with something to send get equal shares of the rate (Demers, Keshav and
  *          Shenker, "Analysis and Simulation of a Fair Queueing Algorithm", 1989, with bytes
  *          instead of packets). Within a connection frames leave by class, as docs/transport.md,
- *          section 6 has it: a frame that has begun is not interrupted, and one begins as soon as
- *          less than DSMR_SIM_PIPE_UNSENT_MAX is begun and unsent.
- * Limits:  those of docs/transport.md for each peer and class.
- * Threads: one owner; no clock, no randomness. */
+ *          sections 5 and 6 have it: a large one goes in pieces, a piece that has begun is not
+ *          interrupted, and the next begins as soon as what is begun and unsent takes less than 5
+ * ms at the rate that the connection has. A frame here is a message. Limits:  those of
+ * docs/transport.md for each peer and class. Threads: one owner; no clock, no randomness. */
 #ifndef DSMR_SIM_SIM_PIPE_H
 #define DSMR_SIM_SIM_PIPE_H
 
@@ -16,8 +16,6 @@
 #include <stdint.h>
 
 #include "wire/message.h"
-
-#define DSMR_SIM_PIPE_UNSENT_MAX (128u << 10)
 
 struct dsmr_sim_pipe; /* opaque */
 
@@ -35,7 +33,7 @@ void dsmr_sim_pipe_free(struct dsmr_sim_pipe *pipe); /* must be empty */
  * what counts for the limit; bytes: what the wire carries. */
 bool dsmr_sim_pipe_push(struct dsmr_sim_pipe *pipe, const struct dsmr_sim_pipe_frame *frame,
                         uint32_t payload, uint64_t now_us);
-/* When the next frame has left if nothing is pushed; UINT64_MAX: it is empty. */
+/* When the next piece has left if nothing is pushed; UINT64_MAX: it is empty. */
 uint64_t dsmr_sim_pipe_due_us(const struct dsmr_sim_pipe *pipe);
 /* The next frame that has left by now_us; false: none. */
 bool dsmr_sim_pipe_pop(struct dsmr_sim_pipe *pipe, struct dsmr_sim_pipe_frame *out,

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -96,6 +97,9 @@ enum dsmr_err dsmr_listen_open(int *fd, uint16_t *port, const char **reason, con
         return DSMR_ERR_UNAVAILABLE;
     }
     (void)setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (is_loopback(&bound)) { /* nothing to pace for: net/net_local.h */
+        (void)setsockopt(s, IPPROTO_TCP, TCP_CONGESTION, "reno", sizeof("reno") - 1);
+    }
     if (bind(s, &bound.any, len) != 0 || listen(s, BACKLOG) != 0 ||
         getsockname(s, &bound.any, &len) != 0) {
         *reason = reason_of(errno);

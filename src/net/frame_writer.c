@@ -3,85 +3,141 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/bytes.h"
+
+/* Less of a record is not worth a frame: two headers and some bytes of a message. */
+#define ROOM_BYTES_MIN 64u
 
 void dsmr_frame_writer_init(struct dsmr_frame_writer *writer)
 {
-    writer->current = NULL;
-    writer->offset = 0;
-    writer->run = NULL;
-    writer->run_len = 0;
+    memset(writer, 0, offsetof(struct dsmr_frame_writer, stage));
+    writer->piece_bytes_max = DSMR_FRAME_BYTES_MAX;
 }
 
 void dsmr_frame_writer_close(struct dsmr_frame_writer *writer)
 {
-    dsmr_outbox_message_free(writer->current);
+    for (unsigned i = 0; i < DSMR_MSG_CLASS_COUNT; i++)
+        dsmr_outbox_message_free(writer->lanes[i].message);
     dsmr_frame_writer_init(writer);
 }
 
-/* One of the three parts of a frame, from offset on. */
+void dsmr_frame_writer_set_slow(struct dsmr_frame_writer *writer, bool is_slow)
+{
+    writer->piece_bytes_max = is_slow ? DSMR_FRAME_RUN_BYTES_MAX : DSMR_FRAME_BYTES_MAX;
+}
+
+/* One of the two parts of a message, from where it stands. */
 struct part {
     const uint8_t *bytes;
     size_t len;
 };
 
-static struct part current_part(const struct dsmr_frame_writer *writer, uint8_t *header)
+static struct part next_part(const struct dsmr_frame_writer *writer)
 {
-    const struct dsmr_outbox_message *message = writer->current;
-    size_t at = writer->offset;
-    if (at < DSMR_FRAME_HEADER_BYTES) {
-        dsmr_store_be32(header, (uint32_t)dsmr_outbox_message_bytes(message));
-        return (struct part){header + at, DSMR_FRAME_HEADER_BYTES - at};
+    const struct dsmr_outbox_message *message = writer->at->message;
+    size_t at = writer->at->offset, head_len = message->head->len;
+    struct part part = at < head_len ? (struct part){message->head->bytes + at, head_len - at}
+                                     : (struct part){message->body + (at - head_len),
+                                                     message->body_len - (at - head_len)};
+    if (part.len > writer->frame_left)
+        part.len = writer->frame_left;
+    return part;
+}
+
+static void advance(struct dsmr_frame_writer *writer, size_t len)
+{
+    writer->at->offset += len;
+    writer->frame_left -= len;
+}
+
+/* The lane of the most urgent message, new or half sent; NULL: there is nothing to send. */
+static struct dsmr_frame_writer_lane *choose(struct dsmr_frame_writer *writer,
+                                             dsmr_frame_writer_take *take, void *ctx)
+{
+    unsigned begun = 0;
+    while (begun < DSMR_MSG_CLASS_COUNT && writer->lanes[begun].message == NULL)
+        begun++;
+    struct dsmr_outbox_message *message = begun > 0 ? take(ctx, begun) : NULL;
+    if (message == NULL)
+        return begun < DSMR_MSG_CLASS_COUNT ? &writer->lanes[begun] : NULL;
+    DSMR_ASSERT(message->cls < begun);
+    writer->lanes[message->cls] = (struct dsmr_frame_writer_lane){.message = message};
+    return &writer->lanes[message->cls];
+}
+
+/* Stages the header of the lane's next frame. A piece ends where a record ends, so that its bytes
+ * are read to their place there, too. */
+static size_t begin_frame(struct dsmr_frame_writer *writer, struct dsmr_frame_writer_lane *lane,
+                          size_t staged)
+{
+    size_t len = dsmr_outbox_message_bytes(lane->message), left = len - lane->offset;
+    uint32_t cls = lane->message->cls;
+    writer->at = lane;
+    writer->frame_left = left;
+    if (len <= DSMR_FRAME_BYTES_MAX) {
+        dsmr_frame_header_store(writer->stage + staged, DSMR_FRAME_WHOLE, len);
+        return staged + DSMR_FRAME_HEADER_BYTES;
     }
-    at -= DSMR_FRAME_HEADER_BYTES;
-    if (at < message->head->len)
-        return (struct part){message->head->bytes + at, message->head->len - at};
-    at -= message->head->len;
-    if (at < message->body_len)
-        return (struct part){message->body + at, message->body_len - at};
-    return (struct part){NULL, 0};
+    if (lane->offset == 0) {
+        dsmr_frame_header_store(writer->stage + staged, DSMR_FRAME_BEGIN + cls, len);
+        staged += DSMR_FRAME_HEADER_BYTES;
+    }
+    size_t piece = writer->piece_bytes_max - staged - DSMR_FRAME_HEADER_BYTES;
+    if (left > piece)
+        writer->frame_left = piece;
+    dsmr_frame_header_store(writer->stage + staged, DSMR_FRAME_PIECE + cls, writer->frame_left);
+    return staged + DSMR_FRAME_HEADER_BYTES;
 }
 
-static void finish_current(struct dsmr_frame_writer *writer)
+static void end_frame(struct dsmr_frame_writer *writer)
 {
-    dsmr_outbox_message_free(writer->current);
-    writer->current = NULL;
-    writer->offset = 0;
+    struct dsmr_frame_writer_lane *lane = writer->at;
+    writer->at = NULL;
+    if (lane->offset < dsmr_outbox_message_bytes(lane->message))
+        return;
+    dsmr_outbox_message_free(lane->message);
+    *lane = (struct dsmr_frame_writer_lane){0};
 }
 
-void dsmr_frame_writer_next(struct dsmr_frame_writer *writer, const uint8_t **bytes, size_t *len,
-                            struct dsmr_outbox_message *(*take)(void *ctx), void *ctx)
+/* Makes the next run, in the stage or where a body lies. */
+static void make_run(struct dsmr_frame_writer *writer, dsmr_frame_writer_take *take, void *ctx)
 {
     size_t staged = 0;
-    while (writer->run_len == 0) {
-        if (writer->current == NULL)
-            writer->current = take(ctx);
-        if (writer->current == NULL)
-            break;
-        uint8_t header[DSMR_FRAME_HEADER_BYTES];
-        struct part part = current_part(writer, header);
-        if (part.len == 0) {
-            finish_current(writer);
+    for (;;) {
+        if (writer->at != NULL && writer->frame_left == 0)
+            end_frame(writer); /* its bytes have been written: no run was out */
+        size_t room = sizeof(writer->stage) - staged;
+        if (writer->at == NULL) {
+            if (room < ROOM_BYTES_MIN)
+                break;
+            struct dsmr_frame_writer_lane *lane = choose(writer, take, ctx);
+            if (lane == NULL)
+                break;
+            staged = begin_frame(writer, lane, staged);
             continue;
         }
+        struct part part = next_part(writer);
         if (staged == 0 && part.len >= DSMR_FRAME_RUN_BYTES_MAX) {
-            writer->run = part.bytes; /* the message stays current until its end is written */
+            writer->run = part.bytes; /* the message stays until its end is written */
             writer->run_len = DSMR_FRAME_RUN_BYTES_MAX;
-            writer->offset += writer->run_len;
-            break;
+            advance(writer, writer->run_len);
+            return;
         }
-        size_t room = sizeof(writer->stage) - staged;
+        if (room == 0)
+            break;
         size_t n = part.len < room ? part.len : room;
         memcpy(writer->stage + staged, part.bytes, n);
         staged += n;
-        writer->offset += n;
-        if (staged == sizeof(writer->stage))
-            break;
+        advance(writer, n);
     }
-    if (staged > 0) {
-        writer->run = writer->stage;
-        writer->run_len = staged;
-    }
+    writer->run = writer->stage;
+    writer->run_len = staged;
+}
+
+void dsmr_frame_writer_next(struct dsmr_frame_writer *writer, const uint8_t **bytes, size_t *len,
+                            dsmr_frame_writer_take *take, void *ctx)
+{
+    if (writer->run_len == 0)
+        make_run(writer, take, ctx);
     *bytes = writer->run;
     *len = writer->run_len;
 }
@@ -96,9 +152,12 @@ void dsmr_frame_writer_done(struct dsmr_frame_writer *writer, size_t len)
 bool dsmr_frame_writer_add(struct dsmr_frame_writer *writer, const void *message, size_t len)
 {
     DSMR_ASSERT(len <= sizeof(writer->stage) - DSMR_FRAME_HEADER_BYTES);
-    if (writer->run_len > 0 || writer->current != NULL)
+    for (unsigned i = 0; i < DSMR_MSG_CLASS_COUNT; i++)
+        if (writer->lanes[i].message != NULL)
+            return false;
+    if (writer->run_len > 0)
         return false;
-    dsmr_store_be32(writer->stage, (uint32_t)len);
+    dsmr_frame_header_store(writer->stage, DSMR_FRAME_WHOLE, len);
     if (len > 0)
         memcpy(writer->stage + DSMR_FRAME_HEADER_BYTES, message, len);
     writer->run = writer->stage;

@@ -10,7 +10,7 @@
 
 #define DSMR_HELLO_BYTES 43u
 #define DSMR_HELLO_BYTES_MAX 256u /* of any version: longer ones are refused unread */
-#define DSMR_HELLO_PROTOCOL_VERSION 1u
+#define DSMR_HELLO_PROTOCOL_VERSION 2u
 
 void dsmr_hello_encode(uint8_t out[DSMR_HELLO_BYTES], const struct dsmr_domain *domain);
 /* OK if the peer speaks this version on this chain; MALFORMED, VERSION, WRONG_NETWORK,

@@ -17,6 +17,7 @@
 #include "net/hello.h"
 #include "net/net_io.h"
 #include "net/net_listen.h"
+#include "net/net_local.h"
 #include "net/net_log.h"
 #include "net/net_peer.h"
 
@@ -54,7 +55,7 @@ static struct dsmr_net_conn *conn_new(struct dsmr_tcp_net *net, enum dsmr_net_co
 static void set_options(const struct dsmr_tcp_net *net, int fd)
 {
     int one = 1;
-    unsigned unsent = net->limits.unsent_bytes_max;
+    unsigned unsent = net->limits.unsent_bytes_max / 2; /* until it is measured */
     unsigned timeout = net->limits.silence_timeout_ms;
     /* Each is a wish: without it the connection works, only worse. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -288,6 +289,7 @@ static void start_connect(struct dsmr_net_conn *conn, const struct sockaddr *add
         return;
     }
     set_options(conn->net, conn->fd);
+    dsmr_net_local_tune(conn->fd, address);
     if (connect(conn->fd, address, len) != 0 && errno != EINPROGRESS) {
         fail_dial(conn, errno);
         return;
@@ -420,8 +422,8 @@ uint64_t dsmr_net_conn_check_time(struct dsmr_net_conn *conn, uint64_t now_ms)
     uint64_t next = UINT64_MAX;
     if (!conn->is_paused) { /* else it is we who do not listen */
         next = conn->received_ms + limits->silence_timeout_ms;
-        if (conn->frame_until_ms != 0)
-            next = earlier(next, conn->frame_until_ms);
+        if (conn->message_until_ms != 0)
+            next = earlier(next, conn->message_until_ms);
         if (now_ms >= next) {
             dsmr_net_conn_close(conn, DSMR_ERR_TIMEOUT);
             return UINT64_MAX;

@@ -8,6 +8,7 @@
 
 #include "base/assert.h"
 #include "net/net_conn.h"
+#include "net/net_unsent.h"
 
 /* One turn of one peer: enough to keep the pipes full, little enough to be fair. */
 #define READ_TURN_BYTES ((size_t)512 << 10)
@@ -20,6 +21,8 @@
 /* What a received message costs besides its bytes. */
 #define MESSAGE_OVERHEAD_BYTES 64u
 #define RETRY_MS 100u
+/* How often a connection that takes no more is measured. */
+#define MEASURE_MS 100u
 
 struct dsmr_net_batch {
     struct dsmr_task task;
@@ -99,7 +102,6 @@ void dsmr_net_io_forget(struct dsmr_net_conn *conn)
 
 static void take_message(struct dsmr_net_conn *conn, struct dsmr_buf *buf)
 {
-    conn->frame_until_ms = 0;
     if (conn->state == DSMR_NET_CONN_HELLO) {
         dsmr_net_conn_on_hello(conn, buf);
         dsmr_buf_unref(buf);
@@ -188,6 +190,20 @@ static bool read_once(struct dsmr_net_conn *conn, size_t *turn)
     DSMR_UNREACHABLE();
 }
 
+/* The oldest message in the making has a time by which it must be whole. */
+static void watch_message(struct dsmr_net_conn *conn)
+{
+    struct dsmr_tcp_net *net = conn->net;
+    /* While we do not read, that it takes long is not the peer's fault. */
+    uint64_t oldest = conn->is_paused ? 0 : dsmr_frame_reader_oldest(&conn->reader);
+    if (oldest == conn->message_watched)
+        return;
+    conn->message_watched = oldest;
+    conn->message_until_ms = oldest == 0 ? 0 : net_now(net) + net->limits.frame_timeout_ms;
+    if (oldest != 0)
+        dsmr_tcp_net_arm(net, conn->message_until_ms);
+}
+
 void dsmr_net_io_read(struct dsmr_net_conn *conn)
 {
     size_t turn = READ_TURN_BYTES;
@@ -203,23 +219,17 @@ void dsmr_net_io_read(struct dsmr_net_conn *conn)
         return;
     if (!conn->is_paused)
         offer_batch(conn);
-    struct dsmr_tcp_net *net = conn->net;
-    if (conn->is_paused) {
-        conn->frame_until_ms = 0; /* that it takes long is not the peer's fault */
-    } else if (conn->frame_until_ms == 0 && dsmr_frame_reader_is_partial(&conn->reader)) {
-        conn->frame_until_ms = net_now(net) + net->limits.frame_timeout_ms;
-        dsmr_tcp_net_arm(net, conn->frame_until_ms);
-    }
+    watch_message(conn);
     dsmr_net_conn_watch(conn);
 }
 
-static struct dsmr_outbox_message *take_from_outbox(void *ctx)
+static struct dsmr_outbox_message *take_from_outbox(void *ctx, unsigned end)
 {
     struct dsmr_net_conn *conn = ctx;
     if (conn->state != DSMR_NET_CONN_UP)
         return NULL;
     pthread_mutex_lock(&conn->net->mutex);
-    struct dsmr_outbox_message *message = dsmr_outbox_take(&conn->peer->outbox);
+    struct dsmr_outbox_message *message = dsmr_outbox_take(&conn->peer->outbox, end);
     pthread_mutex_unlock(&conn->net->mutex);
     return message;
 }
@@ -228,6 +238,18 @@ static struct dsmr_outbox_message *take_from_outbox(void *ctx)
 static void set_cork(const struct dsmr_net_conn *conn, int is_corked)
 {
     (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_CORK, &is_corked, sizeof(is_corked));
+}
+
+/* The socket takes no more: from now on what is urgent must not wait for much. */
+static void on_congested(struct dsmr_net_conn *conn)
+{
+    struct dsmr_tcp_net *net = conn->net;
+    conn->is_write_blocked = true;
+    dsmr_frame_writer_set_slow(&conn->writer, true);
+    if (net_now(net) < conn->measured_ms + MEASURE_MS)
+        return;
+    conn->measured_ms = net_now(net);
+    dsmr_net_unsent_fit(conn->fd, net->limits.unsent_bytes_max);
 }
 
 void dsmr_net_io_write(struct dsmr_net_conn *conn)
@@ -239,8 +261,10 @@ void dsmr_net_io_write(struct dsmr_net_conn *conn)
         const uint8_t *bytes;
         size_t len, n = 0;
         dsmr_frame_writer_next(&conn->writer, &bytes, &len, take_from_outbox, conn);
-        if (len == 0)
+        if (len == 0) {
+            dsmr_frame_writer_set_slow(&conn->writer, false);
             break;
+        }
         conn->is_write_blocked = turn == 0; /* poll calls again at once, after the others */
         if (turn == 0)
             break;
@@ -255,7 +279,7 @@ void dsmr_net_io_write(struct dsmr_net_conn *conn)
             conn->sent_ms = net_now(conn->net);
             turn = n < turn ? turn - n : 0;
         } else if (result == DSMR_TLS_WANT_WRITE || result == DSMR_TLS_WANT_READ) {
-            conn->is_write_blocked = true;
+            on_congested(conn);
             break;
         } else {
             dsmr_net_conn_close(conn, DSMR_OK);

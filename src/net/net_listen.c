@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "net/net_conn.h"
+#include "net/net_local.h"
 
 #define TOKEN 1000u /* one connection */
 #define NO_FILES_PAUSE_MS 200u
@@ -29,6 +30,7 @@ static int bind_one(const struct addrinfo *address)
         return -1;
     int one = 1;
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    dsmr_net_local_tune(fd, address->ai_addr);
     if (bind(fd, address->ai_addr, address->ai_addrlen) != 0 || listen(fd, 256) != 0) {
         int number = errno;
         close(fd);

@@ -54,7 +54,9 @@ struct dsmr_net_conn {
     uint64_t setup_until_ms; /* for the states before UP */
     uint64_t up_since_ms;
     uint64_t received_ms, sent_ms; /* last time */
-    uint64_t frame_until_ms;       /* 0: no frame is half received */
+    uint64_t measured_ms;          /* how fast it is, last time */
+    uint64_t message_watched;      /* the oldest message that is half received; 0: none */
+    uint64_t message_until_ms;     /* and by when it must be whole; 0: none */
     struct dsmr_net_flow *flow;
     struct dsmr_net_batch *batch; /* being gathered, or refused by the inbox */
     struct dsmr_net_event *down;  /* made when it came up, so that "down" cannot fail */

@@ -53,15 +53,17 @@ enum dsmr_err dsmr_outbox_add(struct dsmr_outbox *outbox, struct dsmr_outbox_mes
     if (lane->first != NULL && (lane->bytes > bytes_max || bytes > bytes_max - lane->bytes))
         return DSMR_ERR_FULL;
     message->next = NULL;
+    message->cls = cls;
     *lane->end = message;
     lane->end = &message->next;
     lane->bytes += bytes;
     return DSMR_OK;
 }
 
-struct dsmr_outbox_message *dsmr_outbox_take(struct dsmr_outbox *outbox)
+struct dsmr_outbox_message *dsmr_outbox_take(struct dsmr_outbox *outbox, unsigned end)
 {
-    for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++) {
+    DSMR_ASSERT(end <= DSMR_MSG_CLASS_COUNT);
+    for (unsigned i = 0; i < end; i++) {
         struct dsmr_outbox_lane *lane = &outbox->lanes[i];
         struct dsmr_outbox_message *message = lane->first;
         if (message == NULL)
@@ -81,7 +83,7 @@ size_t dsmr_outbox_clear(struct dsmr_outbox *outbox)
 {
     size_t count = 0;
     struct dsmr_outbox_message *message;
-    while ((message = dsmr_outbox_take(outbox)) != NULL) {
+    while ((message = dsmr_outbox_take(outbox, DSMR_MSG_CLASS_COUNT)) != NULL) {
         dsmr_outbox_message_free(message);
         count++;
     }

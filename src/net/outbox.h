@@ -21,6 +21,7 @@ struct dsmr_outbox_message {
     struct dsmr_buf *owner; /* keeps body; NULL if there is none */
     const uint8_t *body;
     uint32_t body_len;
+    enum dsmr_msg_class cls; /* set by add */
 };
 
 /* Takes references on head and owner. NULL if out of memory. */
@@ -44,8 +45,8 @@ void dsmr_outbox_init(struct dsmr_outbox *outbox);
 DSMR_MUST_USE enum dsmr_err dsmr_outbox_add(struct dsmr_outbox *outbox,
                                             struct dsmr_outbox_message *message,
                                             enum dsmr_msg_class cls, size_t bytes_max);
-/* The next to send, now the caller's; NULL if empty. */
-struct dsmr_outbox_message *dsmr_outbox_take(struct dsmr_outbox *outbox);
+/* The next to send of the classes before end, now the caller's; NULL if they are empty. */
+struct dsmr_outbox_message *dsmr_outbox_take(struct dsmr_outbox *outbox, unsigned end);
 /* Frees all; returns how many there were. */
 size_t dsmr_outbox_clear(struct dsmr_outbox *outbox);
 

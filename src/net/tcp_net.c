@@ -28,7 +28,7 @@ void dsmr_tcp_net_limits_default(struct dsmr_tcp_net_limits *limits)
                             [DSMR_MSG_CLASS_CHUNK] = (size_t)64 << 20,
                             [DSMR_MSG_CLASS_TX] = (size_t)4 << 20},
         .inbound_bytes_max = (size_t)16 << 20,
-        .unsent_bytes_max = 128u << 10,
+        .unsent_bytes_max = 256u << 10,
         .peers_max = 4096,
         .unauthenticated_max = 64,
         .accepts_per_second = 100,

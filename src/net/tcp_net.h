@@ -34,12 +34,12 @@ struct dsmr_tcp_net_limits {
     uint32_t message_bytes_max;                   /* dsmr_params_message_bytes_max of the chain */
     size_t queue_bytes_max[DSMR_MSG_CLASS_COUNT]; /* outgoing, per peer */
     size_t inbound_bytes_max;  /* per peer: received, not yet handled by the logic thread */
-    uint32_t unsent_bytes_max; /* encrypted, not yet on its way: what a vote may wait behind */
+    uint32_t unsent_bytes_max; /* encrypted, not yet on its way; less on a slow line */
     uint32_t peers_max;
     uint32_t unauthenticated_max; /* accepted connections that have not proved who they are */
     uint32_t accepts_per_second;
     uint32_t handshake_timeout_ms; /* from connect to hello */
-    uint32_t frame_timeout_ms;     /* from a frame's first byte to its last */
+    uint32_t frame_timeout_ms;     /* a message, from its first byte to its last */
     uint32_t ping_ms;              /* silence after which we send a ping */
     uint32_t silence_timeout_ms;   /* silence after which a peer counts as gone */
     uint32_t backoff_min_ms;       /* between dials, doubled up to max, with jitter */

@@ -131,10 +131,13 @@ def transport_vectors():
     secret = fill(32, 0x60)
     public = ed25519_public(secret)
     return {
-        "hello": b"\0DSMR" + be("H", 1) + DOMAIN,
+        "hello": b"\0DSMR" + be("H", 2) + DOMAIN,
         "frame.ping": be("I", 0),
         "frame.STATUS": be("I", len(status)) + status,
         "frame.CHUNK": be("I", len(carried)) + carried,
+        "frame.begin": be("BBH", 16 + 2, 70000 >> 16, 70000 & 0xffff),
+        "frame.piece.first": be("BBH", 32 + 2, 0, 65536 - 8),
+        "frame.piece.last": be("BBH", 32 + 2, 0, 70000 - 65536 + 8),
         "tls.secret_key": secret,
         "tls.public_key": public,
         "tls.node_id": sha256(bytes.fromhex("302a300506032b6570032100") + public)[:20],

@@ -23,6 +23,7 @@
 
 #include "base/bytes.h"
 #include "base/metrics.h"
+#include "net/frame.h"
 #include "net/hello.h"
 #include "net/tcp_net.h"
 #include "net/tls_session.h"
@@ -372,6 +373,59 @@ static UNUSED void raw_close(struct raw *raw)
     SSL_free(raw->ssl);
     SSL_CTX_free(raw->context);
     close(raw->fd);
+}
+
+/* ---- a node, a peer by hand, and an honest one ---- */
+
+/* A node that serves one validator, played by the test through a raw peer, and an honest one. */
+struct scene {
+    struct node *node, *honest;
+    struct dsmr_tls_identity *validator;
+};
+
+static UNUSED void set_scene(struct scene *scene,
+                             void (*change)(struct dsmr_tcp_net_limits *limits))
+{
+    scene->node = node_new();
+    scene->honest = node_new();
+    scene->validator = make_identity();
+    scene->node->config.limits.drop_pause_ms = 0;
+    if (change != NULL)
+        change(&scene->node->config.limits);
+    node_open(scene->node);
+    node_open(scene->honest);
+    struct dsmr_node_id ids[2] = {scene->validator->node_id, scene->honest->id};
+    node_allow(scene->node, ids, 2);
+    node_allow(scene->honest, &scene->node->id, 1);
+    node_know(scene->honest, scene->node);
+    NODE_WAIT(scene->honest, scene->honest->ups == 1);
+    NODE_WAIT(scene->node, scene->node->ups == 1);
+}
+
+/* The honest peer still gets through, on the connection that it had from the start. */
+static UNUSED void end_scene(struct scene *scene)
+{
+    size_t before = scene->node->messages;
+    struct dsmr_buf *buf = make_buf(1000, 1);
+    assert_int_equal(node_send(scene->honest, &scene->node->id, DSMR_MSG_CLASS_VOTE, buf), DSMR_OK);
+    NODE_WAIT(scene->node, scene->node->messages > before &&
+                               dsmr_node_id_equal(&scene->node->last_from, &scene->honest->id));
+    node_run(scene->honest, false);
+    assert_int_equal(scene->honest->downs, 0);
+    dsmr_buf_unref(buf);
+    node_free(scene->honest);
+    node_free(scene->node);
+    dsmr_tls_identity_free(scene->validator);
+}
+
+static UNUSED void come_up(struct raw *raw, struct scene *scene)
+{
+    int ups = scene->node->ups;
+    raw_open(raw, scene->node, scene->validator);
+    raw_hello(raw, &scene->node->config.domain);
+    uint8_t hello[4 + DSMR_HELLO_BYTES];
+    raw_read_exact(raw, hello, sizeof(hello));
+    NODE_WAIT(scene->node, scene->node->ups > ups);
 }
 
 #endif

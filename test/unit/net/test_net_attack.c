@@ -7,46 +7,6 @@
 
 #include "net_fixture.h"
 
-/* A node that serves one validator, played by the test through a raw peer, and an honest one. */
-struct scene {
-    struct node *node, *honest;
-    struct dsmr_tls_identity *validator;
-};
-
-static void set_scene(struct scene *scene, void (*change)(struct dsmr_tcp_net_limits *limits))
-{
-    scene->node = node_new();
-    scene->honest = node_new();
-    scene->validator = make_identity();
-    scene->node->config.limits.drop_pause_ms = 0;
-    if (change != NULL)
-        change(&scene->node->config.limits);
-    node_open(scene->node);
-    node_open(scene->honest);
-    struct dsmr_node_id ids[2] = {scene->validator->node_id, scene->honest->id};
-    node_allow(scene->node, ids, 2);
-    node_allow(scene->honest, &scene->node->id, 1);
-    node_know(scene->honest, scene->node);
-    NODE_WAIT(scene->honest, scene->honest->ups == 1);
-    NODE_WAIT(scene->node, scene->node->ups == 1);
-}
-
-/* The honest peer still gets through, on the connection that it had from the start. */
-static void end_scene(struct scene *scene)
-{
-    size_t before = scene->node->messages;
-    struct dsmr_buf *buf = make_buf(1000, 1);
-    assert_int_equal(node_send(scene->honest, &scene->node->id, DSMR_MSG_CLASS_VOTE, buf), DSMR_OK);
-    NODE_WAIT(scene->node, scene->node->messages > before &&
-                               dsmr_node_id_equal(&scene->node->last_from, &scene->honest->id));
-    node_run(scene->honest, false);
-    assert_int_equal(scene->honest->downs, 0);
-    dsmr_buf_unref(buf);
-    node_free(scene->honest);
-    node_free(scene->node);
-    dsmr_tls_identity_free(scene->validator);
-}
-
 static void test_plain_garbage(void **state)
 {
     (void)state;
@@ -271,66 +231,6 @@ static void test_nodes_of_two_chains(void **state)
     }
 }
 
-static void come_up(struct raw *raw, struct scene *scene)
-{
-    int ups = scene->node->ups;
-    raw_open(raw, scene->node, scene->validator);
-    raw_hello(raw, &scene->node->config.domain);
-    uint8_t hello[4 + DSMR_HELLO_BYTES];
-    raw_read_exact(raw, hello, sizeof(hello));
-    NODE_WAIT(scene->node, scene->node->ups > ups);
-}
-
-static void test_oversized_length(void **state)
-{
-    (void)state;
-    static const uint32_t lens[] = {(1u << 20) + 1, 0x7fffffffu, 0xffffffffu};
-    struct scene scene;
-    set_scene(&scene, NULL);
-    for (int i = 0; i < 3; i++) {
-        struct raw raw;
-        come_up(&raw, &scene);
-        uint8_t frames[11] = {0, 0, 0, 3, 1, 2, 3};
-        dsmr_store_be32(frames + 7, lens[i]);
-        size_t before = scene.node->messages;
-        raw_write(&raw, frames, sizeof(frames));
-        raw_read_to_end(&raw);
-        assert_int_equal(node_errors(scene.node, DSMR_ERR_TOO_LARGE), (uint64_t)i + 1);
-        /* What came before it was a message and is delivered. */
-        NODE_WAIT(scene.node, scene.node->messages == before + 1);
-        NODE_WAIT(scene.node, scene.node->downs == i + 1);
-        raw_close(&raw);
-    }
-    end_scene(&scene);
-}
-
-static void test_garbage_inside_tls_and_cut_connections(void **state)
-{
-    (void)state;
-    struct scene scene;
-    set_scene(&scene, NULL);
-    for (int kind = 0; kind < 3; kind++) {
-        struct raw raw;
-        come_up(&raw, &scene);
-        int downs = scene.node->downs;
-        uint8_t bytes[600];
-        memset(bytes, 0x17, sizeof(bytes));
-        if (kind == 0) { /* bytes that are no TLS record, on the socket itself */
-            assert_int_equal(send(raw.fd, bytes, sizeof(bytes), MSG_NOSIGNAL), sizeof(bytes));
-        } else { /* half a frame, then the end: with a goodbye, and without */
-            dsmr_store_be32(bytes, 5000);
-            raw_write(&raw, bytes, sizeof(bytes));
-            if (kind == 1)
-                SSL_shutdown(raw.ssl);
-            shutdown(raw.fd, SHUT_RDWR);
-        }
-        NODE_WAIT(scene.node, scene.node->downs == downs + 1);
-        raw_close(&raw);
-    }
-    assert_int_equal(scene.node->messages, 0);
-    end_scene(&scene);
-}
-
 /* A record that is cut in the middle, for each part of the handshake and after. */
 static void test_truncated_tls(void **state)
 {
@@ -360,30 +260,6 @@ static void test_truncated_tls(void **state)
         close(fd);
     }
     SPIN(node_errors(scene.node, DSMR_ERR_HANDSHAKE) == 6);
-    end_scene(&scene);
-}
-
-static void short_frames(struct dsmr_tcp_net_limits *limits)
-{
-    limits->frame_timeout_ms = 40;
-}
-
-/* A byte now and then keeps a connection busy, but not a frame alive. */
-static void test_slow_loris(void **state)
-{
-    (void)state;
-    struct scene scene;
-    set_scene(&scene, short_frames);
-    struct raw raw;
-    come_up(&raw, &scene);
-    uint8_t frame[4];
-    dsmr_store_be32(frame, 500000);
-    raw_write(&raw, frame, sizeof(frame));
-    while (raw_write(&raw, "x", 1))
-        sched_yield();
-    assert_int_equal(node_errors(scene.node, DSMR_ERR_TIMEOUT), 1);
-    NODE_WAIT(scene.node, scene.node->downs == 1);
-    raw_close(&raw);
     end_scene(&scene);
 }
 
@@ -567,10 +443,7 @@ int main(void)
         cmocka_unit_test(test_wrong_tls_is_refused),
         cmocka_unit_test(test_wrong_hello),
         cmocka_unit_test(test_nodes_of_two_chains),
-        cmocka_unit_test(test_oversized_length),
-        cmocka_unit_test(test_garbage_inside_tls_and_cut_connections),
         cmocka_unit_test(test_truncated_tls),
-        cmocka_unit_test(test_slow_loris),
         cmocka_unit_test(test_silent_peer_counts_as_gone),
         cmocka_unit_test(test_one_greeting_at_a_time),
         cmocka_unit_test(test_another_key_at_the_address),

@@ -1,5 +1,8 @@
 /* Nodes that talk to each other over loopback: delivery, order, limits, reconnection. */
 #define _GNU_SOURCE
+#include <uv.h>
+
+#include "net/net_local.h"
 #include "net_fixture.h"
 
 static void make_pair(struct node **nodes)
@@ -453,6 +456,32 @@ static void test_names_resolve(void **state)
         node_free(nodes[i]);
 }
 
+/* What is accepted on this machine, or dialed, does not pace, whatever the system's default is;
+ * what may come from elsewhere is left alone. */
+static void test_local_connections_do_not_pace(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"127.0.0.1", "::1", "0.0.0.0"};
+    char before[16], after[16];
+    for (size_t i = 0; i < 3; i++) {
+        union {
+            struct sockaddr any;
+            struct sockaddr_in v4;
+            struct sockaddr_in6 v6;
+        } address;
+        if (uv_ip4_addr(hosts[i], 0, &address.v4) != 0)
+            assert_int_equal(uv_ip6_addr(hosts[i], 0, &address.v6), 0);
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        socklen_t len = sizeof(before);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, before, &len), 0);
+        dsmr_net_local_tune(fd, &address.any);
+        len = sizeof(after);
+        assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, after, &len), 0);
+        assert_string_equal(after, i < 2 ? "reno" : before);
+        close(fd);
+    }
+}
+
 static void test_wrong_address_is_told(void **state)
 {
     (void)state;
@@ -522,6 +551,7 @@ int main(void)
         cmocka_unit_test(test_peer_that_leaves_the_set_is_disconnected),
         cmocka_unit_test(test_idle_peers_ping_and_stay),
         cmocka_unit_test(test_names_resolve),
+        cmocka_unit_test(test_local_connections_do_not_pace),
         cmocka_unit_test(test_wrong_address_is_told),
         cmocka_unit_test(test_close_at_any_moment),
     };

@@ -19,10 +19,13 @@ static void add_hello(void)
     vectors_add("hello", hello, sizeof(hello));
 }
 
-static struct dsmr_outbox_message *take_one(void *ctx)
+static struct dsmr_outbox_message *take_one(void *ctx, unsigned end)
 {
     struct dsmr_outbox_message **message = ctx;
     struct dsmr_outbox_message *taken = *message;
+    if (taken == NULL || taken->cls >= end) {
+        return NULL;
+    }
     *message = NULL;
     return taken;
 }
@@ -72,6 +75,27 @@ static void add_frames(void)
     dsmr_frame_writer_close(&writer);
 }
 
+/* The headers of a chunk that comes in two pieces: where the first ends is the writer's choice. */
+static void add_pieces(void)
+{
+    static struct dsmr_frame_writer writer;
+    static uint8_t bytes[80000];
+    enum { LEN = 70000, FIRST = DSMR_FRAME_BYTES_MAX - 2 * DSMR_FRAME_HEADER_BYTES };
+    struct dsmr_buf *head = dsmr_buf_new(LEN);
+    assert_non_null(head);
+    memset(head->bytes, DSMR_MSG_CHUNK, LEN);
+    struct dsmr_outbox_message *message = dsmr_outbox_message_new(head, NULL, NULL, 0);
+    assert_non_null(message);
+    dsmr_buf_unref(head);
+    message->cls = DSMR_MSG_CLASS_CHUNK;
+    dsmr_frame_writer_init(&writer);
+    assert_int_equal(written(bytes, &writer, message), LEN + 3 * DSMR_FRAME_HEADER_BYTES);
+    vectors_add("frame.begin", bytes, 4);
+    vectors_add("frame.piece.first", bytes + 4, 4);
+    vectors_add("frame.piece.last", bytes + 8 + FIRST, 4);
+    dsmr_frame_writer_close(&writer);
+}
+
 /* The certificate around the key is another at each run and means nothing. */
 static void add_node_id(void)
 {
@@ -96,6 +120,7 @@ static void make_all(void)
 {
     add_hello();
     add_frames();
+    add_pieces();
     add_node_id();
 }
 

@@ -84,24 +84,30 @@ static void test_broadcast(void **state)
     dsmr_sim_pipe_free(pipe);
 }
 
-/* docs/transport.md, section 6: a vote waits for what has begun, and goes before the rest. */
+/* docs/transport.md, sections 5 and 6: a vote waits for what has begun, two pieces at most, and
+ * goes before the rest of the chunk. */
 static void test_classes(void **state)
 {
     (void)state;
     struct dsmr_sim_pipe *pipe = dsmr_sim_pipe_new(2, RATE);
-    for (int i = 0; i < 3;
-         i++) { /* the second begins when less than 128 KiB of the first is left */
+    for (int i = 0; i < 3; i++) {
         assert_true(push(pipe, 0, DSMR_MSG_CLASS_CHUNK, 500000, 0));
     }
     assert_true(push(pipe, 0, DSMR_MSG_CLASS_CERT, 1000, 100));
     assert_true(push(pipe, 0, DSMR_MSG_CLASS_VOTE, 1000, 200));
-    is_next(pipe, 0, DSMR_MSG_CLASS_CHUNK, 500000);
-    is_next(pipe, 0, DSMR_MSG_CLASS_VOTE, 501000);
-    is_next(pipe, 0, DSMR_MSG_CLASS_CERT, 502000);
-    assert_true(push(pipe, 0, DSMR_MSG_CLASS_VOTE, 1000, 950000)); /* 52 000 of the second left */
-    is_next(pipe, 0, DSMR_MSG_CLASS_CHUNK, 1002000);
-    is_next(pipe, 0, DSMR_MSG_CLASS_CHUNK, 1502000); /* it had begun before the vote came */
-    is_next(pipe, 0, DSMR_MSG_CLASS_VOTE, 1503000);
+    is_next(pipe, 0, DSMR_MSG_CLASS_VOTE, 33768);
+    is_next(pipe, 0, DSMR_MSG_CLASS_CERT, 34768);
+    is_next(pipe, 0, DSMR_MSG_CLASS_CHUNK, 502000);
+    uint64_t due_us;
+    while ((due_us = dsmr_sim_pipe_due_us(pipe)) < 950000) {
+        struct dsmr_sim_pipe_frame frame;
+        assert_false(dsmr_sim_pipe_pop(pipe, &frame, due_us));
+    }
+    assert_true(push(pipe, 0, DSMR_MSG_CLASS_VOTE, 1000, 950000));
+    is_next(pipe, 0, DSMR_MSG_CLASS_VOTE, 978136);
+    is_next(pipe, 0, DSMR_MSG_CLASS_CHUNK, 1003000);
+    is_next(pipe, 0, DSMR_MSG_CLASS_CHUNK, 1503000);
+    assert_int_equal(dsmr_sim_pipe_due_us(pipe), UINT64_MAX);
     dsmr_sim_pipe_free(pipe);
 }
 
@@ -130,7 +136,7 @@ static void test_limits(void **state)
     assert_true(push(pipe, 1, DSMR_MSG_CLASS_CHUNK, 1u << 20, 0));
     assert_true(push(pipe, 0, DSMR_MSG_CLASS_VOTE, 1000, 0));
     dsmr_sim_pipe_set_rate(pipe, 10 * RATE, 1000);
-    is_next(pipe, 0, DSMR_MSG_CLASS_CHUNK, 1000 + (2 * 1048576 - 1000) / 10 - 1);
+    is_next(pipe, 0, DSMR_MSG_CLASS_VOTE, 1000 + (2 * 17384 - 1000) / 10 - 1);
     for (uint32_t i = 0; i < 66; i++) {
         assert_true(dsmr_sim_pipe_drop(pipe, &frame));
     }
@@ -157,7 +163,7 @@ static void test_nothing_is_lost(void **state)
             frame = (struct dsmr_sim_pipe_frame){
                 .flow = (uint32_t)dsmr_prng_below(&prng, 50),
                 .cls = (enum dsmr_msg_class)dsmr_prng_below(&prng, DSMR_MSG_CLASS_COUNT),
-                .bytes = 1 + (uint32_t)dsmr_prng_below(&prng, 10000),
+                .bytes = 1 + (uint32_t)dsmr_prng_below(&prng, in % 50 == 0 ? 200000 : 9000),
                 .item = (void *)(uintptr_t)++in};
             now_us = push_us;
             first_us = first_us == UINT64_MAX ? now_us : first_us;
