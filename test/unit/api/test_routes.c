@@ -282,9 +282,9 @@ static void histograms_are_cumulative_and_in_seconds(void **state)
 {
     struct world *w = *state;
     struct dsmr_metrics *metrics = &w->node.metrics;
-    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 25);
-    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 26);
-    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 70001);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 25, 1);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 26, 1);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 70001, 1);
     ask(w, "GET", "/metrics", NULL, 0);
     const char *at = strstr(w->reply.body, "# TYPE dsmr_tx_certified_seconds histogram\n");
     assert_non_null(at);
