@@ -16,6 +16,7 @@
 #define TICK_MS 4u
 #define DRAIN_MS 60000u
 #define EXPIRY_MS 40000u
+#define DAY_MS 86400000u
 
 static uint64_t now_us(clockid_t clock)
 {
@@ -219,6 +220,20 @@ static void connect_node(struct dsmr_cli_load_sender *s, struct dsmr_cli_load_se
     (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, dsmr_submit_client_fd(node->client), &event);
 }
 
+/* What the check at the end needs. An opaque transaction is quickly made again, and its id costs as
+ * much as everything else here: its index and expiry are kept instead (cli_load_sender_read.c). */
+static void note_id(const struct dsmr_cli_load_sender *s, uint64_t *out, const uint8_t *tx,
+                    uint32_t len, const struct dsmr_cli_load_flight_tx *what)
+{
+    if (s->config->kind == DSMR_CLI_LOAD_OPAQUE) {
+        *out = what->index << 32 | (uint32_t)(what->expiry_ms - s->expiry_base_ms);
+    } else {
+        struct dsmr_id id;
+        dsmr_hash(&id, tx, len);
+        *out = dsmr_load_be64(id.bytes);
+    }
+}
+
 static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
 {
     struct dsmr_cli_load_flight_tx fallen_out;
@@ -243,9 +258,7 @@ static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
         look_up(node, &fallen_out);
     }
     if (seq < node->ids_count) {
-        struct dsmr_id id;
-        dsmr_hash(&id, tx, len);
-        node->ids[seq] = dsmr_load_be64(id.bytes);
+        note_id(s, &node->ids[seq], tx, len, dsmr_cli_load_flight_at(&node->flight, seq));
     }
 }
 
@@ -380,6 +393,7 @@ static enum dsmr_err open_node(struct dsmr_cli_load_sender *s,
     }
     if (config->verify && config->duration_ms != 0) {
         uint64_t all = ((uint64_t)config->duration_ms + 1000u) * config->rate / 1000u;
+        all = all < UINT32_MAX ? all : UINT32_MAX; /* see note_id */
         node->ids_count = (size_t)(all / config->nodes_count + 2);
         node->ids = calloc(node->ids_count, sizeof(*node->ids));
         node->seen = calloc(node->ids_count, sizeof(*node->seen));
@@ -436,6 +450,7 @@ enum dsmr_err dsmr_cli_load_sender_start(struct dsmr_cli_load_sender **out, cons
     }
     if (err == DSMR_OK) {
         s->start_us = now_us(CLOCK_MONOTONIC);
+        s->expiry_base_ms = now_us(CLOCK_REALTIME) / 1000u - DAY_MS; /* should it be set back */
         s->end_us = config->duration_ms != 0 ? s->start_us + (uint64_t)config->duration_ms * 1000u
                                              : UINT64_MAX / 2;
         s->is_running = pthread_create(&s->thread, NULL, run, s) == 0;
