@@ -131,6 +131,7 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
 struct table {
     uint64_t *slots; /* MARK_EMPTY, MARK_WANTED, or MARK_FOUND + number of the node */
     uint64_t mask;
+    size_t count; /* ids, each once */
 };
 enum { MARK_EMPTY, MARK_WANTED, MARK_FOUND, MARK_MASK = 0xff };
 _Static_assert(MARK_FOUND + DSMR_CLI_NODES_MAX <= MARK_MASK, "a node has a mark");
@@ -140,6 +141,12 @@ static uint64_t home_of(const struct table *table, uint64_t id)
     return (id * UINT64_C(0x9e3779b97f4a7c15) >> 20) & table->mask;
 }
 
+static bool is_id(uint64_t slot, uint64_t id)
+{
+    return ((slot ^ id) & ~(uint64_t)MARK_MASK) == 0;
+}
+
+/* What was sent to several nodes stands several times in ids. */
 static bool table_init(struct table *table, const uint64_t *ids, size_t count)
 {
     uint64_t size = 16;
@@ -147,15 +154,17 @@ static bool table_init(struct table *table, const uint64_t *ids, size_t count)
         size *= 2;
     }
     table->mask = size - 1;
+    table->count = 0;
     table->slots = calloc(size, sizeof(*table->slots));
     for (size_t i = 0; i < count && table->slots != NULL; i++) {
         uint64_t at = home_of(table, ids[i]);
         if (i + AHEAD < count) {
             __builtin_prefetch(&table->slots[home_of(table, ids[i + AHEAD])], 1);
         }
-        while (table->slots[at] != MARK_EMPTY) {
+        while (table->slots[at] != MARK_EMPTY && !is_id(table->slots[at], ids[i])) {
             at = (at + 1) & table->mask;
         }
+        table->count += table->slots[at] == MARK_EMPTY ? 1 : 0;
         table->slots[at] = (ids[i] & ~(uint64_t)MARK_MASK) | MARK_WANTED;
     }
     return table->slots != NULL;
@@ -176,7 +185,7 @@ static void find(struct reading *reading, uint64_t id)
         if (*slot == MARK_EMPTY) {
             return; /* not one of ours */
         }
-        if (((*slot ^ id) & ~(uint64_t)MARK_MASK) == 0) {
+        if (is_id(*slot, id)) {
             bool is_new = (*slot & MARK_MASK) != reading->mark;
             *slot = (*slot & ~(uint64_t)MARK_MASK) | reading->mark;
             reading->found += is_new ? 1 : 0;
@@ -243,7 +252,7 @@ void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
             continue;
         }
         ok = read_node(&reading, &config->nodes[i], from_height, result->height);
-        result->missing_txs += ids_count - reading.found;
+        result->missing_txs += table.count - reading.found;
         result->notices_twice += reading.twice;
     }
     result->is_verified = ok;

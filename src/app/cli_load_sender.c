@@ -234,16 +234,13 @@ static void note_id(const struct dsmr_cli_load_sender *s, uint64_t *out, const u
     }
 }
 
-static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
+static void send_to(struct dsmr_cli_load_sender *s, struct dsmr_cli_load_sender_node *node,
+                    uint64_t index, uint64_t expiry_ms)
 {
     struct dsmr_cli_load_flight_tx fallen_out;
-    struct dsmr_cli_load_sender_node *node = &s->nodes[s->next_index % s->config->nodes_count];
-    uint64_t index = s->next_index++;
     uint64_t seq = 0;
     uint8_t *tx = NULL;
     node->totals.sent++;
-    node->totals.measured_sent +=
-        meant_us(s, index) >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
     if (dsmr_submit_client_is_connected(node->client)) {
         tx = dsmr_submit_client_add(node->client, &seq, s->maker.tx_bytes);
     }
@@ -259,6 +256,18 @@ static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
     }
     if (seq < node->ids_count) {
         note_id(s, &node->ids[seq], tx, len, dsmr_cli_load_flight_at(&node->flight, seq));
+    }
+}
+
+static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
+{
+    uint32_t count = s->config->nodes_count;
+    uint64_t index = s->next_index++;
+    struct dsmr_cli_load_sender_node *first = &s->nodes[index % count];
+    first->totals.measured_sent +=
+        meant_us(s, index) >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
+    for (uint32_t i = 0; i < (s->config->to_all ? count : 1u); i++) {
+        send_to(s, &s->nodes[(index + i) % count], index, expiry_ms);
     }
 }
 
@@ -394,7 +403,7 @@ static enum dsmr_err open_node(struct dsmr_cli_load_sender *s,
     if (config->verify && config->duration_ms != 0) {
         uint64_t all = ((uint64_t)config->duration_ms + 1000u) * config->rate / 1000u;
         all = all < UINT32_MAX ? all : UINT32_MAX; /* see note_id */
-        node->ids_count = (size_t)(all / config->nodes_count + 2);
+        node->ids_count = (size_t)(all / (config->to_all ? 1u : config->nodes_count) + 2);
         node->ids = calloc(node->ids_count, sizeof(*node->ids));
         node->seen = calloc(node->ids_count, sizeof(*node->seen));
         if (node->ids == NULL || node->seen == NULL) {
