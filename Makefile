@@ -94,8 +94,8 @@ soak: all ## SOAK_MINUTES of SOAK_RATE transactions a second: memory, disk and l
 scale: all ## the sweep of docs/scale.md: what is missing in docs/scale, hours if all of it
 	tools/scale.py
 
-bench: deps ## micro benchmarks
-	$(call configure,release)
+bench: all ## whole networks beside what this machine allows (BENCH=options of tools/bench.py), then micro benchmarks
+	tools/bench.py $(BENCH)
 	$(call build,release) --target benches
 	@for bench in build/release/bench/bench_*; do [ -x $$bench ] && echo "== $$bench" && $$bench; done
 

@@ -3,9 +3,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "base/assert.h"
+#include "api/id_table.h"
 #include "base/bytes.h"
-#include "base/map.h"
+
+#define EXPIRY_STEPS 1024u /* seconds; one that expires later than that shares a place */
 
 /* How far one own chunk is. */
 struct own_chunk {
@@ -19,8 +20,10 @@ struct dsmr_places {
     pthread_mutex_t lock;
     uint32_t flights_max, others_max;
     _Atomic uint32_t flights, others;
-    struct dsmr_map *entries; /* id -> struct dsmr_place */
-    struct own_chunk *chunks; /* DSMR_PLACES_CHUNKS_MAX, by slot */
+    struct dsmr_id_table *entries;   /* of struct dsmr_place */
+    struct own_chunk *chunks;        /* DSMR_PLACES_CHUNKS_MAX, by slot */
+    uint32_t expiring[EXPIRY_STEPS]; /* entries by their expiry's second */
+    uint64_t unexpired_s;            /* no entry expires in an earlier second */
 };
 
 struct dsmr_places *dsmr_places_new(uint32_t flights_max, uint32_t others_max, uint64_t seed)
@@ -32,8 +35,8 @@ struct dsmr_places *dsmr_places_new(uint32_t flights_max, uint32_t others_max, u
     pthread_mutex_init(&places->lock, NULL);
     places->flights_max = flights_max;
     places->others_max = others_max;
-    places->entries = dsmr_map_new(sizeof(struct dsmr_id), sizeof(struct dsmr_place),
-                                   (size_t)flights_max + others_max, seed);
+    places->unexpired_s = UINT64_MAX;
+    places->entries = dsmr_id_table_new(sizeof(struct dsmr_place), flights_max + others_max, seed);
     places->chunks = calloc(DSMR_PLACES_CHUNKS_MAX, sizeof(*places->chunks));
     if (places->entries == NULL || places->chunks == NULL) {
         dsmr_places_free(places);
@@ -46,7 +49,7 @@ void dsmr_places_free(struct dsmr_places *places)
 {
     if (places != NULL) {
         pthread_mutex_destroy(&places->lock);
-        dsmr_map_free(places->entries);
+        dsmr_id_table_free(places->entries);
         free(places->chunks);
         free(places);
     }
@@ -67,11 +70,18 @@ static bool has_owner(const struct dsmr_place *place)
     return place->owner != DSMR_PLACES_NOBODY;
 }
 
+static void note_expiry(struct dsmr_places *places, uint64_t expiry_ms)
+{
+    uint64_t second = expiry_ms / 1000u;
+    places->expiring[second % EXPIRY_STEPS]++;
+    places->unexpired_s = second < places->unexpired_s ? second : places->unexpired_s;
+}
+
 static enum dsmr_err add(struct dsmr_places *places, const struct dsmr_id *id,
                          const struct dsmr_place *place)
 {
     bool is_flight = has_owner(place);
-    struct dsmr_place *entry = dsmr_map_find(places->entries, id);
+    struct dsmr_place *entry = dsmr_id_table_find(places->entries, id);
     bool is_new = entry == NULL;
     if (!is_new && (!is_flight || has_owner(entry))) {
         return DSMR_ERR_DUPLICATE;
@@ -79,11 +89,11 @@ static enum dsmr_err add(struct dsmr_places *places, const struct dsmr_id *id,
     if (is_flight ? places->flights >= places->flights_max : places->others >= places->others_max) {
         return DSMR_ERR_FULL;
     }
-    if (is_new) {
-        entry = dsmr_map_add(places->entries, id, NULL);
-        DSMR_ASSERT(entry != NULL); /* the map holds both kinds at their limits */
+    if (is_new) { /* the table holds both kinds at their limits */
+        entry = dsmr_id_table_add(places->entries, id);
         *entry = *place;
         entry->slot = DSMR_PLACES_SLOT_NONE;
+        note_expiry(places, place->expiry_ms);
     } else { /* nobody wanted to hear of it; now somebody does */
         places->others--;
         entry->owner = place->owner;
@@ -105,29 +115,51 @@ enum dsmr_err dsmr_places_add(struct dsmr_places *places, const struct dsmr_id *
     return err;
 }
 
-struct dsmr_place *dsmr_places_find(struct dsmr_places *places, const struct dsmr_id *id)
+void dsmr_places_expect(const struct dsmr_places *places, const struct dsmr_id *id)
 {
-    return dsmr_map_find(places->entries, id);
+    dsmr_id_table_expect(places->entries, id);
 }
 
-void dsmr_places_remove(struct dsmr_places *places, const struct dsmr_id *id)
+struct dsmr_place *dsmr_places_find(struct dsmr_places *places, const struct dsmr_id *id)
 {
-    const struct dsmr_place *place = dsmr_map_find(places->entries, id);
-    if (place != NULL) {
-        places->flights -= has_owner(place) ? 1 : 0;
-        places->others -= has_owner(place) ? 0 : 1;
-        dsmr_map_remove(places->entries, id);
+    return dsmr_id_table_find(places->entries, id);
+}
+
+struct finding {
+    dsmr_places_found_fn found;
+    void *ctx;
+};
+
+static void on_found(void *ctx, uint32_t index, void *place)
+{
+    const struct finding *finding = ctx;
+    finding->found(finding->ctx, index, place);
+}
+
+void dsmr_places_find_all(struct dsmr_places *places, const struct dsmr_id *ids, uint32_t count,
+                          dsmr_places_found_fn found, void *ctx)
+{
+    struct finding finding = {.found = found, .ctx = ctx};
+    if (!dsmr_places_is_empty(places)) {
+        dsmr_id_table_find_all(places->entries, ids, count, on_found, &finding);
     }
 }
 
-void dsmr_places_disown(struct dsmr_places *places, const struct dsmr_id *id)
+void dsmr_places_remove(struct dsmr_places *places, struct dsmr_place *place)
 {
-    struct dsmr_place *place = dsmr_map_find(places->entries, id);
-    if (place == NULL || !has_owner(place)) {
+    places->flights -= has_owner(place) ? 1 : 0;
+    places->others -= has_owner(place) ? 0 : 1;
+    places->expiring[place->expiry_ms / 1000u % EXPIRY_STEPS]--;
+    dsmr_id_table_remove(places->entries, place);
+}
+
+void dsmr_places_disown(struct dsmr_places *places, struct dsmr_place *place)
+{
+    if (!has_owner(place)) {
         return;
     }
     if (places->others >= places->others_max) {
-        dsmr_places_remove(places, id);
+        dsmr_places_remove(places, place);
         return;
     }
     place->owner = DSMR_PLACES_NOBODY;
@@ -136,17 +168,28 @@ void dsmr_places_disown(struct dsmr_places *places, const struct dsmr_id *id)
     places->others++;
 }
 
-bool dsmr_places_next(struct dsmr_places *places, size_t *position, const struct dsmr_id **id,
-                      const struct dsmr_place **place)
+bool dsmr_places_may_expire(struct dsmr_places *places, uint64_t now_ms)
 {
-    const void *key = NULL;
-    void *value = NULL;
-    if (!dsmr_map_next(places->entries, position, &key, &value)) {
+    uint64_t now_s = now_ms / 1000u;
+    if (now_s < places->unexpired_s) {
         return false;
     }
-    *id = key;
-    *place = value;
-    return true;
+    for (uint32_t i = 0; i < EXPIRY_STEPS && places->unexpired_s < now_s; i++) {
+        if (places->expiring[places->unexpired_s % EXPIRY_STEPS] > 0) {
+            return true;
+        }
+        places->unexpired_s++;
+    }
+    if (places->unexpired_s < now_s) { /* all counts are 0 */
+        places->unexpired_s = now_s;
+    }
+    return places->expiring[now_s % EXPIRY_STEPS] > 0;
+}
+
+struct dsmr_place *dsmr_places_next(struct dsmr_places *places, uint32_t *position,
+                                    const struct dsmr_id **id)
+{
+    return dsmr_id_table_next(places->entries, position, id);
 }
 
 uint32_t dsmr_places_flights(const struct dsmr_places *places)
@@ -175,17 +218,20 @@ static struct own_chunk *find_chunk(struct dsmr_places *places, const struct dsm
     return is_it ? chunk : NULL;
 }
 
+static void into_chunk(void *ctx, uint32_t index, struct dsmr_place *place)
+{
+    const uint64_t *slot = ctx;
+    (void)index;
+    place->slot = *slot;
+}
+
 void dsmr_places_built(struct dsmr_places *places, const struct dsmr_chunk *chunk)
 {
+    uint64_t slot = chunk->ref.slot;
     pthread_mutex_lock(&places->lock);
-    *at_slot(places, chunk->ref.slot) = (struct own_chunk){
-        .id = chunk->ref.chunk_id, .slot = chunk->ref.slot, .state = DSMR_TX_IN_CHUNK};
-    for (uint32_t i = 0; i < chunk->header.tx_count; i++) {
-        struct dsmr_place *place = dsmr_map_find(places->entries, &chunk->tx_ids[i]);
-        if (place != NULL) {
-            place->slot = chunk->ref.slot;
-        }
-    }
+    *at_slot(places, slot) =
+        (struct own_chunk){.id = chunk->ref.chunk_id, .slot = slot, .state = DSMR_TX_IN_CHUNK};
+    dsmr_places_find_all(places, chunk->tx_ids, chunk->header.tx_count, into_chunk, &slot);
     pthread_mutex_unlock(&places->lock);
 }
 
@@ -199,19 +245,24 @@ void dsmr_places_certified(struct dsmr_places *places, const struct dsmr_chunk *
     pthread_mutex_unlock(&places->lock);
 }
 
+static void out_of_chunk(void *ctx, uint32_t index, struct dsmr_place *place)
+{
+    const uint64_t *slot = ctx;
+    (void)index;
+    if (place->slot == *slot) {
+        place->slot = DSMR_PLACES_SLOT_NONE;
+    }
+}
+
 void dsmr_places_returned(struct dsmr_places *places, const struct dsmr_chunk *chunk)
 {
+    uint64_t slot = chunk->ref.slot;
     pthread_mutex_lock(&places->lock);
     struct own_chunk *own = find_chunk(places, &chunk->ref);
     if (own != NULL) {
         own->state = DSMR_TX_UNKNOWN;
     }
-    for (uint32_t i = 0; i < chunk->header.tx_count; i++) {
-        struct dsmr_place *place = dsmr_map_find(places->entries, &chunk->tx_ids[i]);
-        if (place != NULL && place->slot == chunk->ref.slot) {
-            place->slot = DSMR_PLACES_SLOT_NONE;
-        }
-    }
+    dsmr_places_find_all(places, chunk->tx_ids, chunk->header.tx_count, out_of_chunk, &slot);
     pthread_mutex_unlock(&places->lock);
 }
 
@@ -232,7 +283,7 @@ bool dsmr_places_where(struct dsmr_places *places, struct dsmr_query_tx *out,
                        const struct dsmr_id *id)
 {
     pthread_mutex_lock(&places->lock);
-    const struct dsmr_place *place = dsmr_map_find(places->entries, id);
+    const struct dsmr_place *place = dsmr_id_table_find(places->entries, id);
     bool is_known = place != NULL;
     if (is_known && place->slot == DSMR_PLACES_SLOT_NONE) {
         *out = (struct dsmr_query_tx){.state = DSMR_TX_PENDING};

@@ -5,13 +5,14 @@
  * How:        one entry a transaction with the slot of the own chunk that carries it; a ring of own
  *             chunks by slot says how far each is. So a block costs a step for each certificate,
  *             not one for each transaction. The transaction of another validator's chunk is
- *             unknown here until it has run.
+ *             unknown here until it has run. Entries are counted by the second in which they
+ *             expire, so that nobody walks through them while none can have.
  * Invariants: at most flights_max entries with an owner and others_max without. A producer has one
  *             chunk a slot (INV-03), so a slot names a chunk.
  * Limits:     beyond others_max a transaction without an owner is not noted; of a
  *             chunk that is DSMR_PLACES_CHUNKS_MAX slots old only that it was built is known.
  * Threads:    one lock. add, where and the functions about chunks take it; with the others, the
- *             caller does, between lock and unlock. */
+ *             caller does, between lock and unlock. Only one thread adds, removes and disowns. */
 #ifndef DSMR_API_PLACES_H
 #define DSMR_API_PLACES_H
 
@@ -47,6 +48,8 @@ DSMR_MUST_USE enum dsmr_err dsmr_places_add(struct dsmr_places *places, const st
  */
 bool dsmr_places_where(struct dsmr_places *places, struct dsmr_query_tx *out,
                        const struct dsmr_id *id);
+/* It will be added soon: memory may begin. Without the lock. */
+void dsmr_places_expect(const struct dsmr_places *places, const struct dsmr_id *id);
 
 /* ---- own chunks ---- */
 void dsmr_places_built(struct dsmr_places *places, const struct dsmr_chunk *chunk);
@@ -58,14 +61,21 @@ void dsmr_places_accepted(struct dsmr_places *places, const struct dsmr_block *b
 /* ---- entries; between lock and unlock ---- */
 void dsmr_places_lock(struct dsmr_places *places);
 void dsmr_places_unlock(struct dsmr_places *places);
-/* NULL if it is not there. Valid until the next add or removal. */
+/* NULL if it is not there. Valid until its removal. */
 struct dsmr_place *dsmr_places_find(struct dsmr_places *places, const struct dsmr_id *id);
-void dsmr_places_remove(struct dsmr_places *places, const struct dsmr_id *id);
+/* Calls found for those that are there; it may remove or disown the place that it is given. */
+typedef void (*dsmr_places_found_fn)(void *ctx, uint32_t index, struct dsmr_place *place);
+void dsmr_places_find_all(struct dsmr_places *places, const struct dsmr_id *ids, uint32_t count,
+                          dsmr_places_found_fn found, void *ctx);
+void dsmr_places_remove(struct dsmr_places *places, struct dsmr_place *place);
 /* Nobody is told any more; the entry goes if there is no room for one without an owner. */
-void dsmr_places_disown(struct dsmr_places *places, const struct dsmr_id *id);
-/* Walks as dsmr_map_next. */
-bool dsmr_places_next(struct dsmr_places *places, size_t *position, const struct dsmr_id **id,
-                      const struct dsmr_place **place);
+void dsmr_places_disown(struct dsmr_places *places, struct dsmr_place *place);
+/* Whether an entry may have expired before now_ms: looks at the times of expiry by the second, not
+ * at the entries. False: none has. */
+bool dsmr_places_may_expire(struct dsmr_places *places, uint64_t now_ms);
+/* Walks all: start with *position 0; NULL at the end. */
+struct dsmr_place *dsmr_places_next(struct dsmr_places *places, uint32_t *position,
+                                    const struct dsmr_id **id);
 /* Without the lock: approximate. */
 uint32_t dsmr_places_flights(const struct dsmr_places *places); /* entries with an owner */
 bool dsmr_places_is_empty(const struct dsmr_places *places);

@@ -237,10 +237,11 @@ bool dsmr_route_call_id(const char *text, struct dsmr_id *out)
     return dsmr_hex_decode(out->bytes, sizeof(out->bytes), text, strlen(text)) == DSMR_OK;
 }
 
-bool dsmr_route_call_page(const struct dsmr_route_call *call, uint64_t *cursor, uint32_t *limit)
+bool dsmr_route_call_page(const struct dsmr_route_call *call, uint64_t *cursor, uint32_t *limit,
+                          uint32_t limit_max)
 {
-    char text[24];
-    uint64_t wanted = DSMR_ROUTES_PAGE_DEFAULT;
+    char text[24], message[64];
+    uint64_t wanted = *limit;
     *cursor = 0;
     if (dsmr_route_call_query(call, "cursor", text, sizeof(text)) &&
         !dsmr_route_call_u64(text, cursor)) {
@@ -248,8 +249,10 @@ bool dsmr_route_call_page(const struct dsmr_route_call *call, uint64_t *cursor, 
         return false;
     }
     if (dsmr_route_call_query(call, "limit", text, sizeof(text)) &&
-        (!dsmr_route_call_u64(text, &wanted) || wanted < 1 || wanted > DSMR_ROUTES_PAGE_MAX)) {
-        dsmr_route_call_bad(call, "limit must be a number from 1 to 1000");
+        (!dsmr_route_call_u64(text, &wanted) || wanted < 1 || wanted > limit_max)) {
+        (void)snprintf(message, sizeof(message), "limit must be a number from 1 to %" PRIu32,
+                       limit_max);
+        dsmr_route_call_bad(call, message);
         return false;
     }
     *limit = (uint32_t)wanted;

@@ -22,6 +22,7 @@ int dsmr_route_call_status_of(enum dsmr_err err);
 
 /* Each answers the call, once. body: taken over, also if NULL (out of memory: 500). */
 void dsmr_route_call_json(const struct dsmr_route_call *call, int status, json_t *body);
+/* text: any bytes. */
 void dsmr_route_call_text(const struct dsmr_route_call *call, int status, const char *content_type,
                           const char *text, size_t len);
 
@@ -44,8 +45,10 @@ bool dsmr_route_call_check_query(const struct dsmr_route_call *call, const char 
  * is no value that anybody takes: out is empty then. */
 bool dsmr_route_call_query(const struct dsmr_route_call *call, const char *name, char *out,
                            size_t capacity);
-/* cursor and limit of a list; answers 400 and returns false if they make no sense. */
-bool dsmr_route_call_page(const struct dsmr_route_call *call, uint64_t *cursor, uint32_t *limit);
+/* cursor and limit of a list; *limit is the default before. Answers 400 and returns false if they
+ * make no sense. */
+bool dsmr_route_call_page(const struct dsmr_route_call *call, uint64_t *cursor, uint32_t *limit,
+                          uint32_t limit_max);
 bool dsmr_route_call_u64(const char *text, uint64_t *out);      /* decimal digits only */
 bool dsmr_route_call_id(const char *text, struct dsmr_id *out); /* 64 hex digits, 0x allowed */
 
@@ -61,6 +64,7 @@ void dsmr_route_tx_post(const struct dsmr_route_call *call);
 void dsmr_route_tx_get(const struct dsmr_route_call *call);
 void dsmr_route_chain_block(const struct dsmr_route_call *call);
 void dsmr_route_chain_block_txs(const struct dsmr_route_call *call);
+void dsmr_route_chain_block_results(const struct dsmr_route_call *call);
 void dsmr_route_chain_chunk(const struct dsmr_route_call *call);
 void dsmr_route_chain_validators(const struct dsmr_route_call *call);
 void dsmr_route_chain_evidence(const struct dsmr_route_call *call);

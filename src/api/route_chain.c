@@ -1,7 +1,9 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/route_call.h"
 #include "base/bytes.h"
+#include "wire/results_page.h"
 
 #define HEX(field) dsmr_route_call_hex((field).bytes, sizeof((field).bytes))
 #define NUMBER(value) dsmr_route_call_number(value)
@@ -135,9 +137,10 @@ void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
 {
     uint64_t height = 0;
     uint64_t cursor = 0;
-    uint32_t limit = 0;
+    uint32_t limit = DSMR_ROUTES_PAGE_DEFAULT;
     struct dsmr_executed *executed = NULL;
-    if (!read_height(call, &height, true) || !dsmr_route_call_page(call, &cursor, &limit)) {
+    if (!read_height(call, &height, true) ||
+        !dsmr_route_call_page(call, &cursor, &limit, DSMR_ROUTES_PAGE_MAX)) {
         return;
     }
     const struct dsmr_query *query = &call->config->query;
@@ -160,6 +163,59 @@ void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
                   at < executed->count ? dsmr_route_call_decimal(at) : json_null(), "txs", txs);
     dsmr_executed_unref(executed);
     dsmr_route_call_json(call, 200, body);
+}
+
+/* The page from cursor on, of at most limit transactions; NULL: out of memory. Caller frees. */
+static uint8_t *results_bytes(size_t *len, const struct dsmr_executed *executed, uint64_t cursor,
+                              uint32_t limit)
+{
+    uint32_t first = cursor < executed->count ? (uint32_t)cursor : executed->count;
+    uint32_t count = executed->count - first < limit ? executed->count - first : limit;
+    const struct dsmr_results_page page = {.height = executed->height,
+                                           .state_root = executed->state_root,
+                                           .tx_count = executed->count,
+                                           .first = first};
+    *len = DSMR_RESULTS_PAGE_HEAD_BYTES + (size_t)count * DSMR_RESULTS_PAGE_TX_BYTES;
+    uint8_t *bytes = malloc(*len);
+    if (bytes == NULL) {
+        return NULL;
+    }
+    dsmr_results_page_head_encode(bytes, &page);
+    uint8_t *at = bytes + DSMR_RESULTS_PAGE_HEAD_BYTES;
+    for (uint32_t i = first; i < first + count; i++, at += DSMR_RESULTS_PAGE_TX_BYTES) {
+        const struct dsmr_results_page_tx tx = {.id = executed->ids[i],
+                                                .code = executed->results[i].code,
+                                                .fee = executed->results[i].fee};
+        dsmr_results_page_tx_encode(at, &tx);
+    }
+    return bytes;
+}
+
+void dsmr_route_chain_block_results(const struct dsmr_route_call *call)
+{
+    uint64_t height = 0;
+    uint64_t cursor = 0;
+    uint32_t limit = DSMR_RESULTS_PAGE_TXS_MAX;
+    size_t len = 0;
+    struct dsmr_executed *executed = NULL;
+    if (!read_height(call, &height, true) ||
+        !dsmr_route_call_page(call, &cursor, &limit, DSMR_RESULTS_PAGE_TXS_MAX)) {
+        return;
+    }
+    const struct dsmr_query *query = &call->config->query;
+    enum dsmr_err err = query->ops->executed(query->self, &executed, height);
+    if (err != DSMR_OK) {
+        dsmr_route_call_absent(call, err, "this node has not executed such a block");
+        return;
+    }
+    uint8_t *bytes = results_bytes(&len, executed, cursor, limit);
+    dsmr_executed_unref(executed);
+    if (bytes == NULL) {
+        dsmr_route_call_err(call, DSMR_ERR_NO_MEMORY);
+        return;
+    }
+    dsmr_route_call_text(call, 200, "application/octet-stream", (const char *)bytes, len);
+    free(bytes);
 }
 
 static json_t *chunk_json(const struct dsmr_chunk *chunk, const struct dsmr_cert *cert,
@@ -188,12 +244,12 @@ void dsmr_route_chain_chunk(const struct dsmr_route_call *call)
     struct dsmr_cert cert;
     bool has_cert = false;
     uint64_t cursor = 0;
-    uint32_t limit = 0;
+    uint32_t limit = DSMR_ROUTES_PAGE_DEFAULT;
     if (!dsmr_route_call_id(call->param, &id)) {
         dsmr_route_call_bad(call, "a chunk id has 64 hexadecimal digits");
         return;
     }
-    if (!dsmr_route_call_page(call, &cursor, &limit)) {
+    if (!dsmr_route_call_page(call, &cursor, &limit, DSMR_ROUTES_PAGE_MAX)) {
         return;
     }
     const struct dsmr_query *query = &call->config->query;
@@ -256,10 +312,10 @@ static json_t *evidence_json(const struct dsmr_evidence *evidence)
 void dsmr_route_chain_evidence(const struct dsmr_route_call *call)
 {
     uint64_t cursor = 0;
-    uint32_t limit = 0;
+    uint32_t limit = DSMR_ROUTES_PAGE_DEFAULT;
     struct dsmr_evidence evidence;
     enum dsmr_err err = DSMR_OK;
-    if (!dsmr_route_call_page(call, &cursor, &limit)) {
+    if (!dsmr_route_call_page(call, &cursor, &limit, DSMR_ROUTES_PAGE_MAX)) {
         return;
     }
     const struct dsmr_query *query = &call->config->query;

@@ -14,6 +14,7 @@ static const struct route {
     {{"GET", "/v1/tx/{id}", ""}, dsmr_route_tx_get},
     {{"GET", "/v1/block/{id}", ""}, dsmr_route_chain_block},
     {{"GET", "/v1/block/{id}/txs", "cursor limit"}, dsmr_route_chain_block_txs},
+    {{"GET", "/v1/block/{id}/results", "cursor limit"}, dsmr_route_chain_block_results},
     {{"GET", "/v1/chunk/{id}", "cursor limit"}, dsmr_route_chain_chunk},
     {{"GET", "/v1/accounts/{address}", ""}, dsmr_route_node_account},
     {{"GET", "/v1/validators", ""}, dsmr_route_chain_validators},

@@ -3,7 +3,7 @@
  * Why:        one table of paths, which docs/openapi.yaml is tested against, behind any HTTP door
  *             (ports/http.h).
  * Limits:     body DSMR_ROUTES_BODY_BYTES_MAX, JSON depth DSMR_ROUTES_DEPTH_MAX, lists
- *             DSMR_ROUTES_PAGE_MAX entries a page.
+ *             DSMR_ROUTES_PAGE_MAX entries a page, pages of results as wire/results_page.h.
  * Threads:    handle() on any thread; it reads through ports/query.h and never waits. A POST that
  *             waits is answered by waits.h on the stream thread. */
 #ifndef DSMR_API_ROUTES_H

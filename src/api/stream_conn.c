@@ -32,6 +32,10 @@ static enum dsmr_err grow(uint8_t **bytes, size_t *capacity, size_t wanted)
 enum dsmr_err dsmr_stream_conn_in_room(struct dsmr_stream_conn *conn, size_t *room)
 {
     DSMR_ASSERT(conn->in_len < IN_MAX);
+    if (conn->in_at > 0) { /* the begin of a frame, if anything; once for all before it */
+        memmove(conn->in, conn->in + conn->in_at, conn->in_len);
+        conn->in_at = 0;
+    }
     enum dsmr_err err = grow(&conn->in, &conn->in_capacity, conn->in_len + 1);
     if (err == DSMR_OK) {
         *room = conn->in_capacity - conn->in_len;
@@ -46,10 +50,11 @@ enum dsmr_err dsmr_stream_conn_frame(const struct dsmr_stream_conn *conn, uint8_
     if (conn->in_len == 0) {
         return DSMR_ERR_NOT_YET;
     }
-    enum dsmr_err err = dsmr_submit_frame_peek(frame_len, conn->in, conn->in_len);
+    const uint8_t *frame = conn->in + conn->in_at;
+    enum dsmr_err err = dsmr_submit_frame_peek(frame_len, frame, conn->in_len);
     if (err == DSMR_OK) {
-        *type = conn->in[DSMR_SUBMIT_FRAME_HEAD_BYTES];
-        *payload = conn->in + DSMR_SUBMIT_FRAME_HEAD_BYTES + 1;
+        *type = frame[DSMR_SUBMIT_FRAME_HEAD_BYTES];
+        *payload = frame + DSMR_SUBMIT_FRAME_HEAD_BYTES + 1;
         *payload_len = *frame_len - DSMR_SUBMIT_FRAME_HEAD_BYTES - 1;
     }
     return err;
@@ -58,10 +63,8 @@ enum dsmr_err dsmr_stream_conn_frame(const struct dsmr_stream_conn *conn, uint8_
 void dsmr_stream_conn_consume(struct dsmr_stream_conn *conn, size_t len)
 {
     DSMR_ASSERT(len <= conn->in_len);
+    conn->in_at += len;
     conn->in_len -= len;
-    if (conn->in_len > 0) {
-        memmove(conn->in, conn->in + len, conn->in_len);
-    }
 }
 
 enum dsmr_err dsmr_stream_conn_write(struct dsmr_stream_conn *conn, const void *bytes, size_t len)
@@ -177,7 +180,7 @@ void dsmr_stream_conn_close(struct dsmr_stream_conn *conn)
     free(conn->out);
     conn->in = NULL;
     conn->out = NULL;
-    conn->in_len = conn->in_capacity = 0;
+    conn->in_at = conn->in_len = conn->in_capacity = 0;
     conn->out_at = conn->out_len = conn->out_capacity = 0;
     conn->notice.is_open = false;
     conn->in_flight = 0;

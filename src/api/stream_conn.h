@@ -32,7 +32,9 @@ struct dsmr_stream_conn {
     uint64_t since_ms;   /* connected, frame begun, or closing; for timeouts */
     uint32_t epoll_bits; /* what was last asked for */
     uint8_t *in;
-    size_t in_len, in_capacity;
+    size_t in_at;  /* what stands before was consumed; 0 behind in_room */
+    size_t in_len; /* from in_at on */
+    size_t in_capacity;
     uint8_t *out;
     size_t out_at, out_len, out_capacity;
     struct { /* the notice frame at the end of out that is still being written */
@@ -45,10 +47,10 @@ struct dsmr_stream_conn {
     } notice;
 };
 
-/* Room for at least one more byte at in + in_len; *room: how many. Grows by doubling, so that at
- * most twice what came is allocated. NO_MEMORY. */
+/* Room for at least one more byte at in + in_len (in_at is 0 then); *room: how many. Grows by
+ * doubling, so that at most twice what came is allocated. NO_MEMORY. */
 DSMR_MUST_USE enum dsmr_err dsmr_stream_conn_in_room(struct dsmr_stream_conn *conn, size_t *room);
-/* The whole frame at the start of in, or NOT_YET, MALFORMED, TOO_LARGE. */
+/* The whole frame at in_at, or NOT_YET, MALFORMED, TOO_LARGE. */
 DSMR_MUST_USE enum dsmr_err dsmr_stream_conn_frame(const struct dsmr_stream_conn *conn,
                                                    uint8_t *type, const uint8_t **payload,
                                                    size_t *payload_len, size_t *frame_len);

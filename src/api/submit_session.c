@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
+#define AHEAD 8u /* flights that are on their way from memory */
+
 uint64_t dsmr_submit_session_now_ms(const struct dsmr_submit_stream *s)
 {
     return s->config.clock.ops->mono_ms(s->config.clock.self);
@@ -72,6 +74,10 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
         const struct dsmr_submit_tx *tx = &batch->txs[i];
         enum dsmr_err told = tx->err;
         bool is_flying = false;
+        if (i + AHEAD < batch->count && batch->txs[i + AHEAD].err == DSMR_OK) {
+            __builtin_prefetch(batch->bytes->bytes + batch->txs[i + AHEAD].offset);
+            dsmr_tracker_expect(s->tracker, &batch->txs[i + AHEAD].id);
+        }
         if (tx->err == DSMR_OK) {
             bool is_wanted = conn->fd >= 0 && conn->wants != 0;
             struct dsmr_flight flight = {

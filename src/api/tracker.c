@@ -31,7 +31,11 @@ struct dsmr_tracker {
     struct dsmr_tracker_sink sink;
     const struct dsmr_query *query;
     struct dsmr_places *places;
-    size_t sweep_position;
+    uint32_t sweep_position;
+    struct {
+        enum dsmr_metric_histogram id;
+        uint64_t ms, count;
+    } observed;                /* one after the other that took the same time: counted together */
     uint64_t news_ms;          /* when the news that is being worked off was published */
     uint64_t executed_time_ms; /* of the last executed block that was seen */
     _Atomic uint64_t dropped;
@@ -227,12 +231,26 @@ enum dsmr_err dsmr_tracker_add(struct dsmr_tracker *tracker, const struct dsmr_i
     return dsmr_places_add(tracker->places, id, &place);
 }
 
-static void observe(const struct dsmr_tracker *tracker, enum dsmr_metric_histogram id,
+static void flush_observed(struct dsmr_tracker *tracker)
+{
+    if (tracker->observed.count > 0) {
+        dsmr_metrics_observe(tracker->config.metrics, tracker->observed.id, tracker->observed.ms,
+                             tracker->observed.count);
+        tracker->observed.count = 0;
+    }
+}
+
+static void observe(struct dsmr_tracker *tracker, enum dsmr_metric_histogram id,
                     const struct dsmr_place *place)
 {
     uint64_t now_ms = tracker->news_ms;
-    dsmr_metrics_observe(tracker->config.metrics, id,
-                         now_ms > place->admitted_ms ? now_ms - place->admitted_ms : 0);
+    uint64_t ms = now_ms > place->admitted_ms ? now_ms - place->admitted_ms : 0;
+    if (tracker->observed.id != id || tracker->observed.ms != ms) {
+        flush_observed(tracker);
+        tracker->observed.id = id;
+        tracker->observed.ms = ms;
+    }
+    tracker->observed.count++;
 }
 
 /* One transaction of an HTTP request. */
@@ -267,12 +285,10 @@ static void on_submitted(struct dsmr_tracker *tracker, struct dsmr_submit_batch 
     }
 }
 
-static void certify(struct dsmr_tracker *tracker, const struct dsmr_id *id)
+static void certify(void *ctx, uint32_t index, struct dsmr_place *place)
 {
-    struct dsmr_place *place = dsmr_places_find(tracker->places, id);
-    if (place == NULL) {
-        return;
-    }
+    struct dsmr_tracker *tracker = ctx;
+    (void)index;
     if (!place->is_certified) { /* a chunk may be certified again with more signers */
         place->is_certified = true;
         observe(tracker, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, place);
@@ -282,7 +298,7 @@ static void certify(struct dsmr_tracker *tracker, const struct dsmr_id *id)
         tracker->sink.certified(tracker->sink.self, place->owner, place->seq);
         if (!place->wants_executed) {
             tracker->sink.landed(tracker->sink.self, place->owner);
-            dsmr_places_disown(tracker->places, id);
+            dsmr_places_disown(tracker->places, place);
         }
     }
 }
@@ -293,15 +309,14 @@ static void on_certified(struct dsmr_tracker *tracker, const struct dsmr_chunk *
     dsmr_places_certified(tracker->places, chunk);
     dsmr_waits_certified(tracker->config.waits, chunk->tx_ids, count);
     dsmr_places_lock(tracker->places);
-    for (uint32_t i = 0; i < count && !dsmr_places_is_empty(tracker->places); i++) {
-        certify(tracker, &chunk->tx_ids[i]);
-    }
+    dsmr_places_find_all(tracker->places, chunk->tx_ids, count, certify, tracker);
     dsmr_places_unlock(tracker->places);
+    flush_observed(tracker);
 }
 
 /* It has run: its owner hears of it and the entry goes. */
-static void end_executed(struct dsmr_tracker *tracker, const struct dsmr_id *id,
-                         const struct dsmr_place *place, uint64_t height, uint32_t code)
+static void end_executed(struct dsmr_tracker *tracker, struct dsmr_place *place, uint64_t height,
+                         uint32_t code)
 {
     if (place->wants_executed) {
         tracker->sink.executed(tracker->sink.self, place->owner, place->seq, height, code);
@@ -309,25 +324,33 @@ static void end_executed(struct dsmr_tracker *tracker, const struct dsmr_id *id,
     if (place->owner != DSMR_PLACES_NOBODY) {
         tracker->sink.landed(tracker->sink.self, place->owner);
     }
-    dsmr_places_remove(tracker->places, id);
+    dsmr_places_remove(tracker->places, place);
+}
+
+struct running {
+    struct dsmr_tracker *tracker;
+    const struct dsmr_executed *executed;
+};
+
+static void has_run(void *ctx, uint32_t index, struct dsmr_place *place)
+{
+    const struct running *running = ctx;
+    observe(running->tracker, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, place);
+    end_executed(running->tracker, place, running->executed->height,
+                 running->executed->results[index].code);
 }
 
 static void on_executed(struct dsmr_tracker *tracker, const struct dsmr_executed *executed)
 {
+    struct running running = {.tracker = tracker, .executed = executed};
     if (executed->time_ms > tracker->executed_time_ms) {
         tracker->executed_time_ms = executed->time_ms;
     }
     dsmr_waits_executed(tracker->config.waits, executed);
     dsmr_places_lock(tracker->places);
-    for (uint32_t i = 0; i < executed->count && !dsmr_places_is_empty(tracker->places); i++) {
-        const struct dsmr_place *place = dsmr_places_find(tracker->places, &executed->ids[i]);
-        if (place != NULL) {
-            observe(tracker, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, place);
-            end_executed(tracker, &executed->ids[i], place, executed->height,
-                         executed->results[i].code);
-        }
-    }
+    dsmr_places_find_all(tracker->places, executed->ids, executed->count, has_run, &running);
     dsmr_places_unlock(tracker->places);
+    flush_observed(tracker);
 }
 
 static void remember_expired(struct dsmr_tracker *tracker, const struct dsmr_id *id)
@@ -351,12 +374,14 @@ static void expire(struct dsmr_tracker *tracker, const struct dsmr_id *id)
 {
     remember_expired(tracker, id);
     dsmr_places_lock(tracker->places);
-    const struct dsmr_place *place = dsmr_places_find(tracker->places, id);
+    struct dsmr_place *place = dsmr_places_find(tracker->places, id);
     if (place != NULL && place->owner != DSMR_PLACES_NOBODY) {
         tracker->sink.expired(tracker->sink.self, place->owner, place->seq);
         tracker->sink.landed(tracker->sink.self, place->owner);
     }
-    dsmr_places_remove(tracker->places, id);
+    if (place != NULL) {
+        dsmr_places_remove(tracker->places, place);
+    }
     dsmr_places_unlock(tracker->places);
 }
 
@@ -413,6 +438,11 @@ static void on_item(struct dsmr_tracker *tracker, const struct item *item)
     }
 }
 
+void dsmr_tracker_expect(const struct dsmr_tracker *tracker, const struct dsmr_id *id)
+{
+    dsmr_places_expect(tracker->places, id);
+}
+
 void dsmr_tracker_drain(struct dsmr_tracker *tracker)
 {
     pthread_mutex_lock(&tracker->lock);
@@ -445,9 +475,9 @@ static void end_swept(struct dsmr_tracker *tracker, const struct dsmr_id *id)
         tracker->query->ops->tx(tracker->query->self, &known, id) == DSMR_OK &&
         (known.state == DSMR_TX_EXECUTED || known.state == DSMR_TX_FAILED)) {
         dsmr_places_lock(tracker->places);
-        const struct dsmr_place *place = dsmr_places_find(tracker->places, id);
+        struct dsmr_place *place = dsmr_places_find(tracker->places, id);
         DSMR_ASSERT(place != NULL); /* only this thread removes */
-        end_executed(tracker, id, place, known.height, known.result.code);
+        end_executed(tracker, place, known.height, known.result.code);
         dsmr_places_unlock(tracker->places);
         return;
     }
@@ -458,14 +488,15 @@ void dsmr_tracker_sweep(struct dsmr_tracker *tracker)
 {
     struct dsmr_id ended[SWEEP_ENDED_MAX];
     uint32_t ended_count = 0;
-    if (dsmr_places_is_empty(tracker->places)) {
+    if (!dsmr_places_may_expire(tracker->places, tracker->executed_time_ms)) {
         return;
     }
     dsmr_places_lock(tracker->places);
     for (uint32_t i = 0; i < DSMR_TRACKER_SWEEP_MAX && ended_count < SWEEP_ENDED_MAX; i++) {
         const struct dsmr_id *id = NULL;
-        const struct dsmr_place *place = NULL;
-        if (!dsmr_places_next(tracker->places, &tracker->sweep_position, &id, &place)) {
+        const struct dsmr_place *place =
+            dsmr_places_next(tracker->places, &tracker->sweep_position, &id);
+        if (place == NULL) {
             tracker->sweep_position = 0;
             break;
         }

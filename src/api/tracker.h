@@ -75,9 +75,12 @@ void dsmr_tracker_attach(struct dsmr_tracker *tracker, const struct dsmr_query *
 /* Called within sink.submitted for what was admitted. FULL; DUPLICATE: the id is there already. */
 DSMR_MUST_USE enum dsmr_err dsmr_tracker_add(struct dsmr_tracker *tracker, const struct dsmr_id *id,
                                              const struct dsmr_flight *flight);
+/* It will be added soon: memory may begin. */
+void dsmr_tracker_expect(const struct dsmr_tracker *tracker, const struct dsmr_id *id);
 /* Works off what is queued. */
 void dsmr_tracker_drain(struct dsmr_tracker *tracker);
-/* Looks at up to DSMR_TRACKER_SWEEP_MAX flights and ends those that can never run. */
+/* Looks at up to DSMR_TRACKER_SWEEP_MAX flights and ends those that can never run; at none while
+ * the counts by expiry say that there is nothing to end. */
 void dsmr_tracker_sweep(struct dsmr_tracker *tracker);
 uint32_t dsmr_tracker_flights(const struct dsmr_tracker *tracker);
 bool dsmr_tracker_is_idle(const struct dsmr_tracker *tracker);     /* there is nothing to sweep */

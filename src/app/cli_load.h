@@ -3,7 +3,8 @@
  * Why:        latency is measured from the time at which a transaction was meant to be sent, so
  *             that a node that stalls cannot hide it by slowing the generator.
  * How:        one thread sends every tick_ms to every node; transaction i of the run goes to node
- *             i % nodes_count and was meant for start + i / rate. Another thread (the caller's)
+ *             i % nodes_count, or with to_all to each of them, and was meant for start + i / rate.
+ *             Another thread (the caller's)
  *             scrapes the nodes and calls progress; a third looks up what a node took and says
  *             nothing more of.
  * Limits:     DSMR_CLI_NODES_MAX nodes; with verify 9 bytes a transaction are kept.
@@ -18,7 +19,7 @@
 #include "dsmr/types.h"
 
 enum dsmr_cli_load_kind {
-    DSMR_CLI_LOAD_OPAQUE,   /* random, distinct payloads of tx_bytes */
+    DSMR_CLI_LOAD_OPAQUE,   /* random bytes, tx_bytes each, no two the same */
     DSMR_CLI_LOAD_TRANSFERS /* signed transfers between the accounts of accounts_dir */
 };
 
@@ -41,6 +42,8 @@ struct dsmr_cli_load_config {
     uint32_t nodes_count;
     enum dsmr_cli_load_kind kind;
     uint32_t rate;            /* transactions a second over all nodes; 0: no load, only watch */
+    bool to_all;              /* OPAQUE: each to every node; what is counted below is copies, but
+                                 for offered_tx_per_s and what the nodes' own counters say */
     uint32_t tx_bytes;        /* opaque: whole transaction, at least 25 bytes */
     uint32_t duration_ms;     /* 0: until stopped */
     uint32_t warmup_ms;       /* at the start, not counted in rates and latencies */

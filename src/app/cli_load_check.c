@@ -10,10 +10,11 @@
 #include "app/exit_codes.h"
 #include "base/bytes.h"
 #include "client/http_client.h"
+#include "wire/results_page.h"
 
 #define TIMEOUT_MS 10000u
 #define POLL_MS 50
-#define PAGE 1000u
+#define AHEAD 16u /* look-ups that are on their way from memory */
 
 /* ---- before ---- */
 
@@ -124,113 +125,115 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
 
 /* ---- ids ---- */
 
-/* Open addressing over the wanted ids; place 0 of slots is empty, else index + 1. */
+/* Open addressing over the wanted ids. A slot is an id without its last byte, which stands for the
+ * last node that it was found on, so that a look-up touches one place in memory. The home slot
+ * depends on the byte that is left out, too. */
 struct table {
-    const uint64_t *ids;
-    uint32_t *slots;
+    uint64_t *slots; /* MARK_EMPTY, MARK_WANTED, or MARK_FOUND + number of the node */
     uint64_t mask;
-    uint8_t *found; /* by index, for the node that is read now */
+    size_t count; /* ids, each once */
 };
+enum { MARK_EMPTY, MARK_WANTED, MARK_FOUND, MARK_MASK = 0xff };
+_Static_assert(MARK_FOUND + DSMR_CLI_NODES_MAX <= MARK_MASK, "a node has a mark");
 
 static uint64_t home_of(const struct table *table, uint64_t id)
 {
     return (id * UINT64_C(0x9e3779b97f4a7c15) >> 20) & table->mask;
 }
 
+static bool is_id(uint64_t slot, uint64_t id)
+{
+    return ((slot ^ id) & ~(uint64_t)MARK_MASK) == 0;
+}
+
+/* What was sent to several nodes stands several times in ids. */
 static bool table_init(struct table *table, const uint64_t *ids, size_t count)
 {
     uint64_t size = 16;
     while (size < 2 * count) {
         size *= 2;
     }
-    table->ids = ids;
     table->mask = size - 1;
+    table->count = 0;
     table->slots = calloc(size, sizeof(*table->slots));
-    table->found = calloc(count + 1, 1);
-    if (table->slots == NULL || table->found == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && table->slots != NULL; i++) {
         uint64_t at = home_of(table, ids[i]);
-        while (table->slots[at] != 0) {
+        if (i + AHEAD < count) {
+            __builtin_prefetch(&table->slots[home_of(table, ids[i + AHEAD])], 1);
+        }
+        while (table->slots[at] != MARK_EMPTY && !is_id(table->slots[at], ids[i])) {
             at = (at + 1) & table->mask;
         }
-        table->slots[at] = (uint32_t)(i + 1);
+        table->count += table->slots[at] == MARK_EMPTY ? 1 : 0;
+        table->slots[at] = (ids[i] & ~(uint64_t)MARK_MASK) | MARK_WANTED;
     }
-    return true;
-}
-
-static void table_close(struct table *table)
-{
-    free(table->slots);
-    free(table->found);
-}
-
-/* 1 if id is one of ours and new here, -1 if it was here before, 0 if it is not ours. */
-static int table_find(struct table *table, uint64_t id)
-{
-    for (uint64_t at = home_of(table, id); table->slots[at] != 0; at = (at + 1) & table->mask) {
-        uint32_t index = table->slots[at] - 1;
-        if (table->ids[index] == id) {
-            int answer = table->found[index] == 0 ? 1 : -1;
-            table->found[index] = 1;
-            return answer;
-        }
-    }
-    return 0;
+    return table->slots != NULL;
 }
 
 struct reading {
     struct table *table;
+    uint64_t mark; /* of the node that is read */
     size_t found;
     uint64_t twice;
 };
 
-/* The ids of one page, by their member name: parsing a million objects would take too long. */
-static void read_page(struct reading *reading, const char *body, size_t len)
+static void find(struct reading *reading, uint64_t id)
 {
-    static const char member[] = "\"tx\":\"";
-    const char *end = body + len;
-    const char *at = memmem(body, len, member, sizeof(member) - 1);
-    while (at != NULL) {
-        uint8_t id[8];
-        at += sizeof(member) - 1;
-        if (end - at >= 16 && dsmr_hex_decode(id, sizeof(id), at, 16) == DSMR_OK) {
-            int answer = table_find(reading->table, dsmr_load_be64(id));
-            reading->found += answer > 0 ? 1 : 0;
-            reading->twice += answer < 0 ? 1 : 0;
+    const struct table *table = reading->table;
+    for (uint64_t at = home_of(table, id);; at = (at + 1) & table->mask) {
+        uint64_t *slot = &table->slots[at];
+        if (*slot == MARK_EMPTY) {
+            return; /* not one of ours */
         }
-        at = memmem(at, (size_t)(end - at), member, sizeof(member) - 1);
+        if (is_id(*slot, id)) {
+            bool is_new = (*slot & MARK_MASK) != reading->mark;
+            *slot = (*slot & ~(uint64_t)MARK_MASK) | reading->mark;
+            reading->found += is_new ? 1 : 0;
+            reading->twice += is_new ? 0 : 1;
+            return;
+        }
     }
 }
 
-/* "next_cursor":"N" of a page; UINT64_MAX at the end. */
-static uint64_t next_cursor(const char *body, size_t len)
+/* What is on its way from memory while the ids before it are looked for. */
+static void read_page(struct reading *reading, const struct dsmr_results_page *page)
 {
-    static const char member[] = "\"next_cursor\":\"";
-    const char *at = memmem(body, len, member, sizeof(member) - 1);
-    return at != NULL ? strtoull(at + sizeof(member) - 1, NULL, 10) : UINT64_MAX;
+    for (uint32_t i = 0; i < page->count; i++) {
+        const uint8_t *tx = page->txs + (size_t)i * DSMR_RESULTS_PAGE_TX_BYTES;
+        if (i + AHEAD < page->count) {
+            uint64_t next = dsmr_load_be64(tx + AHEAD * DSMR_RESULTS_PAGE_TX_BYTES);
+            __builtin_prefetch(&reading->table->slots[home_of(reading->table, next)], 1);
+        }
+        find(reading, dsmr_load_be64(tx));
+    }
+}
+
+static bool read_block(struct reading *reading, struct dsmr_http_client *client, uint64_t height)
+{
+    struct dsmr_results_page page = {.tx_count = 1};
+    for (uint64_t cursor = 0; cursor < page.tx_count; cursor += page.count) {
+        struct dsmr_http_reply reply;
+        char path[96];
+        (void)snprintf(path, sizeof(path), "/v1/block/%" PRIu64 "/results?cursor=%" PRIu64, height,
+                       cursor);
+        if (dsmr_http_client_get(client, &reply, path) != DSMR_OK || reply.status != 200 ||
+            dsmr_results_page_decode(&page, (const uint8_t *)reply.body, reply.body_len) !=
+                DSMR_OK ||
+            page.height != height || page.first != cursor) {
+            return false;
+        }
+        read_page(reading, &page);
+    }
+    return true;
 }
 
 static bool read_node(struct reading *reading, const struct dsmr_cli_node *node,
                       uint64_t from_height, uint64_t to_height)
 {
     struct dsmr_http_client client;
-    struct dsmr_http_reply reply;
     bool ok = dsmr_http_client_init(&client, node->host, node->http_port, TIMEOUT_MS, 0) == DSMR_OK;
     for (uint64_t height = from_height + 1; ok && height <= to_height; height++) {
-        uint64_t cursor = 0;
-        while (ok && cursor != UINT64_MAX) {
-            char path[96];
-            (void)snprintf(path, sizeof(path),
-                           "/v1/block/%" PRIu64 "/txs?cursor=%" PRIu64 "&limit=%u", height, cursor,
-                           PAGE);
-            ok = dsmr_http_client_get(&client, &reply, path) == DSMR_OK && reply.status == 200;
-            if (ok) {
-                read_page(reading, reply.body, reply.body_len);
-                cursor = next_cursor(reply.body, reply.body_len);
-            }
-        }
+        ok = read_block(reading, &client, height);
     }
     dsmr_http_client_close(&client);
     return ok;
@@ -244,17 +247,16 @@ void dsmr_cli_load_check_ids(struct dsmr_cli_load_result *result,
     bool ok = table_init(&table, ids, ids_count);
     result->missing_txs = 0;
     for (uint32_t i = 0; ok && i < config->nodes_count; i++) {
-        struct reading reading = {.table = &table};
+        struct reading reading = {.table = &table, .mark = MARK_FOUND + i};
         if (!result->last.nodes[i].sample.is_reachable) {
             continue;
         }
-        memset(table.found, 0, ids_count);
         ok = read_node(&reading, &config->nodes[i], from_height, result->height);
-        result->missing_txs += ids_count - reading.found;
+        result->missing_txs += table.count - reading.found;
         result->notices_twice += reading.twice;
     }
     result->is_verified = ok;
-    table_close(&table);
+    free(table.slots);
 }
 
 /* ---- judgement ---- */

@@ -16,6 +16,7 @@
 #define TICK_MS 4u
 #define DRAIN_MS 60000u
 #define EXPIRY_MS 40000u
+#define DAY_MS 86400000u
 
 static uint64_t now_us(clockid_t clock)
 {
@@ -219,16 +220,27 @@ static void connect_node(struct dsmr_cli_load_sender *s, struct dsmr_cli_load_se
     (void)epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, dsmr_submit_client_fd(node->client), &event);
 }
 
-static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
+/* What the check at the end needs. An opaque transaction is quickly made again, and its id costs as
+ * much as everything else here: its index and expiry are kept instead (cli_load_sender_read.c). */
+static void note_id(const struct dsmr_cli_load_sender *s, uint64_t *out, const uint8_t *tx,
+                    uint32_t len, const struct dsmr_cli_load_flight_tx *what)
+{
+    if (s->config->kind == DSMR_CLI_LOAD_OPAQUE) {
+        *out = what->index << 32 | (uint32_t)(what->expiry_ms - s->expiry_base_ms);
+    } else {
+        struct dsmr_id id;
+        dsmr_hash(&id, tx, len);
+        *out = dsmr_load_be64(id.bytes);
+    }
+}
+
+static void send_to(struct dsmr_cli_load_sender *s, struct dsmr_cli_load_sender_node *node,
+                    uint64_t index, uint64_t expiry_ms)
 {
     struct dsmr_cli_load_flight_tx fallen_out;
-    struct dsmr_cli_load_sender_node *node = &s->nodes[s->next_index % s->config->nodes_count];
-    uint64_t index = s->next_index++;
     uint64_t seq = 0;
     uint8_t *tx = NULL;
     node->totals.sent++;
-    node->totals.measured_sent +=
-        meant_us(s, index) >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
     if (dsmr_submit_client_is_connected(node->client)) {
         tx = dsmr_submit_client_add(node->client, &seq, s->maker.tx_bytes);
     }
@@ -243,9 +255,19 @@ static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
         look_up(node, &fallen_out);
     }
     if (seq < node->ids_count) {
-        struct dsmr_id id;
-        dsmr_hash(&id, tx, len);
-        node->ids[seq] = dsmr_load_be64(id.bytes);
+        note_id(s, &node->ids[seq], tx, len, dsmr_cli_load_flight_at(&node->flight, seq));
+    }
+}
+
+static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
+{
+    uint32_t count = s->config->nodes_count;
+    uint64_t index = s->next_index++;
+    struct dsmr_cli_load_sender_node *first = &s->nodes[index % count];
+    first->totals.measured_sent +=
+        meant_us(s, index) >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
+    for (uint32_t i = 0; i < (s->config->to_all ? count : 1u); i++) {
+        send_to(s, &s->nodes[(index + i) % count], index, expiry_ms);
     }
 }
 
@@ -380,7 +402,8 @@ static enum dsmr_err open_node(struct dsmr_cli_load_sender *s,
     }
     if (config->verify && config->duration_ms != 0) {
         uint64_t all = ((uint64_t)config->duration_ms + 1000u) * config->rate / 1000u;
-        node->ids_count = (size_t)(all / config->nodes_count + 2);
+        all = all < UINT32_MAX ? all : UINT32_MAX; /* see note_id */
+        node->ids_count = (size_t)(all / (config->to_all ? 1u : config->nodes_count) + 2);
         node->ids = calloc(node->ids_count, sizeof(*node->ids));
         node->seen = calloc(node->ids_count, sizeof(*node->seen));
         if (node->ids == NULL || node->seen == NULL) {
@@ -436,6 +459,7 @@ enum dsmr_err dsmr_cli_load_sender_start(struct dsmr_cli_load_sender **out, cons
     }
     if (err == DSMR_OK) {
         s->start_us = now_us(CLOCK_MONOTONIC);
+        s->expiry_base_ms = now_us(CLOCK_REALTIME) / 1000u - DAY_MS; /* should it be set back */
         s->end_us = config->duration_ms != 0 ? s->start_us + (uint64_t)config->duration_ms * 1000u
                                              : UINT64_MAX / 2;
         s->is_running = pthread_create(&s->thread, NULL, run, s) == 0;

@@ -3,6 +3,8 @@
 #include <time.h>
 
 #include "app/cli_load_sender_state.h"
+#include "base/bytes.h"
+#include "crypto/hash.h"
 
 static uint64_t now_us(void)
 {
@@ -85,6 +87,19 @@ void dsmr_cli_load_sender_latency(struct dsmr_cli_load_sender *s, struct dsmr_hi
     pthread_mutex_unlock(&s->lock);
 }
 
+/* The first bytes of the id, of what note_id has kept. bytes: room for a transaction. */
+static uint64_t id_of(const struct dsmr_cli_load_sender *s, uint64_t kept, uint8_t *bytes)
+{
+    struct dsmr_id id;
+    if (s->config->kind != DSMR_CLI_LOAD_OPAQUE) {
+        return kept;
+    }
+    uint32_t len =
+        dsmr_cli_load_tx_make(&s->maker, bytes, kept >> 32, s->expiry_base_ms + (uint32_t)kept);
+    dsmr_hash(&id, bytes, len);
+    return dsmr_load_be64(id.bytes);
+}
+
 enum dsmr_err dsmr_cli_load_sender_executed(struct dsmr_cli_load_sender *s, uint64_t **out,
                                             size_t *count)
 {
@@ -94,16 +109,22 @@ enum dsmr_err dsmr_cli_load_sender_executed(struct dsmr_cli_load_sender *s, uint
         n += (size_t)s->nodes[i].totals.executed;
     }
     uint64_t *ids = malloc((n + 1) * sizeof(*ids));
+    uint8_t *bytes = malloc(s->maker.tx_bytes);
     size_t at = 0;
-    for (uint32_t i = 0; i < s->config->nodes_count && ids != NULL; i++) {
+    for (uint32_t i = 0; i < s->config->nodes_count && ids != NULL && bytes != NULL; i++) {
         const struct dsmr_cli_load_sender_node *node = &s->nodes[i];
         for (size_t seq = 0; seq < node->ids_count && at < n; seq++) {
             if ((node->seen[seq] & DSMR_CLI_LOAD_SENDER_SEEN) != 0) {
-                ids[at++] = node->ids[seq];
+                ids[at++] = id_of(s, node->ids[seq], bytes);
             }
         }
     }
     pthread_mutex_unlock(&s->lock);
+    if (bytes == NULL) {
+        free(ids);
+        ids = NULL;
+    }
+    free(bytes);
     *out = ids;
     *count = at;
     return ids != NULL ? DSMR_OK : DSMR_ERR_NO_MEMORY;

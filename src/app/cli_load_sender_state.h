@@ -22,7 +22,7 @@ struct dsmr_cli_load_sender_node {
     struct dsmr_cli_load_flight flight;
     uint64_t looked_up; /* those that left flight and are not decided */
     uint64_t expiry_ms; /* of the last that was sent */
-    uint64_t *ids;      /* with verify: by sequence number, ids_count */
+    uint64_t *ids;      /* with verify: by sequence number, ids_count; see note_id */
     uint8_t *seen;
     size_t ids_count;
     struct dsmr_histogram interval[2]; /* certified, executed */
@@ -42,7 +42,8 @@ struct dsmr_cli_load_sender {
     pthread_mutex_t lock; /* all below, and the nodes, while the thread runs */
     enum dsmr_cli_load_phase phase;
     uint64_t start_us;
-    uint64_t end_us; /* of the load */
+    uint64_t expiry_base_ms; /* no expiry of the run is earlier */
+    uint64_t end_us;         /* of the load */
     uint64_t next_index;
 };
 

@@ -110,6 +110,22 @@ static enum dsmr_err read_accounts(struct dsmr_cli_load_tx *maker, const char **
     return err;
 }
 
+static enum dsmr_err make_filler(struct dsmr_cli_load_tx *maker)
+{
+    struct dsmr_prng prng;
+    maker->filler = malloc(maker->tx_bytes);
+    if (maker->filler == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    dsmr_prng_init(&prng, maker->seed);
+    for (uint32_t i = 0; i < maker->tx_bytes; i++) {
+        maker->filler[i] = (uint8_t)dsmr_prng_next(&prng);
+    }
+    maker->filler[0] = 1; /* version */
+    dsmr_store_be64(maker->filler + DSMR_TX_HEAD_BYTES, maker->seed);
+    return DSMR_OK;
+}
+
 enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker, const char **reason,
                                     const struct dsmr_cli_load_config *config,
                                     const struct dsmr_domain *domain)
@@ -126,7 +142,8 @@ enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker, const char *
             *reason = "the size of a transaction is from 25 bytes to 64 KiB";
             return DSMR_ERR_CONFIG;
         }
-        return DSMR_OK;
+        *reason = "out of memory for the load";
+        return make_filler(maker);
     }
     maker->tx_bytes = (uint32_t)dsmr_transfer_tx_bytes(MEMO_BYTES);
     if (config->accounts_dir == NULL) {
@@ -146,6 +163,8 @@ void dsmr_cli_load_tx_close(struct dsmr_cli_load_tx *maker)
         explicit_bzero(maker->accounts, maker->accounts_count * sizeof(*maker->accounts));
     }
     free(maker->accounts);
+    free(maker->filler);
+    maker->filler = NULL;
     maker->accounts = NULL;
     maker->accounts_count = maker->accounts_room = 0;
 }
@@ -153,19 +172,9 @@ void dsmr_cli_load_tx_close(struct dsmr_cli_load_tx *maker)
 static void make_opaque(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
                         uint64_t expiry_ms)
 {
-    struct dsmr_prng prng;
-    uint32_t at = DSMR_CLI_LOAD_TX_OPAQUE_MIN;
-    dsmr_prng_init(&prng, maker->seed + index * UINT64_C(0xd1342543de82ef95));
-    out[0] = 1;
+    memcpy(out, maker->filler, maker->tx_bytes);
     dsmr_store_be64(out + 1, expiry_ms);
-    dsmr_store_be64(out + DSMR_TX_HEAD_BYTES, maker->seed);
     dsmr_store_be64(out + DSMR_TX_HEAD_BYTES + 8, index);
-    for (; at + 8 <= maker->tx_bytes; at += 8) {
-        uint64_t word = dsmr_prng_next(&prng);
-        memcpy(out + at, &word, 8);
-    }
-    uint64_t last = dsmr_prng_next(&prng);
-    memcpy(out + at, &last, maker->tx_bytes - at);
 }
 
 static uint32_t make_transfer(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,

@@ -1,4 +1,7 @@
-/* cli_load_tx.h - the transactions of a load: random bytes, or signed transfers.
+/* cli_load_tx.h - the transactions of a load: opaque ones, or signed transfers.
+ *
+ * How:        opaque ones are random bytes that are made once, with expiry, seed and index of the
+ *             run in front: what is made for each costs the nodes' cores as much as they do.
  *
  * Invariants: no two of a run are equal, nor of two runs with different seeds.
  * Threads:    init and close by one owner; make from any thread. */
@@ -16,6 +19,7 @@ struct dsmr_cli_load_tx {
     enum dsmr_cli_load_kind kind;
     uint32_t tx_bytes; /* the largest that make gives; opaque: all */
     uint64_t seed;
+    uint8_t *filler; /* opaque: tx_bytes */
     uint64_t amount;
     struct dsmr_domain domain;
     struct dsmr_ed25519_signing_key *accounts;

@@ -46,8 +46,9 @@ static const struct dsmr_cli_option bench_options[] = {
     {"nodes", "LIST", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
      "HOST:HTTP_PORT:SUBMIT_PORT[:PID] of each node, separated by commas; with the process ids of "
      "nodes on this machine CPU and memory are known"},
-    {"load", "KIND", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque", "opaque",
-     "signed transfers from the accounts of --keys, or random bytes"},
+    {"load", "KIND", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque|duplicates", "opaque",
+     "signed transfers from the accounts of --keys, random bytes, or random bytes to every node at "
+     "once"},
     {"rate", "N", DSMR_CLI_NUMBER, 1, 10000000, NULL, "1000", "transactions a second, over all"},
     {"tx-bytes", "N", DSMR_CLI_NUMBER, 32, 65536, NULL, "512", "size of an opaque transaction"},
     {"duration", "TIME", DSMR_CLI_DURATION, 0, 86400000, NULL, "30s",

@@ -35,12 +35,13 @@ uint64_t dsmr_metrics_bucket_ms(unsigned bucket)
     return bucket_ms[bucket];
 }
 
-void dsmr_metrics_observe(struct dsmr_metrics *metrics, enum dsmr_metric_histogram id, uint64_t ms)
+void dsmr_metrics_observe(struct dsmr_metrics *metrics, enum dsmr_metric_histogram id, uint64_t ms,
+                          uint64_t count)
 {
     unsigned bucket = 0;
     while (ms > bucket_ms[bucket]) {
         bucket++;
     }
-    atomic_fetch_add_explicit(&metrics->histograms[id].counts[bucket], 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&metrics->histograms[id].sum_ms, ms, memory_order_relaxed);
+    atomic_fetch_add_explicit(&metrics->histograms[id].counts[bucket], count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&metrics->histograms[id].sum_ms, ms * count, memory_order_relaxed);
 }

@@ -108,7 +108,9 @@ void dsmr_metrics_add(struct dsmr_metrics *metrics, enum dsmr_metric id, uint64_
 void dsmr_metrics_set(struct dsmr_metrics *metrics, enum dsmr_metric id, uint64_t value);
 uint64_t dsmr_metrics_get(const struct dsmr_metrics *metrics, enum dsmr_metric id);
 void dsmr_metrics_count_error(struct dsmr_metrics *metrics, enum dsmr_err err);
-void dsmr_metrics_observe(struct dsmr_metrics *metrics, enum dsmr_metric_histogram id, uint64_t ms);
+/* count events that took ms each. */
+void dsmr_metrics_observe(struct dsmr_metrics *metrics, enum dsmr_metric_histogram id, uint64_t ms,
+                          uint64_t count);
 /* Upper bound of a bucket, included in it; UINT64_MAX for the last. */
 uint64_t dsmr_metrics_bucket_ms(unsigned bucket);
 

@@ -53,6 +53,19 @@ class Localnet:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def duplicates_run_once():
+    with Localnet("--load", "duplicates", "--rate", "500", "--duration", "2s") as net:
+        code, summary, err = net.end()
+    check(code == 0 and err == "", "%d %s" % (code, err))
+    check(summary["sent_txs"] == 4 * 1000 and summary["drained"], "%s" % summary)
+    # A node that has heard of it from another one first refuses its copy.
+    check(summary["admitted_txs"] >= 1000 and summary["expired_txs"] == 0, "%s" % summary)
+    check(summary["executed_txs"] == summary["admitted_txs"], "%s" % summary)
+    check(summary["verified"] and summary["missing_txs"] == 0 and
+          summary["executed_twice_txs"] == 0, "%s" % summary)
+    check(499 < summary["offered_tx_per_s"] < 501, "%s" % summary)
+
+
 def runs_until_interrupted():
     for number in (signal.SIGINT, signal.SIGTERM):
         with Localnet("--duration", "0", "--validators", "2") as net:
@@ -143,6 +156,6 @@ def a_full_disk_is_said():
 
 
 if __name__ == "__main__":
-    main(runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
+    main(duplicates_run_once, runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
          a_killed_node_that_came_back_is_not, nodes_need_dsmrd, a_low_disk_is_said,
          a_full_disk_is_said)

@@ -15,6 +15,7 @@ struct reply {
     char allow[32];
     uint32_t retry_after_s;
     char *body;
+    size_t body_len;
     json_t *json;
 };
 
@@ -43,6 +44,7 @@ static void on_answer(void *ctx, const struct dsmr_http_response *response)
     reply->retry_after_s = response->retry_after_s;
     reply->body = calloc(1, response->body_len + 1);
     memcpy(reply->body, response->body, response->body_len);
+    reply->body_len = response->body_len;
     reply->json = json_loads(reply->body, 0, NULL);
 }
 

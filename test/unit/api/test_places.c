@@ -30,6 +30,14 @@ static enum dsmr_query_tx_state where(struct dsmr_places *places, uint64_t numbe
     return tx.state;
 }
 
+static struct dsmr_place *place_of(struct dsmr_places *places, uint64_t number)
+{
+    const struct dsmr_id id = id_of(number);
+    struct dsmr_place *place = dsmr_places_find(places, &id);
+    assert_non_null(place);
+    return place;
+}
+
 static void a_chunk_takes_its_transactions_along(void **state)
 {
     struct dsmr_places *places = dsmr_places_new(16, 16, 1);
@@ -132,15 +140,12 @@ static void each_kind_has_a_limit_of_its_own(void **state)
     }
     assert_int_equal(add(places, 13, OWNER), DSMR_ERR_FULL);
     assert_int_equal(dsmr_places_flights(places), 3);
-    const struct dsmr_id tenth = id_of(10), first = id_of(0);
-    dsmr_places_disown(places, &tenth); /* no room for one more without an owner */
+    dsmr_places_disown(places, place_of(places, 10)); /* no room for one more without an owner */
     assert_int_equal(where(places, 10), DSMR_TX_UNKNOWN);
     assert_int_equal(dsmr_places_flights(places), 2);
-    dsmr_places_remove(places, &first);
-    dsmr_places_remove(places, &first);
-    const struct dsmr_id eleventh = id_of(11);
-    dsmr_places_disown(places, &eleventh);
-    dsmr_places_disown(places, &eleventh);
+    dsmr_places_remove(places, place_of(places, 0));
+    dsmr_places_disown(places, place_of(places, 11));
+    dsmr_places_disown(places, place_of(places, 11));
     assert_int_equal(where(places, 11), DSMR_TX_PENDING);
     assert_int_equal(dsmr_places_flights(places), 1);
     assert_int_equal(add(places, 0, DSMR_PLACES_NOBODY), DSMR_ERR_FULL);
@@ -170,6 +175,37 @@ static void one_without_an_owner_finds_one(void **state)
     dsmr_places_free(places);
 }
 
+static void add_expiring(struct dsmr_places *places, uint64_t number, uint64_t expiry_ms)
+{
+    const struct dsmr_id id = id_of(number);
+    const struct dsmr_place place = {.owner = OWNER, .expiry_ms = expiry_ms};
+    assert_int_equal(dsmr_places_add(places, &id, &place), DSMR_OK);
+}
+
+static void it_is_known_whether_one_can_have_expired(void **state)
+{
+    struct dsmr_places *places = dsmr_places_new(16, 16, 1);
+    const uint64_t now_ms = 1700000000000;
+    (void)state;
+    assert_false(dsmr_places_may_expire(places, now_ms));
+    add_expiring(places, 1, now_ms + 2500);
+    assert_false(dsmr_places_may_expire(places, now_ms));
+    assert_false(dsmr_places_may_expire(places, now_ms + 1999));
+    assert_true(dsmr_places_may_expire(places, now_ms + 2501));
+    assert_true(dsmr_places_may_expire(places, now_ms + 900000));
+    assert_true(dsmr_places_may_expire(places, UINT64_MAX));
+    dsmr_places_remove(places, place_of(places, 1));
+    assert_false(dsmr_places_may_expire(places, now_ms + 9000));
+    add_expiring(places, 2, now_ms + 8000); /* earlier than what was asked for already */
+    assert_true(dsmr_places_may_expire(places, now_ms + 9000));
+    add_expiring(places, 3, UINT64_MAX);
+    dsmr_places_remove(places, place_of(places, 2));
+    assert_false(dsmr_places_may_expire(places, now_ms + 9000));
+    add_expiring(places, 4, 0);
+    assert_true(dsmr_places_may_expire(places, now_ms + 9000));
+    dsmr_places_free(places);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +214,7 @@ int main(void)
         cmocka_unit_test(an_old_chunk_is_forgotten_but_not_that_it_was_built),
         cmocka_unit_test(each_kind_has_a_limit_of_its_own),
         cmocka_unit_test(one_without_an_owner_finds_one),
+        cmocka_unit_test(it_is_known_whether_one_can_have_expired),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,17 +20,10 @@ static void refused(struct world *w, const char *method, const char *target, con
 
 static void what_a_path_does_not_have_is_refused(void **state)
 {
-    static const char *const paths[] = {"/v1/status",
-                                        "/v1/validators",
-                                        "/metrics",
-                                        "/health",
-                                        "/health/live",
-                                        "/health/ready",
-                                        "/v1/accounts/aa",
-                                        "/v1/block/7",
-                                        "/v1/block/7/txs",
-                                        "/v1/evidence",
-                                        chunk};
+    static const char *const paths[] = {
+        "/v1/status",      "/v1/validators",      "/metrics",        "/health",
+        "/health/live",    "/health/ready",       "/v1/accounts/aa", "/v1/block/7",
+        "/v1/block/7/txs", "/v1/block/7/results", "/v1/evidence",    chunk};
     struct world *w = *state;
     char target[200];
     fill(w);

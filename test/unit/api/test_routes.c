@@ -1,6 +1,8 @@
 /* Every route that asks, with its answers and refusals, over fake ports. */
 #include "unit/api/fake_routes.h"
 
+#include "wire/results_page.h"
+
 static void unknown_paths_and_methods(void **state)
 {
     struct world *w = *state;
@@ -140,6 +142,50 @@ static void executed_transactions_come_in_pages(void **state)
     (void)get(w, "/v1/block/nothing/txs", 400);
 }
 
+/* The last answer is a page of count transactions from first on, of three. */
+static void expect_results(struct world *w, uint32_t first, uint32_t count)
+{
+    struct dsmr_results_page page;
+    const uint8_t *bytes = (const uint8_t *)w->reply.body;
+    size_t len = w->reply.body_len;
+    assert_string_equal(w->reply.content_type, "application/octet-stream");
+    assert_int_equal(dsmr_results_page_decode(&page, bytes, len), DSMR_OK);
+    assert_int_equal(page.height, 7);
+    assert_true(dsmr_id_equal(&page.state_root, &w->node.executed->state_root));
+    assert_int_equal(page.tx_count, 3);
+    assert_int_equal(page.first, first);
+    assert_int_equal(page.count, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct dsmr_results_page_tx tx;
+        dsmr_results_page_tx_decode(&tx, &page, i);
+        assert_true(dsmr_id_equal(&tx.id, &w->node.executed->ids[first + i]));
+        assert_int_equal(tx.code, w->node.executed->results[first + i].code);
+        assert_true(tx.fee == w->node.executed->results[first + i].fee);
+    }
+}
+
+static void results_come_as_bytes(void **state)
+{
+    struct world *w = *state;
+    char path[160];
+    fill(w);
+    (void)get(w, "/v1/block/7/results", 200);
+    expect_results(w, 0, 3);
+    (void)get(w, "/v1/block/latest/results?limit=2", 200);
+    expect_results(w, 0, 2);
+    hex_path(path, "/v1/block/", &w->node.block->id, "/results?cursor=2&limit=8192");
+    (void)get(w, path, 200);
+    expect_results(w, 2, 1);
+    (void)get(w, "/v1/block/7/results?cursor=18446744073709551615", 200);
+    expect_results(w, 3, 0);
+    (void)get(w, "/v1/block/7/results?limit=0", 400);
+    (void)get(w, "/v1/block/7/results?limit=8193", 400);
+    expect_error(w, 400, "bad_request");
+    (void)get(w, "/v1/block/7/results?cursor=x", 400);
+    (void)get(w, "/v1/block/6/results", 410);
+    (void)get(w, "/v1/block/nothing/results", 400);
+}
+
 static void chunks_with_certificate_and_pages(void **state)
 {
     struct world *w = *state;
@@ -236,9 +282,9 @@ static void histograms_are_cumulative_and_in_seconds(void **state)
 {
     struct world *w = *state;
     struct dsmr_metrics *metrics = &w->node.metrics;
-    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 25);
-    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 26);
-    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 70001);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 25, 1);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 26, 1);
+    dsmr_metrics_observe(metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 70001, 1);
     ask(w, "GET", "/metrics", NULL, 0);
     const char *at = strstr(w->reply.body, "# TYPE dsmr_tx_certified_seconds histogram\n");
     assert_non_null(at);
@@ -330,6 +376,7 @@ int main(void)
         TEST(transactions_by_id),
         TEST(blocks_by_height_id_and_latest),
         TEST(executed_transactions_come_in_pages),
+        TEST(results_come_as_bytes),
         TEST(chunks_with_certificate_and_pages),
         TEST(validators_with_weights_as_strings),
         TEST(evidence_in_pages),

@@ -276,9 +276,7 @@ static void the_sweep_ends_what_can_never_run(void **state)
     publish_executed(&w->feed, 2, 2001, NULL, 0);
     publish_executed(&w->feed, 1, 1, NULL, 0); /* time never goes back */
     dsmr_tracker_drain(w->tracker);
-    for (int i = 0; i < 4; i++) { /* removal moves entries: the next round sees them */
-        dsmr_tracker_sweep(w->tracker);
-    }
+    dsmr_tracker_sweep(w->tracker);
     assert_int_equal(w->told, 10);
     assert_int_equal(w->log[9].what, 'X');
     assert_int_equal(dsmr_tracker_flights(w->tracker), 0);

@@ -188,6 +188,34 @@ static void a_node_that_runs_one_twice_is_found_out(void **state)
     chain_close(chain);
 }
 
+static void each_to_all_is_offered_once(void **state)
+{
+    struct chain *a = chain_open();
+    struct chain *b = chain_open();
+    struct dsmr_cli_load_config config = config_for(a);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    (void)state;
+    config.nodes[1] = config.nodes[0];
+    config.nodes[1].http_port = dsmr_api_http_port(b->api);
+    config.nodes[1].submit_port = dsmr_api_submit_port(b->api);
+    config.nodes_count = 2;
+    config.to_all = true;
+    config.roots_wait_ms = 1; /* each is a chain of its own */
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_int_equal(r.sent, 1200);
+    assert_int_equal(r.admitted, 1200);
+    assert_int_equal(r.executed_txs, 1200);
+    assert_true(r.offered_tx_per_s > 1999 && r.offered_tx_per_s < 2001);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(r.last.nodes[i].sent, 600);
+        assert_int_equal(r.last.nodes[i].executed, 600);
+    }
+    assert_true(r.missing_txs < 600); /* copies are not looked for twice */
+    chain_close(b);
+    chain_close(a);
+}
+
 static void different_roots_are_not_equal(void **state)
 {
     struct chain *a = chain_open();
@@ -368,6 +396,7 @@ int main(void)
         cmocka_unit_test(a_load_that_the_application_does_not_take),
         cmocka_unit_test(a_node_that_hides_transactions_is_found_out),
         cmocka_unit_test(a_node_that_runs_one_twice_is_found_out),
+        cmocka_unit_test(each_to_all_is_offered_once),
         cmocka_unit_test(different_roots_are_not_equal),
         cmocka_unit_test(a_root_that_could_not_be_read_is_not_equal),
         cmocka_unit_test(wrong_configs_have_a_sentence),

@@ -203,8 +203,8 @@ static void test_gather(void **state)
     dsmr_metrics_set(&metrics, DSMR_METRIC_ACCEPTED_HEIGHT, 12);
     dsmr_metrics_add(&metrics, DSMR_METRIC_TXS_EXECUTED, 34);
     dsmr_metrics_count_error(&metrics, DSMR_ERR_MALFORMED);
-    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, 40);
-    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, 4000000);
+    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, 40, 1);
+    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, 4000000, 1);
     const struct dsmr_grpc_server_config config = {
         .handle = on_gather, .ctx = &metrics, .bytes_max = 1000, .calls_max = 4};
     assert_int_equal(dsmr_grpc_server_start(&server, &config), DSMR_OK);

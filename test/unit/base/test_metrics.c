@@ -54,8 +54,8 @@ static void a_time_falls_into_the_first_bucket_that_holds_it(void **state)
     for (unsigned i = 0; i < last; i++) { /* its bound lies in it, the next number does not */
         uint64_t bound = dsmr_metrics_bucket_ms(i);
         assert_true(bound < dsmr_metrics_bucket_ms(i + 1));
-        dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, bound);
-        dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, bound + 1);
+        dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, bound, 1);
+        dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_EXECUTED, bound + 1, 1);
     }
     uint64_t sum = 0;
     for (unsigned i = 0; i <= last; i++) {
@@ -65,8 +65,11 @@ static void a_time_falls_into_the_first_bucket_that_holds_it(void **state)
         assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_CERTIFIED].counts[i], 0);
     }
     assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_EXECUTED].sum_ms, sum);
-    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 0);
+    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 0, 1);
     assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_CERTIFIED].counts[0], 1);
+    dsmr_metrics_observe(&metrics, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED, 1, 3);
+    assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_CERTIFIED].counts[0], 4);
+    assert_int_equal(metrics.histograms[DSMR_METRIC_HISTOGRAM_TX_CERTIFIED].sum_ms, 3);
 }
 
 static int hook_pipe[2];

@@ -1,0 +1,223 @@
+#include "api/id_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/prng.h"
+
+#define GROUP 16u /* look-ups that wait for memory together */
+#define IN_USE UINT32_MAX
+#define LINE_BYTES 64u
+
+/* The lower half of the id's hash, whose lowest bits are the home slot, and where the entry is. */
+struct tag {
+    uint32_t hash;
+    uint32_t place; /* 1 + the entry's index; 0: the slot is empty */
+};
+
+struct entry {
+    struct dsmr_id id;
+    uint32_t next_free; /* place; 0: none. IN_USE */
+    uint32_t unused;
+    uint64_t value[];
+};
+
+struct dsmr_id_table {
+    struct tag *tags;
+    uint32_t mask; /* slots - 1 */
+    uint64_t k0, k1;
+    uint8_t *entries;
+    size_t stride;
+    uint32_t capacity;
+    uint32_t entries_used; /* have held something */
+    uint32_t first_free;
+};
+
+struct dsmr_id_table *dsmr_id_table_new(size_t value_bytes, uint32_t capacity, uint64_t seed)
+{
+    struct dsmr_prng prng;
+    uint64_t slots = 16;
+    DSMR_ASSERT(value_bytes % 8 == 0 && capacity < UINT32_MAX / 4);
+    while (slots / 4 * 3 < capacity) { /* at most 3/4 full: a probe is a few slots long */
+        slots *= 2;
+    }
+    struct dsmr_id_table *table = calloc(1, sizeof(*table));
+    if (table == NULL) {
+        return NULL;
+    }
+    dsmr_prng_init(&prng, seed);
+    table->k0 = dsmr_prng_next(&prng) | 1;
+    table->k1 = dsmr_prng_next(&prng) | 1;
+    table->mask = (uint32_t)slots - 1;
+    table->capacity = capacity;
+    table->stride = sizeof(struct entry) + value_bytes;
+    table->tags = calloc(slots, sizeof(*table->tags));
+    table->entries = malloc((size_t)(capacity + 1) * table->stride);
+    if (table->tags == NULL || table->entries == NULL) {
+        dsmr_id_table_free(table);
+        return NULL;
+    }
+    return table;
+}
+
+void dsmr_id_table_free(struct dsmr_id_table *table)
+{
+    if (table != NULL) {
+        free(table->tags);
+        free(table->entries);
+        free(table);
+    }
+}
+
+/* Multiplication by a secret odd number, of which the upper half is taken (Dietzfelbinger and
+ * others, 1997): two ids that were chosen without it seldom meet. */
+static uint32_t hash_of(const struct dsmr_id_table *table, const struct dsmr_id *id)
+{
+    uint64_t a, b;
+    memcpy(&a, id->bytes, 8);
+    memcpy(&b, id->bytes + 8, 8);
+    a *= table->k0;
+    return (uint32_t)(((a >> 32 | a << 32) + b) * table->k1 >> 32);
+}
+
+static struct entry *entry_at(const struct dsmr_id_table *table, uint32_t place)
+{
+    return (struct entry *)(void *)(table->entries + (size_t)(place - 1) * table->stride);
+}
+
+static uint32_t place_of(const struct dsmr_id_table *table, const void *value)
+{
+    const uint8_t *entry = (const uint8_t *)value - offsetof(struct entry, value);
+    return (uint32_t)((size_t)(entry - table->entries) / table->stride) + 1;
+}
+
+static struct entry *find(const struct dsmr_id_table *table, const struct dsmr_id *id,
+                          uint32_t hash)
+{
+    for (uint32_t at = hash & table->mask; table->tags[at].place != 0;
+         at = (at + 1) & table->mask) {
+        if (table->tags[at].hash == hash) {
+            struct entry *entry = entry_at(table, table->tags[at].place);
+            if (dsmr_id_equal(&entry->id, id)) {
+                return entry;
+            }
+        }
+    }
+    return NULL;
+}
+
+void *dsmr_id_table_find(const struct dsmr_id_table *table, const struct dsmr_id *id)
+{
+    struct entry *entry = find(table, id, hash_of(table, id));
+    return entry != NULL ? entry->value : NULL;
+}
+
+void *dsmr_id_table_add(struct dsmr_id_table *table, const struct dsmr_id *id)
+{
+    uint32_t hash = hash_of(table, id);
+    uint32_t at = hash & table->mask;
+    uint32_t place = table->first_free;
+    if (place != 0) {
+        table->first_free = entry_at(table, place)->next_free;
+    } else {
+        DSMR_ASSERT(table->entries_used < table->capacity);
+        place = ++table->entries_used;
+    }
+    while (table->tags[at].place != 0) {
+        at = (at + 1) & table->mask;
+    }
+    table->tags[at] = (struct tag){.hash = hash, .place = place};
+    struct entry *entry = entry_at(table, place);
+    memset(entry, 0, table->stride);
+    entry->id = *id;
+    entry->next_free = IN_USE;
+    return entry->value;
+}
+
+/* Closes the gap: what a probe would no longer reach moves back. */
+static void remove_tag(struct dsmr_id_table *table, uint32_t at)
+{
+    uint32_t gap = at;
+    for (at = (at + 1) & table->mask; table->tags[at].place != 0; at = (at + 1) & table->mask) {
+        uint32_t home = table->tags[at].hash & table->mask;
+        if (((at - home) & table->mask) >= ((at - gap) & table->mask)) {
+            table->tags[gap] = table->tags[at];
+            gap = at;
+        }
+    }
+    table->tags[gap].place = 0;
+}
+
+void dsmr_id_table_remove(struct dsmr_id_table *table, void *value)
+{
+    uint32_t place = place_of(table, value);
+    struct entry *entry = entry_at(table, place);
+    DSMR_ASSERT(entry->next_free == IN_USE);
+    uint32_t at = hash_of(table, &entry->id) & table->mask;
+    while (table->tags[at].place != place) {
+        DSMR_ASSERT(table->tags[at].place != 0);
+        at = (at + 1) & table->mask;
+    }
+    remove_tag(table, at);
+    entry->next_free = table->first_free;
+    table->first_free = place;
+}
+
+/* ---- many at once ---- */
+
+void dsmr_id_table_expect(const struct dsmr_id_table *table, const struct dsmr_id *id)
+{
+    __builtin_prefetch(&table->tags[hash_of(table, id) & table->mask]);
+}
+
+/* First the tags of all are asked for, then the entries that they name. */
+static void expect_group(const struct dsmr_id_table *table, uint32_t hashes[GROUP],
+                         const struct dsmr_id *ids, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        hashes[i] = hash_of(table, &ids[i]);
+        __builtin_prefetch(&table->tags[hashes[i] & table->mask]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = hashes[i] & table->mask;
+        while (table->tags[at].place != 0 && table->tags[at].hash != hashes[i]) {
+            at = (at + 1) & table->mask;
+        }
+        if (table->tags[at].place != 0) {
+            const uint8_t *entry = (const uint8_t *)entry_at(table, table->tags[at].place);
+            __builtin_prefetch(entry);
+            __builtin_prefetch(entry + LINE_BYTES);
+        }
+    }
+}
+
+void dsmr_id_table_find_all(struct dsmr_id_table *table, const struct dsmr_id *ids, uint32_t count,
+                            void (*found)(void *ctx, uint32_t index, void *value), void *ctx)
+{
+    uint32_t hashes[GROUP];
+    for (uint32_t first = 0; first < count; first += GROUP) {
+        uint32_t group = count - first < GROUP ? count - first : GROUP;
+        expect_group(table, hashes, ids + first, group);
+        for (uint32_t i = 0; i < group; i++) {
+            struct entry *entry = find(table, &ids[first + i], hashes[i]);
+            if (entry != NULL) {
+                found(ctx, first + i, entry->value);
+            }
+        }
+    }
+}
+
+void *dsmr_id_table_next(const struct dsmr_id_table *table, uint32_t *position,
+                         const struct dsmr_id **id)
+{
+    while (*position < table->entries_used) {
+        struct entry *entry = entry_at(table, ++*position);
+        if (entry->next_free == IN_USE) {
+            *id = &entry->id;
+            return entry->value;
+        }
+    }
+    return NULL;
+}
