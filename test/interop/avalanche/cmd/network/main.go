@@ -123,6 +123,11 @@ func spec(o options, work string, accounts []avalanche.Account) avalanche.Spec {
 	}
 	chainConfig := map[string]any{"http_listen": "127.0.0.1:0", "submit_listen": "127.0.0.1:0"}
 	flags := map[string]string{}
+	if o.load != "none" {
+		// AvalancheGo's own: under load half a second, as in tests, loses requests and polls.
+		flags["network-initial-timeout"] = "2s"
+		flags["network-minimum-timeout"] = "2s"
+	}
 	plane, isRaised := strings.CutSuffix(o.plane, "-raised")
 	chainConfig["data_plane"] = plane
 	if isRaised {
@@ -131,6 +136,7 @@ func spec(o options, work string, accounts []avalanche.Account) avalanche.Spec {
 		chainConfig["peer_burst_bytes"] = limit
 		flags["throttler-inbound-bandwidth-refill-rate"] = fmt.Sprint(limit)
 		flags["throttler-inbound-bandwidth-max-burst-size"] = fmt.Sprint(limit)
+		flags["network-compression-type"] = "none"
 	}
 	return avalanche.Spec{
 		Nodes:       o.nodes,
