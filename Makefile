@@ -40,7 +40,7 @@ all: deps ## release build: programs and library
 demo: all ## four validators on this machine for DEMO_SECONDS of load
 	build/release/bin/dsmr demo --duration $(DEMO_SECONDS)
 
-test: unit e2e ## every test but sanitizers and long runs
+test: unit e2e interop ## every test but sanitizers and long runs
 
 unit: deps # unit tests, scenarios and the fuzzers' corpora, with all O(n) checks
 	$(call configure,dev)

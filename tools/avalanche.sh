@@ -5,6 +5,7 @@
 #        tools/avalanche.sh vet              go vet; it looks at all of AvalancheGo, minutes at first
 #        tools/avalanche.sh test PATTERN     the tests whose names match, with the plugin of DSMR_BIN
 #        tools/avalanche.sh network OPTION.. five nodes under load, or without (docs/avalanche.md)
+#        tools/avalanche.sh beside OPTION..  the same, and then AvalancheGo's example VM under load
 #
 # Go of GO_NEEDS or newer is needed, and the Go modules that go.sum names. Without: exit 77, which
 # ctest takes for skipped; with CI=true or DSMR_NO_SKIPS it is a failure.
@@ -14,6 +15,7 @@ module=$root/test/interop/avalanche
 out=$root/build/avalanche
 GO_NEEDS=1.25.8
 NODE=github.com/ava-labs/avalanchego/main
+EXAMPLE=github.com/ava-labs/avalanchego/vms/example/xsvm/cmd/xsvm
 export GOTOOLCHAIN=local GOFLAGS=-mod=readonly
 
 command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
@@ -115,9 +117,13 @@ test)
     "$out/interop.test" -test.v -test.timeout 18m -test.run "${1:?PATTERN}" &
     wait $!
     ;;
-network)
+network | beside)
     check_go
     build
+    if [ "$command" = beside ]; then
+        once example "$(cat "$out/node.stamp")" go build -o "$out/xsvm" "$EXAMPLE"
+        set -- --example "$out/xsvm" "$@"
+    fi
     begin
     "$out/network" "$@" &
     child=$!
@@ -130,7 +136,7 @@ network)
     exit $code
     ;;
 *)
-    sed -n '4,7s/^# *//p' "$0" >&2
+    sed -n '4,8s/^# *//p' "$0" >&2
     exit 64
     ;;
 esac

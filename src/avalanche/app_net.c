@@ -10,6 +10,7 @@
 #define SEND_TIMEOUT_MS 10000u
 #define FLIGHTS_MAX 16384u
 #define LENGTH_BYTES 4u
+#define SMALL_WINDOW 2u /* requests on their way that are no full batch */
 
 /* ---- calls of AppSender ---- */
 
@@ -24,7 +25,7 @@ static void on_lost(struct dsmr_task *task, void *owner)
 {
     struct sent *sent = (struct sent *)task;
     (void)owner;
-    dsmr_app_net_on_end(sent->net, &sent->to, sent->request_id);
+    dsmr_app_net_on_end(sent->net, &sent->to, sent->request_id, false);
     free(sent);
 }
 
@@ -61,9 +62,10 @@ static void call_sender(struct dsmr_app_net *net, const char *method,
     dsmr_buf_unref(bytes);
 }
 
-/* False: it did not leave. */
-static bool send_request(struct dsmr_app_net *net, const struct dsmr_app_net_peer *peer,
-                         const uint8_t *bytes, size_t len, bool is_paced)
+/* NULL: it did not leave. */
+static struct dsmr_app_net_flight *send_request(struct dsmr_app_net *net,
+                                                const struct dsmr_app_net_peer *peer,
+                                                const uint8_t *bytes, size_t len)
 {
     uint32_t request_id = net->last_request + 1u;
     struct dsmr_app_net_flight *flight = dsmr_map_add(net->flights, &request_id, NULL);
@@ -71,10 +73,10 @@ static bool send_request(struct dsmr_app_net *net, const struct dsmr_app_net_pee
     if (sent == NULL) {
         if (flight != NULL)
             (void)dsmr_map_remove(net->flights, &request_id);
-        return false;
+        return NULL;
     }
     net->last_request = request_id;
-    flight->is_paced = is_paced;
+    *flight = (struct dsmr_app_net_flight){.serial = ++net->last_serial};
     sent->net = net;
     sent->to = peer->id;
     sent->request_id = request_id;
@@ -87,7 +89,7 @@ static bool send_request(struct dsmr_app_net *net, const struct dsmr_app_net_pee
     DSMR_PB_BYTES(&message, request, bytes, len);
     dsmr_metrics_add(net->config.metrics, DSMR_METRIC_NET_BYTES_SENT, len);
     call_sender(net, "/appsender.AppSender/SendAppRequest", &message.base, on_sent, sent);
-    return true;
+    return flight;
 }
 
 void dsmr_app_net_request(struct dsmr_app_net *net, const struct dsmr_node_id *to,
@@ -95,7 +97,7 @@ void dsmr_app_net_request(struct dsmr_app_net *net, const struct dsmr_node_id *t
 {
     const struct dsmr_app_net_peer *peer = dsmr_app_net_find(net, to);
     if (peer != NULL && peer->is_connected)
-        (void)send_request(net, peer, bytes, len, false);
+        (void)send_request(net, peer, bytes, len);
 }
 
 void dsmr_app_net_respond(struct dsmr_app_net *net, const struct dsmr_node_id *to,
@@ -140,6 +142,23 @@ static struct dsmr_app_net_queue *first_queue(struct dsmr_app_net_peer *peer)
     return NULL;
 }
 
+static bool has_messages(const struct dsmr_app_net_peer *peer)
+{
+    for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++)
+        if (peer->queues[i].first != NULL)
+            return true;
+    return false;
+}
+
+/* Whether what waits fills a request. */
+static bool is_batch_full(const struct dsmr_app_net *net, const struct dsmr_app_net_peer *peer)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++)
+        bytes += peer->queues[i].bytes;
+    return bytes >= net->config.batch_bytes_max;
+}
+
 /* How much the next request holds: at least one message, then as many as fit into a batch. */
 static size_t batch_bytes(const struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
@@ -157,6 +176,7 @@ static size_t batch_bytes(const struct dsmr_app_net *net, struct dsmr_app_net_pe
 
 static bool send_batch(struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
+    bool is_small = !is_batch_full(net, peer);
     size_t len = batch_bytes(net, peer);
     uint8_t *bytes = malloc(len);
     if (bytes == NULL)
@@ -173,20 +193,28 @@ static bool send_batch(struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
         dsmr_app_net_free_message(message);
     }
     DSMR_ASSERT(wr.err == DSMR_OK);
-    bool is_sent = send_request(net, peer, bytes, len, true);
+    struct dsmr_app_net_flight *flight = send_request(net, peer, bytes, len);
     free(bytes);
-    if (is_sent) {
-        peer->on_way++;
-        peer->budget -= (int64_t)len;
-    }
-    return is_sent;
+    if (flight == NULL)
+        return false;
+    flight->is_paced = true;
+    flight->is_small = is_small;
+    peer->on_way++;
+    peer->small_on_way += is_small ? 1u : 0u;
+    peer->budget -= (int64_t)len;
+    return true;
+}
+
+static bool has_room(const struct dsmr_app_net *net, const struct dsmr_app_net_peer *peer)
+{
+    return peer->is_up && has_messages(peer) && peer->on_way < peer->window &&
+           (peer->small_on_way < SMALL_WINDOW || is_batch_full(net, peer));
 }
 
 static void pump(struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
 {
     earn(net, peer);
-    while (peer->is_up && peer->on_way < net->config.window && peer->budget > 0 &&
-           first_queue(peer) != NULL && send_batch(net, peer)) {
+    while (has_room(net, peer) && peer->budget > 0 && send_batch(net, peer)) {
     }
 }
 
@@ -219,17 +247,35 @@ static enum dsmr_err send(void *self, const struct dsmr_node_id *to, enum dsmr_m
     return DSMR_OK;
 }
 
-void dsmr_app_net_on_end(struct dsmr_app_net *net, const struct dsmr_node_id *from,
-                         uint32_t request_id)
+/* Requests that left before the window was cut fail for the same reason: they count once. */
+static void learn(const struct dsmr_app_net *net, struct dsmr_app_net_peer *peer,
+                  const struct dsmr_app_net_flight *flight, bool is_answered)
 {
-    const struct dsmr_app_net_flight *flight = dsmr_map_find(net->flights, &request_id);
+    if (!is_answered && flight->serial > peer->cut_serial) {
+        peer->window = peer->window > 1 ? peer->window / 2 : peer->window;
+        peer->cut_serial = net->last_serial;
+        peer->answers = 0;
+    } else if (is_answered && ++peer->answers >= peer->window) {
+        peer->window += peer->window < net->config.window ? 1u : 0u;
+        peer->answers = 0;
+    }
+}
+
+void dsmr_app_net_on_end(struct dsmr_app_net *net, const struct dsmr_node_id *from,
+                         uint32_t request_id, bool is_answered)
+{
+    const struct dsmr_app_net_flight *found = dsmr_map_find(net->flights, &request_id);
     struct dsmr_app_net_peer *peer = dsmr_app_net_find(net, from);
-    bool is_paced = flight != NULL && flight->is_paced;
+    const struct dsmr_app_net_flight flight =
+        found != NULL ? *found : (struct dsmr_app_net_flight){0};
     (void)dsmr_map_remove(net->flights, &request_id);
-    if (peer == NULL || !is_paced)
+    if (peer == NULL || !flight.is_paced)
         return;
-    if (peer->on_way > 0)
-        peer->on_way--;
+    if (!is_answered)
+        dsmr_metrics_count_error(net->config.metrics, DSMR_ERR_TIMEOUT);
+    peer->on_way -= peer->on_way > 0 ? 1u : 0u;
+    peer->small_on_way -= flight.is_small && peer->small_on_way > 0 ? 1u : 0u;
+    learn(net, peer, &flight, is_answered);
     pump(net, peer);
 }
 
@@ -293,10 +339,9 @@ void dsmr_app_net_on_request(struct dsmr_app_net *net, const struct dsmr_node_id
 
 /* ---- time ---- */
 
-static bool waits_for_budget(const struct dsmr_app_net *net, struct dsmr_app_net_peer *peer)
+static bool waits_for_budget(const struct dsmr_app_net *net, const struct dsmr_app_net_peer *peer)
 {
-    return peer->is_up && peer->budget <= 0 && peer->on_way < net->config.window &&
-           first_queue(peer) != NULL;
+    return peer->budget <= 0 && has_room(net, peer);
 }
 
 void dsmr_app_net_tick(struct dsmr_app_net *net)
@@ -354,7 +399,7 @@ void dsmr_app_net_config_default(struct dsmr_app_net_config *config)
     config->queue_bytes_max[DSMR_MSG_CLASS_CHUNK] = 64u << 20;
     config->queue_bytes_max[DSMR_MSG_CLASS_TX] = 4u << 20;
     config->batch_bytes_max = 256u << 10;
-    config->window = 8;
+    config->window = 4;
 }
 
 struct dsmr_app_net *dsmr_app_net_new(const struct dsmr_app_net_config *config)

@@ -4,6 +4,11 @@
  * How:     messages to a peer are gathered into AppRequests. The other end answers each when its
  *          logic thread has handled it, so what is on its way to a slow peer is bounded. Gossip is
  *          not used: it is lossy without a word.
+ * Window:  so many requests may be on their way to a peer. AvalancheGo drops a request that waited
+ *          for longer than its deadline, so a failure says that too much waits: it halves the
+ *          window, and a window of answers adds one again (as RFC 5681, 3.1). Each request costs
+ *          four calls between node and plugin, so one that is no full batch leaves only while
+ *          fewer than two such are on their way; the next ones gather behind them (as RFC 896).
  * Pace:    AvalancheGo allows a peer 512 KiB/s by default, for its consensus too; above it all of
  *          that peer's messages wait. So each peer has a budget below it, higher classes first.
  * Prefix:  an AppRequest begins with a handler's number (uvarint), as AvalancheGo's own do.
@@ -37,7 +42,7 @@ struct dsmr_app_net_config {
     uint64_t peer_burst_bytes;
     size_t queue_bytes_max[DSMR_MSG_CLASS_COUNT]; /* per peer */
     uint32_t batch_bytes_max;                     /* small messages in one request */
-    uint32_t window;                              /* requests on their way to one peer */
+    uint32_t window;                              /* requests on their way to one peer, at most */
     uint64_t seed;
     /* A request with another handler's number, to be answered with _respond or _refuse. */
     void (*other)(void *ctx, const struct dsmr_node_id *from, uint32_t request_id, uint64_t handler,
@@ -61,9 +66,9 @@ uint64_t dsmr_app_net_deadline_ms(const struct dsmr_app_net *net);
 void dsmr_app_net_connected(struct dsmr_app_net *net, const struct dsmr_node_id *peer, bool is_up);
 void dsmr_app_net_on_request(struct dsmr_app_net *net, const struct dsmr_node_id *from,
                              uint32_t request_id, const uint8_t *bytes, size_t len);
-/* The answer to, or the failure of, one of ours. */
+/* One of ours came to its end: with an answer, or without. */
 void dsmr_app_net_on_end(struct dsmr_app_net *net, const struct dsmr_node_id *from,
-                         uint32_t request_id);
+                         uint32_t request_id, bool is_answered);
 
 /* ---- requests of other handlers ---- */
 bool dsmr_app_net_serves(const struct dsmr_app_net *net, const struct dsmr_node_id *peer);

@@ -26,6 +26,7 @@ static struct dsmr_app_net_peer *find_or_add(struct dsmr_app_net *net,
         return NULL;
     }
     peer->id = *id;
+    peer->window = net->config.window;
     peer->budget = (int64_t)net->config.peer_burst_bytes;
     peer->paid_ms = dsmr_app_net_now_ms(net);
     for (int i = 0; i < DSMR_MSG_CLASS_COUNT; i++)

@@ -26,13 +26,18 @@ struct dsmr_app_net_peer {
     bool is_up; /* as the handler was told */
     uint64_t dropped_until_ms;
     struct dsmr_app_net_queue queues[DSMR_MSG_CLASS_COUNT];
-    uint32_t on_way;  /* requests without an answer */
-    int64_t budget;   /* bytes; below zero: wait */
-    uint64_t paid_ms; /* the budget counts up to here */
+    uint32_t on_way;       /* requests without an answer */
+    uint32_t small_on_way; /* of them those that were no full batch */
+    uint32_t window;       /* how many may be on their way: one up to config.window */
+    uint32_t answers;      /* since the window last changed */
+    uint64_t cut_serial;   /* the last request that left before the window was cut */
+    int64_t budget;        /* bytes; below zero: wait */
+    uint64_t paid_ms;      /* the budget counts up to here */
 };
 
 struct dsmr_app_net_flight { /* one request on its way */
-    bool is_paced;
+    uint64_t serial;         /* as request ids, but never again the same */
+    bool is_paced, is_small;
 };
 
 struct dsmr_app_net {
@@ -43,6 +48,7 @@ struct dsmr_app_net {
     uint32_t peers_count;
     struct dsmr_map *flights; /* request id -> struct dsmr_app_net_flight */
     uint32_t last_request;
+    uint64_t last_serial;
     bool is_telling; /* a task that tells peers up and down is on its way */
 };
 

@@ -89,16 +89,36 @@ void dsmr_chunk_builder_backlogs(const struct dsmr_node *node, struct dsmr_backl
     }
 }
 
+/* Nothing is won by waiting for more. */
+static uint32_t worth_bytes(const struct dsmr_node *node)
+{
+    return node->config.params.chunk_bytes_max;
+}
+
+/* What backpressure allows is for a slot. The slots that went by without a chunk count too, so that
+ * a builder which has to be slow makes fewer chunks, not smaller ones: a network that is late for
+ * lack of processors would only become later by more pairings for each transaction. */
+static uint32_t saved_bytes(const struct dsmr_node *node, uint32_t bytes)
+{
+    uint64_t passed_ms = node->mono_ms - node->built_mono_ms;
+    uint64_t slots = node->built_mono_ms == 0 ? 1u : passed_ms / node->config.params.slot_ms;
+    slots = slots < 1u ? 1u : slots;
+    uint64_t saved = (uint64_t)bytes * (slots < GATHER_SLOTS ? slots : GATHER_SLOTS);
+    uint32_t most = bytes > worth_bytes(node) ? bytes : worth_bytes(node);
+    return saved < most ? (uint32_t)saved : most;
+}
+
 /* Bytes that the next chunk may have; 0: none now. */
 static uint32_t allowed_bytes(struct dsmr_node *node)
 {
     struct dsmr_backlogs backlogs;
     dsmr_chunk_builder_backlogs(node, &backlogs);
-    uint32_t bytes = dsmr_backpressure_allow(&node->backpressure, &backlogs, node->mono_ms);
+    uint32_t rate = dsmr_backpressure_allow(&node->backpressure, &backlogs, node->mono_ms);
+    uint32_t bytes = saved_bytes(node, rate);
     uint64_t used = dsmr_chunk_pool_pending_bytes(node->chunks, &node->config.node_id);
     uint64_t quota = node->config.params.pending_bytes_max;
     uint64_t left = used < quota ? quota - used : 0;
-    dsmr_node_common_gauge(node, DSMR_METRIC_BUILDER_RATE_BYTES, bytes);
+    dsmr_node_common_gauge(node, DSMR_METRIC_BUILDER_RATE_BYTES, rate);
     if (left < DSMR_QUOTA_CHUNK_BYTES_MIN || bytes == 0) { /* the others would refuse it */
         return 0;
     }
@@ -125,8 +145,9 @@ static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
     uint64_t round_ms = (uint64_t)dsmr_chunk_pool_producers(node->chunks) * CHUNK_COST_MS;
     uint64_t turn_ms = dsmr_node_common_add(node->built_mono_ms, round_ms > slot_ms ? round_ms : 0);
     uint64_t until_ms = dsmr_node_common_add(node->built_mono_ms, GATHER_SLOTS * (uint64_t)slot_ms);
-    bool has_enough = dsmr_mempool_bytes(node->mempool) >= bytes ||
-                      dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max;
+    bool has_enough = bytes >= worth_bytes(node) &&
+                      (dsmr_mempool_bytes(node->mempool) >= worth_bytes(node) ||
+                       dsmr_mempool_txs(node->mempool) >= node->config.params.chunk_txs_max);
     if (node->built_mono_ms == 0) {
         return UINT64_MAX;
     }

@@ -239,7 +239,7 @@ static void on_app_response(void *self, struct dsmr_grpc_call *call, struct dsmr
     Dsmr__Pb__AppResponseMsg *message =
         dsmr__pb__app_response_msg__unpack(NULL, request->len, request->bytes);
     if (message != NULL && p->is_initialized && dsmr_pb_node_id(&from, message->node_id))
-        dsmr_app_net_on_end(p->net, &from, message->request_id);
+        dsmr_app_net_on_end(p->net, &from, message->request_id, true);
     dsmr__pb__app_response_msg__free_unpacked(message, NULL);
 }
 
@@ -251,7 +251,7 @@ static void on_app_failed(void *self, struct dsmr_grpc_call *call, struct dsmr_b
     Dsmr__Pb__AppRequestFailedMsg *message =
         dsmr__pb__app_request_failed_msg__unpack(NULL, request->len, request->bytes);
     if (message != NULL && p->is_initialized && dsmr_pb_node_id(&from, message->node_id))
-        dsmr_app_net_on_end(p->net, &from, message->request_id);
+        dsmr_app_net_on_end(p->net, &from, message->request_id, false);
     dsmr__pb__app_request_failed_msg__free_unpacked(message, NULL);
 }
 

@@ -11,6 +11,8 @@
 #include "sim/sim_bls.h"
 #include "wire/codec.h"
 
+#define CHECKED_CHUNKS 64u
+
 /* ---- the heap of what is to come ---- */
 static bool is_before(const struct cluster_item *a, const struct cluster_item *b)
 {
@@ -102,6 +104,18 @@ void cluster_answer(struct cluster *cluster, uint32_t number, uint64_t delay_ms,
 }
 
 /* ---- events ---- */
+/* A check looks at all that the node holds, so that thousands of chunks would take their square:
+ * every step up to CHECKED_CHUNKS of them, every second up to twice that, and so on. */
+static void check(struct cluster_node *node)
+{
+    uint64_t every =
+        1u + dsmr_metrics_get(&node->metrics, DSMR_METRIC_INDEX_CHUNKS) / CHECKED_CHUNKS;
+    if (++node->steps_unchecked >= every) {
+        node->steps_unchecked = 0;
+        dsmr_node_check(node->node);
+    }
+}
+
 void cluster_event(struct cluster *cluster, uint32_t number, struct dsmr_event *event)
 {
     struct cluster_node *node = &cluster->nodes[number];
@@ -111,7 +125,7 @@ void cluster_event(struct cluster *cluster, uint32_t number, struct dsmr_event *
     event->mono_ms = cluster->mono_ms;
     event->wall_ms = (uint64_t)((int64_t)(CLUSTER_WALL_MS + cluster->mono_ms) + node->skew_ms);
     dsmr_node_step(node->node, &node->effects, event);
-    dsmr_node_check(node->node);
+    check(node);
     uint32_t life = node->life;
     for (uint32_t i = 0; i < node->effects.count && node->life == life; i++) {
         cluster_effect(cluster, number, &node->effects.items[i]);
@@ -482,6 +496,9 @@ void cluster_free(struct cluster *cluster)
 {
     for (uint32_t i = 0; i < cluster->config.nodes; i++) {
         struct cluster_node *node = &cluster->nodes[i];
+        if (node->node != NULL) {
+            dsmr_node_check(node->node);
+        }
         dsmr_node_free(node->node);
         dsmr_effects_close(&node->effects);
         dsmr_block_unref(node->built);

@@ -5,9 +5,10 @@
  * itself (a store in memory, keyed hashes for BLS, a running hash as application). Engine:  a
  * sequencer: one block at a time, built by a node that says READY, verified and accepted by all. Or
  * manual: the test calls cluster_build, cluster_verify, cluster_accept. Checks:  dsmr_node_check
- * after every step; blocks of honest builders verify everywhere; equal roots at equal heights; no
- * transaction executed twice (own bookkeeping, not the code under test). Trace:   one line for each
- * TRACE, FAULT, HALT effect, printed with CLUSTER_TRACE=1. Threads: one. */
+ * after every step, or after every so many where a node holds hundreds of chunks; blocks of honest
+ * builders verify everywhere; equal roots at equal heights; no transaction executed twice (own
+ * bookkeeping, not the code under test). Trace:   one line for each TRACE, FAULT, HALT effect,
+ * printed with CLUSTER_TRACE=1. Threads: one. */
 #ifndef DSMR_TEST_CLUSTER_H
 #define DSMR_TEST_CLUSTER_H
 
@@ -84,6 +85,7 @@ struct cluster_node {
     struct dsmr_block *built; /* of the last BUILT */
     uint32_t verdicts, accepts, builds;
     uint64_t effects_total;
+    uint64_t steps_unchecked; /* since the last dsmr_node_check */
     /* What the test may set */
     enum dsmr_err fail_store;     /* of the next STORE_CHUNK; OK: none */
     uint32_t fail_certs;          /* so many of the next STORE_CERT find the disk full */

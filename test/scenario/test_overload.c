@@ -229,6 +229,31 @@ static void test_builder_slows_down(void **state)
     cluster_free(cluster);
 }
 
+/* 5.1, 13.1: a producer that has to be slow makes fewer chunks: what is allowed in four slots goes
+ * into one. Each costs every validator its pairings, whatever it holds. */
+static void test_a_slow_builder_makes_fewer_chunks(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 86, .tune = tune_sizes};
+    struct cluster *cluster = cluster_new(&config);
+    bool is_cut = true;
+    cluster->params.chunk_bytes_max = 512u << 10;
+    cluster->ctx = &is_cut;
+    cluster->passes = no_shares_to_0;
+    cluster_run(cluster, 3000);
+    uint64_t slot_ms = cluster->params.slot_ms;
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, 1000 + slot_ms); /* it is late now: the rate is cut slot by slot */
+    cluster_submit(cluster, 0, 100, 20000);
+    uint64_t chunks = built(cluster), bytes = status_of(cluster, 0).pending_bytes;
+    cluster_run(cluster, 8 * slot_ms);
+    chunks = built(cluster) - chunks;
+    bytes = status_of(cluster, 0).pending_bytes - bytes;
+    assert_in_range(chunks, 2, 3);
+    assert_true(bytes / chunks >= 2 * 20000);
+    cluster_free(cluster);
+}
+
 /* However small the chunks have become, the largest transaction finds one. */
 static void test_the_largest_transaction_is_not_stuck(void **state)
 {
@@ -259,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_behind_neither_signs_nor_builds),
         cmocka_unit_test(test_backlog_is_busy),
         cmocka_unit_test(test_builder_slows_down),
+        cmocka_unit_test(test_a_slow_builder_makes_fewer_chunks),
         cmocka_unit_test(test_the_largest_transaction_is_not_stuck),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,8 +18,9 @@ import (
 
 // Chain is one chain of a network, seen through the nodes' chain API.
 type Chain struct {
-	net *Net
-	ID  ids.ID
+	net    *Net
+	ID     ids.ID
+	isOurs bool // of the VM that is tested, and no other one's
 }
 
 // Number is an integer, as a number or as digits. Null is no value.

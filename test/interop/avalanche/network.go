@@ -36,6 +36,8 @@ func vmID(name string) (id ids.ID) {
 
 // ChainSpec is one chain of the network.
 type ChainSpec struct {
+	VM      string // "": VMName
+	Raw     []byte // the genesis of another VM, as it is
 	Genesis map[string]any
 	Config  map[string]any // nil: defaults
 }
@@ -99,7 +101,7 @@ func Start(ctx context.Context, spec Spec) (*Net, error) {
 		return net, err
 	}
 	for _, chain := range network.Subnets[0].Chains {
-		net.Chains = append(net.Chains, &Chain{net: net, ID: chain.ChainID})
+		net.Chains = append(net.Chains, &Chain{net: net, ID: chain.ChainID, isOurs: chain.VMID == VMID()})
 	}
 	return net, wait(ctx, func() error {
 		for i := range net.Nodes {
@@ -173,8 +175,10 @@ func describe(spec Spec, plugins string) (*tmpnet.Network, error) {
 		subnet.Config = snowParameters(spec.Beta)
 	}
 	for _, chain := range spec.Chains {
-		genesis, err := json.Marshal(chain.Genesis)
-		if err != nil {
+		vm, genesis := VMID(), chain.Raw
+		if chain.VM != "" {
+			vm = vmID(chain.VM)
+		} else if genesis, err = json.Marshal(chain.Genesis); err != nil {
 			return nil, err
 		}
 		chainConfig := ""
@@ -190,7 +194,7 @@ func describe(spec Spec, plugins string) (*tmpnet.Network, error) {
 			return nil, err
 		}
 		subnet.Chains = append(subnet.Chains, &tmpnet.Chain{
-			VMID:         VMID(),
+			VMID:         vm,
 			Genesis:      genesis,
 			Config:       chainConfig,
 			PreFundedKey: key,
@@ -257,6 +261,9 @@ func (n *Net) AddNode(ctx context.Context) (int, error) {
 // Answers is nil if the chains answer on a node: they do once they are bootstrapped.
 func (n *Net) Answers(node int) error {
 	for _, chain := range n.Chains {
+		if !chain.isOurs {
+			continue
+		}
 		if _, err := chain.Status(node); err != nil {
 			return fmt.Errorf("node %d: %w", node, err)
 		}

@@ -179,11 +179,11 @@ static void test_batches_by_class(void **state)
     assert_int_equal(send(&rig, DSMR_MSG_CLASS_VOTE, 5, 20), DSMR_OK);
     assert_int_equal(send(&rig, DSMR_MSG_CLASS_VOTE, 6, 20), DSMR_OK);
     assert_int_equal(fake_unread(rig.fake), 0);
-    dsmr_app_net_on_end(rig.net, &rig.a, id);
+    dsmr_app_net_on_end(rig.net, &rig.a, id, true);
     assert_int_equal(read_request(&rig, &id, numbers), 4); /* 24 bytes each, 100 a batch */
     assert_memory_equal(numbers, ((uint8_t[]){5, 6, 4, 3}), 4);
-    dsmr_app_net_on_end(rig.net, &rig.a, id + 77); /* not one of ours */
-    dsmr_app_net_on_end(rig.net, &rig.b, id);      /* not from whom it was asked */
+    dsmr_app_net_on_end(rig.net, &rig.a, id + 77, true); /* not one of ours */
+    dsmr_app_net_on_end(rig.net, &rig.b, id, true);      /* not from whom it was asked */
     close_rig(&rig);
 }
 
@@ -199,6 +199,72 @@ static void test_one_above_the_batch_goes_alone(void **state)
     assert_int_equal(send(&rig, DSMR_MSG_CLASS_CHUNK, 2, DSMR_APP_NET_MESSAGE_BYTES_MAX + 1),
                      DSMR_ERR_FULL);
     assert_int_equal(dsmr_metrics_get(&rig.metrics, DSMR_METRIC_NET_DROPPED), 1);
+    close_rig(&rig);
+}
+
+/* Small requests gather behind two; a full one does not wait for them. */
+static void test_small_requests_gather(void **state)
+{
+    struct rig rig;
+    uint32_t id, first;
+    uint8_t numbers[64];
+    (void)state;
+    open_rig(&rig, NULL);
+    for (uint8_t i = 0; i < 5; i++)
+        assert_int_equal(send(&rig, DSMR_MSG_CLASS_VOTE, i, 20), DSMR_OK);
+    assert_int_equal(read_request(&rig, &first, numbers), 1);
+    assert_int_equal(read_request(&rig, &id, numbers), 1);
+    assert_int_equal(dsmr_metrics_get(&rig.metrics, DSMR_METRIC_NET_BYTES_SENT), 50);
+    dsmr_app_net_on_end(rig.net, &rig.a, first, true);
+    assert_int_equal(read_request(&rig, &id, numbers), 3);
+    assert_int_equal(send(&rig, DSMR_MSG_CLASS_VOTE, 5, 20), DSMR_OK);
+    assert_int_equal(send(&rig, DSMR_MSG_CLASS_VOTE, 6, 20), DSMR_OK);
+    assert_int_equal(dsmr_metrics_get(&rig.metrics, DSMR_METRIC_NET_BYTES_SENT), 50 + 73);
+    assert_int_equal(send(&rig, DSMR_MSG_CLASS_CHUNK, 7, 300u << 10), DSMR_OK);
+    assert_int_equal(read_request(&rig, &id, numbers), 2); /* the chunk does not fit with them */
+    assert_int_equal(read_request(&rig, &id, numbers), 1);
+    assert_int_equal(numbers[0], 7);
+    close_rig(&rig);
+}
+
+static void big_only(struct dsmr_app_net_config *config)
+{
+    config->window = 8;
+    config->batch_bytes_max = 1;
+}
+
+/* Reads the ids of count requests; no more than all so far left. */
+static void read_ids(struct rig *rig, uint32_t ids[], uint32_t count, uint32_t all)
+{
+    uint8_t numbers[64];
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(read_request(rig, &ids[i], numbers), 1);
+    assert_int_equal(dsmr_metrics_get(&rig->metrics, DSMR_METRIC_NET_BYTES_SENT), all * 25u);
+}
+
+/* A failure halves the window; those that left before it do not count again; answers raise it. */
+static void test_window_follows_failures(void **state)
+{
+    struct rig rig;
+    uint32_t ids[16];
+    (void)state;
+    open_rig(&rig, big_only);
+    for (uint8_t i = 0; i < 60; i++)
+        assert_int_equal(send(&rig, DSMR_MSG_CLASS_CHUNK, i, 20), DSMR_OK);
+    read_ids(&rig, ids, 8, 8);
+    for (int i = 0; i < 8; i++)
+        dsmr_app_net_on_end(rig.net, &rig.a, ids[i], false);
+    read_ids(&rig, ids, 4, 12);
+    assert_int_equal(rig.metrics.errors[DSMR_ERR_TIMEOUT], 8);
+    dsmr_app_net_on_end(rig.net, &rig.a, ids[0], false);
+    read_ids(&rig, ids, 0, 12); /* two may be on their way, and three are */
+    dsmr_app_net_on_end(rig.net, &rig.a, ids[1], true);
+    dsmr_app_net_on_end(rig.net, &rig.a, ids[2], true);
+    read_ids(&rig, ids, 2, 14); /* two answers: three may be */
+    dsmr_app_net_on_end(rig.net, &rig.a, ids[3], true);
+    dsmr_app_net_on_end(rig.net, &rig.a, ids[0], true);
+    dsmr_app_net_on_end(rig.net, &rig.a, ids[1], true);
+    read_ids(&rig, ids, 4, 18);
     close_rig(&rig);
 }
 
@@ -222,7 +288,7 @@ static void test_pace(void **state)
                          DSMR_OK); /* 1000 with its head */
     for (uint8_t i = 0; i < 2; i++) {
         assert_int_equal(read_request(&rig, &id, numbers), 1);
-        dsmr_app_net_on_end(rig.net, &rig.a, id);
+        dsmr_app_net_on_end(rig.net, &rig.a, id, true);
     }
     assert_int_equal(fake_unread(rig.fake), 0);
     uint64_t due_ms = dsmr_app_net_deadline_ms(rig.net);
@@ -230,7 +296,7 @@ static void test_pace(void **state)
     rig.fake->now_ms = due_ms;
     dsmr_app_net_tick(rig.net);
     assert_int_equal(read_request(&rig, &id, numbers), 1); /* and is 1000 bytes in debt */
-    dsmr_app_net_on_end(rig.net, &rig.a, id);
+    dsmr_app_net_on_end(rig.net, &rig.a, id, true);
     due_ms = dsmr_app_net_deadline_ms(rig.net);
     assert_in_range(due_ms, rig.fake->now_ms + 900, rig.fake->now_ms + 1100);
     rig.fake->now_ms = due_ms - 2;
@@ -398,6 +464,8 @@ int main(void)
         cmocka_unit_test(test_up_is_connected_and_served),
         cmocka_unit_test(test_batches_by_class),
         cmocka_unit_test(test_one_above_the_batch_goes_alone),
+        cmocka_unit_test(test_small_requests_gather),
+        cmocka_unit_test(test_window_follows_failures),
         cmocka_unit_test(test_pace),
         cmocka_unit_test(test_queues_are_bounded),
         cmocka_unit_test(test_refused_by_the_sender),

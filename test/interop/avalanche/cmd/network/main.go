@@ -29,6 +29,7 @@ const (
 	exitUnavailable = 69
 	startTimeout    = 5 * time.Minute
 	accountsCount   = 64
+	exampleAccounts = 128
 	balance         = 1_000_000_000_000
 	// A P-Chain block so often: epochs are its heights, and on a network of one's own nobody else
 	// makes any.
@@ -43,6 +44,7 @@ type options struct {
 	txBytes int
 	plane   string
 	beta    int
+	example string
 }
 
 func readOptions() (options, error) {
@@ -54,6 +56,7 @@ func readOptions() (options, error) {
 	flag.IntVar(&o.txBytes, "tx-bytes", 512, "size of an opaque transaction")
 	flag.StringVar(&o.plane, "plane", "direct", "direct; avalanche; avalanche-raised: with AvalancheGo's throttles raised")
 	flag.IntVar(&o.beta, "beta", 0, "Snow's beta; 0: AvalancheGo's own")
+	flag.StringVar(&o.example, "example", "", "a binary of AvalancheGo's xsvm: a chain of it is loaded afterwards")
 	flag.Parse()
 	switch {
 	case flag.NArg() > 0:
@@ -97,7 +100,11 @@ func run(o options) (code int, err error) {
 	begin := time.Now()
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	net, err := avalanche.Start(starting, spec(o, work, accounts))
+	described, example, err := spec(o, work, accounts)
+	if err != nil {
+		return exitInternal, err
+	}
+	net, err := avalanche.Start(starting, described)
 	if net != nil {
 		defer func() {
 			if closing := net.Close(); closing != nil && code == 0 {
@@ -113,16 +120,29 @@ func run(o options) (code int, err error) {
 	if o.load == "none" {
 		return stay(ctx, net, keys)
 	}
-	return load(ctx, net, o, keys)
+	code, err = load(ctx, net, o, keys)
+	if example != nil && err == nil && code == 0 {
+		example.Chain = net.Chains[1]
+		err = loadExample(ctx, example, time.Duration(o.seconds)*time.Second)
+		if err != nil {
+			code = exitInternal
+		}
+	}
+	return code, err
 }
 
-func spec(o options, work string, accounts []avalanche.Account) avalanche.Spec {
+func spec(o options, work string, accounts []avalanche.Account) (avalanche.Spec, *avalanche.Example, error) {
 	app := map[string]any{"name": "opaque"}
 	if o.load != "opaque" {
 		app = avalanche.TransfersApp(accounts, balance)
 	}
 	chainConfig := map[string]any{"http_listen": "127.0.0.1:0", "submit_listen": "127.0.0.1:0"}
 	flags := map[string]string{}
+	if o.load != "none" {
+		// AvalancheGo's own: under load half a second, as in tests, loses requests and polls.
+		flags["network-initial-timeout"] = "2s"
+		flags["network-minimum-timeout"] = "2s"
+	}
 	plane, isRaised := strings.CutSuffix(o.plane, "-raised")
 	chainConfig["data_plane"] = plane
 	if isRaised {
@@ -131,8 +151,9 @@ func spec(o options, work string, accounts []avalanche.Account) avalanche.Spec {
 		chainConfig["peer_burst_bytes"] = limit
 		flags["throttler-inbound-bandwidth-refill-rate"] = fmt.Sprint(limit)
 		flags["throttler-inbound-bandwidth-max-burst-size"] = fmt.Sprint(limit)
+		flags["network-compression-type"] = "none"
 	}
-	return avalanche.Spec{
+	described := avalanche.Spec{
 		Nodes:       o.nodes,
 		AvalancheGo: os.Getenv("DSMR_AVALANCHEGO"),
 		Plugin:      os.Getenv("DSMR_PLUGIN"),
@@ -141,6 +162,37 @@ func spec(o options, work string, accounts []avalanche.Account) avalanche.Spec {
 		Beta:        o.beta,
 		Flags:       flags,
 	}
+	if o.example == "" {
+		return described, nil, nil
+	}
+	example, chain, err := avalanche.NewExample(exampleAccounts)
+	described.Chains = append(described.Chains, chain)
+	described.Others = map[string]string{avalanche.ExampleVM: o.example}
+	return described, example, err
+}
+
+// loadExample prints two lines: one account that sends a transfer after the other, and all accounts.
+func loadExample(ctx context.Context, example *avalanche.Example, lasts time.Duration) error {
+	for _, accounts := range []int{1, exampleAccounts} {
+		pause := 5 * time.Millisecond
+		if accounts > 1 {
+			pause = 100 * time.Millisecond
+		}
+		result, err := example.Load(ctx, accounts, lasts, pause)
+		if err != nil {
+			return fmt.Errorf("the example: %w", err)
+		}
+		line := map[string]any{"event": "example", "vm": avalanche.ExampleVM, "accounts": accounts,
+			"accepted": result.Accepted, "blocks": result.Blocks, "seconds": result.Seconds,
+			"accepted_tx_per_s": float64(result.Accepted) / result.Seconds,
+			"p50_ms":            result.P50.Milliseconds(), "p99_ms": result.P99.Milliseconds()}
+		text, err := json.Marshal(line)
+		if err != nil {
+			return err
+		}
+		fmt.Println(string(text))
+	}
+	return nil
 }
 
 // stay says where everything is, and waits for the end.
