@@ -145,19 +145,6 @@ static void on_claim(struct shares *self, struct dsmr_sim *sim, uint32_t number,
     }
 }
 
-/* The node wanted to accept its first block then, and its disk took the floor and not the block: a
- * later life tries again under the same floor. It is enough if it covers all that the clock had
- * told when the disk was lost. */
-static void on_first_floor(struct dsmr_sim *sim, struct node *node)
-{
-    const struct dsmr_params *params = dsmr_sim_check_params(sim);
-    uint64_t past_ms = (uint64_t)params->clock_skew_ms + params->chunk_lifetime_ms;
-    if (node->floor_ms >= node->wiped_latest_ms + past_ms &&
-        node->floor_ms - past_ms < node->start_ms) {
-        node->start_ms = node->floor_ms - past_ms;
-    }
-}
-
 /* 12.4: a first block that is older than the node's start. The clock may have been set back
  * meanwhile, so the earlier of two times is what can be asked for. */
 static void on_first_accept(struct dsmr_sim *sim, uint32_t number, struct node *node,
@@ -203,9 +190,6 @@ static void on_gc(struct dsmr_sim *sim, uint32_t number, struct node *node,
                       (unsigned long long)floor_ms, (unsigned long long)node->time_ms);
     }
     node->floor_ms = floor_ms > node->floor_ms ? floor_ms : node->floor_ms;
-    if (!node->has_accepted) {
-        on_first_floor(sim, node);
-    }
 }
 
 static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
@@ -274,12 +258,27 @@ static void sent(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t to,
 
 /* ---- lives ---- */
 
+/* The node wanted to accept its first block before, and its disk took the floor and not the block:
+ * a this life tries again under the same floor. It is enough if it covers all that the clock had
+ * told when the disk was lost. */
+static void keep_floor(struct dsmr_sim *sim, struct node *node)
+{
+    const struct dsmr_params *params = dsmr_sim_check_params(sim);
+    uint64_t past_ms = (uint64_t)params->clock_skew_ms + params->chunk_lifetime_ms;
+    if (node->floor_ms >= node->wiped_latest_ms + past_ms &&
+        node->floor_ms - past_ms < node->start_ms) {
+        node->start_ms = node->floor_ms - past_ms;
+    }
+}
+
 static void started(void *ctx, struct dsmr_sim *sim, uint32_t number, uint64_t executed_height)
 {
     struct node *node = &((struct shares *)ctx)->nodes[number];
     (void)executed_height;
     if (node->floor_ms == 0) { /* else the journal began with an earlier start */
         node->start_ms = dsmr_sim_check_wall_ms(sim, number);
+    } else if (!node->has_accepted) {
+        keep_floor(sim, node);
     }
 }
 
