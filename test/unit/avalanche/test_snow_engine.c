@@ -162,8 +162,8 @@ static void test_no_wait_for_what_cannot_come(void **state)
     close_rig(&rig);
 }
 
-/* A call for a block whose time lies so far ahead of this clock; asked again once later_ms later if
- * that is not 0, then it is good. */
+/* A call for a block whose time lies so far ahead of this clock. If later_ms is not 0 it is asked
+ * again so much later, and then it is good. */
 static void verify_ahead(struct rig *rig, uint64_t by_ms, uint64_t later_ms)
 {
     size_t before = rig->ended;
@@ -176,7 +176,7 @@ static void verify_ahead(struct rig *rig, uint64_t by_ms, uint64_t later_ms)
         rig->fake->now_ms += later_ms;
         dsmr_snow_engine_tick(rig->engine);
     }
-    if (by_ms == later_ms || later_ms > 0)
+    if (by_ms == 0 || later_ms > 0)
         rig->port.ops->verdict(rig->port.self, asked.request_id, DSMR_OK);
     ended(rig, before + 1);
     assert_int_equal(rig->err, by_ms == 0 || later_ms > 0 ? DSMR_OK : DSMR_ERR_MALFORMED);
@@ -232,6 +232,13 @@ static void test_blocks_that_wait_for_the_clock_are_said(void **state)
     verify_ahead(&rig, by_ms, 2000);
     assert_int_equal(warned.count, 0);
     verify_ahead(&rig, by_ms, 2000);
+    assert_int_equal(warned.count, 1);
+    close_rig(&rig);
+    open_rig(&rig, 0, 0);
+    verify_ahead(&rig, by_ms, by_ms); /* its time has come long since when it is good */
+    verify_ahead(&rig, by_ms, by_ms);
+    assert_int_equal(warned.count, 0);
+    verify_ahead(&rig, by_ms, by_ms);
     assert_int_equal(warned.count, 1);
     close_rig(&rig);
     open_rig(&rig, 0, 0);
