@@ -38,6 +38,7 @@ struct fetch {
     uint64_t epoch;
     struct dsmr_buf *answer;
     struct dsmr_validator_set *set;
+    bool is_final; /* the problem is one of the set itself: to ask again brings the same */
     char problem[200];
 };
 
@@ -96,23 +97,52 @@ static bool read_member(struct dsmr_set_builder_entry *out, const Dsmr__Pb__Vali
     return dsmr_pb_node_id(&out->node_id, member->node_id);
 }
 
+/* Which of the builder's limits it was. */
+static void explain_limit(struct fetch *fetch, const struct dsmr_set_builder_entry *entries,
+                          size_t count)
+{
+    size_t keys = 0;
+    uint64_t total = 0;
+    bool is_over = false;
+    for (size_t i = 0; i < count; i++) {
+        keys += entries[i].has_key;
+        is_over = is_over || entries[i].weight > UINT64_MAX - total;
+        total += entries[i].weight;
+    }
+    if (count > DSMR_SET_BUILDER_ENTRIES_MAX)
+        snprintf(fetch->problem, sizeof fetch->problem, "it has %zu members, and %u fit", count,
+                 DSMR_SET_BUILDER_ENTRIES_MAX);
+    else if (is_over)
+        snprintf(fetch->problem, sizeof fetch->problem, "its weight is more than 64 bits hold");
+    else if (total == 0)
+        snprintf(fetch->problem, sizeof fetch->problem, "its members have no weight");
+    else
+        snprintf(fetch->problem, sizeof fetch->problem, "%zu of its members have keys, and %u fit",
+                 keys, DSMR_VALIDATORS_MAX);
+}
+
 static void build_set(struct fetch *fetch, const Dsmr__Pb__GetValidatorSetResponse *response)
 {
     size_t bad = 0, count = response->n_validators;
     struct dsmr_set_builder_entry *entries = calloc(count + 1u, sizeof *entries);
-    bool is_good = entries != NULL;
-    for (size_t i = 0; is_good && i < count; i++)
-        is_good = read_member(&entries[i], response->validators[i]);
-    if (!is_good)
+    enum dsmr_err err = entries != NULL ? DSMR_OK : DSMR_ERR_NO_MEMORY;
+    for (size_t i = 0; err == DSMR_OK && i < count; i++)
+        if (!read_member(&entries[i], response->validators[i]))
+            err = DSMR_ERR_MALFORMED;
+    if (err == DSMR_OK && count > 0)
+        err = dsmr_set_builder_build(&fetch->set, &bad, fetch->epoch, entries, count);
+    fetch->is_final =
+        err == DSMR_ERR_MALFORMED || err == DSMR_ERR_INVALID_KEY || err == DSMR_ERR_LIMIT;
+    if (err == DSMR_ERR_MALFORMED)
         snprintf(fetch->problem, sizeof fetch->problem, "a member's node id or key is not one");
+    else if (err == DSMR_ERR_INVALID_KEY)
+        snprintf(fetch->problem, sizeof fetch->problem, "member %zu: %s", bad, dsmr_err_text(err));
+    else if (err == DSMR_ERR_LIMIT)
+        explain_limit(fetch, entries, count);
+    else if (err != DSMR_OK)
+        snprintf(fetch->problem, sizeof fetch->problem, "%s", dsmr_err_text(err));
     else if (count == 0)
         snprintf(fetch->problem, sizeof fetch->problem, "it has no members");
-    else {
-        enum dsmr_err err = dsmr_set_builder_build(&fetch->set, &bad, fetch->epoch, entries, count);
-        if (err != DSMR_OK)
-            snprintf(fetch->problem, sizeof fetch->problem, "member %zu: %s", bad,
-                     dsmr_err_text(err));
-    }
     free(entries);
 }
 
@@ -139,9 +169,13 @@ static void end_fetch(struct dsmr_task *task, void *owner)
     settle(validators, fetch);
     if (!is_there && validators->missing != fetch->epoch && log->ops != NULL) {
         validators->missing = fetch->epoch;
-        snprintf(text, sizeof text, "no validator set at P-Chain height %" PRIu64 " yet: %s",
+        snprintf(text, sizeof text,
+                 fetch->is_final ? "the validator set at P-Chain height %" PRIu64
+                                   " cannot be used: %s"
+                                 : "no validator set at P-Chain height %" PRIu64 " yet: %s",
                  fetch->epoch, fetch->problem);
-        log->ops->line(log->self, DSMR_LOG_INFO, "validators", text);
+        log->ops->line(log->self, fetch->is_final ? DSMR_LOG_WARN : DSMR_LOG_INFO, "validators",
+                       text);
     }
     if (is_there && validators->driver != NULL)
         dsmr_driver_set_available(validators->driver, fetch->epoch);

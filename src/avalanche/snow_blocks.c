@@ -241,19 +241,22 @@ void dsmr_snow_engine_get_id_at(struct dsmr_snow_engine *engine, struct dsmr_grp
     dsmr_block_unref(block);
 }
 
-/* From block downwards, within the request's limits; the blocks' references are the caller's. */
+/* From block downwards, within the request's limits, but the first in any case, as AvalancheGo's
+ * own loop does: who asks for a block gets no further without it. The references are the caller's.
+ */
 static size_t ancestors(struct dsmr_snow_engine *engine, struct dsmr_block **out, size_t max,
                         const Dsmr__Pb__GetAncestorsRequest *message, const struct dsmr_id *id)
 {
+    int64_t left_ns = message->max_blocks_retrival_time;
     uint64_t until_ms =
-        dsmr_snow_now_ms(engine) + (uint64_t)message->max_blocks_retrival_time / 1000000u;
-    size_t room = (size_t)message->max_blocks_size, count = 0;
+        dsmr_snow_now_ms(engine) + (left_ns > 0 ? (uint64_t)left_ns / 1000000u : 0u);
+    size_t room = message->max_blocks_size > 0 ? (size_t)message->max_blocks_size : 0, count = 0;
     struct dsmr_block *block = find_block(engine, id);
     while (block != NULL && count < max) {
         size_t size = block->bytes->len + ANCESTORS_OVERHEAD_BYTES;
-        if (size > room || (count > 0 && dsmr_snow_now_ms(engine) > until_ms))
+        if (count > 0 && (size > room || dsmr_snow_now_ms(engine) >= until_ms))
             break;
-        room -= size;
+        room -= size < room ? size : room;
         out[count++] = block;
         block = block->height > 0 ? find_block(engine, &block->parent_id) : NULL;
         if (count == max) {
@@ -279,8 +282,7 @@ void dsmr_snow_engine_get_ancestors(struct dsmr_snow_engine *engine, struct dsmr
     ProtobufCBinaryData *list = calloc(ANCESTORS_MAX, sizeof *list);
     size_t count = 0;
     if (blocks != NULL && list != NULL && dsmr_pb_id(&id, message->blk_id) &&
-        message->max_blocks_num > 0 && message->max_blocks_size > 0 &&
-        message->max_blocks_retrival_time >= 0) {
+        message->max_blocks_num > 0) {
         size_t max = (size_t)message->max_blocks_num;
         count = ancestors(engine, blocks, max < ANCESTORS_MAX ? max : ANCESTORS_MAX, message, &id);
     }

@@ -4,6 +4,8 @@
 
 #define RETRY_MS 20u
 #define BOOTSTRAP_FACTOR 10u
+#define AHEAD_TOLD_MS 5000u   /* blocks lie ahead of our clock for so long: that is worth a line */
+#define AHEAD_AGAIN_MS 60000u /* and one more after that; a pause of that length is an end */
 
 /* ---- verify ---- */
 
@@ -40,16 +42,48 @@ void dsmr_snow_engine_verify(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
     protobuf_c_message_free_unpacked(&message->base, NULL);
 }
 
+static uint64_t ahead_ms(const struct dsmr_snow_engine *engine, const struct dsmr_block *block)
+{
+    uint64_t wall_ms = engine->config.clock.ops->wall_ms(engine->config.clock.self);
+    return block->time_ms > wall_ms ? block->time_ms - wall_ms : 0;
+}
+
 /* AvalancheGo's consensus stands still while it waits for a verdict, so we wait for nothing that
  * cannot come in time: a call never gets a context, and a proposer may have set any time. */
 static bool is_hopeless(const struct dsmr_snow_engine *engine,
                         const struct dsmr_snow_request *request, uint64_t left_ms)
 {
     const struct dsmr_block *block = request->block;
-    uint64_t wall_ms = engine->config.clock.ops->wall_ms(engine->config.clock.self);
-    uint64_t ahead_ms = block->time_ms > wall_ms ? block->time_ms - wall_ms : 0;
     return (request->context == DSMR_EPOCH_NONE && block->height > 1) ||
-           ahead_ms > engine->config.params.clock_skew_ms + left_ms;
+           ahead_ms(engine, block) > engine->config.params.clock_skew_ms + left_ms;
+}
+
+/* A proposer may set a wrong time. But if all do it for seconds, it is this node's clock that is
+ * wrong; its operator sees nothing else than a chain that is late or stands. */
+static void note_time(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request,
+                      enum dsmr_err err)
+{
+    struct dsmr_snow_ahead *ahead = &engine->ahead;
+    uint64_t now_ms = dsmr_snow_now_ms(engine), by_ms = ahead_ms(engine, request->block);
+    if (err == DSMR_OK && !request->was_ahead && by_ms == 0)
+        ahead->is_any = false;
+    if (err != DSMR_ERR_NOT_YET || by_ms <= engine->config.params.clock_skew_ms)
+        return;
+    request->was_ahead = true;
+    if (!ahead->is_any || now_ms - ahead->last_ms >= AHEAD_AGAIN_MS)
+        ahead->since_ms = now_ms;
+    ahead->is_any = true;
+    ahead->last_ms = now_ms;
+    if (now_ms - ahead->since_ms < AHEAD_TOLD_MS ||
+        (ahead->is_said && now_ms - ahead->said_ms < AHEAD_AGAIN_MS))
+        return;
+    ahead->is_said = true;
+    ahead->said_ms = now_ms;
+    dsmr_snow_say(engine, DSMR_LOG_WARN,
+                  "for %" PRIu64 " s now the blocks of others lie ahead of this node's clock, the "
+                  "last one by %" PRIu64 " ms, and %u are allowed: they wait or are refused. Is "
+                  "the clock behind?",
+                  (now_ms - ahead->since_ms) / 1000u, by_ms, engine->config.params.clock_skew_ms);
 }
 
 static bool is_for_later(const struct dsmr_snow_engine *engine,
@@ -68,6 +102,7 @@ void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
     struct dsmr_snow_request *request = dsmr_snow_find_request(engine, request_id);
     if (request == NULL)
         return;
+    note_time(engine, request, err);
     if (is_for_later(engine, request, err)) {
         request->again_ms = dsmr_snow_now_ms(engine) + RETRY_MS;
         return;

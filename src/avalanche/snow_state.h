@@ -19,6 +19,12 @@ struct dsmr_snow_request { /* a call that waits for the driver; id 0: free */
     uint64_t context;
     uint64_t until_ms; /* verify: no later try after it */
     uint64_t again_ms; /* verify: due then; 0: the driver has it */
+    bool was_ahead;    /* verify: the block's time lay further ahead of our clock than it may */
+};
+
+struct dsmr_snow_ahead { /* blocks whose time lies ahead of our clock, one after the other */
+    bool is_any, is_said;
+    uint64_t since_ms, last_ms, said_ms;
 };
 
 struct dsmr_snow_engine {
@@ -36,6 +42,7 @@ struct dsmr_snow_engine {
     bool is_bootstrapping;
     uint32_t hold_ms; /* 0: no build has failed */
     uint64_t held_until_ms;
+    struct dsmr_snow_ahead ahead;
     char closed[160]; /* why; empty: open */
 };
 

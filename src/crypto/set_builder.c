@@ -40,7 +40,7 @@ enum dsmr_err dsmr_set_builder_build(struct dsmr_validator_set **out, size_t *ba
 {
     uint32_t keys = 0;
     enum dsmr_err err = DSMR_OK;
-    if (count > DSMR_VALIDATORS_MAX * DSMR_NODE_IDS_PER_KEY_MAX)
+    if (count > DSMR_SET_BUILDER_ENTRIES_MAX)
         return DSMR_ERR_LIMIT;
     struct dsmr_validator_set *set =
         calloc(1, sizeof *set + (count + 1) * sizeof set->validators[0]);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api/routes.h"
@@ -42,6 +43,25 @@ static bool read_request(struct dsmr_plugin *p, const Dsmr__Pb__InitializeReques
     return true;
 }
 
+/* That may be meant: a chain that begins at an hour. It may as well be a wrong unit, or clock. */
+static void warn_of_future(struct dsmr_plugin *p)
+{
+    struct dsmr_clock clock = dsmr_host_clock();
+    uint64_t begin_ms = p->genesis.block->time_ms, wall_ms = clock.ops->wall_ms(clock.self);
+    time_t begin = (time_t)(begin_ms / 1000u);
+    struct tm utc;
+    char date[64] = "a time without a date", text[256];
+    if (begin_ms <= wall_ms)
+        return;
+    if (gmtime_r(&begin, &utc) != NULL)
+        (void)strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &utc);
+    snprintf(text, sizeof text,
+             "genesis: time_ms is %s, %" PRIu64
+             " s ahead of this node's clock: the chain makes no block before then",
+             date, (begin_ms - wall_ms + 999u) / 1000u);
+    dsmr_plugin_say(p, DSMR_LOG_WARN, text);
+}
+
 /* A block whose parent is older than this upgrade is one of the first kind of AvalancheGo's: the
  * child of the first block would never get a context, and the chain stand at height 1 for ever. */
 static bool check_time(struct dsmr_plugin *p, const Dsmr__Pb__NetworkUpgrades *upgrades)
@@ -52,6 +72,7 @@ static bool check_time(struct dsmr_plugin *p, const Dsmr__Pb__NetworkUpgrades *u
         return dsmr_plugin_refuse(
             p, "genesis: time_ms is before %" PRIu64 ", when the network's present rules began",
             begin_ms);
+    warn_of_future(p);
     return true;
 }
 

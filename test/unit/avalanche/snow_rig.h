@@ -63,6 +63,23 @@ void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrap
     asked.flag = is_bootstrapping;
 }
 
+/* ---- the log: warnings ---- */
+
+static struct {
+    uint32_t count;
+    char text[256]; /* of the last */
+} warned;
+static void note_line(void *self, enum dsmr_log_level level, const char *module, const char *text)
+{
+    (void)self;
+    (void)module;
+    if (level > DSMR_LOG_WARN)
+        return;
+    warned.count++;
+    snprintf(warned.text, sizeof warned.text, "%s", text);
+}
+static const struct dsmr_log_ops log_ops = {.line = note_line};
+
 /* ---- the rig: AvalancheGo's end is a client of a server whose calls the test hands on ---- */
 
 #define CHAIN_MAX 16
@@ -194,6 +211,7 @@ static void open_rig(struct rig *rig, uint32_t accepted, uint32_t tip)
 {
     memset(rig, 0, sizeof *rig);
     memset(&asked, 0, sizeof asked);
+    memset(&warned, 0, sizeof warned);
     pthread_mutex_init(&rig->lock, NULL);
     pthread_cond_init(&rig->changed, NULL);
     rig->fake = fake_new();
@@ -211,6 +229,7 @@ static void open_rig(struct rig *rig, uint32_t accepted, uint32_t tip)
     struct dsmr_snow_engine_config config = {.params = rig->params,
                                              .genesis = rig->chain[0],
                                              .clock = fake_clock(rig->fake),
+                                             .log = {NULL, &log_ops},
                                              .db = rig->fake->client,
                                              .may_begin = may_begin,
                                              .ctx = rig};

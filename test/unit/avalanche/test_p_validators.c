@@ -2,6 +2,7 @@
  * answer; keys and weights as AvalancheGo gives them. */
 #include "avalanche/p_validators.h"
 #include "crypto/bls.h"
+#include "crypto/set_builder.h"
 #include "unit/avalanche/fake_avalanche.h"
 
 static struct {
@@ -14,6 +15,22 @@ void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch)
     told.count++;
     told.epoch = epoch;
 }
+
+/* The last line that was said. */
+static struct {
+    uint32_t count;
+    enum dsmr_log_level level;
+    char text[320];
+} said;
+static void note_line(void *self, enum dsmr_log_level level, const char *module, const char *text)
+{
+    (void)self;
+    (void)module;
+    said.count++;
+    said.level = level;
+    snprintf(said.text, sizeof said.text, "%s", text);
+}
+static const struct dsmr_log_ops log_ops = {.line = note_line};
 
 struct rig {
     struct fake *fake;
@@ -28,9 +45,12 @@ static void open_rig(struct rig *rig)
 {
     memset(rig, 0, sizeof *rig);
     memset(&told, 0, sizeof told);
+    memset(&said, 0, sizeof said);
     rig->fake = fake_new();
-    struct dsmr_p_validators_config config = {
-        .node = rig->fake->client, .inbox = fake_inbox(rig->fake), .work = fake_work(rig->fake)};
+    struct dsmr_p_validators_config config = {.node = rig->fake->client,
+                                              .inbox = fake_inbox(rig->fake),
+                                              .work = fake_work(rig->fake),
+                                              .log = {NULL, &log_ops}};
     memset(config.subnet_id.bytes, 7, 32);
     rig->validators = dsmr_p_validators_new(&config);
     assert_non_null(rig->validators);
@@ -204,6 +224,65 @@ static void test_keys_that_are_none(void **state)
     expect_none_then_some(&rig);
 }
 
+/* begin, the height, then end. */
+static void expect_said(struct rig *rig, enum dsmr_log_level level, const char *begin,
+                        const char *end)
+{
+    static uint64_t height = 100;
+    struct dsmr_validator_set *set = NULL;
+    char wanted[320];
+    fake_answer(rig->fake, &rig->response.base);
+    for (int i = 0; i < 2; i++) { /* of one height it is said once */
+        assert_int_equal(get(rig, &set, height), DSMR_ERR_EPOCH_UNKNOWN);
+        fake_run_one(rig->fake);
+    }
+    snprintf(wanted, sizeof wanted, "%s at P-Chain height %u %s", begin, (unsigned)height++, end);
+    assert_string_equal(said.text, wanted);
+    assert_int_equal(said.level, level);
+    assert_int_equal(said.count, 1);
+    memset(&said, 0, sizeof said);
+}
+
+static void expect_unusable(struct rig *rig, const char *why)
+{
+    char end[200];
+    snprintf(end, sizeof end, "cannot be used: %s", why);
+    expect_said(rig, DSMR_LOG_WARN, "the validator set", end);
+}
+
+/* The chain stands without a set: the operator is told why. */
+static void test_why_there_is_no_set(void **state)
+{
+    struct rig rig;
+    static uint8_t bad[96];
+    static Dsmr__Pb__Validator *many[DSMR_SET_BUILDER_ENTRIES_MAX + 1];
+    (void)state;
+    open_rig(&rig);
+    for (size_t i = 0; i < DSMR_SET_BUILDER_ENTRIES_MAX + 1; i++)
+        many[i] = &rig.members[0];
+    rig.response.validators = many;
+    rig.response.n_validators = DSMR_VALIDATORS_MAX + 1;
+    expect_unusable(&rig, "1025 of its members have keys, and 1024 fit");
+    rig.response.n_validators = DSMR_SET_BUILDER_ENTRIES_MAX + 1;
+    expect_unusable(&rig, "it has 4097 members, and 4096 fit");
+    rig.response.n_validators = 2;
+    rig.members[0].weight = UINT64_MAX / 2 + 1;
+    expect_unusable(&rig, "its weight is more than 64 bits hold");
+    rig.members[0].weight = 0;
+    expect_unusable(&rig, "its members have no weight");
+    rig.members[0].weight = 1;
+    many[1] = &rig.members[1];
+    DSMR_PB_BYTES(&rig.members[1], public_key, bad, 96);
+    char text[200];
+    snprintf(text, sizeof text, "member 1: %s", dsmr_err_text(DSMR_ERR_INVALID_KEY));
+    expect_unusable(&rig, text);
+    DSMR_PB_BYTES(&rig.members[1], public_key, bad, 95);
+    expect_unusable(&rig, "a member's node id or key is not one");
+    rig.response.n_validators = 0;
+    expect_said(&rig, DSMR_LOG_INFO, "no validator set", "yet: it has no members");
+    close_rig(&rig);
+}
+
 static void test_an_answer_that_does_not_parse(void **state)
 {
     struct rig rig;
@@ -294,6 +373,7 @@ int main(void)
         cmocka_unit_test(test_a_height_that_is_not_reached),
         cmocka_unit_test(test_nobody_is_no_set),
         cmocka_unit_test(test_keys_that_are_none),
+        cmocka_unit_test(test_why_there_is_no_set),
         cmocka_unit_test(test_an_answer_that_does_not_parse),
         cmocka_unit_test(test_the_least_used_gives_way),
         cmocka_unit_test(test_look),

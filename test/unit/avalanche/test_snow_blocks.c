@@ -104,8 +104,23 @@ static void test_ancestors(void **state)
     assert_int_equal(ancestors(&rig, rig.chain[8], 100, each * 4 - 1, 50000000), 3);
     assert_int_equal(ancestors(&rig, rig.chain[12], 100, 1 << 20, 50000000), 0); /* not there */
     assert_int_equal(ancestors(&rig, rig.chain[8], -1, 1 << 20, 50000000), 0);
-    assert_int_equal(ancestors(&rig, rig.chain[8], 100, -1, 50000000), 0);
-    assert_int_equal(ancestors(&rig, rig.chain[8], 100, 1 << 20, -1), 0);
+    close_rig(&rig);
+}
+
+/* However little room or time there is, the block that was asked for comes, and it alone. */
+static void test_the_first_ancestor_is_always_given(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 10, 10);
+    int32_t each = (int32_t)rig.chain[8]->bytes->len + 4;
+    const int32_t small[] = {each, each - 1, 1, 0, -1, INT32_MIN};
+    for (size_t i = 0; i < sizeof small / sizeof small[0]; i++)
+        assert_int_equal(ancestors(&rig, rig.chain[8], 100, small[i], 50000000), 1);
+    const int64_t soon[] = {999999, 0, -1, INT64_MIN};
+    for (size_t i = 0; i < sizeof soon / sizeof soon[0]; i++)
+        assert_int_equal(ancestors(&rig, rig.chain[8], 100, 1 << 20, soon[i]), 1);
+    assert_int_equal(ancestors(&rig, rig.chain[12], 100, 1, 50000000), 0); /* not there */
     close_rig(&rig);
 }
 
@@ -115,6 +130,7 @@ int main(void)
         cmocka_unit_test(test_what_avalanchego_has_not_accepted_is_not_there),
         cmocka_unit_test(test_parse),
         cmocka_unit_test(test_ancestors),
+        cmocka_unit_test(test_the_first_ancestor_is_always_given),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

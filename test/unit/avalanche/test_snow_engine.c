@@ -162,6 +162,93 @@ static void test_no_wait_for_what_cannot_come(void **state)
     close_rig(&rig);
 }
 
+/* A call for a block whose time lies so far ahead of this clock. If later_ms is not 0 it is asked
+ * again so much later, and then it is good. */
+static void verify_ahead(struct rig *rig, uint64_t by_ms, uint64_t later_ms)
+{
+    size_t before = rig->ended;
+    struct dsmr_block *block = make_block(rig, rig->chain[0], rig->fake->now_ms + by_ms);
+    verify(rig, block, 9);
+    if (by_ms > 0)
+        rig->port.ops->verdict(rig->port.self, asked.request_id, DSMR_ERR_NOT_YET);
+    if (later_ms > 0) {
+        assert_int_equal(rig->ended, before);
+        rig->fake->now_ms += later_ms;
+        dsmr_snow_engine_tick(rig->engine);
+    }
+    if (by_ms == 0 || later_ms > 0)
+        rig->port.ops->verdict(rig->port.self, asked.request_id, DSMR_OK);
+    ended(rig, before + 1);
+    assert_int_equal(rig->err, by_ms == 0 || later_ms > 0 ? DSMR_OK : DSMR_ERR_MALFORMED);
+    dsmr_block_unref(block);
+}
+
+/* One block of the future may be its proposer's fault. If they all are, for seconds, the operator
+ * hears of this node's clock, once a minute. */
+static void test_a_clock_that_is_behind_is_said(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 0, 0);
+    uint64_t far_ms = rig.params.clock_skew_ms + DSMR_SNOW_ENGINE_WAIT_MS + 1234;
+    verify_ahead(&rig, far_ms, 0);
+    rig.fake->now_ms += 4999;
+    verify_ahead(&rig, far_ms, 0);
+    assert_int_equal(warned.count, 0);
+    rig.fake->now_ms += 1;
+    verify_ahead(&rig, far_ms, 0);
+    assert_int_equal(warned.count, 1);
+    assert_string_equal(warned.text, "for 5 s now the blocks of others lie ahead of this node's "
+                                     "clock, the last one by 7234 ms, and 1000 are allowed: they "
+                                     "wait or are refused. Is the clock behind?");
+    rig.fake->now_ms += 59999;
+    verify_ahead(&rig, far_ms, 0);
+    assert_int_equal(warned.count, 1);
+    rig.fake->now_ms += 1;
+    verify_ahead(&rig, far_ms, 0);
+    assert_int_equal(warned.count, 2);
+    rig.fake->now_ms += 59999;
+    verify_ahead(&rig, 0, 0); /* one that is not ahead: it was not the clock */
+    rig.fake->now_ms += 1;
+    verify_ahead(&rig, far_ms, 0);
+    rig.fake->now_ms += 4999;
+    verify_ahead(&rig, far_ms, 0);
+    assert_int_equal(warned.count, 2);
+    rig.fake->now_ms += 60000; /* an hour's odd block says nothing about the last one */
+    verify_ahead(&rig, far_ms, 0);
+    assert_int_equal(warned.count, 2);
+    close_rig(&rig);
+}
+
+/* A clock that is a little behind: nothing is refused, but each block waits. */
+static void test_blocks_that_wait_for_the_clock_are_said(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 0, 0);
+    uint64_t by_ms = rig.params.clock_skew_ms + 2000;
+    verify_ahead(&rig, by_ms, 2000);
+    verify_ahead(&rig, by_ms, 2000);
+    verify_ahead(&rig, by_ms, 2000);
+    assert_int_equal(warned.count, 0);
+    verify_ahead(&rig, by_ms, 2000);
+    assert_int_equal(warned.count, 1);
+    close_rig(&rig);
+    open_rig(&rig, 0, 0);
+    verify_ahead(&rig, by_ms, by_ms); /* its time has come long since when it is good */
+    verify_ahead(&rig, by_ms, by_ms);
+    assert_int_equal(warned.count, 0);
+    verify_ahead(&rig, by_ms, by_ms);
+    assert_int_equal(warned.count, 1);
+    close_rig(&rig);
+    open_rig(&rig, 0, 0);
+    for (int i = 0; i < 20; i++) { /* within the skew: that is allowed */
+        verify_ahead(&rig, rig.params.clock_skew_ms, 1000);
+    }
+    assert_int_equal(warned.count, 0);
+    close_rig(&rig);
+}
+
 static void test_rejected_and_outrun_blocks_go(void **state)
 {
     struct rig rig;
@@ -271,6 +358,8 @@ int main(void)
         cmocka_unit_test(test_accept_of_what_was_not_verified),
         cmocka_unit_test(test_verdicts_for_later),
         cmocka_unit_test(test_no_wait_for_what_cannot_come),
+        cmocka_unit_test(test_a_clock_that_is_behind_is_said),
+        cmocka_unit_test(test_blocks_that_wait_for_the_clock_are_said),
         cmocka_unit_test(test_rejected_and_outrun_blocks_go),
         cmocka_unit_test(test_bytes_that_are_no_requests),
         cmocka_unit_test(test_closed),

@@ -1,0 +1,345 @@
+/* test_plugin_calls.c - AvalancheGo's calls that are not of the engine: a plugin in a process of
+ * its own, started, asked and ended as AvalancheGo does it, whose part the test plays. */
+#include <fcntl.h>
+#include <jansson.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "app/exit_codes.h"
+#include "plugin/plugin.h"
+#include "plugin/plugin_state.h"
+#include "unit/avalanche/fake_avalanche.h"
+
+#define CALL_TIMEOUT_MS 600000u
+#define PAST_MS "1767225600000"
+#define FUTURE_MS "4102444800000" /* the year 2100 */
+
+/* A process that waits for the address of its AvalancheGo. All are made before the first thread. */
+static struct child {
+    pid_t pid;
+    int pipe[2];
+    char dir[64], log[80];
+} children[3];
+
+static void be_plugin(const struct child *child)
+{
+    char address[64] = "";
+    close(child->pipe[1]);
+    if (read(child->pipe[0], address, sizeof address - 1) <= 0)
+        _exit(0);
+    int log = open(child->log, O_CREAT | O_WRONLY | O_APPEND, 0600);
+    dup2(log, 2);
+    exit(dsmr_plugin_run(address));
+}
+
+static bool make_child(struct child *child)
+{
+    strcpy(child->dir, "/tmp/dsmr-plugin-XXXXXX");
+    if (mkdtemp(child->dir) == NULL || pipe(child->pipe) != 0)
+        return false;
+    snprintf(child->log, sizeof child->log, "%s/log", child->dir);
+    child->pid = fork();
+    if (child->pid == 0)
+        be_plugin(child);
+    close(child->pipe[0]);
+    return child->pid > 0;
+}
+
+struct rig {
+    struct fake *fake;
+    struct child *child;
+    struct dsmr_grpc_client *client; /* of the plugin */
+    char reason[DSMR_GRPC_CLIENT_REASON_BYTES];
+};
+
+static void open_rig(struct rig *rig, struct child *child)
+{
+    memset(rig, 0, sizeof *rig);
+    rig->child = child;
+    rig->fake = fake_new();
+    Dsmr__Pb__GetResponse nothing = DSMR__PB__GET_RESPONSE__INIT;
+    DSMR_PB_SET(&nothing, err, DSMR__PB__ERROR__ERROR_NOT_FOUND);
+    fake_answer(rig->fake, &nothing.base); /* of the database; others have no such field */
+    const char *address = dsmr_grpc_server_address(rig->fake->server);
+    assert_int_equal(write(child->pipe[1], address, strlen(address)), strlen(address));
+    const struct fake_call *hands = fake_next_call(rig->fake);
+    assert_string_equal(hands->method, "/vm.runtime.Runtime/Initialize");
+    Dsmr__Pb__RuntimeInitializeRequest *request =
+        dsmr__pb__runtime_initialize_request__unpack(NULL, hands->bytes->len, hands->bytes->bytes);
+    assert_int_equal(request->protocol_version, DSMR_RPCCHAINVM);
+    assert_int_equal(dsmr_grpc_client_new(&rig->client, request->addr, 1u << 20), DSMR_OK);
+    dsmr__pb__runtime_initialize_request__free_unpacked(request, NULL);
+}
+
+/* The answer is the caller's. */
+static enum dsmr_err call(struct rig *rig, struct dsmr_buf **answer, const char *method,
+                          const ProtobufCMessage *message)
+{
+    char path[64];
+    struct dsmr_buf *bytes = message != NULL ? dsmr_pb_bytes(message) : NULL, *none = NULL;
+    snprintf(path, sizeof path, "/vm.VM/%s", method);
+    enum dsmr_err err = dsmr_grpc_client_call(
+        rig->client, answer != NULL ? answer : &none, rig->reason, path,
+        bytes != NULL ? bytes->bytes : NULL, bytes != NULL ? bytes->len : 0, CALL_TIMEOUT_MS);
+    dsmr_buf_unref(bytes);
+    dsmr_buf_unref(none);
+    return err;
+}
+
+static void expect_refused(struct rig *rig, const char *method, const ProtobufCMessage *message,
+                           const char *part)
+{
+    assert_int_equal(call(rig, NULL, method, message), DSMR_ERR_MALFORMED);
+    if (strstr(rig->reason, part) == NULL)
+        fail_msg("%s: \"%s\"", method, rig->reason);
+}
+
+static enum dsmr_err initialize(struct rig *rig, const char *time_ms, const char *config)
+{
+    Dsmr__Pb__InitializeRequest request = DSMR__PB__INITIALIZE_REQUEST__INIT;
+    static uint8_t id[32] = {7};
+    char genesis[200], *address = (char *)(uintptr_t)dsmr_grpc_server_address(rig->fake->server);
+    snprintf(genesis, sizeof genesis,
+             "{\"format\": 1, \"time_ms\": %s, \"app\": {\"name\": \"opaque\"}}", time_ms);
+    DSMR_PB_SET(&request, network_id, 12345);
+    DSMR_PB_BYTES(&request, subnet_id, id, 32);
+    DSMR_PB_BYTES(&request, chain_id, id, 32);
+    DSMR_PB_BYTES(&request, node_id, id, 20);
+    DSMR_PB_BYTES(&request, genesis_bytes, genesis, strlen(genesis));
+    DSMR_PB_BYTES(&request, config_bytes, config, strlen(config));
+    request.chain_data_dir = rig->child->dir;
+    request.db_server_addr = request.server_addr = address;
+    return call(rig, NULL, "Initialize", &request.base);
+}
+
+static void read_log(const struct rig *rig, char *out, size_t size)
+{
+    FILE *file = fopen(rig->child->log, "r");
+    assert_non_null(file);
+    out[fread(out, 1, size - 1, file)] = '\0';
+    fclose(file);
+}
+
+static void close_rig(struct rig *rig, int code)
+{
+    int status = 0;
+    char log[8192];
+    dsmr_grpc_client_free(rig->client);
+    assert_int_equal(waitpid(rig->child->pid, &status, 0), rig->child->pid);
+    read_log(rig, log, sizeof log);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != code)
+        fail_msg("status %x, and its log is:\n%s", (unsigned)status, log);
+    fake_free(rig->fake);
+}
+
+/* ---- the calls ---- */
+
+/* This chain has no summaries of its state: AvalancheGo asks for none after the first answer, but
+ * an answer that it does not expect would end the chain. The bytes are those of vm.proto. */
+static void expect_no_state_sync(struct rig *rig)
+{
+    static const struct {
+        const char *method;
+        uint8_t bytes[2]; /* field err: ERROR_STATE_SYNC_NOT_IMPLEMENTED */
+    } calls[] = {{"GetOngoingSyncStateSummary", {4 << 3, 3}},
+                 {"GetLastStateSummary", {4 << 3, 3}},
+                 {"ParseStateSummary", {3 << 3, 3}},
+                 {"GetStateSummary", {3 << 3, 3}},
+                 {"StateSummaryAccept", {2 << 3, 3}}};
+    struct dsmr_buf *answer = NULL;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        assert_int_equal(call(rig, &answer, calls[i].method, NULL), DSMR_OK);
+        assert_int_equal(answer->len, 2);
+        assert_memory_equal(answer->bytes, calls[i].bytes, 2);
+        dsmr_buf_unref(answer);
+    }
+    assert_int_equal(call(rig, &answer, "StateSyncEnabled", NULL), DSMR_OK);
+    Dsmr__Pb__StateSyncEnabledResponse *enabled =
+        dsmr__pb__state_sync_enabled_response__unpack(NULL, answer->len, answer->bytes);
+    assert_false(enabled->enabled);
+    assert_false(enabled->has_err); /* one would keep the chain from starting */
+    dsmr__pb__state_sync_enabled_response__free_unpacked(enabled, NULL);
+    dsmr_buf_unref(answer);
+}
+
+/* What is of a chain is refused before there is one; what peers send is answered and dropped. */
+static void expect_no_chain(struct rig *rig)
+{
+    static const char *const refused[] = {
+        "SetState",     "BuildBlock",    "ParseBlock",  "BatchedParseBlock",  "GetBlock",
+        "GetAncestors", "SetPreference", "BlockVerify", "GetBlockIDAtHeight", "BlockAccept",
+        "WaitForEvent", "BlockReject",   "Health",      "CreateHandlers"};
+    static const char *const answered[] = {"AppRequest", "AppResponse",    "AppRequestFailed",
+                                           "AppGossip",  "Connected",      "Disconnected",
+                                           "Gather",     "NewHTTPHandler", "Version"};
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        expect_refused(rig, refused[i], NULL, "the chain is not initialized");
+    for (size_t i = 0; i < sizeof answered / sizeof answered[0]; i++)
+        assert_int_equal(call(rig, NULL, answered[i], NULL), DSMR_OK);
+    assert_int_equal(call(rig, NULL, "Nonsense", NULL), DSMR_ERR_MALFORMED);
+}
+
+static void expect_healthy(struct rig *rig)
+{
+    struct dsmr_buf *answer = NULL;
+    assert_int_equal(call(rig, &answer, "Health", NULL), DSMR_OK);
+    Dsmr__Pb__HealthResponse *health =
+        dsmr__pb__health_response__unpack(NULL, answer->len, answer->bytes);
+    json_t *details = json_loadb((const char *)health->details.data, health->details.len, 0, NULL);
+    json_int_t height = -1, executed = -1, peers = -1, validators = -1;
+    int is_low = -1, is_behind = -1;
+    assert_non_null(details); /* AvalancheGo takes JSON only */
+    assert_int_equal(json_unpack(details, "{s:I, s:I, s:I, s:I, s:b, s:b !}", "height", &height,
+                                 "executed_height", &executed, "peers", &peers, "validators",
+                                 &validators, "disk_low", &is_low, "behind", &is_behind),
+                     0);
+    assert_int_equal(height, 0);
+    assert_int_equal(executed, 0);
+    assert_int_equal(peers, 0);
+    assert_int_equal(validators, 0);
+    assert_int_equal(is_low, 0);
+    json_decref(details);
+    dsmr__pb__health_response__free_unpacked(health, NULL);
+    dsmr_buf_unref(answer);
+}
+
+#define WARNING "warn  plugin: genesis: time_ms is 2100-01-01 00:00:00 UTC, "
+
+/* From the first call to the last; the chain begins in a far year, which is said. */
+static void test_a_plugins_life(void **state)
+{
+    struct rig rig;
+    char log[8192];
+    Dsmr__Pb__GetBlockRequest garbage = DSMR__PB__GET_BLOCK_REQUEST__INIT;
+    uint8_t id[3] = {0xff, 0xff, 0xff};
+    (void)state;
+    open_rig(&rig, &children[0]);
+    expect_no_state_sync(&rig);
+    expect_no_chain(&rig);
+    DSMR_PB_BYTES(&garbage, id, id, 3); /* field 1 of an Initialize is no bytes */
+    assert_int_equal(call(&rig, NULL, "Initialize", &garbage.base), DSMR_ERR_MALFORMED);
+    assert_int_equal(initialize(&rig, FUTURE_MS, "{\"disk_low_bytes\": 0}"), DSMR_OK);
+    assert_int_not_equal(initialize(&rig, PAST_MS, ""), DSMR_OK);
+    assert_string_equal(rig.reason, "it is initialized");
+    expect_healthy(&rig); /* the chain is the first one's */
+    expect_no_state_sync(&rig);
+    assert_int_equal(call(&rig, NULL, "CreateHandlers", NULL), DSMR_OK);
+    read_log(&rig, log, sizeof log);
+    if (strstr(log, WARNING) == NULL || strstr(log, "no block before then") == NULL)
+        fail_msg("the log: %s", log);
+    assert_int_equal(call(&rig, NULL, "Shutdown", NULL), DSMR_OK);
+    close_rig(&rig, DSMR_EXIT_OK);
+}
+
+static void test_a_chain_that_has_begun_is_no_warning(void **state)
+{
+    struct rig rig;
+    char log[8192];
+    (void)state;
+    open_rig(&rig, &children[1]);
+    assert_int_equal(initialize(&rig, PAST_MS, ""), DSMR_OK);
+    read_log(&rig, log, sizeof log);
+    assert_null(strstr(log, "time_ms"));
+    assert_int_equal(call(&rig, NULL, "Shutdown", NULL), DSMR_OK);
+    close_rig(&rig, DSMR_EXIT_OK);
+}
+
+static void test_an_initialize_that_fails_ends_it(void **state)
+{
+    struct rig rig;
+    char log[8192];
+    (void)state;
+    open_rig(&rig, &children[2]);
+    assert_int_not_equal(initialize(&rig, PAST_MS, "{\"worker\": 2}"), DSMR_OK);
+    assert_string_equal(rig.reason, "config: \"worker\" is not a key");
+    struct child *child = rig.child;
+    close_rig(&rig, DSMR_EXIT_CONFIG);
+    rig.child = child;
+    read_log(&rig, log, sizeof log);
+    assert_non_null(strstr(log, "error plugin: config: \"worker\" is not a key"));
+}
+
+/* ---- a plugin that the test has made by hand ---- */
+
+struct ending {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_over;
+    enum dsmr_err err;
+    char reason[DSMR_GRPC_CLIENT_REASON_BYTES];
+};
+
+static void on_end(void *ctx, const struct dsmr_grpc_answer *answer)
+{
+    struct ending *ending = ctx;
+    pthread_mutex_lock(&ending->lock);
+    ending->is_over = true;
+    ending->err = answer->err;
+    snprintf(ending->reason, sizeof ending->reason, "%s", answer->reason);
+    pthread_cond_signal(&ending->changed);
+    pthread_mutex_unlock(&ending->lock);
+}
+
+/* A chain that has halted is unhealthy, and AvalancheGo's operator reads why. */
+static void test_a_halt_is_the_health(void **state)
+{
+    static struct dsmr_plugin plugin = {
+        .is_initialized = true, .is_halted = true, .reason = "halted: the disk"};
+    static struct ending ending = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                   .changed = PTHREAD_COND_INITIALIZER};
+    struct fake *fake = fake_new();
+    struct dsmr_vm_service *service = NULL;
+    struct dsmr_grpc_client *client = NULL;
+    const struct dsmr_vm_service_config config = {.methods = dsmr_plugin_methods,
+                                                  .self = &plugin,
+                                                  .cancelled = dsmr_plugin_on_cancelled,
+                                                  .inbox = fake_inbox(fake),
+                                                  .metrics = &plugin.metrics,
+                                                  .request_bytes_max = 1u << 20,
+                                                  .app_bytes_max = 1u << 20,
+                                                  .calls_max = 8};
+    (void)state;
+    assert_int_equal(dsmr_vm_service_start(&service, &config), DSMR_OK);
+    assert_int_equal(dsmr_grpc_client_new(&client, dsmr_vm_service_address(service), 1u << 20),
+                     DSMR_OK);
+    dsmr_grpc_client_start(client, "/vm.VM/Health", NULL, 0, CALL_TIMEOUT_MS, on_end, &ending);
+    fake_run_one(fake);
+    pthread_mutex_lock(&ending.lock);
+    while (!ending.is_over)
+        pthread_cond_wait(&ending.changed, &ending.lock);
+    pthread_mutex_unlock(&ending.lock);
+    assert_int_equal(ending.err, DSMR_ERR_MALFORMED);
+    assert_string_equal(ending.reason, "halted: the disk");
+    dsmr_grpc_client_free(client);
+    dsmr_vm_service_stop(service);
+    (void)fake_run(fake);
+    dsmr_vm_service_free(service);
+    fake_free(fake);
+}
+
+static int remove_dirs(void **state)
+{
+    char command[128];
+    (void)state;
+    for (size_t i = 0; i < sizeof children / sizeof children[0]; i++) {
+        close(children[i].pipe[1]);
+        snprintf(command, sizeof command, "rm -rf %s", children[i].dir);
+        if (system(command) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_plugins_life),
+        cmocka_unit_test(test_a_chain_that_has_begun_is_no_warning),
+        cmocka_unit_test(test_an_initialize_that_fails_ends_it),
+        cmocka_unit_test(test_a_halt_is_the_health),
+    };
+    for (size_t i = 0; i < sizeof children / sizeof children[0]; i++)
+        if (!make_child(&children[i]))
+            return 1;
+    return cmocka_run_group_tests(tests, NULL, remove_dirs);
+}
