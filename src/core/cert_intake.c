@@ -191,6 +191,26 @@ static bool is_being_stored(const struct dsmr_node *node, const struct dsmr_id *
     return false;
 }
 
+/* One that the pool holds and the disk did not take (it was full, say): it is written again, and
+ * acknowledged after that (5.9). */
+static void store_again(struct dsmr_node *node, const struct dsmr_node_id *from,
+                        const struct dsmr_cert *held)
+{
+    struct dsmr_id hash;
+    dsmr_cert_hash(&hash, held);
+    if (dsmr_map_find(node->cert_job_of, &hash) != NULL) {
+        return; /* on its way */
+    }
+    struct dsmr_cert_job *job = add_job(node, &hash);
+    if (job == NULL) {
+        answer(node, from, &held->ref, DSMR_ERR_BUSY);
+        return;
+    }
+    job->cert = *held;
+    job->from = *from;
+    store(node, job);
+}
+
 static void refuse(struct dsmr_node *node, const struct dsmr_node_id *from,
                    const struct dsmr_cert *cert, enum dsmr_err err)
 {
@@ -199,7 +219,12 @@ static void refuse(struct dsmr_node *node, const struct dsmr_node_id *from,
         return;
     }
     if (err == DSMR_ERR_DUPLICATE) {
+        const struct dsmr_cert *held = dsmr_cert_pool_find(node->certs, &cert->ref.chunk_id);
         if (is_being_stored(node, &cert->ref.chunk_id)) {
+            return;
+        }
+        if (held != NULL && !dsmr_cert_pool_is_stored(node->certs, &cert->ref.chunk_id)) {
+            store_again(node, from, held);
             return;
         }
         err = DSMR_OK; /* we have what it says, or the chain has */
@@ -227,8 +252,9 @@ static void finish(struct dsmr_node *node, struct dsmr_cert_job *job, enum dsmr_
         err = add_to_pool(node, &job->cert, job->weight);
     }
     if (err != DSMR_OK) {
-        refuse(node, &job->from, &job->cert, err);
+        struct dsmr_cert_job done = *job;
         remove_job(node, job);
+        refuse(node, &done.from, &done.cert, err);
         return;
     }
     store(node, job);
@@ -340,6 +366,9 @@ void dsmr_cert_intake_on_stored(struct dsmr_node *node, const struct dsmr_reques
         is_own ? dsmr_share_collector_find(node, &job->cert.ref.chunk_id) : NULL;
     struct dsmr_cert_job done = *job;
     remove_job(node, job);
+    if (err == DSMR_OK) {
+        dsmr_cert_pool_set_stored(node->certs, &done.cert.ref.chunk_id);
+    }
     if (own != NULL && own->state == DSMR_OWN_CERT_STORING) {
         dsmr_share_collector_on_cert_stored(node, own, err);
     } else if (!is_own && err == DSMR_OK) {
@@ -358,6 +387,7 @@ void dsmr_cert_intake_restore(struct dsmr_node *node, const struct dsmr_cert *ce
     if (check_use(node, &cert->ref) != DSMR_OK || add_to_pool(node, cert, weight) != DSMR_OK) {
         return;
     }
+    dsmr_cert_pool_set_stored(node->certs, &cert->ref.chunk_id);
     dsmr_cert_hash(&hash, cert);
     dsmr_verdict_cache_add(node->verdicts, &hash, DSMR_OK);
 }

@@ -18,6 +18,7 @@ struct waiting {
     uint64_t seen;           /* smaller was seen earlier */
     uint32_t encoded_bytes;  /* in a block */
     uint32_t older, younger; /* of the same producer */
+    bool is_stored;          /* this one, or a lighter one before */
 };
 
 struct producer {
@@ -205,6 +206,7 @@ enum dsmr_err dsmr_cert_pool_add(struct dsmr_cert_pool *pool, bool *is_new,
     *value = place;
     set_cert(&pool->waiting[place], cert, weight);
     pool->waiting[place].seen = pool->seen_next++;
+    pool->waiting[place].is_stored = false;
     link_last(pool, place);
     *is_new = true;
     return DSMR_OK;
@@ -215,6 +217,20 @@ const struct dsmr_cert *dsmr_cert_pool_find(const struct dsmr_cert_pool *pool,
 {
     const struct waiting *waiting = find(pool, chunk_id);
     return waiting != NULL ? &waiting->cert : NULL;
+}
+
+bool dsmr_cert_pool_is_stored(const struct dsmr_cert_pool *pool, const struct dsmr_id *chunk_id)
+{
+    const struct waiting *waiting = find(pool, chunk_id);
+    return waiting != NULL && waiting->is_stored;
+}
+
+void dsmr_cert_pool_set_stored(struct dsmr_cert_pool *pool, const struct dsmr_id *chunk_id)
+{
+    struct waiting *waiting = find(pool, chunk_id);
+    if (waiting != NULL) {
+        waiting->is_stored = true;
+    }
 }
 
 static void drop(struct dsmr_cert_pool *pool, uint32_t place)

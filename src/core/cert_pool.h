@@ -27,6 +27,10 @@ const struct dsmr_cert *dsmr_cert_pool_find(const struct dsmr_cert_pool *pool,
 /* Whether adding would be useful: absent, or lighter than weight; and there is room. */
 bool dsmr_cert_pool_wants(const struct dsmr_cert_pool *pool, const struct dsmr_reference *ref,
                           uint64_t weight);
+/* Whether a certificate of the chunk is on the disk, and that it is; false, and nothing, for one
+ * that is not there. */
+bool dsmr_cert_pool_is_stored(const struct dsmr_cert_pool *pool, const struct dsmr_id *chunk_id);
+void dsmr_cert_pool_set_stored(struct dsmr_cert_pool *pool, const struct dsmr_id *chunk_id);
 bool dsmr_cert_pool_remove(struct dsmr_cert_pool *pool, const struct dsmr_id *chunk_id);
 
 struct dsmr_cert_pool_wish { /* what one block can hold */

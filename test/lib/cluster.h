@@ -86,6 +86,7 @@ struct cluster_node {
     uint64_t effects_total;
     /* What the test may set */
     enum dsmr_err fail_store;     /* of the next STORE_CHUNK; OK: none */
+    uint32_t fail_certs;          /* so many of the next STORE_CERT find the disk full */
     uint32_t fail_gcs;            /* so many of the next STORE_GC find the disk full */
     bool is_store_slow;           /* STORED answers wait until it is false again */
     bool is_exec_held;            /* EXECUTED answers wait */

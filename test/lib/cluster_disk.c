@@ -184,6 +184,10 @@ enum dsmr_err cluster_disk_write(struct cluster *cluster, uint32_t number,
         node->fail_store = DSMR_OK;
         return err;
     }
+    if (fx->kind == DSMR_FX_STORE_CERT && node->fail_certs > 0) {
+        node->fail_certs--;
+        return DSMR_ERR_DISK_FULL;
+    }
     if (fx->kind == DSMR_FX_STORE_GC && node->fail_gcs > 0) {
         node->fail_gcs--;
         return DSMR_ERR_DISK_FULL;

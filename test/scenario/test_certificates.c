@@ -286,6 +286,53 @@ static void test_cert_before_chunk(void **state)
     cluster_free(cluster);
 }
 
+static bool count_acknowledged(struct cluster *cluster, uint32_t from, uint32_t to,
+                               const struct dsmr_msg *msg)
+{
+    (void)from, (void)to;
+    if (msg->type == DSMR_MSG_CERTIFICATE_ANSWER && msg->u.chunk_refused.err == DSMR_OK) {
+        ++*(uint32_t *)cluster->ctx;
+    }
+    return true;
+}
+
+/* 5.9: what the disk did not take is in the pool, but not acknowledged. Whoever sends it again has
+ * it written again. */
+static void test_cert_that_disk_refused(void **state)
+{
+    (void)state;
+    struct cluster *cluster = start(4);
+    const uint32_t signers[3] = {1, 2, 3};
+    uint32_t acknowledged = 0;
+    struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, cluster_slot(cluster), 0, 1);
+    struct dsmr_cert cert = cluster_forge_cert(cluster, &chunk->ref, signers, 3);
+    cluster->ctx = &acknowledged;
+    cluster->passes = count_acknowledged;
+    cluster->nodes[0].fail_certs = 2;
+    for (uint32_t i = 0; i < 2; i++) {
+        send_cert(cluster, EVIL, 0, &cert);
+        cluster_run(cluster, 50);
+        assert_int_equal(certs_waiting(cluster, 0), 1);
+        assert_int_equal(cluster->nodes[0].disk.certs_count, 0);
+        assert_int_equal(acknowledged, 0);
+    }
+    for (uint32_t i = 1; i <= 2; i++) { /* there is room again; the second finds it written */
+        send_cert(cluster, EVIL, 0, &cert);
+        cluster_run(cluster, 50);
+        assert_int_equal(cluster->nodes[0].disk.certs_count, 1);
+        assert_int_equal(acknowledged, i);
+    }
+    assert_int_equal(cluster->nodes[0].cert_verifies, 1);
+    cluster_crash(cluster, 0);
+    cluster_start(cluster, 0);
+    cluster_run(cluster, 50);
+    send_cert(cluster, EVIL, 0, &cert);
+    cluster_run(cluster, 50);
+    assert_int_equal(acknowledged, 3); /* it has it from the disk */
+    dsmr_chunk_unref(chunk);
+    cluster_free(cluster);
+}
+
 /* 25: no block takes it and its chunk never comes: it is kept until it expires, and not longer. */
 static void test_cert_without_chunk_expires(void **state)
 {
@@ -484,6 +531,7 @@ int main(void)
         cmocka_unit_test(test_cert_flood_valid),
         cmocka_unit_test(test_cert_flood_invalid),
         cmocka_unit_test(test_cert_before_chunk),
+        cmocka_unit_test(test_cert_that_disk_refused),
         cmocka_unit_test(test_cert_without_chunk_expires),
         cmocka_unit_test(test_two_certs_one_chunk),
         cmocka_unit_test(test_share_garbage),

@@ -65,7 +65,10 @@ static void test_keeps_the_heavier(void **state)
     assert_false(dsmr_cert_pool_wants(pool, &light.ref, 3));
     assert_true(dsmr_cert_pool_wants(pool, &light.ref, 4));
     assert_int_equal(dsmr_cert_pool_add(pool, &is_new, &light, 3), DSMR_ERR_DUPLICATE);
+    assert_false(dsmr_cert_pool_is_stored(pool, &light.ref.chunk_id));
+    dsmr_cert_pool_set_stored(pool, &light.ref.chunk_id);
     assert_int_equal(dsmr_cert_pool_add(pool, &is_new, &heavy, 4), DSMR_OK);
+    assert_true(dsmr_cert_pool_is_stored(pool, &light.ref.chunk_id)); /* one of the chunk is */
     assert_false(is_new);
     assert_int_equal(dsmr_cert_pool_add(pool, &is_new, &light, 3), DSMR_ERR_DUPLICATE);
     assert_memory_equal(dsmr_cert_pool_find(pool, &light.ref.chunk_id), &heavy, sizeof(heavy));
