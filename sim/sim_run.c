@@ -72,6 +72,7 @@ struct run { /* what the seed has chosen */
     struct tuning {
         bool has_retention, is_wan;
         uint64_t retention_ms;
+        uint64_t backlog_bytes_max; /* and of one block; 0: as usual */
         uint32_t chunk_lifetime_ms, block_certs_max, pending_bytes_max;
     } tuning;
 };
@@ -91,6 +92,10 @@ static void tune(struct dsmr_driver_config *config)
         config->node.tables_max = WAN_TABLES_MAX;
         config->bft.view_timeout_ms = 1000;
         config->bft.view_timeout_max_ms = 32000;
+    }
+    if (tuning.backlog_bytes_max > 0) {
+        config->node.params.backlog_bytes_max = tuning.backlog_bytes_max;
+        config->node.params.block_payload_bytes_max = (uint32_t)tuning.backlog_bytes_max;
     }
     if (tuning.has_retention) {
         config->node.params.retention_ms = tuning.retention_ms;
@@ -137,6 +142,18 @@ static void choose_tuning(struct run *run, struct dsmr_prng *prng)
                         .chunk_lifetime_ms = lifetimes_ms[is_usual ? 2 : dsmr_prng_below(prng, 3)],
                         .block_certs_max = certs[is_usual ? 2 : dsmr_prng_below(prng, 3)],
                         .pending_bytes_max = pending[is_usual ? 2 : dsmr_prng_below(prng, 3)]};
+}
+
+/* In a quarter of the runs execution is slow, and little of it may wait: the backlog is full now
+ * and then (6.5, 13.1). */
+static void choose_backlog(struct run *run, uint64_t seed)
+{
+    struct dsmr_prng prng; /* of its own: the rest of the run is what it is without this */
+    dsmr_prng_init(&prng, seed ^ UINT64_C(0x6261636b6c6f67));
+    if (dsmr_prng_below(&prng, 4) == 0 && !run->tuning.is_wan) {
+        run->tuning.backlog_bytes_max = UINT64_C(128) << 10;
+        run->sim.execute_us_max = 1 + dsmr_prng_below(&prng, 8 * DSMR_SIM_SECOND_US);
+    }
 }
 
 /* Whether in every set these nodes weigh less than a third. */
@@ -254,6 +271,7 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     if (config->profile->wan_validators > 0) {
         choose_wan(run);
     }
+    choose_backlog(run, config->seed);
     choose_sets(run, &prng, config->profile);
     choose_liars(run, &prng, config);
     choose_left(run, config);
