@@ -173,6 +173,17 @@ static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
     }
 }
 
+/* It has as many certificates as it may, or no room for another large chunk. */
+static bool is_full(const struct dsmr_sim *sim, const struct dsmr_block *block)
+{
+    const struct dsmr_params *params = dsmr_sim_check_params(sim);
+    uint64_t bytes = params->chunk_bytes_max;
+    for (uint32_t i = 0; i < block->certs_count; i++) {
+        bytes += block->certs[i].ref.chunk_bytes;
+    }
+    return block->certs_count == params->block_certs_max || bytes > params->block_payload_bytes_max;
+}
+
 static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
                    const struct dsmr_store_write *write)
 {
@@ -196,7 +207,7 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t node,
         self->healed_chain_ms = block->time_ms;
     } else if (block->height > self->height) {
         self->blocks++;
-        self->full_blocks += block->certs_count == dsmr_sim_check_params(sim)->block_certs_max;
+        self->full_blocks += is_full(sim, block);
     }
     self->height = block->height;
     self->epoch = block->epoch;

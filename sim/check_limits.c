@@ -15,7 +15,11 @@
 #define BEHIND_BLOCKS 16u
 #define JOURNAL_MS 20000u
 #define OUTSTANDING_MAX 16384u
-#define RECORDS_MAX 4096u /* of the engine's journal, at the end */
+#define HELD_BLOCKS_MAX 128u /* accepted and not executed, in memory */
+#define EVIDENCE_MAX 1024u
+#define OWN_CHUNKS_MAX 128u
+#define SIGNING_US (3 * DSMR_SIM_SECOND_US) /* from a decision to sign until it is on the disk */
+#define RECORDS_MAX 4096u                   /* of the engine's journal, at the end */
 
 struct held { /* a chunk on a node's disk */
     struct dsmr_reference ref;
@@ -44,6 +48,7 @@ struct node {
     uint64_t height, time_ms, executed;
     uint64_t accepted_ms; /* latest of all: blocks let go in order, also behind a wrong clock */
     uint64_t looked_us;   /* at its disk */
+    uint64_t over_us;     /* since when nothing ran and the backlog is over its limit; 0: not so */
     uint64_t started_ms;  /* chain time at the latest start */
     uint64_t before_ms;   /* chain time at the look before: the chain may have stood still since */
 };
@@ -147,6 +152,13 @@ static void on_chunk(struct dsmr_sim *sim, uint32_t number, struct node *node,
     if (!meta->is_signed || held->is_pending || held->height != 0 ||
         ref->expiry_ms < node->time_ms) {
         return;
+    }
+    if (node->over_us != 0 && dsmr_sim_now_us(sim) > node->over_us + SIGNING_US) {
+        dsmr_sim_fail(sim, "6.5",
+                      "node %u signs for chunk %s of n%u, and its backlog is over the limit since "
+                      "%.3f s",
+                      number, dsmr_sim_rules_name(&ref->chunk_id),
+                      dsmr_sim_check_number(&ref->producer), (double)node->over_us / 1e6);
     }
     held->is_pending = true;
     struct pending *pending = dsmr_sim_table_add(node->pending, &ref->producer, NULL);
@@ -366,6 +378,7 @@ static void executed(void *ctx, struct dsmr_sim *sim, uint32_t node,
 {
     (void)sim;
     ((struct limits *)ctx)->nodes[node].executed = executed->height;
+    ((struct limits *)ctx)->nodes[node].over_us = 0;
 }
 
 static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t executed_height)
@@ -373,6 +386,7 @@ static void started(void *ctx, struct dsmr_sim *sim, uint32_t node, uint64_t exe
     struct limits *self = ctx;
     (void)sim;
     self->nodes[node].executed = executed_height;
+    self->nodes[node].over_us = 0;
     self->nodes[node].started_ms = self->nodes[node].time_ms;
 }
 
@@ -386,13 +400,45 @@ static void wiped(void *ctx, struct dsmr_sim *sim, uint32_t node)
 
 /* ---- queues ---- */
 
-/* Accepted and not executed: 6.5 stops signing beyond the limit, but what is signed already may be
- * included yet. */
-static uint64_t backlog_max(const struct dsmr_sim *sim)
+/* 6.5 stops signing while more is accepted and not executed. What others sign goes on: the backlog
+ * itself has no limit, but its blocks in memory do. */
+static void watch_backlog(const struct dsmr_sim *sim, uint64_t backlog, struct node *node)
+{
+    if (backlog <= dsmr_sim_check_params(sim)->backlog_bytes_max) {
+        node->over_us = 0;
+    } else if (node->over_us == 0) {
+        node->over_us = dsmr_sim_now_us(sim);
+    }
+}
+
+/* What a node tells of its tables. A producer may have a chunk in each slot, and signs for no more
+ * than its quota; what is in the chain waits in the index until it expires. */
+static void look_at_gauges(struct dsmr_sim *sim, uint32_t node)
 {
     const struct dsmr_params *params = dsmr_sim_check_params(sim);
-    uint64_t producers = dsmr_sim_check_nodes(sim);
-    return params->backlog_bytes_max + producers * params->pending_bytes_max;
+    uint64_t nodes = dsmr_sim_check_nodes(sim);
+    uint64_t span_ms = (uint64_t)params->chunk_lifetime_ms + params->clock_skew_ms;
+    uint64_t slots = span_ms / params->slot_ms + 2;
+    const struct {
+        enum dsmr_metric metric;
+        const char *text;
+        uint64_t max;
+    } gauges[] = {{DSMR_METRIC_BACKLOG_BLOCKS_HELD, "blocks to execute in memory", HELD_BLOCKS_MAX},
+                  {DSMR_METRIC_CERTS_WAITING, "waiting certificates",
+                   nodes * (params->pending_bytes_max / CHUNK_BYTES_MIN + 1)},
+                  {DSMR_METRIC_PENDING_BYTES, "pending bytes", nodes * params->pending_bytes_max},
+                  {DSMR_METRIC_INDEX_CHUNKS, "chunks in its index", nodes * slots},
+                  {DSMR_METRIC_EVIDENCE_KEPT, "pairs of evidence", EVIDENCE_MAX},
+                  {DSMR_METRIC_CHUNKS_UNCERTIFIED, "own uncertified chunks", OWN_CHUNKS_MAX},
+                  {DSMR_METRIC_PEERS, "peers", nodes}};
+    for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
+        uint64_t value = dsmr_metrics_get(dsmr_sim_metrics(sim, node), gauges[i].metric);
+        if (value > gauges[i].max) {
+            dsmr_sim_fail(sim, "13.4", "node %u has %llu %s, at most %llu", node,
+                          (unsigned long long)value, gauges[i].text,
+                          (unsigned long long)gauges[i].max);
+        }
+    }
 }
 
 static void look_at_queues(struct dsmr_sim *sim, uint32_t node)
@@ -406,11 +452,7 @@ static void look_at_queues(struct dsmr_sim *sim, uint32_t node)
                       (unsigned long long)status.mempool_txs,
                       (unsigned long long)status.mempool_bytes);
     }
-    uint64_t backlog = dsmr_metrics_get(dsmr_sim_metrics(sim, node), DSMR_METRIC_BACKLOG_BYTES);
-    if (backlog > backlog_max(sim)) {
-        dsmr_sim_fail(sim, "13.4", "node %u has accepted %llu bytes that it has not executed", node,
-                      (unsigned long long)backlog);
-    }
+    look_at_gauges(sim, node);
     uint32_t outstanding = dsmr_driver_outstanding(dsmr_sim_driver(sim, node));
     if (outstanding > OUTSTANDING_MAX) {
         dsmr_sim_fail(sim, "13.4", "node %u has %u tasks on their way", node, outstanding);
@@ -422,8 +464,12 @@ static void tick(void *ctx, struct dsmr_sim *sim)
     struct limits *self = ctx;
     self->ticks++;
     for (uint32_t i = 0; i < self->count; i++) {
-        if ((self->ticks + i) % TICKS == 0 && dsmr_sim_is_up(sim, i) &&
-            dsmr_sim_check_is_honest(sim, i)) {
+        if (!dsmr_sim_is_up(sim, i) || !dsmr_sim_check_is_honest(sim, i)) {
+            continue;
+        }
+        watch_backlog(sim, dsmr_metrics_get(dsmr_sim_metrics(sim, i), DSMR_METRIC_BACKLOG_BYTES),
+                      &self->nodes[i]);
+        if ((self->ticks + i) % TICKS == 0) {
             look_at_queues(sim, i);
         }
     }

@@ -29,7 +29,7 @@ uint64_t dsmr_sim_snow_about(struct dsmr_sim_snow *snow, uint64_t mean_us)
 
 bool dsmr_sim_snow_is_healed(const struct dsmr_sim_snow *snow)
 {
-    return snow->sim->healed_us != UINT64_MAX;
+    return snow->sim->is_quorum_healed;
 }
 
 bool dsmr_sim_snow_is_honest(const struct dsmr_sim_snow *snow, uint32_t body)

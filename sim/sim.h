@@ -74,6 +74,7 @@ struct dsmr_sim_config {
     struct dsmr_sim_costs costs;
     uint32_t tx_weight;                /* real transactions that a simulated one stands for; 0: 1 */
     uint64_t sync_us_min, sync_us_max; /* of one group commit; zero: 0 to 3 ms */
+    uint64_t execute_us_max; /* of a batch, until a quorum is healed; zero: 2 ms. Without costs */
     void (*tune)(struct dsmr_driver_config *config); /* last word; also on the chain's parameters */
     bool is_traced;                                  /* a line an event on stderr */
     bool is_unchecked; /* the nodes do not look at their own invariants now and then */

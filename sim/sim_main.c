@@ -130,6 +130,9 @@ static void print_result(const struct options *options, uint64_t seed,
     if (options->engine == DSMR_SIM_SNOW) {
         print_snow(&r->snow);
     }
+    if (r->left > 0) {
+        printf(" left out %u", r->left);
+    }
     printf(" liars %s virtual %.1f s real %.1f s\n", r->liars > 0 ? r->liar_names : "none",
            (double)r->virtual_us / 1e6, real_s);
     if (r->failure[0] != '\0') {

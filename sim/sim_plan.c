@@ -255,27 +255,40 @@ void dsmr_sim_plan_start(struct dsmr_sim_plan *plan, struct dsmr_sim *sim, uint3
     }
 }
 
-void dsmr_sim_plan_heal(struct dsmr_sim *sim)
+static void heal_node(struct dsmr_sim *sim, uint32_t node, bool has_to_run)
 {
+    dsmr_sim_set_disk(sim, node, DSMR_SIM_DISK_OK);
+    dsmr_sim_set_clock(sim, node, 0, 0);
+    dsmr_sim_set_uplink(sim, node, 0);
+    sim->nodes[node].crash_at = UINT64_MAX;
+    if (dsmr_sim_is_up(sim, node)) {
+        dsmr_sim_pause(sim, node, false);
+    }
+    if (has_to_run) {
+        restart_if_down(sim, node);
+    } else if (dsmr_sim_is_up(sim, node)) {
+        dsmr_sim_crash(sim, node);
+    }
+}
+
+void dsmr_sim_plan_heal(struct dsmr_sim *sim, const struct dsmr_sim_plan_left *left)
+{
+    static const struct dsmr_sim_plan_left nobody;
     uint32_t nodes = sim->config.nodes;
     armed.plan = NULL;
-    sim->healed_us = sim->now_us;
+    sim->is_quorum_healed = true;
+    sim->healed_us = left == NULL ? sim->now_us : UINT64_MAX;
+    left = left == NULL ? &nobody : left;
     for (uint32_t i = 0; i < nodes; i++) {
-        dsmr_sim_set_disk(sim, i, DSMR_SIM_DISK_OK);
-        dsmr_sim_set_clock(sim, i, 0, 0);
-        dsmr_sim_set_uplink(sim, i, 0);
-        sim->nodes[i].crash_at = UINT64_MAX;
-        if (dsmr_sim_is_up(sim, i)) {
-            dsmr_sim_pause(sim, i, false);
-        }
-        restart_if_down(sim, i);
+        heal_node(sim, i, !left->nodes[i] || left->is_cut_off);
     }
     for (uint32_t i = 0; i < nodes; i++) {
         for (uint32_t k = 0; k < nodes; k++) {
+            bool is_cut = left->is_cut_off && (left->nodes[i] || left->nodes[k]);
             if (i != k) {
                 struct dsmr_sim_link link = dsmr_sim_node_link(sim, i, k);
                 dsmr_sim_set_link(sim, i, k, &link);
-                dsmr_sim_cut(sim, i, k, false, false);
+                dsmr_sim_cut(sim, i, k, is_cut, !left->is_half_open);
             }
         }
     }

@@ -54,8 +54,14 @@ void dsmr_sim_plan_make(struct dsmr_sim_plan *plan, struct dsmr_prng *prng,
 /* Has every fault happen that is not left out; counts[kind]: how many did, so far. plan and counts
  * outlive the run. */
 void dsmr_sim_plan_start(struct dsmr_sim_plan *plan, struct dsmr_sim *sim, uint32_t *counts);
-/* Ends all faults: everybody runs, sees everybody, has the right time and room on the disk. */
-void dsmr_sim_plan_heal(struct dsmr_sim *sim);
+/* Ends all faults: everybody runs, sees everybody, has the right time and room on the disk. But for
+ * those of left, which may be NULL: they are down, or cut off. */
+struct dsmr_sim_plan_left {
+    bool nodes[DSMR_SIM_NODES_MAX];
+    bool is_cut_off;   /* they run, and nobody sees them */
+    bool is_half_open; /* and nobody is told so */
+};
+void dsmr_sim_plan_heal(struct dsmr_sim *sim, const struct dsmr_sim_plan_left *left);
 void dsmr_sim_plan_print(const struct dsmr_sim_fault *fault); /* a line on stdout */
 
 #endif

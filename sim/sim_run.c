@@ -67,9 +67,12 @@ struct run { /* what the seed has chosen */
     uint32_t validators;
     uint32_t wipeable;
     const struct dsmr_sim_byz_ops *byz[DSMR_SIM_NODES_MAX];
+    struct dsmr_sim_plan_left left; /* out, when a quorum is healed */
+    uint32_t left_count;
     struct tuning {
         bool has_retention, is_wan;
         uint64_t retention_ms;
+        uint64_t backlog_bytes_max; /* and of one block; 0: as usual */
         uint32_t chunk_lifetime_ms, block_certs_max, pending_bytes_max;
     } tuning;
 };
@@ -89,6 +92,10 @@ static void tune(struct dsmr_driver_config *config)
         config->node.tables_max = WAN_TABLES_MAX;
         config->bft.view_timeout_ms = 1000;
         config->bft.view_timeout_max_ms = 32000;
+    }
+    if (tuning.backlog_bytes_max > 0) {
+        config->node.params.backlog_bytes_max = tuning.backlog_bytes_max;
+        config->node.params.block_payload_bytes_max = (uint32_t)tuning.backlog_bytes_max;
     }
     if (tuning.has_retention) {
         config->node.params.retention_ms = tuning.retention_ms;
@@ -135,6 +142,18 @@ static void choose_tuning(struct run *run, struct dsmr_prng *prng)
                         .chunk_lifetime_ms = lifetimes_ms[is_usual ? 2 : dsmr_prng_below(prng, 3)],
                         .block_certs_max = certs[is_usual ? 2 : dsmr_prng_below(prng, 3)],
                         .pending_bytes_max = pending[is_usual ? 2 : dsmr_prng_below(prng, 3)]};
+}
+
+/* In a quarter of the runs execution is slow, and little of it may wait: the backlog is full now
+ * and then (6.5, 13.1). */
+static void choose_backlog(struct run *run, uint64_t seed)
+{
+    struct dsmr_prng prng; /* of its own: the rest of the run is what it is without this */
+    dsmr_prng_init(&prng, seed ^ UINT64_C(0x6261636b6c6f67));
+    if (dsmr_prng_below(&prng, 4) == 0 && !run->tuning.is_wan) {
+        run->tuning.backlog_bytes_max = UINT64_C(128) << 10;
+        run->sim.execute_us_max = 1 + dsmr_prng_below(&prng, 8 * DSMR_SIM_SECOND_US);
+    }
 }
 
 /* Whether in every set these nodes weigh less than a third. */
@@ -187,6 +206,37 @@ static void choose_liars(struct run *run, struct dsmr_prng *prng,
     }
 }
 
+/* In a third of the runs without liars no more than a quorum is healed at first. Who may be wiped
+ * counts among the f that it can do without. */
+static void choose_left(struct run *run, const struct dsmr_sim_run_config *config)
+{
+    struct dsmr_prng prng; /* of its own: the rest of the run is what it is without this */
+    bool is_bad[DSMR_SIM_NODES_MAX] = {false};
+    dsmr_prng_init(&prng, config->seed ^ UINT64_C(0x71756f72756d));
+    if (dsmr_prng_below(&prng, 3) != 0 || run->tuning.is_wan) {
+        return;
+    }
+    for (uint32_t i = 0; i < run->sim.nodes; i++) {
+        if (run->byz[i] != NULL) {
+            return;
+        }
+    }
+    if (run->wipeable != UINT32_MAX) {
+        is_bad[run->wipeable] = true;
+    }
+    run->left.is_cut_off = dsmr_prng_below(&prng, 2) == 0;
+    run->left.is_half_open = dsmr_prng_below(&prng, 2) == 0;
+    uint32_t first = (uint32_t)dsmr_prng_below(&prng, run->sim.nodes);
+    for (uint32_t i = 0; i < run->sim.nodes; i++) {
+        uint32_t node = (first + i) % run->sim.nodes;
+        bool was_bad = is_bad[node];
+        is_bad[node] = true;
+        run->left.nodes[node] = is_tolerable(run, is_bad);
+        run->left_count += run->left.nodes[node];
+        is_bad[node] = was_bad || run->left.nodes[node];
+    }
+}
+
 /* A wide network is the same for every seed, but for its faults and clients. */
 static void choose_wan(struct run *run)
 {
@@ -221,10 +271,13 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
     if (config->profile->wan_validators > 0) {
         choose_wan(run);
     }
+    choose_backlog(run, config->seed);
     choose_sets(run, &prng, config->profile);
     choose_liars(run, &prng, config);
+    choose_left(run, config);
     /* Whoever was away for long, or has lost all, needs what the others have let go. */
-    run->tuning.has_retention = run->tuning.has_retention && run->wipeable == UINT32_MAX;
+    run->tuning.has_retention =
+        run->tuning.has_retention && run->wipeable == UINT32_MAX && run->left_count == 0;
     run->tuning.retention_ms = config->fault_us / 1000 + 40000;
     run->clients = (struct dsmr_sim_client_config){
         .seed = dsmr_prng_next(&prng),
@@ -268,14 +321,28 @@ void dsmr_sim_run_print_plan(const struct dsmr_sim_run_config *config)
 
 /* ---- the second phase ---- */
 
+struct healing { /* of whom progress is demanded */
+    struct dsmr_sim_clients *clients;
+    const struct dsmr_sim_config *config;
+    const struct dsmr_sim_plan_left *left; /* not of them; NULL: of everybody */
+    uint32_t forgetful;
+};
+
+static bool is_left_out(const struct healing *healing, uint32_t node)
+{
+    return healing->left != NULL && healing->left->nodes[node];
+}
+
 /* The set of the highest block that an honest node has accepted. Others need not follow. */
-static const struct dsmr_validator_set *current_set(struct dsmr_sim *sim, uint64_t *height)
+static const struct dsmr_validator_set *current_set(struct dsmr_sim *sim,
+                                                    const struct healing *healing, uint64_t *height)
 {
     uint64_t epoch = 0;
     *height = 0;
     for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
         struct dsmr_query_status status;
-        if (!dsmr_sim_check_is_honest(sim, i) || !dsmr_sim_is_up(sim, i)) {
+        if (!dsmr_sim_check_is_honest(sim, i) || !dsmr_sim_is_up(sim, i) ||
+            is_left_out(healing, i)) {
             continue;
         }
         dsmr_sim_status(sim, i, &status);
@@ -294,14 +361,14 @@ static bool is_left_behind(const struct dsmr_sim *sim, const struct dsmr_query_s
 }
 
 /* The honest validators have accepted and executed all there is. */
-static bool is_level(struct dsmr_sim *sim)
+static bool is_level(struct dsmr_sim *sim, const struct healing *healing)
 {
     uint64_t height;
-    const struct dsmr_validator_set *set = current_set(sim, &height);
+    const struct dsmr_validator_set *set = current_set(sim, healing, &height);
     for (uint32_t i = 0; i < set->count; i++) {
         struct dsmr_query_status status;
         uint32_t node = dsmr_sim_check_number(&set->validators[i].node_ids[0]);
-        if (!dsmr_sim_check_is_honest(sim, node)) {
+        if (!dsmr_sim_check_is_honest(sim, node) || is_left_out(healing, node)) {
             continue;
         }
         if (!dsmr_sim_is_up(sim, node)) {
@@ -334,10 +401,10 @@ static bool is_validator(struct dsmr_sim *sim, const struct dsmr_sim_config *con
 }
 
 /* The operator's supervisor: what has stopped on a bad disk is started again. */
-static void restart_stopped(struct dsmr_sim *sim)
+static void restart_stopped(struct dsmr_sim *sim, const struct healing *healing)
 {
     for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
-        if (!dsmr_sim_is_up(sim, i)) {
+        if (!dsmr_sim_is_up(sim, i) && !is_left_out(healing, i)) {
             dsmr_sim_restart(sim, i);
         }
     }
@@ -345,8 +412,9 @@ static void restart_stopped(struct dsmr_sim *sim)
 
 static bool is_drained(struct dsmr_sim *sim, void *ctx)
 {
-    restart_stopped(sim);
-    return !dsmr_sim_client_has_open(ctx) && is_level(sim);
+    const struct healing *healing = ctx;
+    restart_stopped(sim, healing);
+    return !dsmr_sim_client_has_open(healing->clients) && is_level(sim, healing);
 }
 
 /* Executed and accepted height, view, and what keeps a node from signing: b behind, d disk low. */
@@ -367,46 +435,68 @@ static void say_levels(struct dsmr_sim *sim, char *text, size_t capacity)
     }
 }
 
-/* What is sent now, to honest validators on a healed network, has to be executed: it lives longer
- * than the bound. run->wipeable: one that may have been wiped while its clock was a day ahead; it
- * signs nothing for that long, and counts among the f. */
-static void demand_progress(struct dsmr_sim *sim, const struct run *run,
-                            struct dsmr_sim_clients *clients)
+/* To honest validators, as many to each as to the others. */
+static void send_txs(struct dsmr_sim *sim, const struct healing *healing)
 {
-    struct dsmr_sim_client_counts before, after;
-    char levels[384];
     uint64_t window_ms = dsmr_sim_check_params(sim)->validity_window_ms;
-    dsmr_sim_client_stop(clients);
-    dsmr_sim_plan_heal(sim);
-    /* First whatever was going on comes to its end: what lives only a while expires. */
-    (void)dsmr_sim_run(sim, is_drained, clients, HEAL_US);
-    if (dsmr_sim_has_failed(sim)) {
-        return;
-    }
-    dsmr_sim_client_counts(clients, &before);
     bool must_stay = true; /* if anybody does */
     for (uint32_t i = 0, sent = 0; sent < HEAL_TXS; i++) {
         uint32_t node = i % dsmr_sim_check_nodes(sim);
         must_stay = must_stay && (sent > 0 || i < dsmr_sim_check_nodes(sim));
-        if (node != run->wipeable && dsmr_sim_check_is_honest(sim, node) &&
-            is_validator(sim, &run->sim, node, must_stay)) {
-            dsmr_sim_client_submit(clients, node, window_ms - 2000);
+        if (node != healing->forgetful && dsmr_sim_check_is_honest(sim, node) &&
+            !is_left_out(healing, node) && is_validator(sim, healing->config, node, must_stay)) {
+            dsmr_sim_client_submit(healing->clients, node, window_ms - 2000);
             sent++;
         }
     }
-    bool is_done = dsmr_sim_run(sim, is_drained, clients, HEAL_US);
+}
+
+/* What is sent now, to honest validators on a healed network, has to be executed: it lives longer
+ * than the bound. forgetful: one that may have been wiped while its clock was a day ahead; it signs
+ * nothing for that long, and counts among the f. */
+static void demand_progress(struct dsmr_sim *sim, struct healing *healing)
+{
+    struct dsmr_sim_client_counts before, after;
+    char levels[384];
+    const char *who = healing->left != NULL ? "the healing of a quorum" : "the healing";
+    dsmr_sim_plan_heal(sim, healing->left);
+    /* First whatever was going on comes to its end: what lives only a while expires. */
+    (void)dsmr_sim_run(sim, is_drained, healing, HEAL_US);
     if (dsmr_sim_has_failed(sim)) {
         return;
     }
-    dsmr_sim_client_counts(clients, &after);
+    dsmr_sim_client_counts(healing->clients, &before);
+    send_txs(sim, healing);
+    bool is_done = dsmr_sim_run(sim, is_drained, healing, HEAL_US);
+    if (dsmr_sim_has_failed(sim)) {
+        return;
+    }
+    dsmr_sim_client_counts(healing->clients, &after);
     if (after.executed - before.executed < HEAL_TXS) {
         say_levels(sim, levels, sizeof(levels));
-        dsmr_sim_fail(sim, "L1", "%llu of %u transactions were executed after the healing:%s",
-                      (unsigned long long)(after.executed - before.executed), HEAL_TXS, levels);
+        dsmr_sim_fail(sim, "L1", "%llu of %u transactions were executed after %s:%s",
+                      (unsigned long long)(after.executed - before.executed), HEAL_TXS, who,
+                      levels);
     } else if (!is_done) {
         say_levels(sim, levels, sizeof(levels));
-        dsmr_sim_fail(sim, "L1", "%llu s after the healing:%s",
-                      (unsigned long long)(2 * HEAL_US / DSMR_SIM_SECOND_US), levels);
+        dsmr_sim_fail(sim, "L1", "%llu s after %s:%s",
+                      (unsigned long long)(2 * HEAL_US / DSMR_SIM_SECOND_US), who, levels);
+    }
+}
+
+/* First of a quorum, in some runs; then of all: those that were left out catch up. */
+static void demand_liveness(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
+                            const struct run *run)
+{
+    struct healing healing = {.clients = clients, .config = &run->sim, .forgetful = run->wipeable};
+    dsmr_sim_client_stop(clients);
+    if (run->left_count > 0) {
+        healing.left = &run->left;
+        demand_progress(sim, &healing);
+    }
+    if (!dsmr_sim_has_failed(sim)) {
+        healing.left = NULL;
+        demand_progress(sim, &healing);
     }
 }
 
@@ -467,12 +557,13 @@ void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_
     }
     name_liars(run, result);
     result->validators = run->validators;
+    result->left = run->left_count;
     result->plan_count = run->plan.count;
     struct dsmr_sim_clients *clients = dsmr_sim_client_new(sim, &run->clients);
     dsmr_sim_plan_start(&run->plan, sim, result->faults);
     dsmr_sim_pass(sim, config->fault_us);
     if (!dsmr_sim_has_failed(sim)) {
-        demand_progress(sim, run, clients);
+        demand_liveness(sim, clients, run);
     }
     if (!dsmr_sim_has_failed(sim)) {
         dsmr_sim_client_check(clients);

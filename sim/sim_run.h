@@ -41,6 +41,7 @@ struct dsmr_sim_run_result {
     uint32_t faults[DSMR_SIM_FAULT_KINDS];
     uint32_t plan_count;
     uint32_t validators, liars;
+    uint32_t left; /* out, when a quorum was healed */
     char liar_names[128];
 };
 void dsmr_sim_run_one(const struct dsmr_sim_run_config *config, struct dsmr_sim_run_result *result);

@@ -124,8 +124,9 @@ struct dsmr_sim {
     void *notice_ctx;
     char failure[512];
     struct dsmr_sim_story *story;
-    uint32_t busy;      /* the body whose event is handled; UINT32_MAX: none */
-    uint64_t healed_us; /* UINT64_MAX: there may be faults */
+    uint32_t busy;         /* the body whose event is handled; UINT32_MAX: none */
+    uint64_t healed_us;    /* UINT64_MAX: there may be faults */
+    bool is_quorum_healed; /* there are none among those that are not left out */
     uint64_t hash, messages, events;
 };
 

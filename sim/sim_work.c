@@ -28,8 +28,11 @@ static void run(struct dsmr_sim_node *node, struct dsmr_task *task, uint32_t cor
     dsmr_sim_cpu_begin(node);
     task->run(task);
     uint64_t cost_ns = dsmr_sim_cpu_end();
+    bool is_slow =
+        core == DSMR_SIM_CORES_MAX && sim->config.execute_us_max > 0 && !sim->is_quorum_healed;
+    uint64_t us_max = is_slow ? sim->config.execute_us_max : 2000;
     uint64_t takes_us =
-        has_costs(sim) ? cost_ns / 1000 + 1 : dsmr_prng_below(&sim->work_prng, 2001);
+        has_costs(sim) ? cost_ns / 1000 + 1 : dsmr_prng_below(&sim->work_prng, us_max + 1);
     *(core == DSMR_SIM_CORES_MAX ? &node->usage.execute_ns : &node->usage.busy_ns) += cost_ns;
     node->running[core] = task;
     dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,

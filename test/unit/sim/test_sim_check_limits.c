@@ -135,23 +135,57 @@ static void test_journal_entries_stay(void **state)
 static void test_queues(void **state)
 {
     (void)state;
-    for (int what = 0; what < 3; what++) {
+    for (int what = 0; what < 4; what++) {
         struct history h;
         begin_limits(&h);
-        uint64_t backlog_max =
-            h.sim->params.backlog_bytes_max + NODES * h.sim->params.pending_bytes_max;
-        dsmr_metrics_set(&h.sim->nodes[2].metrics, DSMR_METRIC_BACKLOG_BYTES,
-                         what == 1 ? backlog_max + 1 : backlog_max);
+        const struct dsmr_params *params = &h.sim->params;
+        uint64_t slots =
+            (params->chunk_lifetime_ms + (uint64_t)params->clock_skew_ms) / params->slot_ms + 2;
+        dsmr_metrics_set(&h.sim->nodes[2].metrics, DSMR_METRIC_BACKLOG_BLOCKS_HELD,
+                         what == 1 ? 129 : 128);
+        dsmr_metrics_set(&h.sim->nodes[2].metrics, DSMR_METRIC_INDEX_CHUNKS,
+                         NODES * slots + (what == 3));
         struct dsmr_msg msg = {.type = DSMR_MSG_CHUNK};
         msg.u.chunk.chunk_len = h.sim->params.block_bytes_max + (what == 2 ? 513 : 512);
         h.ops->sent(h.self, h.sim, 0, 1, &msg);
-        dsmr_sim_pass(h.sim, DSMR_SIM_SECOND_US);
+        for (uint32_t i = 0; i < 10; i++) {
+            h.ops->tick(h.self, h.sim);
+        }
         h.ops->end(h.self, h.sim);
         if (what == 0) {
             history_is_right(&h);
         } else {
-            history_breaks(&h, what == 1 ? "13.4" : "2.2");
+            history_breaks(&h, what == 2 ? "2.2" : "13.4");
         }
+        history_end(&h);
+    }
+}
+
+/* 6.5: nothing is signed after the backlog has been over its limit for a while. */
+static void test_backlog(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) { /* too late; at once; something has run */
+        struct history h;
+        struct dsmr_executed executed = {.height = 1};
+        begin_limits(&h);
+        dsmr_metrics_set(&h.sim->nodes[1].metrics, DSMR_METRIC_BACKLOG_BYTES,
+                         h.sim->params.backlog_bytes_max + 1);
+        h.sim->now_us = 1000000;
+        h.ops->tick(h.self, h.sim);
+        h.sim->now_us += what == 1 ? 1000000 : 4000000;
+        if (what == 2) {
+            h.ops->executed(h.self, h.sim, 1, &executed);
+            h.ops->tick(h.self, h.sim);
+        }
+        struct dsmr_chunk *chunk = chunk_of(&h, 0, SLOT, 1);
+        tell_chunk(&h, 1, chunk, true);
+        if (what == 0) {
+            history_breaks(&h, "6.5");
+        } else {
+            history_is_right(&h);
+        }
+        dsmr_chunk_unref(chunk);
         history_end(&h);
     }
 }
@@ -193,8 +227,11 @@ static void test_records_of_the_engine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pending_bytes),         cmocka_unit_test(test_garbage_stays),
-        cmocka_unit_test(test_journal_entries_stay),  cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_pending_bytes),
+        cmocka_unit_test(test_garbage_stays),
+        cmocka_unit_test(test_journal_entries_stay),
+        cmocka_unit_test(test_queues),
+        cmocka_unit_test(test_backlog),
         cmocka_unit_test(test_records_of_the_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

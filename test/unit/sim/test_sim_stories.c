@@ -276,7 +276,8 @@ static void test_eclipse_one_validator(void **state)
 }
 
 /* 77 lifefin-explosion: for ten minutes nothing is decided while everybody produces. Disks stay
- * where they were after two (memory: the checker of limits), and half a minute is enough after it.
+ * where they were after two (of memory, the checker of limits looks at the tables and queues that a
+ * node tells of), and half a minute is enough after it.
  */
 static void test_lifefin_explosion(void **state)
 {
