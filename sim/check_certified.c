@@ -12,14 +12,16 @@
 #include "sim/check_rules.h"
 #include "sim/check_table.h"
 #include "wire/codec.h"
+#include "wire/cursor.h"
+#include "wire/message.h"
 
 /* How long a transaction must have left after the healing, so that its chunk may expire, and the
  * next one with it be included. */
 #define AGAIN_MS 15000u
 #define KEY_BYTES 17u
-#define BLOCK_AT                                                                                   \
-    81u /* in a record: version, height, id; the parent's view and id come before it               \
-         */
+/* In a record: version, height, id; parent's view and id. Then, with version 2, the certificate
+ * that the vote rests on; then the block. */
+#define HEAD_BYTES 81u
 
 struct tx {
     uint64_t number; /* of the node that said so */
@@ -98,7 +100,7 @@ static void on_record(struct certified *self, const struct dsmr_sim *sim,
     struct dsmr_block *block = NULL;
     bool is_new = false;
     if (write->u.bft.key_len != KEY_BYTES || write->u.bft.key[16] != DSMR_VOTE_NOTARIZE ||
-        write->u.bft.value_len <= BLOCK_AT) {
+        write->u.bft.value_len <= HEAD_BYTES) {
         return;
     }
     memcpy(id.bytes, write->u.bft.value + 9, sizeof(id.bytes));
@@ -106,9 +108,15 @@ static void on_record(struct certified *self, const struct dsmr_sim *sim,
     if (!is_new) {
         return;
     }
-    struct dsmr_buf *bytes =
-        dsmr_buf_copy(write->u.bft.value + BLOCK_AT, write->u.bft.value_len - BLOCK_AT);
-    DSMR_ASSERT(bytes != NULL);
+    struct dsmr_rd rd;
+    dsmr_rd_init(&rd, write->u.bft.value + HEAD_BYTES, write->u.bft.value_len - HEAD_BYTES);
+    if (write->u.bft.value[0] == 2) {
+        struct dsmr_quorum_cert cert;
+        dsmr_quorum_cert_decode(&rd, &cert, DSMR_VALIDATORS_MAX);
+    }
+    size_t left = dsmr_rd_left(&rd);
+    struct dsmr_buf *bytes = dsmr_buf_copy(dsmr_rd_view(&rd, left), left);
+    DSMR_ASSERT(bytes != NULL && rd.err == DSMR_OK); /* an honest node wrote it */
     if (dsmr_block_decode(&block, params, bytes, bytes->bytes, bytes->len) == DSMR_OK) {
         include(self, block);
         dsmr_block_unref(block);
