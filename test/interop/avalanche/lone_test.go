@@ -20,6 +20,9 @@ const manyBlocks = 2100
 // otherName is the VM of otherPlugin.
 const otherName = "dsmr44"
 
+// ownEpoch is AvalancheGo's own, which this network keeps.
+const ownEpoch = 30 * time.Second
+
 var loneAccounts []Account
 
 func loneNet(t *testing.T) *Net {
@@ -30,7 +33,7 @@ func loneNet(t *testing.T) *Net {
 		require.NoError(t, err)
 		return Spec{
 			Nodes: 1,
-			Epoch: 10 * time.Second,
+			Epoch: 0, // ownEpoch
 			Chains: []ChainSpec{{
 				Genesis: Genesis(TransfersApp(loneAccounts, 1_000_000_000), map[string]any{"slot_ms": 10}),
 				Config:  map[string]any{"http_listen": "127.0.0.1:0"},
@@ -146,7 +149,12 @@ func TestLoneJoin(t *testing.T) {
 		return chain.Transfer(loneAccounts[0], loneAccounts[1], 1)
 	})
 	begin, from := time.Now(), chain.height(t, 0)
+	var bumped time.Time
 	net.until(t, func() error {
+		if time.Since(bumped) > ownEpoch/4 { // P-Chain blocks make the epochs differ
+			bumped = time.Now()
+			require.NoError(t, net.BumpPChain(patient(t), 0))
+		}
 		status, err := chain.Status(0)
 		if err == nil && status.ExecutedHeight.Value < manyBlocks {
 			err = fmt.Errorf("height %d, %s", status.ExecutedHeight.Value, load)
@@ -184,7 +192,14 @@ func TestLoneJoin(t *testing.T) {
 	t.Logf("a validator with the same root after %.1f s", time.Since(begin).Seconds())
 	require.NoError(t, chain.Keeps(patient(t), []int{0, joined}, from, promises))
 	chain.executes(t, joined, chain.Transfer(loneAccounts[4], loneAccounts[5], 1))
-	chain.agree(t, 0, joined)
+
+	// The set has changed with an epoch, and those of this network are as long as AvalancheGo's own.
+	changes, old, shortest := chain.epochs(t, joined, 1, chain.agree(t, 0, joined))
+	t.Logf("%d changes of epoch, the shortest after %s, %d certificates of an older one", changes,
+		shortest, old)
+	require.GreaterOrEqual(t, changes, 2) // from none to the first, and to the one with two
+	require.Positive(t, old)
+	require.Greater(t, shortest, ownEpoch-2*time.Second) // AvalancheGo counts whole seconds
 }
 
 // The same for genesis, on chains of their own; the good one goes on. This test is the last: after a

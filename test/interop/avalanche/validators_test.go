@@ -2,6 +2,7 @@ package avalanche
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -34,14 +35,30 @@ func TestFiveEpochs(t *testing.T) {
 	promises := load.Stop()
 	to := chain.agree(t, all...)
 	require.NoError(t, chain.Keeps(ctx, all, from, promises))
-	changes, old := 0, 0
-	before, err := chain.Block(ctx, 0, from)
+	changes, old, _ := chain.epochs(t, 0, from, to)
+	t.Logf("%d transfers in %d blocks, %d changes of epoch, %d certificates of an older one",
+		len(promises), to-from, changes, old)
+	require.GreaterOrEqual(t, changes, 2)
+	require.Positive(t, old)
+}
+
+// epochs counts the changes of epoch between two heights and the certificates of older ones, and has
+// the shortest time from a change to the next. An epoch begins at the time of its first block's parent.
+func (c *Chain) epochs(t *testing.T, node int, from, to uint64) (int, int, time.Duration) {
+	t.Helper()
+	changes, old, shortest := 0, 0, time.Duration(math.MaxInt64)
+	before, err := c.Block(patient(t), node, from)
 	require.NoError(t, err)
+	var since uint64
 	for height := from + 1; height <= to; height++ {
-		block, err := chain.Block(ctx, 0, height)
+		block, err := c.Block(patient(t), node, height)
 		require.NoError(t, err)
 		if block.Epoch != before.Epoch {
+			if changes > 0 {
+				shortest = min(shortest, time.Duration(before.Time.Value-since)*time.Millisecond)
+			}
 			changes++
+			since = before.Time.Value
 		}
 		for _, cert := range block.Certs {
 			if cert.Epoch != block.Epoch {
@@ -50,10 +67,7 @@ func TestFiveEpochs(t *testing.T) {
 		}
 		before = block
 	}
-	t.Logf("%d transfers in %d blocks, %d changes of epoch, %d certificates of an older one",
-		len(promises), to-from, changes, old)
-	require.GreaterOrEqual(t, changes, 2)
-	require.Positive(t, old)
+	return changes, old, shortest
 }
 
 // The opaque chain has rested for two epochs, and then it is used, through each node.
