@@ -230,7 +230,7 @@ static void expect_said(struct rig *rig, enum dsmr_log_level level, const char *
 {
     static uint64_t height = 100;
     struct dsmr_validator_set *set = NULL;
-    char wanted[512];
+    char wanted[640];
     fake_answer(rig->fake, &rig->response.base);
     for (int i = 0; i < 2; i++) { /* of one height it is said once */
         assert_int_equal(get(rig, &set, height), DSMR_ERR_EPOCH_UNKNOWN);
