@@ -1,10 +1,11 @@
-/* byz_proposer.c - proposes blocks that break one rule each, and votes for them. */
+/* byz_proposer.c - proposes blocks that break one rule each, some with valid certificates that it
+ * has kept to itself, and votes for them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/bitset.h"
-#include "sim/byz.h"
+#include "sim/byz_stash.h"
 #include "wire/codec.h"
 
 #define CERTS_MAX 16u
@@ -14,6 +15,7 @@ struct proposer {
     bool has_old;
     uint64_t epoch, view; /* of bad */
     struct dsmr_block *bad;
+    struct dsmr_sim_byz_stash stash;
 };
 
 static void *make(struct dsmr_sim *sim, uint32_t node)
@@ -28,6 +30,7 @@ static void free_self(void *ctx)
 {
     struct proposer *self = ctx;
     dsmr_block_unref(self->bad);
+    dsmr_sim_byz_stash_close(&self->stash);
     free(self);
 }
 
@@ -98,12 +101,16 @@ static struct dsmr_block *broken(struct proposer *self, struct dsmr_sim *sim,
     memcpy(certs, block->certs, count * sizeof(certs[0]));
     fields.certs = certs;
     fields.certs_count = count;
-    switch (count == 0 ? 0 : dsmr_sim_byz_random(sim, 3)) {
+    bool is_broken = dsmr_sim_byz_random(sim, 3) == 0 &&
+                     dsmr_sim_byz_stash_break(&self->stash, sim, &fields, CERTS_MAX);
+    switch (is_broken ? 3 : count == 0 ? 0 : dsmr_sim_byz_random(sim, 3)) {
     case 0:
         break_fields(sim, &fields);
         break;
     case 1: /* one stands twice */
         certs[fields.certs_count++] = certs[dsmr_sim_byz_random(sim, count)];
+        break;
+    case 3:
         break;
     default:
         break_cert(self, sim, &certs[dsmr_sim_byz_random(sim, count)]);
@@ -163,6 +170,19 @@ static bool sends(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t to,
     return true;
 }
 
+static bool receives(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t from,
+                     const struct dsmr_msg *msg, struct dsmr_buf *bytes)
+{
+    (void)node, (void)bytes;
+    dsmr_sim_byz_stash_take(&((struct proposer *)ctx)->stash, sim, from, msg);
+    return true;
+}
+
+static void tick(void *ctx, struct dsmr_sim *sim, uint32_t node)
+{
+    dsmr_sim_byz_stash_grow(&((struct proposer *)ctx)->stash, sim, node);
+}
+
 static bool issues(void *ctx, struct dsmr_sim *sim, uint32_t node, struct dsmr_block *block,
                    uint64_t context)
 {
@@ -175,5 +195,11 @@ static bool issues(void *ctx, struct dsmr_sim *sim, uint32_t node, struct dsmr_b
     return false;
 }
 
-const struct dsmr_sim_byz_ops dsmr_sim_byz_proposer = {
-    .name = "proposer", .make = make, .free = free_self, .sends = sends, .issues = issues};
+const struct dsmr_sim_byz_ops dsmr_sim_byz_proposer = {.name = "proposer",
+                                                       .make = make,
+                                                       .free = free_self,
+                                                       .sends = sends,
+                                                       .receives = receives,
+                                                       .issues = issues,
+                                                       .tick = tick,
+                                                       .tick_us = 1000000};

@@ -27,7 +27,8 @@ struct tx {
     uint64_t number; /* of the node that said so */
     uint64_t expiry_ms;
     struct dsmr_id chunk_id;
-    uint64_t chunk_expiry_ms;
+    uint64_t chunk_expiry_ms, epoch;
+    bool is_forgotten; /* by that node: it returns nothing */
 };
 struct keepers {      /* of a chunk's certificate: who had it on disk once */
     bool is_included; /* a block has it */
@@ -166,7 +167,8 @@ static void certified(void *ctx, struct dsmr_sim *sim, uint32_t node,
         *tx = (struct tx){.number = node,
                           .expiry_ms = dsmr_load_be64(chunk->bytes + chunk->tx_offsets[i] + 1),
                           .chunk_id = chunk->ref.chunk_id,
-                          .chunk_expiry_ms = chunk->ref.expiry_ms};
+                          .chunk_expiry_ms = chunk->ref.expiry_ms,
+                          .epoch = chunk->ref.epoch};
     }
 }
 
@@ -233,15 +235,15 @@ static bool is_producer(const struct certified *self, const struct dsmr_sim *sim
     return false;
 }
 
-/* What node said so far does not bind it any more. The certificates are with the others; but
- * nobody else returns their transactions. */
+/* The certificates of what node said so far are with others, who include the chunks in time; but
+ * nobody else returns their transactions afterwards. */
 static void forgive(struct certified *self, uint32_t node)
 {
     size_t position = 0;
     void *value;
     while (dsmr_sim_table_next(self->txs, &position, NULL, &value)) {
         struct tx *tx = value;
-        tx->expiry_ms = tx->number == node ? 0 : tx->expiry_ms;
+        tx->is_forgotten |= tx->number == node;
     }
 }
 
@@ -266,6 +268,21 @@ static void tick(void *ctx, struct dsmr_sim *sim)
     }
 }
 
+/* Whether there was time enough after from_ms. */
+static bool has_to_run(const struct certified *self, const struct dsmr_sim *sim,
+                       const struct tx *tx, uint64_t from_ms)
+{
+    const struct dsmr_params *params = dsmr_sim_check_params(sim);
+    /* Chain time may be ahead. */
+    bool was_alive = tx->chunk_expiry_ms > (dsmr_sim_u128)from_ms + params->clock_skew_ms;
+    if (tx->is_forgotten) { /* of its own epoch: who has the certificate still builds blocks */
+        return tx->chunk_expiry_ms >= (dsmr_sim_u128)from_ms + AGAIN_MS &&
+               tx->expiry_ms >= (dsmr_sim_u128)from_ms + AGAIN_MS && tx->epoch == self->epoch;
+    }
+    return was_alive && is_producer(self, sim, tx->number) &&
+           tx->expiry_ms >= (dsmr_sim_u128)from_ms + params->chunk_lifetime_ms + AGAIN_MS;
+}
+
 static void end(void *ctx, struct dsmr_sim *sim)
 {
     struct certified *self = ctx;
@@ -274,14 +291,10 @@ static void end(void *ctx, struct dsmr_sim *sim)
     void *value;
     uint64_t healed_ms = dsmr_sim_check_healed_ms(sim);
     uint64_t from_ms = healed_ms > self->healed_chain_ms ? healed_ms : self->healed_chain_ms;
-    uint64_t skew_ms = dsmr_sim_check_params(sim)->clock_skew_ms; /* chain time may be ahead */
-    uint64_t lifetime_ms = dsmr_sim_check_params(sim)->chunk_lifetime_ms;
     bool has_room = 2 * self->full_blocks <= self->blocks;
     while (has_room && dsmr_sim_table_next(self->txs, &position, &id, &value)) {
         const struct tx *tx = value;
-        bool was_alive = tx->chunk_expiry_ms > (dsmr_sim_u128)from_ms + skew_ms;
-        if (was_alive && is_producer(self, sim, tx->number) &&
-            tx->expiry_ms >= (dsmr_sim_u128)from_ms + lifetime_ms + AGAIN_MS) {
+        if (has_to_run(self, sim, tx, from_ms)) {
             dsmr_sim_fail(sim, "5.9",
                           "transaction %s, which node %llu said was certified in chunk %s, did not "
                           "run until %llu, healed at %llu, chunk expiry %llu",

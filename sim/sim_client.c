@@ -12,6 +12,8 @@
 #define REPLAYED 512u    /* of the last that were made */
 #define SHORT_MS_MIN 20u /* lifetimes of those that expire on their way */
 #define SHORT_MS_MAX 500u
+/* After the healing: so that its chunk may expire, and the next one with it be included. */
+#define AGAIN_MS 15000u
 
 struct tx {
     struct dsmr_id id;
@@ -21,6 +23,8 @@ struct tx {
     uint64_t chunk_expiry_ms; /* of the latest certificate; 0: none */
     uint32_t node;            /* where it was sent last */
     bool is_admitted, is_executed;
+    uint32_t keeper,
+        keeper_life; /* who admitted it last, in which of its lives; UINT32_MAX: none */
     uint64_t retry_us;
 };
 
@@ -33,6 +37,8 @@ struct dsmr_sim_clients {
     uint32_t first_open;           /* all before are executed or expired */
     struct dsmr_sim_table *places; /* id -> uint64_t index in txs */
     bool is_stopped;
+    uint64_t stopped_ms;
+    uint64_t height, blocks, full_blocks; /* since then */
     struct dsmr_sim_client_counts counts;
 };
 
@@ -87,6 +93,7 @@ static struct tx *add(struct dsmr_sim_clients *clients, uint64_t lifetime_ms)
     struct tx *tx = &clients->txs[clients->count];
     *tx = (struct tx){.number = clients->count + 1,
                       .expiry_ms = dsmr_sim_wall_ms(clients->sim) + lifetime_ms,
+                      .keeper = UINT32_MAX,
                       .retry_us = UINT64_MAX};
     struct dsmr_buf *bytes = make_bytes(clients, tx);
     dsmr_hash(&tx->id, bytes->bytes, bytes->len);
@@ -240,6 +247,23 @@ static void on_executed(struct dsmr_sim_clients *clients, const struct dsmr_exec
     }
 }
 
+/* Who is offered more than blocks take leaves out what is on time (8.2). */
+static void on_accepted(struct dsmr_sim_clients *clients, const struct dsmr_block *block)
+{
+    const struct dsmr_params *params = &clients->sim->params;
+    uint64_t bytes = params->chunk_bytes_max;
+    if (!clients->is_stopped || block->height <= clients->height) {
+        return;
+    }
+    for (uint32_t i = 0; i < block->certs_count; i++) {
+        bytes += block->certs[i].ref.chunk_bytes;
+    }
+    clients->height = block->height;
+    clients->blocks++;
+    clients->full_blocks +=
+        block->certs_count == params->block_certs_max || bytes > params->block_payload_bytes_max;
+}
+
 static void on_notice(void *ctx, uint32_t node, const struct dsmr_notice *notice)
 {
     struct dsmr_sim_clients *clients = ctx;
@@ -248,6 +272,8 @@ static void on_notice(void *ctx, uint32_t node, const struct dsmr_notice *notice
     }
     if (notice->kind == DSMR_NOTICE_EXECUTED) {
         on_executed(clients, notice->u.executed);
+    } else if (notice->kind == DSMR_NOTICE_ACCEPTED) {
+        on_accepted(clients, notice->u.block);
     } else if (notice->kind == DSMR_NOTICE_CERTIFIED && !clients->sim->nodes[node].is_dying) {
         on_certified(clients, notice->u.chunk);
     } else if (notice->kind == DSMR_NOTICE_SUBMITTED) {
@@ -256,6 +282,8 @@ static void on_notice(void *ctx, uint32_t node, const struct dsmr_notice *notice
             if (tx != NULL && notice->u.batch->txs[i].err == DSMR_OK) {
                 clients->counts.admitted += !tx->is_admitted;
                 tx->is_admitted = true;
+                tx->keeper = node;
+                tx->keeper_life = clients->sim->nodes[node].life;
             }
         }
     }
@@ -297,6 +325,15 @@ void dsmr_sim_client_free(struct dsmr_sim_clients *clients)
 void dsmr_sim_client_stop(struct dsmr_sim_clients *clients)
 {
     clients->is_stopped = true;
+    clients->stopped_ms = dsmr_sim_wall_ms(clients->sim);
+}
+
+void dsmr_sim_client_forgive(struct dsmr_sim_clients *clients, uint32_t node)
+{
+    for (uint32_t i = 0; i < clients->count; i++) {
+        struct tx *tx = &clients->txs[i];
+        tx->keeper = tx->keeper == node ? UINT32_MAX : tx->keeper;
+    }
 }
 
 void dsmr_sim_client_counts(struct dsmr_sim_clients *clients, struct dsmr_sim_client_counts *out)
@@ -311,6 +348,32 @@ void dsmr_sim_client_counts(struct dsmr_sim_clients *clients, struct dsmr_sim_cl
     *out = clients->counts;
 }
 
+/* It was a validator all the time, and its clock never a day ahead. */
+static bool is_steady(struct dsmr_sim *sim, uint32_t node)
+{
+    struct dsmr_query_status status;
+    for (uint32_t i = 0; i < sim->config.sets_count; i++) {
+        const struct dsmr_sim_set *set = &sim->config.sets[i];
+        if (node < set->first || node >= set->first + set->count) {
+            return false;
+        }
+    }
+    dsmr_sim_status(sim, node, &status);
+    return sim->nodes[node].latest_ms <= dsmr_sim_wall_ms(sim) + sim->params.clock_skew_ms &&
+           !status.needs_state_sync;
+}
+
+/* 13.3, 5.8: it stays in the mempool or in a chunk on its way, and comes back when that expires. */
+static bool has_to_run(const struct dsmr_sim_clients *clients, const struct tx *tx)
+{
+    struct dsmr_sim *sim = clients->sim;
+    return !tx->is_executed && tx->keeper != UINT32_MAX &&
+           2 * clients->full_blocks <= clients->blocks &&
+           sim->nodes[tx->keeper].life == tx->keeper_life &&
+           tx->expiry_ms >= clients->stopped_ms + sim->params.chunk_lifetime_ms + AGAIN_MS &&
+           is_steady(sim, tx->keeper);
+}
+
 void dsmr_sim_client_check(struct dsmr_sim_clients *clients)
 {
     uint64_t now_ms = dsmr_sim_wall_ms(clients->sim);
@@ -319,6 +382,14 @@ void dsmr_sim_client_check(struct dsmr_sim_clients *clients)
         if (!tx->is_executed && tx->chunk_expiry_ms > now_ms && tx->expiry_ms > now_ms) {
             dsmr_sim_fail(clients->sim, "5.9", "transaction %llu was certified and is not executed",
                           (unsigned long long)tx->number);
+        }
+        if (has_to_run(clients, tx)) {
+            dsmr_sim_fail(
+                clients->sim, "L1",
+                "transaction %llu, which node %u admitted and has lived on since, did not "
+                "run until %llu; healed at %llu",
+                (unsigned long long)tx->number, tx->keeper, (unsigned long long)tx->expiry_ms,
+                (unsigned long long)clients->stopped_ms);
         }
     }
 }

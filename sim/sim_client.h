@@ -35,8 +35,11 @@ struct dsmr_sim_client_counts {
 void dsmr_sim_client_counts(struct dsmr_sim_clients *clients, struct dsmr_sim_client_counts *out);
 /* Whether counts.open > 0; cheap enough to be asked after every event. */
 bool dsmr_sim_client_has_open(struct dsmr_sim_clients *clients);
+/* What node admitted so far need not run. */
+void dsmr_sim_client_forgive(struct dsmr_sim_clients *clients, uint32_t node);
 /* Fails the run if something that an honest node said was certified is neither executed nor
- * expired with its chunk. */
+ * expired with its chunk; or if what one admitted that has lived on since, with enough left to live
+ * when the clients were stopped, has not run. */
 void dsmr_sim_client_check(struct dsmr_sim_clients *clients);
 
 #endif

@@ -29,6 +29,8 @@ struct options {
     const struct dsmr_sim_byz_ops *liar;
     enum dsmr_sim_engine engine;
     bool is_traced, has_to_minimize, has_to_repeat, has_to_hash, has_to_list, has_seeds, is_range;
+    const char *fixed; /* an option that a planted bug does not leave open; NULL: none was given */
+    bool has_seed;
 };
 
 static void print_help(void)
@@ -376,6 +378,21 @@ static bool read_range(const char *text, struct options *options)
            read_number(dots + 2, options->first, UINT64_MAX - 1, &options->last);
 }
 
+/* 0, or the exit code: options that say two things, or would be ignored. */
+static int check_together(const struct options *options)
+{
+    if (options->has_seed && options->is_range) {
+        fprintf(stderr, "dsmr-sim: --seed and --seeds say two things\n");
+        return EXIT_USAGE;
+    }
+    if (options->fixed != NULL && (options->mutation != NULL || options->has_to_list)) {
+        fprintf(stderr, "dsmr-sim: --%s is not for planted bugs: their patches say how they run\n",
+                options->fixed);
+        return EXIT_USAGE;
+    }
+    return 0;
+}
+
 static int read_option(struct options *options, int what, const char *value)
 {
     uint64_t number = 0;
@@ -386,8 +403,7 @@ static int read_option(struct options *options, int what, const char *value)
             return wrong("seed", value);
         }
         options->last = options->first;
-        options->has_seeds = true;
-        options->is_range = false;
+        options->has_seeds = options->has_seed = true;
         return 0;
     case 'S':
         options->has_seeds = options->is_range = true;
@@ -474,7 +490,12 @@ static int read_options(struct options *options, int argc, char **argv)
             return wrong_option(argv[optind - 1], what);
         }
         code = read_option(options, what, optarg);
+        for (const struct option *name = names; name->name != NULL; name++) {
+            bool is_open = strchr("sSML", name->val) != NULL;
+            options->fixed = name->val == what && !is_open ? name->name : options->fixed;
+        }
     }
+    code = code == 0 ? check_together(options) : code;
     if (code == 0 && optind < argc) {
         fprintf(stderr, "dsmr-sim: '%s' is no option; see --help\n", argv[optind]);
         return EXIT_USAGE;

@@ -19,7 +19,7 @@
 enum { EXIT_FOUND = 1, EXIT_USAGE = 64, EXIT_NO_CHECKOUT = 69, EXIT_NOT_BUILT = 70 };
 
 struct mutation { /* the lines before the diff */
-    char what[160], rule[32], profile[32], engine[16], minutes[16], seeds[16];
+    char what[160], rule[32], profile[32], engine[16], liar[16], minutes[16], seeds[16];
 };
 
 /* ---- the checkout ---- */
@@ -84,6 +84,7 @@ static bool read_patch(struct mutation *out, const char *root, const char *name)
         take(out->rule, sizeof(out->rule), line, "Rule");
         take(out->profile, sizeof(out->profile), line, "Profile");
         take(out->engine, sizeof(out->engine), line, "Engine");
+        take(out->liar, sizeof(out->liar), line, "Liar");
         take(out->minutes, sizeof(out->minutes), line, "Minutes");
         take(out->seeds, sizeof(out->seeds), line, "Seeds");
     }
@@ -182,6 +183,8 @@ static int fails(const char *root, const struct mutation *mutation, char *progra
                          (char *)mutation->engine,
                          "--minutes",
                          (char *)mutation->minutes,
+                         mutation->liar[0] != '\0' ? "--liar" : NULL,
+                         (char *)mutation->liar,
                          NULL};
     FILE *output = NULL;
     pid_t pid = -1;

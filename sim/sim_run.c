@@ -490,6 +490,11 @@ static void demand_liveness(struct dsmr_sim *sim, struct dsmr_sim_clients *clien
 {
     struct healing healing = {.clients = clients, .config = &run->sim, .forgetful = run->wipeable};
     dsmr_sim_client_stop(clients);
+    for (uint32_t i = 0; i < run->sim.nodes; i++) {
+        if (run->left.nodes[i] || i == run->wipeable) {
+            dsmr_sim_client_forgive(clients, i);
+        }
+    }
     if (run->left_count > 0) {
         healing.left = &run->left;
         demand_progress(sim, &healing);

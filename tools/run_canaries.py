@@ -11,6 +11,7 @@ A patch is a unified diff (-p1) that breaks one rule of the program. Lines befor
     Minutes: 0.5
     Seeds: 20                 at most so many, from 1 on
     Engine: snow              of dsmr-sim; without this line: bft
+    Liar: proposer            what all liars are; without this line: by the seed
 Nothing of the tree changes: only the files that a patch touches are copied, patched and compiled, as build/release
 compiles them, and linked with the objects of build/release into build/canaries/bin/NAME. That program runs one seed
 after another until one fails; then dsmr-sim itself must pass the same seed.
@@ -60,7 +61,7 @@ class Canary:
         for field in FIELDS:
             if not self.fields.get(field):
                 yield f"needs a line '{field}:'"
-        for field in set(self.fields) - set(FIELDS) - {"Engine"}:
+        for field in set(self.fields) - set(FIELDS) - {"Engine", "Liar"}:
             yield f"has a line '{field}:' that means nothing"
         if not self.fields.get("Seeds", "").isdigit():
             yield "Seeds is not a number"
@@ -73,7 +74,8 @@ class Canary:
     def command(self, program, seed):
         return [program, "--seed", str(seed), "--profile", self.fields["Profile"],
                 "--engine", self.fields.get("Engine", "bft"),
-                "--minutes", self.fields["Minutes"]]
+                "--minutes", self.fields["Minutes"],
+                *(["--liar", self.fields["Liar"]] if "Liar" in self.fields else [])]
 
 
 def check(canaries):

@@ -194,7 +194,8 @@ def cost_table(entries):
         cores = ", ".join(f"{r[k]['mean'] * (r['workers'] if k == 'workers_busy' else 1):.2f}"
                           for k in ("logic", "net", "workers_busy", "execution"))
         parts = ", ".join(share(r[f"up_{c}_bytes_per_s"] / up) for c in ("vote", "cert", "chunk"))
-        rows.append([str(r["validators"]), str(r["mbit_per_s"]), number(r["offered_per_s"]),
+        label = "" if r["workers"] == 4 else f" with {r['workers']} workers"
+        rows.append([str(r["validators"]) + label, str(r["mbit_per_s"]), number(r["offered_per_s"]),
                      f"{up / 1e6:.1f}, {r['down_bytes_per_s'] / 1e6:.1f}",
                      number(up / r["executed_min_per_s"]), parts, number(r["messages_per_s"]),
                      cores, f"{r['cpu_us_per_tx']:.1f}", f"{r['stored_bytes_per_s'] / 1e6:.1f}"])

@@ -58,3 +58,11 @@ for wrong in --frob --profile=nope --engine=nope --seeds=5..1 --minutes=-1 --val
     [ "$(echo "$said" | grep -c .)" -eq 1 ] || { echo "$wrong: not one sentence: $said"; exit 1; }
     echo "$said" | grep -qF -e "${wrong%y}" || echo "$said" | grep -qF -e "${wrong#*=}" || { echo "$wrong: $said"; exit 1; }
 done
+for wrong in "--seed 1 --seeds 1..2" "--seeds 1..2 --seed 1" "--mutation fee-lost --jobs 2" "--mutation fee-lost --profile calm" \
+    "--minutes 1 --mutation fee-lost" "--engine snow --mutation fee-lost" "--list-mutations --trace"; do
+    code=0
+    # shellcheck disable=SC2086 # several words
+    said=$("$sim" $wrong 2>&1) || code=$?
+    [ "$code" -eq 64 ] || { echo "$wrong: exit $code"; exit 1; }
+    [ "$(echo "$said" | grep -c .)" -eq 1 ] || { echo "$wrong: not one sentence: $said"; exit 1; }
+done

@@ -402,9 +402,10 @@ static void test_proposer(void **state)
 {
     (void)state;
     struct stage stage =
-        play(&(struct scene){.kind = "proposer", .nodes = 4, .liars = 1, .us = 40 * SECOND});
+        play(&(struct scene){.kind = "proposer", .nodes = 4, .liars = 1, .us = 160 * SECOND});
     assert_true(errors(stage.sim, DSMR_ERR_BLOCK_TIME) > 0);
     assert_true(errors(stage.sim, DSMR_ERR_CERT_TWICE) > 0);
+    assert_true(errors(stage.sim, DSMR_ERR_CERT_TIME) > 0); /* just expired, but valid */
     assert_true(errors(stage.sim, DSMR_ERR_BAD_SIGNATURE) > 0);
     end(&stage);
 }

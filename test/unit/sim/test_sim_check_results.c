@@ -423,10 +423,14 @@ static void test_certified_and_lost(void **state)
     } cases[] = {
         {false, false, 0, 1000, 58000, false},
         {true, false, 0, 1000, 58000, true},
-        {false, true, 0, 1000, 58000, true},      /* its producer's disk was lost */
-        {false, false, 2000, 1000, 58000, true},  /* by that clock it was late */
-        {false, false, 1000, 1000, 58000, false}, /* that far a clock may be ahead */
-        {false, false, 0, 1000, 45999, true},     /* expires too soon after the healing */
+        {false, true, 0, 15501, 58000, true},  /* its producer's disk was lost, ... */
+        {false, true, 0, 15500, 58000, false}, /* but others had the time to include its chunk */
+        {false, true, 0, 1000, 15999, true},
+        {false, true, 0, 1000, 16000, false},
+        {false, false, 2000, 15501, 90000, true},  /* by that clock it was late, ... */
+        {false, false, 2000, 15500, 90000, false}, /* not by that of others */
+        {false, false, 1000, 1000, 58000, false},  /* that far a clock may be ahead */
+        {false, false, 0, 1000, 45999, true},      /* expires too soon after the healing */
         {false, false, 0, 1000, 46000, false},
         {false, false, 0, 29500, 90000, true}, /* the chunk had expired before, by chain time */
         {false, false, 0, 29499, 90000, false},
