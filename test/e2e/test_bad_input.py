@@ -241,7 +241,7 @@ class Peer:
 
 
 def peer_hello(status, chain=None):
-    return (b"\0DSMR" + struct.pack(">HI", 1, status["network_id"]) +
+    return (b"\0DSMR" + struct.pack(">HI", 2, status["network_id"]) +
             (chain or bytes.fromhex(status["chain_id"])))
 
 
@@ -275,7 +275,7 @@ def bad_peers(net, status):
     with Counted(nodes[1], "too_large"):
         peer = Peer(nodes[1].p2p_port, away.home)
         peer.send(peer_hello(status))
-        peer.socket.sendall(b"\xff\xff\xff\xff")
+        peer.socket.sendall(b"\x12\xff\xff\xff")  # begins a message of 16 MiB
         peer.end()
     with Counted(nodes[2], "malformed"):
         peer = Peer(nodes[2].p2p_port, away.home)
