@@ -45,7 +45,7 @@ test: unit e2e interop ## every test but sanitizers and long runs
 unit: deps # unit tests, scenarios and the fuzzers' corpora, with all O(n) checks
 	$(call configure,dev)
 	$(call build,dev)
-	$(call ctest,dev,tests) -LE e2e
+	$(call ctest,dev,tests) -j $(JOBS) -LE e2e
 
 e2e: all # real processes of the release build, and a program built against the installed library
 	$(call build,release) --target e2e_helpers
@@ -63,12 +63,12 @@ avalanche: all ## five nodes of AvalancheGo with the plugin, under load for AVAL
 asan: deps ## unit tests and scenarios under AddressSanitizer and UBSan
 	$(call configure,asan)
 	$(call build,asan)
-	$(call ctest,asan,tests) -LE e2e
+	$(call ctest,asan,tests) -j $(JOBS) -LE e2e
 
 tsan: deps ## what uses threads under ThreadSanitizer
 	$(call configure,tsan)
 	$(call build,tsan) --target threaded_tests
-	$(call ctest,tsan,tests) -L threads
+	$(call ctest,tsan,tests) -j $(JOBS) -L threads
 
 clang: deps ## everything compiled by clang, warnings are errors
 	$(call configure,clang)
