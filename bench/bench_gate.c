@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bitset.h"
 #include "base/bytes.h"
 #include "base/map.h"
 #include "base/metrics.h"
@@ -17,13 +18,13 @@
 #include "driver/exec_index.h"
 #include "driver/exec_record.h"
 #include "store/kv_mem.h"
-#include "unit/wire/wire_samples.h"
-#include "wire/submit_frame.h"
+#include "wire/codec.h"
 
 #define TXS 1000u
 #define TX_BYTES 512u
 #define CERTS 64u
 #define BLOCKS 16u
+#define SLOT UINT64_C(17000000000)
 
 static struct dsmr_params params;
 static uint8_t txs_bytes[TXS][TX_BYTES];
@@ -57,6 +58,42 @@ static void must(bool holds, const char *what)
 
 /* ---- what the stages work on ---- */
 
+static void fill(void *out, size_t len, uint8_t first)
+{
+    uint8_t *bytes = out;
+    for (size_t i = 0; i < len; i++) {
+        bytes[i] = (uint8_t)(first + i);
+    }
+}
+
+static void make_header(void)
+{
+    dsmr_params_default(&params);
+    fill(params.domain.chain_id.bytes, 32, 0x10);
+    header.domain = params.domain;
+    header.epoch = 7;
+    fill(header.producer.bytes, 20, 0x30);
+    header.slot = SLOT;
+    header.expiry_ms = SLOT * params.slot_ms + params.chunk_lifetime_ms;
+}
+
+static void make_certs(void)
+{
+    for (uint32_t i = 0; i < CERTS; i++) {
+        struct dsmr_reference *ref = &certs[i].ref;
+        fill(ref->chunk_id.bytes, 32, (uint8_t)i);
+        ref->epoch = 7;
+        fill(ref->producer.bytes, 20, 0x30);
+        ref->slot = SLOT + i;
+        ref->expiry_ms = ref->slot * params.slot_ms + params.chunk_lifetime_ms;
+        ref->tx_count = 300;
+        ref->chunk_bytes = 70000;
+        dsmr_bitset_add(&certs[i].signers, 0);
+        dsmr_bitset_add(&certs[i].signers, 3);
+        fill(certs[i].sig.bytes, 96, 0x80);
+    }
+}
+
 static struct dsmr_buf *buf_of(const uint8_t *bytes, size_t len)
 {
     struct dsmr_buf *buf = dsmr_buf_new(len);
@@ -69,9 +106,9 @@ static void make_txs(void)
 {
     for (uint32_t i = 0; i < TXS; i++) {
         uint8_t *tx = txs_bytes[i];
-        samples_fill(tx, TX_BYTES, (uint8_t)i);
+        fill(tx, TX_BYTES, (uint8_t)i);
         tx[0] = 1;
-        dsmr_store_be64(tx + 1, WIRE_SAMPLES_SLOT * 100 + 1000 + i);
+        dsmr_store_be64(tx + 1, SLOT * 100 + 1000 + i);
         dsmr_store_be32(tx + 16, i);
         txs[i].bytes = tx;
         txs[i].len = TX_BYTES;
@@ -96,18 +133,13 @@ static void make_blocks(void)
 static void set_up(void)
 {
     struct dsmr_block *block = NULL;
-    samples_params(&params);
-    samples_header(&header);
+    make_header();
     make_txs();
     check(dsmr_chunk_build(&chunk, &params, &header, txs, TXS), "chunk");
     chunk_buf = buf_of(chunk->bytes, chunk->ref.chunk_bytes);
-    for (uint32_t i = 0; i < CERTS; i++) {
-        samples_cert(&certs[i], (uint8_t)i, 3);
-        certs[i].ref.slot += i;
-        certs[i].ref.expiry_ms += i * params.slot_ms;
-    }
+    make_certs();
     block_fields = (struct dsmr_block){.height = 42,
-                                       .time_ms = WIRE_SAMPLES_SLOT * 100 + 500,
+                                       .time_ms = SLOT * 100 + 500,
                                        .epoch = 8,
                                        .certs_count = CERTS,
                                        .certs = certs};
@@ -204,7 +236,7 @@ STAGE stage_mempool(void) /* TXS in and out */
 
 STAGE stage_executed_ids(void) /* TXS new ones, and a look for each */
 {
-    uint64_t expiry_ms = WIRE_SAMPLES_SLOT * 100;
+    uint64_t expiry_ms = SLOT * 100;
     for (uint32_t i = 0; i < TXS; i++) {
         dsmr_executed_ids_prefetch(executed_ids, &txs[i].id, expiry_ms);
         check(dsmr_executed_ids_add(executed_ids, &txs[i].id, expiry_ms), "add");
