@@ -49,7 +49,9 @@ struct dsmr_sim_node {
     bool is_dying; /* crashed within a step: no port call has an effect any more */
     uint64_t port_calls, crash_at;
     int64_t skew_ms;
-    int32_t drift_ppm;
+    int32_t drift_ppm; /* since then: */
+    uint64_t drift_from_us;
+    int64_t mono_ahead_us;    /* of earlier drifts: the monotonic clock keeps them */
     uint64_t latest_ms;       /* the latest time that its clock has told it */
     uint64_t steady_since_us; /* up and not paused */
     uint64_t mempool_bytes_max, mempool_txs_max;
