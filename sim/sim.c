@@ -46,6 +46,31 @@ void dsmr_sim_trace(const struct dsmr_sim *sim, const char *format, ...)
     va_end(args);
 }
 
+static const char *const metric_names[] = {
+#define METRIC(id, type, name, help) name,
+    DSMR_METRIC_MAP(METRIC)
+#undef METRIC
+};
+
+void dsmr_sim_trace_metrics(const struct dsmr_sim *sim, uint32_t number)
+{
+    const struct dsmr_sim_node *node = &sim->nodes[number];
+    for (int i = 0; i < DSMR_METRIC_COUNT; i++) {
+        uint64_t value = dsmr_metrics_get(&node->metrics, (enum dsmr_metric)i);
+        if (value > 0) {
+            dsmr_sim_trace(sim, "n%u %s %llu", node->number, metric_names[i],
+                           (unsigned long long)value);
+        }
+    }
+    for (uint32_t i = 1; i < DSMR_ERR_NUMBER_MAX; i++) {
+        uint64_t value = atomic_load(&node->metrics.errors[i]);
+        if (value > 0) {
+            dsmr_sim_trace(sim, "n%u errors %s %llu", node->number, dsmr_err_name((enum dsmr_err)i),
+                           (unsigned long long)value);
+        }
+    }
+}
+
 /* ---- failures ---- */
 
 void dsmr_sim_fail(struct dsmr_sim *sim, const char *rule, const char *format, ...)

@@ -110,6 +110,7 @@ void dsmr_sim_status(struct dsmr_sim *sim, uint32_t node, struct dsmr_query_stat
 uint64_t dsmr_sim_port_calls(const struct dsmr_sim *sim, uint32_t node);
 
 /* ---- clocks ---- */
+/* The wall clock is off by that much from now on, and both clocks of node run so much too fast. */
 void dsmr_sim_set_clock(struct dsmr_sim *sim, uint32_t node, int64_t skew_ms, int32_t drift_ppm);
 
 /* ---- network ---- */

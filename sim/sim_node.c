@@ -10,10 +10,14 @@
 
 /* ---- clock ---- */
 
+static int64_t drift_us(const struct dsmr_sim_node *node)
+{
+    return (int64_t)(node->sim->now_us - node->drift_from_us) * node->drift_ppm / 1000000;
+}
+
 uint64_t dsmr_sim_node_mono_us(const struct dsmr_sim_node *node)
 {
-    int64_t drift_us = (int64_t)(node->sim->now_us / 1000) * node->drift_ppm / 1000;
-    return node->sim->now_us + (uint64_t)drift_us + 1000;
+    return node->sim->now_us + (uint64_t)(node->mono_ahead_us + drift_us(node)) + 1000;
 }
 
 static uint64_t mono_ms(void *self)
@@ -23,8 +27,8 @@ static uint64_t mono_ms(void *self)
 
 uint64_t dsmr_sim_node_wall_ms(const struct dsmr_sim_node *node)
 {
-    return (uint64_t)((int64_t)(DSMR_SIM_START_MS + dsmr_sim_node_mono_us(node) / 1000 - 1) +
-                      node->skew_ms);
+    int64_t us = (int64_t)node->sim->now_us + drift_us(node);
+    return (uint64_t)((int64_t)DSMR_SIM_START_MS + us / 1000 + node->skew_ms);
 }
 
 static uint64_t wall_ms(void *self)
@@ -38,13 +42,10 @@ static uint64_t wall_ms(void *self)
 void dsmr_sim_set_clock(struct dsmr_sim *sim, uint32_t number, int64_t skew_ms, int32_t drift_ppm)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
-    uint64_t before_us = dsmr_sim_node_mono_us(node);
+    node->mono_ahead_us += drift_us(node);
+    node->drift_from_us = sim->now_us;
     node->drift_ppm = drift_ppm;
     node->skew_ms = skew_ms;
-    if (dsmr_sim_node_mono_us(node) < before_us) { /* the monotonic one never goes back */
-        node->drift_ppm = 0;
-        node->drift_ppm = dsmr_sim_node_mono_us(node) < before_us ? drift_ppm : 0;
-    }
 }
 
 /* ---- the logic thread ---- */
@@ -146,7 +147,9 @@ static void after_event(struct dsmr_sim_node *node)
     }
     uint64_t mono_us = dsmr_sim_node_mono_us(node);
     uint64_t wait_us = deadline_ms > mono_us / 1000 ? deadline_ms * 1000 - mono_us : 0;
-    wait_us += wait_us * 200 / 1000000 + (wait_us > 0); /* a slow clock needs a little longer */
+    /* A slow clock needs longer. */
+    uint64_t slow_ppm = node->drift_ppm < 0 ? (uint64_t)-node->drift_ppm : 0;
+    wait_us += wait_us * slow_ppm / (1000000 - slow_ppm) + (wait_us > 0);
     uint64_t at_us = sim->now_us + wait_us;
     if (at_us < node->tick_us) {
         node->tick_us = at_us;
@@ -561,36 +564,11 @@ void dsmr_sim_node_init(struct dsmr_sim *sim, uint32_t number, uint32_t identity
     }
 }
 
-static const char *const metric_names[] = {
-#define METRIC(id, type, name, help) name,
-    DSMR_METRIC_MAP(METRIC)
-#undef METRIC
-};
-
-/* What a node has counted, for whoever looks into a failure. */
-static void trace_metrics(const struct dsmr_sim_node *node)
-{
-    for (int i = 0; i < DSMR_METRIC_COUNT; i++) {
-        uint64_t value = dsmr_metrics_get(&node->metrics, (enum dsmr_metric)i);
-        if (value > 0) {
-            dsmr_sim_trace(node->sim, "n%u %s %llu", node->number, metric_names[i],
-                           (unsigned long long)value);
-        }
-    }
-    for (uint32_t i = 1; i < DSMR_ERR_NUMBER_MAX; i++) {
-        uint64_t value = atomic_load(&node->metrics.errors[i]);
-        if (value > 0) {
-            dsmr_sim_trace(node->sim, "n%u errors %s %llu", node->number,
-                           dsmr_err_name((enum dsmr_err)i), (unsigned long long)value);
-        }
-    }
-}
-
 void dsmr_sim_node_close(struct dsmr_sim *sim, uint32_t number)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
     if (dsmr_sim_has_failed(sim)) {
-        trace_metrics(node);
+        dsmr_sim_trace_metrics(sim, number);
     }
     if (node->driver != NULL) {
         dsmr_sim_crash(sim, number);

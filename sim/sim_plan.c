@@ -127,6 +127,13 @@ static void restart_if_down(struct dsmr_sim *sim, uint32_t node)
     }
 }
 
+/* Half of the clocks are good ones, the others wrong by up to 3%. */
+static int32_t drift_ppm(const struct dsmr_sim_fault *fault)
+{
+    int32_t ppm = fault->mask % 2 == 0 ? 100 : (int32_t)(fault->mask % 30000);
+    return fault->flag ? ppm : -ppm;
+}
+
 static void begin(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault)
 {
     uint32_t node = fault->node;
@@ -168,7 +175,7 @@ static void begin(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault)
         dsmr_sim_set_uplink(sim, node, 20000);
         break;
     case DSMR_SIM_FAULT_CLOCK:
-        dsmr_sim_set_clock(sim, node, fault->amount, fault->flag ? 100 : -100);
+        dsmr_sim_set_clock(sim, node, fault->amount, drift_ppm(fault));
         break;
     case DSMR_SIM_FAULT_EIO:
         dsmr_sim_set_disk(sim, node, DSMR_SIM_DISK_EIO);

@@ -49,7 +49,9 @@ struct dsmr_sim_node {
     bool is_dying; /* crashed within a step: no port call has an effect any more */
     uint64_t port_calls, crash_at;
     int64_t skew_ms;
-    int32_t drift_ppm;
+    int32_t drift_ppm; /* since then: */
+    uint64_t drift_from_us;
+    int64_t mono_ahead_us;    /* of earlier drifts: the monotonic clock keeps them */
     uint64_t latest_ms;       /* the latest time that its clock has told it */
     uint64_t steady_since_us; /* up and not paused */
     uint64_t mempool_bytes_max, mempool_txs_max;
@@ -183,5 +185,7 @@ void dsmr_sim_mix(struct dsmr_sim *sim, uint64_t word); /* into the hash of the 
 void dsmr_sim_mix_bytes(struct dsmr_sim *sim, const uint8_t *bytes, size_t len);
 void dsmr_sim_trace(const struct dsmr_sim *sim, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* What a node has counted, for whoever looks into a failure. */
+void dsmr_sim_trace_metrics(const struct dsmr_sim *sim, uint32_t number);
 
 #endif

@@ -9,6 +9,8 @@
 #include "core/health.h"
 #include "core/share_collector.h"
 
+#define EXPIRY_MS 1000u /* after a start */
+
 /* Garbage collection comes now and then: the disk may hold more entries than memory. Those that
  * expire first give way, and the floor rises over them: nothing that they could contradict is
  * signed (6.3). False: the entry that needs the room is such a one itself. */
@@ -223,6 +225,9 @@ void dsmr_restore_on_start(struct dsmr_node *node, const struct dsmr_event *even
     }
     dsmr_node_common_gauge(node, DSMR_METRIC_EXECUTED_HEIGHT, node->executed_height);
     resume_own(node);
+    /* What has expired frees its quota also if no block comes: without a share there may be none.
+     * Own chunks are read before, for their transactions return. */
+    dsmr_node_common_arm(node, DSMR_TIMER_GC, dsmr_node_common_add(node->mono_ms, EXPIRY_MS));
     dsmr_health_on_start(node);
     dsmr_chunk_fetch_run(node);
     dsmr_block_builder_update(node);

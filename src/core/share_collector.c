@@ -517,9 +517,8 @@ static void resend_chunk(struct dsmr_node *node, struct dsmr_own_chunk *own,
     count->sent += sent;
 }
 
-/* Every validator verifies the heavier one again. Under load a certificate may well wait for a
- * second or two for its block, and then that work is what makes it wait: only one that is in no
- * block after a quarter of its life may have use for more signers to fetch from. */
+/* Every validator verifies the heavier one again, and under load that makes blocks late: only for
+ * one that is long without a block. */
 static bool is_heavier_due(const struct dsmr_node *node, const struct dsmr_own_chunk *own)
 {
     uint64_t wait_ms = node->config.params.chunk_lifetime_ms / 4u;

@@ -13,6 +13,41 @@
 #define QUOTA_CHUNKS 4u
 #define PLACES 4u
 
+static void tune_small_quota(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.chunk_bytes_max = QUOTA_CHUNKS * 4096u; /* no chunk counts less than 4 KiB */
+    config->params.pending_bytes_max = QUOTA_CHUNKS * 4096u;
+}
+
+/* 11.1: what expired before a crash, and is on the disk yet, frees its quota without a block. */
+static void test_expired_before_start(void **state)
+{
+    (void)state;
+    struct cluster_seen seen;
+    struct cluster *cluster = cluster_watched(&seen, 11, tune_small_quota);
+    uint64_t slot = cluster_slot(cluster);
+    for (uint32_t i = 0; i < QUOTA_CHUNKS; i++) {
+        struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, EVIL, slot - i, 0, 1);
+        cluster_send_chunk_request(cluster, EVIL, 0, chunk, NULL);
+        dsmr_chunk_unref(chunk);
+    }
+    cluster_run(cluster, 50);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), QUOTA_CHUNKS * 4096u);
+    cluster->nodes[0].fail_gcs = UINT32_MAX;
+    cluster_run(cluster, cluster->params.chunk_lifetime_ms + 1000);
+    cluster_submit(cluster, 1, 1, 100); /* chain time goes on */
+    cluster_run(cluster, 2000);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
+    cluster->is_engine_stopped = true;
+    cluster_crash(cluster, 0);
+    cluster_start(cluster, 0);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), QUOTA_CHUNKS * 4096u);
+    cluster_run(cluster, 2000);
+    assert_int_equal(cluster_pending_bytes(cluster, 0), 0);
+    cluster_free(cluster);
+}
+
 /* 8: 64 requests at once, for more than the quota together. */
 static void test_quota_race(void **state)
 {
@@ -49,13 +84,6 @@ static void test_quota_race(void **state)
 }
 
 /* 9: fill the quota and get it back a thousand times, by inclusion, by expiry, across restarts. */
-static void tune_small_quota(struct dsmr_node_config *config, uint32_t number)
-{
-    (void)number;
-    config->params.chunk_bytes_max = QUOTA_CHUNKS * 4096u; /* no chunk counts less than 4 KiB */
-    config->params.pending_bytes_max = QUOTA_CHUNKS * 4096u;
-}
-
 static bool is_quota_free(struct cluster *cluster)
 {
     return cluster_pending_bytes(cluster, 0) == 0 && cluster_pending_bytes(cluster, 1) == 0 &&
@@ -275,11 +303,9 @@ static void test_a_lifetime_has_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quota_race),
-        cmocka_unit_test(test_quota_slow_leak),
-        cmocka_unit_test(test_backlog),
-        cmocka_unit_test(test_places_race),
-        cmocka_unit_test(test_a_lifetime_has_places),
+        cmocka_unit_test(test_quota_race),  cmocka_unit_test(test_quota_slow_leak),
+        cmocka_unit_test(test_backlog),     cmocka_unit_test(test_expired_before_start),
+        cmocka_unit_test(test_places_race), cmocka_unit_test(test_a_lifetime_has_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
