@@ -397,7 +397,24 @@ static bool is_validator(struct dsmr_sim *sim, const struct dsmr_sim_config *con
             return false;
         }
     }
-    return status.is_validator;
+    return status.is_validator && !status.is_under_floor; /* 12.4: else its chunks get no shares */
+}
+
+/* A node that made its journal while its clock was ahead signs nothing until that time has come
+ * (12.4), and is one of the f; together with those that are left out it may be one too many. */
+static bool is_quorum_under_floor(struct dsmr_sim *sim, const struct healing *healing)
+{
+    for (uint32_t i = 0; healing->left != NULL && i < dsmr_sim_check_nodes(sim); i++) {
+        struct dsmr_query_status status;
+        if (i == healing->forgetful || is_left_out(healing, i) || !dsmr_sim_is_up(sim, i)) {
+            continue;
+        }
+        dsmr_sim_status(sim, i, &status);
+        if (status.is_under_floor) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The operator's supervisor: what has stopped on a bad disk is started again. */
@@ -435,12 +452,14 @@ static void say_levels(struct dsmr_sim *sim, char *text, size_t capacity)
     }
 }
 
-/* To honest validators, as many to each as to the others. */
-static void send_txs(struct dsmr_sim *sim, const struct healing *healing)
+/* To honest validators, as many to each as to the others. Returns how many: fewer than HEAL_TXS if
+ * nobody may produce. */
+static uint32_t send_txs(struct dsmr_sim *sim, const struct healing *healing)
 {
     uint64_t window_ms = dsmr_sim_check_params(sim)->validity_window_ms;
     bool must_stay = true; /* if anybody does */
-    for (uint32_t i = 0, sent = 0; sent < HEAL_TXS; i++) {
+    uint32_t sent = 0;
+    for (uint32_t i = 0; sent < HEAL_TXS && i < HEAL_TXS * dsmr_sim_check_nodes(sim); i++) {
         uint32_t node = i % dsmr_sim_check_nodes(sim);
         must_stay = must_stay && (sent > 0 || i < dsmr_sim_check_nodes(sim));
         if (node != healing->forgetful && dsmr_sim_check_is_honest(sim, node) &&
@@ -449,6 +468,7 @@ static void send_txs(struct dsmr_sim *sim, const struct healing *healing)
             sent++;
         }
     }
+    return sent;
 }
 
 /* What is sent now, to honest validators on a healed network, has to be executed: it lives longer
@@ -465,8 +485,14 @@ static void demand_progress(struct dsmr_sim *sim, struct healing *healing)
     if (dsmr_sim_has_failed(sim)) {
         return;
     }
+    if (is_quorum_under_floor(sim, healing)) {
+        return;
+    }
     dsmr_sim_client_counts(healing->clients, &before);
-    send_txs(sim, healing);
+    if (send_txs(sim, healing) < HEAL_TXS) {
+        dsmr_sim_fail(sim, "L1", "no honest validator may produce after %s", who);
+        return;
+    }
     bool is_done = dsmr_sim_run(sim, is_drained, healing, HEAL_US);
     if (dsmr_sim_has_failed(sim)) {
         return;

@@ -521,9 +521,8 @@ static void resend_chunk(struct dsmr_node *node, struct dsmr_own_chunk *own,
  * one that is long without a block. */
 static bool is_heavier_due(const struct dsmr_node *node, const struct dsmr_own_chunk *own)
 {
-    uint64_t wait_ms = node->config.params.chunk_lifetime_ms / 4u;
     return own->shares_weight > own->cert_weight && !own->is_reaggregated &&
-           node->mono_ms >= dsmr_node_common_add(own->first_sent_ms, wait_ms);
+           node->mono_ms >= own->first_sent_ms + node->config.params.chunk_lifetime_ms / 4u;
 }
 
 static uint32_t resend(struct dsmr_node *node, struct dsmr_own_chunk *own)

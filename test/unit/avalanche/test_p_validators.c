@@ -245,7 +245,7 @@ static void expect_said(struct rig *rig, enum dsmr_log_level level, const char *
 
 static void expect_unusable(struct rig *rig, const char *why)
 {
-    char end[200];
+    char end[256];
     snprintf(end, sizeof end, "cannot be used: %s", why);
     expect_said(rig, DSMR_LOG_WARN, "the validator set", end);
 }
