@@ -275,8 +275,10 @@ static bool has_to_run(const struct certified *self, const struct dsmr_sim *sim,
     const struct dsmr_params *params = dsmr_sim_check_params(sim);
     /* Chain time may be ahead. */
     bool was_alive = tx->chunk_expiry_ms > (dsmr_sim_u128)from_ms + params->clock_skew_ms;
-    if (tx->is_forgotten) { /* of its own epoch: who has the certificate still builds blocks */
-        return tx->chunk_expiry_ms >= (dsmr_sim_u128)from_ms + AGAIN_MS &&
+    if (tx->is_forgotten) { /* of its own epoch: who has the certificate still builds blocks; and of
+                               a slot that has begun */
+        return tx->chunk_expiry_ms <= (dsmr_sim_u128)from_ms + params->chunk_lifetime_ms &&
+               tx->chunk_expiry_ms >= (dsmr_sim_u128)from_ms + AGAIN_MS &&
                tx->expiry_ms >= (dsmr_sim_u128)from_ms + AGAIN_MS && tx->epoch == self->epoch;
     }
     return was_alive && is_producer(self, sim, tx->number) &&

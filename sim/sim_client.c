@@ -322,17 +322,24 @@ void dsmr_sim_client_free(struct dsmr_sim_clients *clients)
     free(clients);
 }
 
-void dsmr_sim_client_stop(struct dsmr_sim_clients *clients)
-{
-    clients->is_stopped = true;
-    clients->stopped_ms = dsmr_sim_wall_ms(clients->sim);
-}
-
 void dsmr_sim_client_forgive(struct dsmr_sim_clients *clients, uint32_t node)
 {
     for (uint32_t i = 0; i < clients->count; i++) {
         struct tx *tx = &clients->txs[i];
         tx->keeper = tx->keeper == node ? UINT32_MAX : tx->keeper;
+    }
+}
+
+void dsmr_sim_client_stop(struct dsmr_sim_clients *clients)
+{
+    clients->is_stopped = true;
+    clients->stopped_ms = dsmr_sim_wall_ms(clients->sim);
+    for (uint32_t i = 0; i < clients->sim->config.nodes;
+         i++) { /* its chunks may be of later slots */
+        if (clients->sim->nodes[i].latest_ms >
+            clients->stopped_ms + clients->sim->params.clock_skew_ms) {
+            dsmr_sim_client_forgive(clients, i);
+        }
     }
 }
 
@@ -348,7 +355,7 @@ void dsmr_sim_client_counts(struct dsmr_sim_clients *clients, struct dsmr_sim_cl
     *out = clients->counts;
 }
 
-/* It was a validator all the time, and its clock never a day ahead. */
+/* It was a validator all the time, and has what it has to run. */
 static bool is_steady(struct dsmr_sim *sim, uint32_t node)
 {
     struct dsmr_query_status status;
@@ -359,8 +366,7 @@ static bool is_steady(struct dsmr_sim *sim, uint32_t node)
         }
     }
     dsmr_sim_status(sim, node, &status);
-    return sim->nodes[node].latest_ms <= dsmr_sim_wall_ms(sim) + sim->params.clock_skew_ms &&
-           !status.needs_state_sync;
+    return !status.needs_state_sync;
 }
 
 /* 13.3, 5.8: it stays in the mempool or in a chunk on its way, and comes back when that expires. */
