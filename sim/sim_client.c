@@ -330,15 +330,30 @@ void dsmr_sim_client_forgive(struct dsmr_sim_clients *clients, uint32_t node)
     }
 }
 
+/* Chain time is ahead of the healed clocks if too many of them were: nothing is signed until then.
+ */
+static uint64_t chain_time_ms(struct dsmr_sim *sim)
+{
+    uint64_t latest_ms = 0;
+    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+        struct dsmr_query_status status;
+        if (dsmr_sim_is_up(sim, i) && sim->nodes[i].byz == NULL) {
+            dsmr_sim_status(sim, i, &status);
+            latest_ms = status.chain_time_ms > latest_ms ? status.chain_time_ms : latest_ms;
+        }
+    }
+    return latest_ms;
+}
+
 void dsmr_sim_client_stop(struct dsmr_sim_clients *clients)
 {
+    struct dsmr_sim *sim = clients->sim;
+    uint64_t now_ms = dsmr_sim_wall_ms(sim), chain_ms = chain_time_ms(sim);
     clients->is_stopped = true;
-    clients->stopped_ms = dsmr_sim_wall_ms(clients->sim);
-    for (uint32_t i = 0; i < clients->sim->config.nodes;
-         i++) { /* its chunks may be of later slots */
-        if (clients->sim->nodes[i].latest_ms >
-            clients->stopped_ms + clients->sim->params.clock_skew_ms) {
-            dsmr_sim_client_forgive(clients, i);
+    clients->stopped_ms = chain_ms > now_ms ? chain_ms : now_ms;
+    for (uint32_t i = 0; i < sim->config.nodes; i++) {
+        if (sim->nodes[i].latest_ms > now_ms + sim->params.clock_skew_ms) {
+            dsmr_sim_client_forgive(clients, i); /* its chunks may be of later slots */
         }
     }
 }
