@@ -78,7 +78,8 @@ static bool is_validator(struct dsmr_sim *sim, const struct dsmr_sim_config *con
             return false;
         }
     }
-    return status.is_validator && !status.is_under_floor; /* 12.4: else its chunks get no shares */
+    /* 12.4: its chunks would get no shares; 13.5: it would refuse them at the door. */
+    return status.is_validator && !status.is_under_floor && !status.is_behind;
 }
 
 /* A node that made its journal while its clock was ahead signs nothing until that time has come

@@ -10,7 +10,7 @@
 #include "driver/driver_state.h"
 
 #define AGAIN_FIRST_MS 1000u
-#define AGAIN_MAX_MS 32000u
+#define AGAIN_MAX_MS 4000u /* asking is cheap, and a chain may stand for want of a set */
 
 static uint32_t add_peers(struct dsmr_node_id *peers, uint32_t count,
                           const struct dsmr_validator_set *set)
