@@ -8,6 +8,7 @@
 
 #define HEAL_US (240 * DSMR_SIM_SECOND_US) /* the bound of progress after the last fault */
 #define HEAL_TXS 20u
+#define FLOOR_US (60 * DSMR_SIM_SECOND_US) /* the longest lifetime and skew, and more */
 
 static bool is_left_out(const struct dsmr_sim_healing *healing, uint32_t node)
 {
@@ -82,21 +83,39 @@ static bool is_validator(struct dsmr_sim *sim, const struct dsmr_sim_config *con
     return status.is_validator && !status.is_under_floor && !status.is_behind;
 }
 
-/* A node that made its journal while its clock was ahead signs nothing until that time has come
- * (12.4), and is one of the f; together with those that are left out it may be one too many. */
-static bool is_quorum_under_floor(struct dsmr_sim *sim, const struct dsmr_sim_healing *healing)
+/* Of those that are asked: how many are under the floor (12.4), how many are not. */
+static uint32_t count_under_floor(struct dsmr_sim *sim, const struct dsmr_sim_healing *healing,
+                                  uint32_t *others)
 {
-    for (uint32_t i = 0; healing->left != NULL && i < dsmr_sim_check_nodes(sim); i++) {
+    uint32_t count = 0;
+    *others = 0;
+    for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
         struct dsmr_query_status status;
-        if (i == healing->forgetful || is_left_out(healing, i) || !dsmr_sim_is_up(sim, i)) {
+        if (i == healing->forgetful || is_left_out(healing, i) || !dsmr_sim_is_up(sim, i) ||
+            !dsmr_sim_check_is_honest(sim, i)) {
             continue;
         }
         dsmr_sim_status(sim, i, &status);
-        if (status.is_under_floor) {
-            return true;
-        }
+        count += status.is_validator && status.is_under_floor;
+        *others += status.is_validator && !status.is_under_floor;
     }
-    return false;
+    return count;
+}
+
+static bool is_floor_over(struct dsmr_sim *sim, void *ctx)
+{
+    uint32_t others;
+    return count_under_floor(sim, ctx, &others) == 0;
+}
+
+/* A node that made its journal while its clock was ahead signs nothing until that time has come,
+ * and is one of the f. Beside those that are left out it may be one too many; and there may be
+ * nobody else. */
+static bool may_stand(struct dsmr_sim *sim, const struct dsmr_sim_healing *healing)
+{
+    uint32_t others;
+    uint32_t count = count_under_floor(sim, healing, &others);
+    return count > 0 && (healing->left != NULL || others == 0);
 }
 
 /* The operator's supervisor: what has stopped on a bad disk is started again. */
@@ -174,7 +193,7 @@ void dsmr_sim_heal_demand(struct dsmr_sim *sim, struct dsmr_sim_healing *healing
     if (dsmr_sim_has_failed(sim)) {
         return;
     }
-    if (is_quorum_under_floor(sim, healing)) {
+    if (!dsmr_sim_run(sim, is_floor_over, healing, FLOOR_US) && may_stand(sim, healing)) {
         forgive_all(sim, healing);
         return;
     }
