@@ -81,7 +81,7 @@ static struct keepers *keepers_of(struct certified *self, const struct dsmr_id *
 
 static bool has(const struct keepers *kept, uint32_t node)
 {
-    return (kept->nodes[node / 8] >> (node % 8) & 1u) != 0;
+    return ((uint32_t)kept->nodes[node / 8] >> (node % 8) & 1u) != 0;
 }
 
 static void include(struct certified *self, const struct dsmr_block *block)

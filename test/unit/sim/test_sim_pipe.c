@@ -164,7 +164,8 @@ static void test_nothing_is_lost(void **state)
                 .flow = (uint32_t)dsmr_prng_below(&prng, 50),
                 .cls = (enum dsmr_msg_class)dsmr_prng_below(&prng, DSMR_MSG_CLASS_COUNT),
                 .bytes = 1 + (uint32_t)dsmr_prng_below(&prng, in % 50 == 0 ? 200000 : 9000),
-                .item = (void *)(uintptr_t)++in};
+                .item = (void *)(uintptr_t)(in + 1)};
+            in++;
             now_us = push_us;
             first_us = first_us == UINT64_MAX ? now_us : first_us;
             assert_true(dsmr_sim_pipe_push(pipe, &frame, frame.bytes, now_us));
