@@ -133,20 +133,32 @@ void dsmr_route_chain_block(const struct dsmr_route_call *call)
     dsmr_route_call_json(call, 200, body);
 }
 
-void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
+/* The executed block that the path names, and which of its transactions are asked for; *limit is
+ * the default before. NULL: what is wrong has been answered. Caller unrefs. */
+static struct dsmr_executed *executed_page(const struct dsmr_route_call *call, uint64_t *cursor,
+                                           uint32_t *limit, uint32_t limit_max)
 {
-    uint64_t height = 0;
-    uint64_t cursor = 0;
-    uint32_t limit = DSMR_ROUTES_PAGE_DEFAULT;
-    struct dsmr_executed *executed = NULL;
-    if (!read_height(call, &height, true) ||
-        !dsmr_route_call_page(call, &cursor, &limit, DSMR_ROUTES_PAGE_MAX)) {
-        return;
-    }
     const struct dsmr_query *query = &call->config->query;
+    struct dsmr_executed *executed = NULL;
+    uint64_t height = 0;
+    if (!read_height(call, &height, true) ||
+        !dsmr_route_call_page(call, cursor, limit, limit_max)) {
+        return NULL;
+    }
     enum dsmr_err err = query->ops->executed(query->self, &executed, height);
     if (err != DSMR_OK) {
         dsmr_route_call_absent(call, err, "this node has not executed such a block");
+        return NULL;
+    }
+    return executed;
+}
+
+void dsmr_route_chain_block_txs(const struct dsmr_route_call *call)
+{
+    uint64_t cursor = 0;
+    uint32_t limit = DSMR_ROUTES_PAGE_DEFAULT;
+    struct dsmr_executed *executed = executed_page(call, &cursor, &limit, DSMR_ROUTES_PAGE_MAX);
+    if (executed == NULL) {
         return;
     }
     json_t *txs = json_array();
@@ -193,19 +205,12 @@ static uint8_t *results_bytes(size_t *len, const struct dsmr_executed *executed,
 
 void dsmr_route_chain_block_results(const struct dsmr_route_call *call)
 {
-    uint64_t height = 0;
     uint64_t cursor = 0;
     uint32_t limit = DSMR_RESULTS_PAGE_TXS_MAX;
     size_t len = 0;
-    struct dsmr_executed *executed = NULL;
-    if (!read_height(call, &height, true) ||
-        !dsmr_route_call_page(call, &cursor, &limit, DSMR_RESULTS_PAGE_TXS_MAX)) {
-        return;
-    }
-    const struct dsmr_query *query = &call->config->query;
-    enum dsmr_err err = query->ops->executed(query->self, &executed, height);
-    if (err != DSMR_OK) {
-        dsmr_route_call_absent(call, err, "this node has not executed such a block");
+    struct dsmr_executed *executed =
+        executed_page(call, &cursor, &limit, DSMR_RESULTS_PAGE_TXS_MAX);
+    if (executed == NULL) {
         return;
     }
     uint8_t *bytes = results_bytes(&len, executed, cursor, limit);

@@ -193,18 +193,25 @@ static uint64_t built(const struct cluster *cluster)
     return dsmr_metrics_get(&cluster->nodes[0].metrics, DSMR_METRIC_CHUNKS_BUILT);
 }
 
+/* Node 0 gets no shares while *is_cut. */
+static struct cluster *start_without_shares(uint64_t seed, bool *is_cut)
+{
+    struct cluster_config config = {.nodes = 4, .seed = seed, .tune = tune_sizes};
+    struct cluster *cluster = cluster_new(&config);
+    cluster->params.chunk_bytes_max = 512u << 10;
+    cluster->ctx = is_cut;
+    cluster->passes = no_shares_to_0;
+    cluster_run(cluster, 3000);
+    return cluster;
+}
+
 /* 13.1: a producer whose chunks get no certificates makes smaller ones and then one a second, by
  * itself; and comes back to its speed. */
 static void test_builder_slows_down(void **state)
 {
     (void)state;
-    struct cluster_config config = {.nodes = 4, .seed = 84, .tune = tune_sizes};
-    struct cluster *cluster = cluster_new(&config);
     bool is_cut = true;
-    cluster->params.chunk_bytes_max = 512u << 10;
-    cluster->ctx = &is_cut;
-    cluster->passes = no_shares_to_0;
-    cluster_run(cluster, 3000);
+    struct cluster *cluster = start_without_shares(84, &is_cut);
     struct cluster_node *node = &cluster->nodes[0];
     uint64_t largest = 0;
     uint64_t smallest = UINT64_MAX;
@@ -234,13 +241,8 @@ static void test_builder_slows_down(void **state)
 static void test_a_slow_builder_makes_fewer_chunks(void **state)
 {
     (void)state;
-    struct cluster_config config = {.nodes = 4, .seed = 86, .tune = tune_sizes};
-    struct cluster *cluster = cluster_new(&config);
     bool is_cut = true;
-    cluster->params.chunk_bytes_max = 512u << 10;
-    cluster->ctx = &is_cut;
-    cluster->passes = no_shares_to_0;
-    cluster_run(cluster, 3000);
+    struct cluster *cluster = start_without_shares(86, &is_cut);
     uint64_t slot_ms = cluster->params.slot_ms;
     cluster_submit(cluster, 0, 1, 100);
     cluster_run(cluster, 1000 + slot_ms); /* it is late now: the rate is cut slot by slot */
