@@ -36,11 +36,10 @@ class SmallDisk(Testnet):
         return stat.f_bavail * stat.f_frsize
 
     def fill(self, left):
-        with open(self.filler, "ab") as file:
+        with open(self.filler, "ab", buffering=0) as file:  # what a full disk refused is not written at the close
             try:
-                while self.free() > left:
-                    file.write(b"x" * min(self.free() - left, 1 << 20))
-                    file.flush()
+                while (room := self.free() - left) > 0:
+                    file.write(b"x" * min(room, 1 << 20))
             except OSError:
                 pass  # full, to the last byte
 
