@@ -55,6 +55,8 @@ const struct dsmr_validator_set *dsmr_sim_check_set(const struct dsmr_sim *sim, 
 bool dsmr_sim_check_has_contexts(const struct dsmr_sim *sim);
 uint64_t dsmr_sim_check_context(const struct dsmr_sim *sim, const struct dsmr_block *block);
 const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim);
+/* With the sets of the epochs as the engine schedules them. Borrowed. */
+const struct dsmr_sim_config *dsmr_sim_check_config(const struct dsmr_sim *sim);
 /* Whether the chunk is in node's store, durable and whole (up or down). */
 bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,
                               const struct dsmr_id *chunk_id);

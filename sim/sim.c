@@ -496,6 +496,11 @@ const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim)
     return &sim->params;
 }
 
+const struct dsmr_sim_config *dsmr_sim_check_config(const struct dsmr_sim *sim)
+{
+    return &sim->config;
+}
+
 bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,
                               const struct dsmr_id *chunk_id)
 {

@@ -67,9 +67,9 @@ static bool is_level(struct dsmr_sim *sim, const struct dsmr_sim_healing *healin
 
 /* So that what it admits is executed: who leaves the set with transactions in its mempool has
  * nobody to hand them to, and they expire there. */
-static bool is_validator(struct dsmr_sim *sim, const struct dsmr_sim_config *config, uint32_t node,
-                         bool must_stay)
+static bool is_validator(struct dsmr_sim *sim, uint32_t node, bool must_stay)
 {
+    const struct dsmr_sim_config *config = dsmr_sim_check_config(sim);
     struct dsmr_query_status status;
     dsmr_sim_status(sim, node, &status);
     for (uint32_t i = 0; must_stay && i < config->sets_count; i++) {
@@ -171,7 +171,7 @@ static uint32_t send_txs(struct dsmr_sim *sim, const struct dsmr_sim_healing *he
         uint32_t node = i % dsmr_sim_check_nodes(sim);
         must_stay = must_stay && (sent > 0 || i < dsmr_sim_check_nodes(sim));
         if (node != healing->forgetful && dsmr_sim_check_is_honest(sim, node) &&
-            !is_left_out(healing, node) && is_validator(sim, healing->config, node, must_stay)) {
+            !is_left_out(healing, node) && is_validator(sim, node, must_stay)) {
             dsmr_sim_client_submit(healing->clients, node, window_ms - 2000);
             sent++;
         }

@@ -10,7 +10,6 @@
 
 struct dsmr_sim_healing { /* of whom progress is demanded */
     struct dsmr_sim_clients *clients;
-    const struct dsmr_sim_config *config;
     const struct dsmr_sim_plan_left *left; /* not of them; NULL: of everybody */
     uint32_t forgetful;
 };

@@ -324,8 +324,7 @@ void dsmr_sim_run_print_plan(const struct dsmr_sim_run_config *config)
 static void demand_liveness(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
                             const struct run *run)
 {
-    struct dsmr_sim_healing healing = {
-        .clients = clients, .config = &run->sim, .forgetful = run->wipeable};
+    struct dsmr_sim_healing healing = {.clients = clients, .forgetful = run->wipeable};
     dsmr_sim_client_stop(clients);
     for (uint32_t i = 0; i < run->sim.nodes; i++) {
         if (run->left.nodes[i] || i == run->wipeable) {
