@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,6 +184,10 @@ static bool wait_for_one(const struct options *options, pid_t *pids, uint64_t *s
 {
     int status = 0;
     pid_t pid = wait(&status);
+    if (pid < 0) {
+        perror("dsmr-sim: wait");
+        exit(70);
+    }
     for (uint32_t i = 0; i < options->jobs; i++) {
         if (pids[i] == pid) {
             pids[i] = 0;
@@ -275,7 +280,10 @@ static bool fails(const struct dsmr_sim_run_config *config, char *said)
         _exit(result.failure[0] == '\0' ? 0 : 1);
     }
     int status = 0;
-    (void)waitpid(pid, &status, 0);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        perror("dsmr-sim: a run in a process of its own");
+        exit(70);
+    }
     return status != 0;
 }
 
@@ -512,6 +520,8 @@ int main(int argc, char **argv)
 {
     struct options options = {
         .program = argv[0], .jobs = 1, .minutes = 1, .profile = &dsmr_sim_profiles[0]};
+    /* It may be inherited ignored, and then nobody could be told how a run ended. */
+    (void)signal(SIGCHLD, SIG_DFL);
     if (argc > 1 && strcmp(argv[1], "--report") == 0) {
         return dsmr_sim_scale_main(argc - 1, argv + 1);
     }
