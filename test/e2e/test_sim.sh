@@ -33,6 +33,10 @@ again=$(echo "$said" | sed -n 's/^  again: //p') # to paste
 code=0
 sh -c "$again" >/dev/null || code=$?
 [ "$code" -eq 1 ] || { echo "$again: exit $code"; exit 1; }
+for minutes in 0.1234567 2e-1; do # as they were given: rounded it would be another run
+    said=$(${again%% *} --seed 1 --minutes $minutes) && { echo "$minutes: passed"; exit 1; }
+    wants "$said" "^  again: .* --minutes $minutes\$"
+done
 seeds=$(echo "$again" | sed 's/ --seed 1 / --seeds 1..1 /')
 for before in env "env --ignore-signal=CHLD"; do # whoever starts it may ignore the ends of children: each counts all the same
     code=0
@@ -70,7 +74,9 @@ for wrong in --frob --profile=nope --engine=nope --seeds=5..1 --minutes=-1 --val
     echo "$said" | grep -qF -e "${wrong%y}" || echo "$said" | grep -qF -e "${wrong#*=}" || { echo "$wrong: $said"; exit 1; }
 done
 for wrong in "--seed 1 --seeds 1..2" "--seeds 1..2 --seed 1" "--mutation fee-lost --jobs 2" "--mutation fee-lost --profile calm" \
-    "--minutes 1 --mutation fee-lost" "--engine snow --mutation fee-lost" "--list-mutations --trace"; do
+    "--minutes 1 --mutation fee-lost" "--engine snow --mutation fee-lost" "--list-mutations --trace" \
+    "--hash --repeat" "--minimize --hash" "--repeat --minimize" "--list-mutations --mutation fee-lost" "--seed 1 --jobs 2" \
+    "--liar forger --profile calm"; do
     code=0
     # shellcheck disable=SC2086 # several words
     said=$("$sim" $wrong 2>&1) || code=$?
