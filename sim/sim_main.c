@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include "sim/sim_mutation.h"
 #include "sim/sim_run.h"
 #include "sim/sim_scale.h"
+#include "sim/sim_shrink.h"
 
 #define EXIT_USAGE 64
 
@@ -25,6 +27,7 @@ struct options {
     uint64_t first, last;
     uint32_t validators, jobs;
     double minutes;
+    const char *minutes_text;
     const struct dsmr_sim_profile *profile;
     const struct dsmr_sim_byz_ops *liar;
     enum dsmr_sim_engine engine;
@@ -89,8 +92,8 @@ static struct dsmr_sim_run_config config_of(const struct options *options, uint6
 
 static void print_reproduce(const struct options *options, uint64_t seed)
 {
-    printf("  again: %s --seed %llu --profile %s --minutes %g", options->program,
-           (unsigned long long)seed, options->profile->name, options->minutes);
+    printf("  again: %s --seed %llu --profile %s --minutes %s", options->program,
+           (unsigned long long)seed, options->profile->name, options->minutes_text);
     if (options->validators != 0) {
         printf(" --validators %u", options->validators);
     }
@@ -183,6 +186,10 @@ static bool wait_for_one(const struct options *options, pid_t *pids, uint64_t *s
 {
     int status = 0;
     pid_t pid = wait(&status);
+    if (pid < 0) {
+        perror("dsmr-sim: wait");
+        exit(70);
+    }
     for (uint32_t i = 0; i < options->jobs; i++) {
         if (pids[i] == pid) {
             pids[i] = 0;
@@ -275,7 +282,10 @@ static bool fails(const struct dsmr_sim_run_config *config, char *said)
         _exit(result.failure[0] == '\0' ? 0 : 1);
     }
     int status = 0;
-    (void)waitpid(pid, &status, 0);
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        perror("dsmr-sim: a run in a process of its own");
+        exit(70);
+    }
     return status != 0;
 }
 
@@ -288,25 +298,17 @@ static bool is_same_rule(const char *a, const char *b)
                : a_end - a == b_end - b && memcmp(a, b, (size_t)(a_end - a)) == 0;
 }
 
-/* Leaves out ever smaller runs of faults (Zeller and Hildebrandt, "Simplifying and isolating
- * failure-inducing input", 2002: the complement half of ddmin). */
-static void leave_out(struct dsmr_sim_run_config *config, bool *is_left_out, const char *first,
-                      char *said)
+struct shrinking {
+    struct dsmr_sim_run_config *config;
+    const char *first; /* what it failed by */
+    char *said;
+};
+
+static bool still_fails(void *ctx, const bool *tried)
 {
-    static bool tried[DSMR_SIM_FAULTS_MAX];
-    uint32_t count = dsmr_sim_run_faults(config);
-    config->is_left_out = tried;
-    for (uint32_t size = (count + 1) / 2; size >= 1; size /= 2) {
-        for (uint32_t from = 0; from < count; from += size) {
-            memcpy(tried, is_left_out, sizeof(tried));
-            memset(tried + from, 1, (size < count - from ? size : count - from) * sizeof(tried[0]));
-            if (memcmp(tried, is_left_out, sizeof(tried)) != 0 && fails(config, said) &&
-                is_same_rule(first, said)) {
-                memcpy(is_left_out, tried, sizeof(tried));
-            }
-        }
-    }
-    config->is_left_out = is_left_out;
+    const struct shrinking *self = ctx;
+    self->config->is_left_out = tried;
+    return fails(self->config, self->said) && is_same_rule(self->first, self->said);
 }
 
 static int minimize(const struct options *options)
@@ -324,7 +326,9 @@ static int minimize(const struct options *options)
         return 1;
     }
     memcpy(first, said, sizeof(first));
-    leave_out(&config, is_left_out, first, said);
+    struct shrinking shrinking = {.config = &config, .first = first, .said = said};
+    dsmr_sim_shrink(is_left_out, dsmr_sim_run_faults(&config), still_fails, &shrinking);
+    config.is_left_out = is_left_out;
     printf("seed %llu still fails with these faults only:\n", (unsigned long long)options->first);
     dsmr_sim_run_print_plan(&config);
     fflush(stdout);
@@ -381,8 +385,20 @@ static bool read_range(const char *text, struct options *options)
 /* 0, or the exit code: options that say two things, or would be ignored. */
 static int check_together(const struct options *options)
 {
+    const char *wrong = NULL;
     if (options->has_seed && options->is_range) {
-        fprintf(stderr, "dsmr-sim: --seed and --seeds say two things\n");
+        wrong = "--seed and --seeds say two things";
+    } else if (options->has_to_hash + options->has_to_minimize + options->has_to_repeat > 1) {
+        wrong = "of --hash, --minimize and --repeat only one goes";
+    } else if (options->has_to_list && options->mutation != NULL) {
+        wrong = "--list-mutations and --mutation say two things";
+    } else if (options->jobs > 1 && !options->is_range && options->mutation == NULL) {
+        wrong = "--jobs is for --seeds";
+    } else if (options->liar != NULL && !options->profile->has_byz) {
+        wrong = "--liar is for a --profile with liars: default, byz, storm or bls";
+    }
+    if (wrong != NULL) {
+        fprintf(stderr, "dsmr-sim: %s\n", wrong);
         return EXIT_USAGE;
     }
     if (options->fixed != NULL && (options->mutation != NULL || options->has_to_list)) {
@@ -416,6 +432,7 @@ static int read_option(struct options *options, int what, const char *value)
         return 0;
     case 'm':
         options->minutes = strtod(value, &end);
+        options->minutes_text = value;
         return end == value || *end != '\0' || !(options->minutes > 0 && options->minutes <= 600)
                    ? wrong("minutes", value)
                    : 0;
@@ -510,8 +527,13 @@ static int read_options(struct options *options, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct options options = {
-        .program = argv[0], .jobs = 1, .minutes = 1, .profile = &dsmr_sim_profiles[0]};
+    struct options options = {.program = argv[0],
+                              .jobs = 1,
+                              .minutes = 1,
+                              .minutes_text = "1",
+                              .profile = &dsmr_sim_profiles[0]};
+    /* It may be inherited ignored, and then nobody could be told how a run ended. */
+    (void)signal(SIGCHLD, SIG_DFL);
     if (argc > 1 && strcmp(argv[1], "--report") == 0) {
         return dsmr_sim_scale_main(argc - 1, argv + 1);
     }

@@ -9,6 +9,8 @@ usage: check_symbols.py BUILD
    tools/symbols_allow.txt has the exceptions, each with a reason.
 3. libdsmr (base, crypto, wire, core, bft) needs nothing from outside but memory, strings and blst.
 4. libdsmr.so, where BUILD has one, exports only dsmr_*, and only what an installed header declares.
+5. What checkers of the simulator (sim/check_*.c) are linked with: the simulator, decoders, buffers, hashes, numbers
+   that a node tells of itself. Nothing else of the program: they derive its rules again.
 """
 import glob
 import os
@@ -24,6 +26,10 @@ OUTSIDE = re.compile(
     r"|blst_\w+|BLS12_381_NEG_G1|dsmr_deps_\w+"
     r"|__stack_chk_fail|__(mem|str)\w+_chk|_GLOBAL_OFFSET_TABLE_|__(u|)(div|mod)ti3|__(asan|ubsan|tsan)_\w+"
     r"|__popcountdi2|__sanitizer\w*)$")
+
+CHECKED = re.compile(
+    r"^dsmr_(sim_\w+|assert_fail|hash|buf_\w+|rd_\w+|\w+_decode|block_(un)?ref"
+    r"|metrics_get|driver_outstanding)$")
 
 
 def nm(archive, *flags):
@@ -107,6 +113,16 @@ def check_purity(build):
             if symbol not in defined and not OUTSIDE.match(symbol)]
 
 
+def check_checkers(build):
+    archive = f"{build}/libdsmr_sim.a"
+    if not os.path.exists(archive):
+        return [f"{archive}: is not built"]
+    return [f"sim/{member[:-len('.o')]}: is linked with {symbol}, which is what it checks"
+            for member, kind, symbol in sorted(nm(archive, "-g"))
+            if member.startswith("check_") and kind in "Uw" and symbol.startswith("dsmr_")
+            and not CHECKED.match(symbol)]
+
+
 def check_exports(build):
     library = f"{build}/libdsmr.so"
     if not os.path.exists(library):
@@ -124,7 +140,7 @@ def main():
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     exceptions = allowed("tools/symbols_allow.txt")
     faults = check_file_names() + check_names(build, exceptions) + check_purity(build)
-    faults += check_exports(build)
+    faults += check_checkers(build) + check_exports(build)
     for fault in faults:
         print(fault)
     return 1 if faults else 0

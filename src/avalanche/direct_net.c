@@ -16,6 +16,7 @@
 #define SIGNED_BYTES_MAX (sizeof TAG - 1u + 4u + 32u + 20u + 2u + DSMR_DIRECT_NET_HOST_BYTES_MAX)
 #define ANNOUNCE_FIRST_MS 500u
 #define ANNOUNCE_MAX_MS 30000u
+#define ANSWER_PAUSE_MS 5000u /* two that cannot connect do not answer each other for ever */
 /* A SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) is these bytes and the key. */
 static const uint8_t spki_head[12] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
                                       0x2b, 0x65, 0x70, 0x03, 0x21, 0x00};
@@ -23,7 +24,8 @@ static const uint8_t spki_head[12] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
 struct peer {
     struct dsmr_node_id id, transport_id;
     bool is_served, is_known, is_up;
-    uint64_t due_ms; /* the next announcement */
+    uint64_t due_ms;  /* the next announcement */
+    uint64_t told_ms; /* the last one that left; 0: none */
     uint32_t wait_ms;
 };
 
@@ -87,6 +89,8 @@ static void announce(struct dsmr_direct_net *net, struct peer *peer, uint64_t no
 {
     peer->wait_ms = peer->wait_ms * 2u < ANNOUNCE_MAX_MS ? peer->wait_ms * 2u : ANNOUNCE_MAX_MS;
     peer->due_ms = now + peer->wait_ms;
+    if (dsmr_app_net_is_connected(net->config.app_net, &peer->id))
+        peer->told_ms = now;
     dsmr_app_net_request(net->config.app_net, &peer->id, net->announcement, net->announcement_len);
 }
 
@@ -155,24 +159,75 @@ static void tell_transport(struct dsmr_direct_net *net)
     free(ids);
 }
 
+static void tell_handler(struct dsmr_direct_net *net, struct peer *peer, bool is_up)
+{
+    struct dsmr_node_id id = peer->id;
+    peer->is_up = is_up;
+    net->config.handler->peer(net->owner, &id, is_up);
+}
+
+/* The key that was this peer's is nobody's any more, if no one else has announced it since. */
+static void forget_key(struct dsmr_direct_net *net, struct peer *peer)
+{
+    const struct dsmr_node_id *owner = dsmr_map_find(net->keys, peer->transport_id.bytes);
+    peer->is_known = false;
+    if (owner == NULL || !dsmr_node_id_equal(owner, &peer->id))
+        return;
+    (void)dsmr_map_remove(net->keys, peer->transport_id.bytes);
+    net->config.forget_address(net->config.ctx, &peer->transport_id);
+}
+
+/* The key's holder has signed that it is peer's now, and with it goes the connection. True if one
+ * stands. */
+static bool take_key(struct dsmr_direct_net *net, const struct dsmr_node_id *from)
+{
+    struct peer *before = dsmr_map_find(net->peers, from->bytes);
+    if (before == NULL)
+        return false;
+    bool was_up = before->is_up;
+    before->is_known = false;
+    if (was_up)
+        tell_handler(net, before, false);
+    return was_up;
+}
+
 static enum dsmr_err learn(struct dsmr_direct_net *net, struct peer *peer,
                            const struct announced *announced)
 {
     struct dsmr_node_id transport_id;
-    bool is_new = false;
+    bool is_new = false, is_standing = false;
     transport_id_of(&transport_id, announced->key);
-    if (peer->is_known && !dsmr_node_id_equal(&peer->transport_id, &transport_id))
-        (void)dsmr_map_remove(net->keys, peer->transport_id.bytes);
+    if (peer->is_known && !dsmr_node_id_equal(&peer->transport_id, &transport_id)) {
+        forget_key(net, peer);
+        if (peer->is_up) /* by the old key; its end will be nobody's */
+            tell_handler(net, peer, false);
+    }
     struct dsmr_node_id *owner = dsmr_map_add(net->keys, transport_id.bytes, &is_new);
     if (owner == NULL)
         return DSMR_ERR_FULL;
-    *owner = peer->id; /* the key's holder has signed that it is his */
+    if (!is_new && !dsmr_node_id_equal(owner, &peer->id))
+        is_standing = take_key(net, owner);
+    *owner = peer->id;
+    if (!peer->is_known)
+        peer->told_ms = 0; /* what we said before may have been said to a life that is over */
     peer->transport_id = transport_id;
     peer->is_known = true;
     if (!net->config.set_address(net->config.ctx, &transport_id, announced->host, announced->port))
         return DSMR_ERR_FULL;
     tell_transport(net);
+    if (is_standing && !peer->is_up)
+        tell_handler(net, peer, true);
     return DSMR_OK;
+}
+
+/* Whoever announces itself and has no connection may have started again: it wants to know us. */
+static void answer_soon(const struct dsmr_direct_net *net, struct peer *peer)
+{
+    uint64_t soon_ms = now_ms(net), again_ms = peer->told_ms + ANSWER_PAUSE_MS;
+    if (peer->told_ms != 0 && soon_ms < again_ms)
+        soon_ms = again_ms;
+    if (!peer->is_up && soon_ms < peer->due_ms)
+        peer->due_ms = soon_ms;
 }
 
 void dsmr_direct_net_on_request(struct dsmr_direct_net *net, const struct dsmr_node_id *from,
@@ -183,13 +238,10 @@ void dsmr_direct_net_on_request(struct dsmr_direct_net *net, const struct dsmr_n
     enum dsmr_err err = DSMR_ERR_NOT_VALIDATOR;
     if (peer != NULL && peer->is_served)
         err = read_announcement(&announced, net, from, bytes, len);
-    if (err == DSMR_OK) {
-        bool was_known = peer->is_known;
+    if (err == DSMR_OK)
         err = learn(net, peer, &announced);
-        if (!was_known) /* it has just started: it wants to know us, too */
-            peer->due_ms = now_ms(net);
-    }
     if (err == DSMR_OK) {
+        answer_soon(net, peer);
         dsmr_app_net_respond(net->config.app_net, from, request_id, NULL, 0);
         return;
     }
@@ -220,12 +272,12 @@ static void forget_unserved(struct dsmr_direct_net *net)
     const void *key;
     void *value;
     while (dsmr_map_next(net->peers, &position, &key, &value)) {
-        const struct peer peer = *(const struct peer *)value;
-        if (peer.is_served || peer.is_up)
+        struct peer *peer = value;
+        if (peer->is_served || peer->is_up)
             continue;
-        if (peer.is_known)
-            (void)dsmr_map_remove(net->keys, peer.transport_id.bytes);
-        (void)dsmr_map_remove(net->peers, peer.id.bytes);
+        if (peer->is_known)
+            forget_key(net, peer);
+        (void)dsmr_map_remove(net->peers, key);
         position = 0; /* entries have moved */
     }
 }
@@ -289,11 +341,9 @@ static void on_peer(void *self, const struct dsmr_node_id *transport_id, bool is
     struct peer *peer = id != NULL ? dsmr_map_find(net->peers, id->bytes) : NULL;
     if (peer == NULL || !dsmr_node_id_equal(&peer->transport_id, transport_id))
         return;
-    struct dsmr_node_id copy = peer->id;
-    peer->is_up = is_up;
     peer->wait_ms = ANNOUNCE_FIRST_MS;
     peer->due_ms = is_up ? UINT64_MAX : now_ms(net) + ANNOUNCE_FIRST_MS;
-    net->config.handler->peer(net->owner, &copy, is_up);
+    tell_handler(net, peer, is_up);
 }
 
 const struct dsmr_net_handler *dsmr_direct_net_handler(struct dsmr_direct_net *net)

@@ -7,10 +7,11 @@
  *          NodeID, so nobody can announce another one's key as his. Only then is the key's id in
  *          the address book, and what comes over TLS from it counts as from the NodeID.
  *          Validators announce themselves to each other when they see each other, and again until
- *          the connection stands.
+ *          the connection stands. Who hears an announcement and has no connection answers with its
+ *          own, unless that has just been sent: the other one may have started again.
  * Announcement, after the handler's number: version u8 1, key 32, signature 64, port u16, host
  *          length u8, host. Signed: "DSMR direct", network id u32, chain id, NodeID, port, host.
- * Limits:  DSMR_APP_NET_PEERS_MAX peers.
+ * Limits:  DSMR_APP_NET_PEERS_MAX peers, each with one key: a new one replaces it.
  * Threads: the logic thread. */
 #ifndef DSMR_AVALANCHE_DIRECT_NET_H
 #define DSMR_AVALANCHE_DIRECT_NET_H
@@ -39,6 +40,8 @@ struct dsmr_direct_net_config {
     /* Where the key with this transport id listens. False: it cannot be kept. */
     bool (*set_address)(void *ctx, const struct dsmr_node_id *transport_id, const char *host,
                         uint16_t port);
+    /* The key is nobody's any more. */
+    void (*forget_address)(void *ctx, const struct dsmr_node_id *transport_id);
     void *ctx;
 };
 

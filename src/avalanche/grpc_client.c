@@ -32,7 +32,7 @@ struct dsmr_grpc_client {
     pthread_t thread;
     bool has_thread;
     pthread_mutex_t lock; /* of the two below */
-    bool is_closing;
+    bool is_closing;      /* set by the owner only */
     struct call *calls;
 };
 
@@ -258,9 +258,9 @@ enum dsmr_err dsmr_grpc_client_new(struct dsmr_grpc_client **out, const char *ad
     return DSMR_OK;
 }
 
-void dsmr_grpc_client_free(struct dsmr_grpc_client *client)
+void dsmr_grpc_client_close(struct dsmr_grpc_client *client)
 {
-    if (client == NULL)
+    if (client == NULL || client->is_closing)
         return;
     pthread_mutex_lock(&client->lock);
     client->is_closing = true;
@@ -270,6 +270,13 @@ void dsmr_grpc_client_free(struct dsmr_grpc_client *client)
     grpc_completion_queue_shutdown(client->queue); /* ends when all calls have */
     if (client->has_thread)
         pthread_join(client->thread, NULL);
+}
+
+void dsmr_grpc_client_free(struct dsmr_grpc_client *client)
+{
+    if (client == NULL)
+        return;
+    dsmr_grpc_client_close(client);
     grpc_channel_destroy(client->channel);
     grpc_completion_queue_destroy(client->queue);
     pthread_mutex_destroy(&client->lock);

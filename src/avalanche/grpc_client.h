@@ -20,10 +20,13 @@ struct dsmr_grpc_client; /* opaque */
 /* address: "127.0.0.1:PORT". Connects when the first call needs it. NO_MEMORY. Caller frees. */
 DSMR_MUST_USE enum dsmr_err dsmr_grpc_client_new(struct dsmr_grpc_client **out, const char *address,
                                                  size_t bytes_max);
-/* Calls on their way end as CLOSED first. NULL is fine. */
+/* Calls on their way end as CLOSED, all before it returns, and later ones at once. For an end in
+ * which other threads still may call. NULL is fine. */
+void dsmr_grpc_client_close(struct dsmr_grpc_client *client);
+/* Closes it first. Nobody calls any more. NULL is fine. */
 void dsmr_grpc_client_free(struct dsmr_grpc_client *client);
 
-/* How a call ended. OK: bytes are the answer. TIMEOUT, CLOSED (this client is being freed),
+/* How a call ended. OK: bytes are the answer. TIMEOUT, CLOSED (this client is closed),
  * UNAVAILABLE (nobody answers there), MALFORMED (an error that the server answered). reason: the
  * server's words, never NULL. Borrowed. */
 struct dsmr_grpc_answer {

@@ -48,14 +48,32 @@ static uint64_t ahead_ms(const struct dsmr_snow_engine *engine, const struct dsm
     return block->time_ms > wall_ms ? block->time_ms - wall_ms : 0;
 }
 
+static uint64_t ahead_waits_ms(const struct dsmr_snow_engine *engine,
+                               const struct dsmr_snow_request *request)
+{
+    return request->ahead_ms != 0 ? dsmr_snow_now_ms(engine) - request->ahead_ms : 0;
+}
+
+/* How long blocks may still wait for our clock before there is another last accepted one. */
+static uint64_t ahead_left_ms(const struct dsmr_snow_engine *engine,
+                              const struct dsmr_snow_request *request)
+{
+    uint64_t waited_ms = engine->ahead_waited_ms + ahead_waits_ms(engine, request);
+    if (engine->is_bootstrapping)
+        return UINT32_MAX;
+    return waited_ms < DSMR_SNOW_ENGINE_WAIT_MS ? DSMR_SNOW_ENGINE_WAIT_MS - waited_ms : 0;
+}
+
 /* AvalancheGo's consensus stands still while it waits for a verdict, so we wait for nothing that
  * cannot come in time: a call never gets a context, and a proposer may have set any time. */
 static bool is_hopeless(const struct dsmr_snow_engine *engine,
                         const struct dsmr_snow_request *request, uint64_t left_ms)
 {
     const struct dsmr_block *block = request->block;
+    uint64_t clock_ms = ahead_left_ms(engine, request);
+    clock_ms = clock_ms < left_ms ? clock_ms : left_ms;
     return (request->context == DSMR_EPOCH_NONE && block->height > 1) ||
-           ahead_ms(engine, block) > engine->config.params.clock_skew_ms + left_ms;
+           ahead_ms(engine, block) > engine->config.params.clock_skew_ms + clock_ms;
 }
 
 /* A proposer may set a wrong time. But if all do it for seconds, it is this node's clock that is
@@ -65,11 +83,11 @@ static void note_time(struct dsmr_snow_engine *engine, struct dsmr_snow_request 
 {
     struct dsmr_snow_ahead *ahead = &engine->ahead;
     uint64_t now_ms = dsmr_snow_now_ms(engine), by_ms = ahead_ms(engine, request->block);
-    if (err == DSMR_OK && !request->was_ahead && by_ms == 0)
+    if (err == DSMR_OK && request->ahead_ms == 0 && by_ms == 0)
         ahead->is_any = false;
     if (err != DSMR_ERR_NOT_YET || by_ms <= engine->config.params.clock_skew_ms)
         return;
-    request->was_ahead = true;
+    request->ahead_ms = request->ahead_ms != 0 ? request->ahead_ms : now_ms;
     if (!ahead->is_any || now_ms - ahead->last_ms >= AHEAD_AGAIN_MS)
         ahead->since_ms = now_ms;
     ahead->is_any = true;
@@ -107,6 +125,7 @@ void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
         request->again_ms = dsmr_snow_now_ms(engine) + RETRY_MS;
         return;
     }
+    engine->ahead_waited_ms += ahead_waits_ms(engine, request);
     if (err == DSMR_OK && !dsmr_snow_keep(engine, request->block))
         err = DSMR_ERR_FULL;
     if (err == DSMR_OK) {
@@ -161,6 +180,7 @@ void dsmr_snow_on_accepted(void *self, uint64_t request_id, enum dsmr_err err)
     if (err == DSMR_OK) {
         dsmr_block_unref(engine->last_accepted);
         engine->last_accepted = dsmr_block_ref(request->block);
+        engine->ahead_waited_ms = 0;
         dsmr_snow_drop_decided(engine);
         dsmr_snow_write_pointer(engine, request->call, request->block);
     } else {

@@ -19,7 +19,8 @@ struct dsmr_snow_request { /* a call that waits for the driver; id 0: free */
     uint64_t context;
     uint64_t until_ms; /* verify: no later try after it */
     uint64_t again_ms; /* verify: due then; 0: the driver has it */
-    bool was_ahead;    /* verify: the block's time lay further ahead of our clock than it may */
+    uint64_t ahead_ms; /* verify: waits since then because the block's time lies further ahead of
+                          our clock than it may; 0: it does not */
 };
 
 struct dsmr_snow_ahead { /* blocks whose time lies ahead of our clock, one after the other */
@@ -43,7 +44,8 @@ struct dsmr_snow_engine {
     uint32_t hold_ms; /* 0: no build has failed */
     uint64_t held_until_ms;
     struct dsmr_snow_ahead ahead;
-    char closed[160]; /* why; empty: open */
+    uint64_t ahead_waited_ms; /* for our clock, since the last accept */
+    char closed[160];         /* why; empty: open */
 };
 
 static inline uint64_t dsmr_snow_now_ms(const struct dsmr_snow_engine *engine)

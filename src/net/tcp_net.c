@@ -290,6 +290,13 @@ enum dsmr_err dsmr_tcp_net_set_address(struct dsmr_tcp_net *net,
     return DSMR_OK;
 }
 
+void dsmr_tcp_net_forget_address(struct dsmr_tcp_net *net, const struct dsmr_node_id *node_id)
+{
+    pthread_mutex_lock(&net->mutex);
+    (void)dsmr_map_remove(net->places, node_id);
+    pthread_mutex_unlock(&net->mutex);
+}
+
 /* ---- making and ending ---- */
 
 static void free_state(struct dsmr_tcp_net *net)
@@ -330,10 +337,13 @@ static struct dsmr_tcp_net *new_state(const struct dsmr_tcp_net_config *config)
     net->timer_at_ms = UINT64_MAX;
     dsmr_prng_init(&net->prng, config->seed);
     uint32_t peers_max = config->limits.peers_max;
+    uint32_t places_max = config->addresses_count + PLACES_SPARE;
+    if (places_max < config->addresses_max)
+        places_max = config->addresses_max;
     net->peers = dsmr_map_new(sizeof(struct dsmr_node_id), sizeof(struct dsmr_net_peer *),
                               peers_max, dsmr_prng_next(&net->prng));
     net->places = dsmr_map_new(sizeof(struct dsmr_node_id), sizeof(struct dsmr_net_place),
-                               config->addresses_count + PLACES_SPARE, dsmr_prng_next(&net->prng));
+                               places_max, dsmr_prng_next(&net->prng));
     net->gate = dsmr_net_flow_gate_new(wake_for_flow, net);
     net->tls = dsmr_tls_session_context(config->identity);
     if (net->peers == NULL || net->places == NULL || net->gate == NULL || net->tls == NULL) {

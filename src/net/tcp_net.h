@@ -10,7 +10,7 @@
  *             peer(down), peer(up) tell so.
  * Limits:     struct dsmr_tcp_net_limits; nothing grows beyond them.
  * Threads:    open and close by the owner; the port's functions on the logic thread; resume,
- *             set_address from any. The loop has a thread of its own. */
+ *             set_address, forget_address from any. The loop has a thread of its own. */
 #ifndef DSMR_NET_TCP_NET_H
 #define DSMR_NET_TCP_NET_H
 
@@ -57,6 +57,7 @@ struct dsmr_tcp_net_config {
     struct dsmr_domain domain;
     const struct dsmr_tcp_net_address *addresses; /* address book; borrowed during open */
     uint32_t addresses_count;
+    uint32_t addresses_max; /* places of the book; at least addresses_count and 64 */
     struct dsmr_inbox inbox;
     const struct dsmr_net_handler *handler; /* must stay valid until the inbox is empty */
     struct dsmr_metrics *metrics;           /* borrowed until close */
@@ -85,5 +86,7 @@ void dsmr_tcp_net_resume(void *ctx);
 /* Adds to or changes the address book. CONFIG: host too long; FULL; NO_MEMORY. */
 DSMR_MUST_USE enum dsmr_err dsmr_tcp_net_set_address(struct dsmr_tcp_net *net,
                                                      const struct dsmr_tcp_net_address *address);
+/* Takes it out of the book: its place is free. A connection stays. */
+void dsmr_tcp_net_forget_address(struct dsmr_tcp_net *net, const struct dsmr_node_id *node_id);
 
 #endif

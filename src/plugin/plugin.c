@@ -56,9 +56,11 @@ static uint64_t deadline_ms(const struct dsmr_plugin *p)
     return deadline_ms;
 }
 
-static void run_tasks(struct dsmr_plugin *p, uint64_t until_ms)
+/* False: there were none. */
+static bool run_tasks(struct dsmr_plugin *p, uint64_t until_ms)
 {
     struct dsmr_task *task = dsmr_host_inbox_pop(p->inbox, until_ms);
+    bool is_any = task != NULL;
     while (task != NULL) {
         struct dsmr_task *next = task->next;
         if (p->driver != NULL)
@@ -67,6 +69,7 @@ static void run_tasks(struct dsmr_plugin *p, uint64_t until_ms)
             task->done(task, NULL);
         task = next;
     }
+    return is_any;
 }
 
 /* The chain stands still; AvalancheGo is told so by every call, and its health shows it. */
@@ -98,15 +101,18 @@ static void loop(struct dsmr_plugin *p)
                 dsmr_direct_net_tick(p->direct);
             dsmr_driver_tick(p->driver);
         } else {
-            run_tasks(p, until_ms);
+            (void)run_tasks(p, until_ms);
         }
         notice_halt(p);
     }
 }
 
-/* Doors first, then what works behind them; everything that is on its way comes home. */
-static void stop(struct dsmr_plugin *p)
+/* Doors first, then what works behind them; everything that is on its way comes home. What works
+ * may still call AvalancheGo, and be told that it is over: the clients are closed, and freed last.
+ */
+void dsmr_plugin_stop(struct dsmr_plugin *p)
 {
+    dsmr_host_inbox_close(p->inbox);
     if (p->engine != NULL)
         dsmr_snow_engine_close(p->engine, "the chain is shut down");
     if (p->http != NULL)
@@ -114,10 +120,9 @@ static void stop(struct dsmr_plugin *p)
     if (p->api != NULL)
         dsmr_api_stop(p->api);
     dsmr_vm_service_stop(p->service);
-    if (p->driver != NULL)
-        run_tasks(p, 0);
-    dsmr_grpc_client_free(p->db);
-    dsmr_grpc_client_free(p->node);
+    (void)run_tasks(p, 0);
+    dsmr_grpc_client_close(p->db);
+    dsmr_grpc_client_close(p->node);
     dsmr_tcp_net_close(p->transport);
     if (p->driver != NULL) {
         struct dsmr_net none = {NULL, NULL};
@@ -126,9 +131,8 @@ static void stop(struct dsmr_plugin *p)
     }
     dsmr_workers_free(p->workers);
     dsmr_lmdb_store_close(p->store);
-    run_tasks(p, 0);
-    while (p->driver != NULL && dsmr_driver_outstanding(p->driver) > 0)
-        run_tasks(p, 0);
+    while (run_tasks(p, 0) || (p->driver != NULL && dsmr_driver_outstanding(p->driver) > 0)) {
+    }
     dsmr_driver_free(p->driver);
     dsmr_http_service_free(p->http);
     dsmr_api_free(p->api);
@@ -138,11 +142,12 @@ static void stop(struct dsmr_plugin *p)
     dsmr_app_net_free(p->net);
     dsmr_tls_identity_free(p->identity);
     dsmr_p_validators_free(p->validators);
+    dsmr_grpc_client_free(p->db);
+    dsmr_grpc_client_free(p->node);
     if (p->app.ops != NULL)
         p->app.ops->free(p->app.self);
     if (p->has_genesis)
         dsmr_genesis_close(&p->genesis);
-    dsmr_host_inbox_close(p->inbox);
     dsmr_host_inbox_free(p->inbox);
 }
 
@@ -250,6 +255,6 @@ int dsmr_plugin_run(const char *engine)
         code = p->is_halted ? DSMR_EXIT_HALTED : p->ends_ms != 0 ? DSMR_EXIT_CONFIG : DSMR_EXIT_OK;
     }
     if (p->service != NULL)
-        stop(p);
+        dsmr_plugin_stop(p);
     return code;
 }

@@ -38,6 +38,12 @@ static bool set_address(void *ctx, const struct dsmr_node_id *transport_id, cons
     return dsmr_tcp_net_set_address(p->transport, &address) == DSMR_OK;
 }
 
+static void forget_address(void *ctx, const struct dsmr_node_id *transport_id)
+{
+    struct dsmr_plugin *p = ctx;
+    dsmr_tcp_net_forget_address(p->transport, transport_id);
+}
+
 static bool open_transport(struct dsmr_plugin *p, const struct dsmr_node_settings_address *listen)
 {
     struct dsmr_tcp_net_config config;
@@ -47,6 +53,7 @@ static bool open_transport(struct dsmr_plugin *p, const struct dsmr_node_setting
     config.limits.message_bytes_max = dsmr_params_message_bytes_max(&p->genesis.params);
     config.listen_host = listen->host;
     config.listen_port = listen->port;
+    config.addresses_max = DSMR_APP_NET_PEERS_MAX; /* all of them come as announcements */
     config.identity = p->identity;
     config.domain = p->genesis.params.domain;
     config.inbox = dsmr_host_inbox_port(p->inbox);
@@ -86,6 +93,7 @@ bool dsmr_plugin_open_direct(struct dsmr_plugin *p)
     config.host = p->announced_host;
     config.sign = sign_announcement;
     config.set_address = set_address;
+    config.forget_address = forget_address;
     config.ctx = p;
     dsmr_os_random((uint8_t *)&config.seed, sizeof config.seed);
     p->direct = dsmr_direct_net_new(&config);

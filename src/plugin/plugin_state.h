@@ -83,6 +83,7 @@ void dsmr_plugin_say(struct dsmr_plugin *p, enum dsmr_log_level level, const cha
 /* Notes why; false. */
 __attribute__((format(printf, 2, 3))) bool dsmr_plugin_refuse(struct dsmr_plugin *p,
                                                               const char *format, ...);
+void dsmr_plugin_stop(struct dsmr_plugin *p); /* ends and frees what there is */
 
 /* ---- plugin_open.c: false if it was refused ---- */
 bool dsmr_plugin_initialize(struct dsmr_plugin *p, const Dsmr__Pb__InitializeRequest *request);

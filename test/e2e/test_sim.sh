@@ -33,7 +33,20 @@ again=$(echo "$said" | sed -n 's/^  again: //p') # to paste
 code=0
 sh -c "$again" >/dev/null || code=$?
 [ "$code" -eq 1 ] || { echo "$again: exit $code"; exit 1; }
-said=$($again --minimize) # the same rule, and what was left of it
+for minutes in 0.1234567 2e-1; do # as they were given: rounded it would be another run
+    said=$(${again%% *} --seed 1 --minutes $minutes) && { echo "$minutes: passed"; exit 1; }
+    wants "$said" "^  again: .* --minutes $minutes\$"
+done
+seeds=$(echo "$again" | sed 's/ --seed 1 / --seeds 1..1 /')
+for before in env "env --ignore-signal=CHLD"; do # whoever starts it may ignore the ends of children: each counts all the same
+    code=0
+    # shellcheck disable=SC2086 # words
+    said=$($before $seeds) || code=$?
+    [ "$code" -eq 1 ] || { echo "$before $seeds: exit $code: $said"; exit 1; }
+    wants "$said" '^0 passed, 1 failed$'
+done
+# shellcheck disable=SC2086 # words
+said=$(env --ignore-signal=CHLD $again --minimize) # the same rule, and what was left of it
 wants "$said" '^seed 1 still fails with these faults only:$'
 wants "$said" "^  $rule at [0-9.]+ s: node [0-9]+ signs chunk "
 wants "$($again --minimize --trace 2>&1 >/dev/null)" "^ +[0-9]+\.[0-9]{3} FAILURE $rule at "
@@ -61,7 +74,9 @@ for wrong in --frob --profile=nope --engine=nope --seeds=5..1 --minutes=-1 --val
     echo "$said" | grep -qF -e "${wrong%y}" || echo "$said" | grep -qF -e "${wrong#*=}" || { echo "$wrong: $said"; exit 1; }
 done
 for wrong in "--seed 1 --seeds 1..2" "--seeds 1..2 --seed 1" "--mutation fee-lost --jobs 2" "--mutation fee-lost --profile calm" \
-    "--minutes 1 --mutation fee-lost" "--engine snow --mutation fee-lost" "--list-mutations --trace"; do
+    "--minutes 1 --mutation fee-lost" "--engine snow --mutation fee-lost" "--list-mutations --trace" \
+    "--hash --repeat" "--minimize --hash" "--repeat --minimize" "--list-mutations --mutation fee-lost" "--seed 1 --jobs 2" \
+    "--liar forger --profile calm"; do
     code=0
     # shellcheck disable=SC2086 # several words
     said=$("$sim" $wrong 2>&1) || code=$?

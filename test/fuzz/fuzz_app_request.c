@@ -68,6 +68,11 @@ static bool set_address(void *ctx, const struct dsmr_node_id *id, const char *ho
     DSMR_ASSERT(strlen(host) > 0 && strlen(host) <= DSMR_DIRECT_NET_HOST_BYTES_MAX && port != 0);
     return true;
 }
+static void forget_address(void *ctx, const struct dsmr_node_id *transport_id)
+{
+    (void)ctx;
+    (void)transport_id;
+}
 
 static enum dsmr_err transport_send(void *self, const struct dsmr_node_id *to,
                                     enum dsmr_msg_class cls, struct dsmr_buf *head,
@@ -152,7 +157,8 @@ static void open_all(void)
                                                   .metrics = &metrics,
                                                   .host = "h",
                                                   .sign = sign,
-                                                  .set_address = set_address};
+                                                  .set_address = set_address,
+                                                  .forget_address = forget_address};
     direct_net = dsmr_direct_net_new(&direct);
     DSMR_ASSERT(app_net != NULL && direct_net != NULL);
     const struct dsmr_net transport = {NULL, &transport_ops};

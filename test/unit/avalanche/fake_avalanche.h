@@ -41,6 +41,8 @@ struct fake {
     size_t calls_count, calls_read;
     struct dsmr_buf *answer; /* to every call; NULL: empty */
     const char *failure;     /* instead of it */
+    bool is_silent;          /* it keeps the next call, until free */
+    struct dsmr_grpc_call *kept;
     struct dsmr_task *first, **end;
     uint64_t now_ms;
 };
@@ -51,19 +53,20 @@ static UNUSED void fake_handle(void *ctx, struct dsmr_grpc_call *call, const cha
     struct fake *fake = ctx;
     pthread_mutex_lock(&fake->lock);
     assert_true(fake->calls_count < FAKE_CALLS_MAX);
-    struct fake_call *kept = &fake->calls[fake->calls_count++];
-    snprintf(kept->method, sizeof kept->method, "%s", method);
-    kept->bytes = dsmr_buf_copy(bytes, len);
+    struct fake_call *noted = &fake->calls[fake->calls_count++];
+    snprintf(noted->method, sizeof noted->method, "%s", method);
+    noted->bytes = dsmr_buf_copy(bytes, len);
     struct dsmr_buf *answer = dsmr_buf_ref(fake->answer);
     const char *failure = fake->failure;
+    bool is_kept = fake->is_silent && fake->kept == NULL;
+    fake->kept = is_kept ? call : fake->kept;
     pthread_cond_broadcast(&fake->changed);
     pthread_mutex_unlock(&fake->lock);
-    if (failure != NULL)
+    if (!is_kept && failure != NULL)
         dsmr_grpc_server_fail(call, DSMR_GRPC_UNKNOWN, failure);
-    else if (answer != NULL)
-        dsmr_grpc_server_reply(call, answer->bytes, answer->len);
-    else
-        dsmr_grpc_server_reply(call, NULL, 0);
+    else if (!is_kept)
+        dsmr_grpc_server_reply(call, answer != NULL ? answer->bytes : NULL,
+                               answer != NULL ? answer->len : 0);
     dsmr_buf_unref(answer);
 }
 
@@ -223,6 +226,8 @@ static UNUSED void fake_hang_up(struct fake *fake)
 static UNUSED void fake_free(struct fake *fake)
 {
     fake_hang_up(fake);
+    if (fake->kept != NULL)
+        dsmr_grpc_server_reply(fake->kept, NULL, 0);
     dsmr_grpc_server_free(fake->server);
     for (size_t i = 0; i < fake->calls_count; i++)
         dsmr_buf_unref(fake->calls[i].bytes);

@@ -18,7 +18,7 @@ struct node {
     struct dsmr_node_id book, served[8], sent_to, dropped;
     char host[256];
     uint16_t book_port;
-    uint32_t books, served_count, sent;
+    uint32_t books, forgotten, served_count, sent;
     /* the handler: */
     struct dsmr_node_id from, peer;
     uint32_t messages, ups, downs;
@@ -74,6 +74,13 @@ static bool set_address(void *ctx, const struct dsmr_node_id *transport_id, cons
     node->books++;
     snprintf(node->host, sizeof node->host, "%s", host);
     return true;
+}
+
+static void forget_address(void *ctx, const struct dsmr_node_id *transport_id)
+{
+    struct node *node = ctx;
+    (void)transport_id;
+    node->forgotten++;
 }
 
 static enum dsmr_err transport_send(void *self, const struct dsmr_node_id *to,
@@ -146,6 +153,7 @@ static void open_keyed(struct node *node, uint8_t number, uint8_t chain, uint8_t
                                             .host = "10.1.2.3",
                                             .sign = sign,
                                             .set_address = set_address,
+                                            .forget_address = forget_address,
                                             .ctx = node};
     struct dsmr_ed25519_public_key public;
     dsmr_ed25519_public(&public, &node->key);
@@ -191,6 +199,8 @@ static struct dsmr_buf *take_announcement(struct node *node)
 {
     dsmr_direct_net_tick(node->direct);
     const struct fake_call *call = fake_next_call(node->fake);
+    while (strcmp(call->method, "/appsender.AppSender/SendAppResponse") == 0)
+        call = fake_next_call(node->fake); /* to announcements of others */
     assert_string_equal(call->method, "/appsender.AppSender/SendAppRequest");
     Dsmr__Pb__SendAppRequestMsg *message =
         dsmr__pb__send_app_request_msg__unpack(NULL, call->bytes->len, call->bytes->bytes);
@@ -315,7 +325,9 @@ static void test_a_new_key_replaces_the_old_one(void **state)
     assert_int_equal(b.messages, 1);
     dsmr_buf_unref(bytes);
     bytes = take_announcement(&again);
+    assert_int_equal(b.forgotten, 0);
     give(&b, &a.id, bytes);
+    assert_int_equal(b.forgotten, 1); /* or its places in the book would fill it */
     assert_memory_equal(b.book.bytes, again.transport_id.bytes, 20);
     assert_int_equal(b.served_count, 1);
     assert_memory_equal(b.served[0].bytes, again.transport_id.bytes, 20);
@@ -324,11 +336,112 @@ static void test_a_new_key_replaces_the_old_one(void **state)
     in->message(in->self, &again.transport_id, message);
     assert_int_equal(b.messages, 2);
     assert_memory_equal(b.from.bytes, a.id.bytes, 20);
+    b.port.ops->set_peers(b.port.self, &b.id, 1); /* it has left */
+    assert_int_equal(b.forgotten, 2);
     dsmr_buf_unref(bytes);
     dsmr_buf_unref(message);
     close_node(&a);
     close_node(&b);
     close_node(&again);
+}
+
+/* It comes back with another key before the end of its old connection was seen. */
+static void test_a_new_key_ends_the_old_connection(void **state)
+{
+    struct node a, b, again;
+    (void)state;
+    open_node(&a, 2, 9);
+    open_node(&b, 3, 9);
+    open_keyed(&again, 2, 9, 55);
+    serve(&a, &b);
+    serve(&again, &b);
+    serve(&b, &a);
+    struct dsmr_buf *old = take_announcement(&a), *new = take_announcement(&again);
+    const struct dsmr_net_handler *in = dsmr_direct_net_handler(b.direct);
+    give(&b, &a.id, old);
+    dsmr_buf_unref(take_announcement(&b));
+    in->peer(in->self, &a.transport_id, true);
+    assert_int_equal(dsmr_direct_net_deadline_ms(b.direct), UINT64_MAX);
+    give(&b, &a.id, new);
+    assert_int_equal(b.downs, 1);
+    assert_int_equal(dsmr_direct_net_deadline_ms(b.direct), b.fake->now_ms); /* it is told of us */
+    in->peer(in->self, &a.transport_id, false); /* the transport has seen it, too */
+    assert_int_equal(b.downs, 1);
+    in->peer(in->self, &again.transport_id, true);
+    assert_int_equal(b.ups, 2);
+    dsmr_buf_unref(old);
+    dsmr_buf_unref(new);
+    close_node(&a);
+    close_node(&b);
+    close_node(&again);
+}
+
+/* One TLS key for two NodeIDs, one after the other: it and its connection are the last one's. */
+static void test_a_key_that_moves(void **state)
+{
+    struct node a, b, c;
+    (void)state;
+    open_node(&a, 2, 9);
+    open_node(&b, 3, 9);
+    open_keyed(&c, 4, 9, 102); /* a's key */
+    serve(&a, &b);
+    serve(&c, &b);
+    struct dsmr_node_id both[2] = {a.id, c.id};
+    b.port.ops->set_peers(b.port.self, both, 2);
+    struct dsmr_buf *of_a = take_announcement(&a), *of_c = take_announcement(&c);
+    struct dsmr_buf *message = dsmr_buf_copy("x", 1);
+    const struct dsmr_net_handler *in = dsmr_direct_net_handler(b.direct);
+    give(&b, &a.id, of_a);
+    in->peer(in->self, &a.transport_id, true);
+    give(&b, &c.id, of_c);
+    assert_int_equal(b.downs, 1);
+    assert_int_equal(b.ups, 2);
+    assert_memory_equal(b.peer.bytes, c.id.bytes, 20);
+    in->message(in->self, &a.transport_id, message);
+    assert_memory_equal(b.from.bytes, c.id.bytes, 20);
+    b.port.ops->set_peers(b.port.self, &c.id, 1); /* a leaves, and the key is not its own */
+    assert_int_equal(b.forgotten, 0);
+    in->message(in->self, &a.transport_id, message);
+    assert_int_equal(b.messages, 2);
+    dsmr_buf_unref(of_a);
+    dsmr_buf_unref(of_c);
+    dsmr_buf_unref(message);
+    close_node(&a);
+    close_node(&b);
+    close_node(&c);
+}
+
+/* A node that starts again is told of us when it announces itself, not half a minute later. */
+static void test_who_starts_again_is_told_soon(void **state)
+{
+    struct node a, b;
+    (void)state;
+    open_node(&a, 2, 9);
+    open_node(&b, 3, 9);
+    serve(&a, &b);
+    serve(&b, &a);
+    struct dsmr_buf *bytes = take_announcement(&b);
+    give(&a, &b.id, bytes);
+    const struct dsmr_net_handler *in = dsmr_direct_net_handler(a.direct);
+    in->peer(in->self, &b.transport_id, true);
+    in->peer(in->self, &b.transport_id, false); /* b is down, and a's announcements reach nobody */
+    for (int i = 0; i < 8; i++) {
+        a.fake->now_ms = dsmr_direct_net_deadline_ms(a.direct);
+        dsmr_buf_unref(take_announcement(&a));
+    }
+    a.fake->now_ms += 10000;
+    assert_true(dsmr_direct_net_deadline_ms(a.direct) > a.fake->now_ms + 5000);
+    give(&a, &b.id, bytes);
+    assert_int_equal(dsmr_direct_net_deadline_ms(a.direct), a.fake->now_ms);
+    dsmr_buf_unref(take_announcement(&a));
+    give(&a, &b.id, bytes); /* two that cannot connect do not answer each other's answers */
+    assert_int_equal(dsmr_direct_net_deadline_ms(a.direct), a.fake->now_ms + 5000);
+    in->peer(in->self, &b.transport_id, true);
+    give(&a, &b.id, bytes);
+    assert_int_equal(dsmr_direct_net_deadline_ms(a.direct), UINT64_MAX);
+    dsmr_buf_unref(bytes);
+    close_node(&a);
+    close_node(&b);
 }
 
 /* Announced again, less and less often, until the connection stands; and when it ends. */
@@ -377,6 +490,9 @@ int main(void)
         cmocka_unit_test(test_two_nodes_find_each_other),
         cmocka_unit_test(test_forged_announcements),
         cmocka_unit_test(test_a_new_key_replaces_the_old_one),
+        cmocka_unit_test(test_a_new_key_ends_the_old_connection),
+        cmocka_unit_test(test_a_key_that_moves),
+        cmocka_unit_test(test_who_starts_again_is_told_soon),
         cmocka_unit_test(test_announced_until_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

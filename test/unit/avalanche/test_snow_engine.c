@@ -175,6 +175,8 @@ static void verify_ahead(struct rig *rig, uint64_t by_ms, uint64_t later_ms)
         assert_int_equal(rig->ended, before);
         rig->fake->now_ms += later_ms;
         dsmr_snow_engine_tick(rig->engine);
+    } else { /* not asked again */
+        assert_int_equal(dsmr_snow_engine_deadline_ms(rig->engine), UINT64_MAX);
     }
     if (by_ms == 0 || later_ms > 0)
         rig->port.ops->verdict(rig->port.self, asked.request_id, DSMR_OK);
@@ -220,6 +222,47 @@ static void test_a_clock_that_is_behind_is_said(void **state)
     close_rig(&rig);
 }
 
+/* The block that was verified last is accepted. */
+static void accept_last(struct rig *rig)
+{
+    size_t before = rig->ended;
+    Dsmr__Pb__PutResponse put = DSMR__PB__PUT_RESPONSE__INIT;
+    const struct dsmr_block named = {.id = asked.id};
+    fake_answer(rig->fake, &put.base);
+    accept(rig, &named);
+    rig->port.ops->accepted(rig->port.self, asked.request_id, DSMR_OK);
+    ended(rig, before + 1);
+    assert_int_equal(rig->err, DSMR_OK);
+}
+
+/* A validator may propose any number of blocks that lie ahead, and AvalancheGo's consensus stands
+ * still during each wait. Between an accept and the next they share the time of one. */
+static void test_blocks_that_lie_ahead_share_one_wait(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 0, 0);
+    uint64_t skew_ms = rig.params.clock_skew_ms;
+    for (int round = 0; round < 2; round++) {
+        verify_ahead(&rig, skew_ms + 3000, 3000);
+        rig.fake->now_ms += 100000; /* time in which nobody waits does not count */
+        verify_ahead(&rig, skew_ms + 2001, 0);
+        verify_ahead(&rig, skew_ms + 1500, 1500);
+        verify_ahead(&rig, skew_ms + 500, 500);
+        verify_ahead(&rig, skew_ms + 1, 0);
+        verify_ahead(&rig, skew_ms, 100); /* that much is allowed: something else was missing */
+        accept_last(&rig);
+    }
+    Dsmr__Pb__SetStateRequest bootstrapping = DSMR__PB__SET_STATE_REQUEST__INIT;
+    DSMR_PB_SET(&bootstrapping, state, DSMR__PB__STATE__STATE_BOOTSTRAPPING);
+    size_t before = rig.ended;
+    hand(&rig, dsmr_snow_engine_set_state, &bootstrapping.base);
+    ended(&rig, before + 1);
+    for (int i = 0; i < 4; i++) /* there a refusal would end the chain */
+        verify_ahead(&rig, skew_ms + 4000, 4000);
+    close_rig(&rig);
+}
+
 /* A clock that is a little behind: nothing is refused, but each block waits. */
 static void test_blocks_that_wait_for_the_clock_are_said(void **state)
 {
@@ -229,6 +272,7 @@ static void test_blocks_that_wait_for_the_clock_are_said(void **state)
     uint64_t by_ms = rig.params.clock_skew_ms + 2000;
     verify_ahead(&rig, by_ms, 2000);
     verify_ahead(&rig, by_ms, 2000);
+    accept_last(&rig);
     verify_ahead(&rig, by_ms, 2000);
     assert_int_equal(warned.count, 0);
     verify_ahead(&rig, by_ms, 2000);
@@ -236,8 +280,10 @@ static void test_blocks_that_wait_for_the_clock_are_said(void **state)
     close_rig(&rig);
     open_rig(&rig, 0, 0);
     verify_ahead(&rig, by_ms, by_ms); /* its time has come long since when it is good */
+    accept_last(&rig);
     verify_ahead(&rig, by_ms, by_ms);
     assert_int_equal(warned.count, 0);
+    accept_last(&rig);
     verify_ahead(&rig, by_ms, by_ms);
     assert_int_equal(warned.count, 1);
     close_rig(&rig);
@@ -359,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_verdicts_for_later),
         cmocka_unit_test(test_no_wait_for_what_cannot_come),
         cmocka_unit_test(test_a_clock_that_is_behind_is_said),
+        cmocka_unit_test(test_blocks_that_lie_ahead_share_one_wait),
         cmocka_unit_test(test_blocks_that_wait_for_the_clock_are_said),
         cmocka_unit_test(test_rejected_and_outrun_blocks_go),
         cmocka_unit_test(test_bytes_that_are_no_requests),

@@ -505,6 +505,32 @@ static void test_wrong_address_is_told(void **state)
     dsmr_tcp_net_close(NULL);
 }
 
+/* Who learns its addresses one by one says how many there may be, and gives places back. */
+static void test_the_address_book(void **state)
+{
+    (void)state;
+    const uint32_t places = 300;
+    struct node *node = node_new();
+    node->config.addresses_max = places;
+    node_open(node);
+    for (uint32_t i = 0; i <= places; i++) {
+        struct dsmr_tcp_net_address address = {.host = "127.0.0.1", .port = 1};
+        memcpy(address.node_id.bytes, &i, sizeof i);
+        assert_int_equal(dsmr_tcp_net_set_address(node->net, &address),
+                         i < places ? DSMR_OK : DSMR_ERR_FULL);
+    }
+    struct dsmr_tcp_net_address address = {.host = "127.0.0.1", .port = 1};
+    memset(address.node_id.bytes, 0xff, sizeof address.node_id.bytes);
+    dsmr_tcp_net_forget_address(node->net, &address.node_id); /* it is not there */
+    assert_int_equal(dsmr_tcp_net_set_address(node->net, &address), DSMR_ERR_FULL);
+    uint32_t one = 7;
+    struct dsmr_node_id gone = {{0}};
+    memcpy(gone.bytes, &one, sizeof one);
+    dsmr_tcp_net_forget_address(node->net, &gone);
+    assert_int_equal(dsmr_tcp_net_set_address(node->net, &address), DSMR_OK);
+    node_free(node);
+}
+
 /* Closing while connections are being made, held up and used. */
 static void test_close_at_any_moment(void **state)
 {
@@ -553,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_names_resolve),
         cmocka_unit_test(test_local_connections_do_not_pace),
         cmocka_unit_test(test_wrong_address_is_told),
+        cmocka_unit_test(test_the_address_book),
         cmocka_unit_test(test_close_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
