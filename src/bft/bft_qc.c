@@ -146,6 +146,8 @@ void dsmr_bft_qc_on_checked(struct dsmr_bft *bft, uint64_t request_id, enum dsmr
         dsmr_catch_up_on_checked(bft, err);
     } else if (err == DSMR_OK) {
         dsmr_bft_qc_apply(bft, &qc, peer);
+    } else {
+        dsmr_tally_on_bad_cert(bft, &qc.subject);
     }
 }
 

@@ -38,7 +38,7 @@ struct solo {
     struct dsmr_block *to_build; /* NULL: NOTHING_TO_BUILD */
     /* what happened */
     uint64_t held_request; /* of the last effect that was held back */
-    uint32_t stores, signs, checks, verifies, builds, accepts, rejects, serves, prunes;
+    uint32_t stores, signs, aggregates, checks, verifies, builds, accepts, rejects, serves, prunes;
     uint32_t faults;
     enum dsmr_err fault_err;
     uint64_t accepted_height;
@@ -95,6 +95,7 @@ static inline bool solo_answer(struct solo *s, const struct dsmr_bft_effect *eff
         is_held = s->holds_sign;
         break;
     case DSMR_BFT_FX_AGGREGATE:
+        s->aggregates++;
         world_aggregate(answer, effect);
         break;
     case DSMR_BFT_FX_CHECK_QC:
