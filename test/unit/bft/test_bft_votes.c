@@ -326,6 +326,40 @@ static void test_a_bad_certificate_does_not_hold_votes_up(void **state)
     }
 }
 
+/* Rule 7.1: the other way round, of each kind. */
+static void test_certificates_that_are_being_made_are_not_checked(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = solo_go_to_view(s, false);
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    struct dsmr_vote_subject notarize = solo_subject(view, DSMR_VOTE_NOTARIZE, block);
+    struct dsmr_vote_subject finalize = solo_subject(view, DSMR_VOTE_FINALIZE, block);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    struct dsmr_vote_subject subjects[] = {notarize, finalize};
+    uint32_t checks = s->checks;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct dsmr_quorum_cert qc = world_cert(&subjects[i], 3);
+        s->holds_aggregate = true;
+        solo_vote(s, 1, &subjects[i]);
+        solo_vote(s, 2, &subjects[i]);
+        solo_cert(s, 3, &qc);
+        assert_int_equal(s->checks, checks);
+        s->holds_aggregate = false;
+        struct dsmr_bft_event made = {.kind = DSMR_BFT_EV_AGGREGATED,
+                                      .request_id = s->held_request};
+        made.u.aggregated.sig = qc.sig;
+        made.u.aggregated.signers = qc.signers;
+        solo_step(s, &made);
+    }
+    assert_int_equal(solo_view(s), view + 1);
+    assert_int_equal(s->accepts, 1);
+    assert_int_equal(s->checks, checks);
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
 static void test_shared_key_does_not_sign(void **state)
 {
     (void)state;
@@ -372,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_flood_of_certificates),
         cmocka_unit_test(test_checked_certificates_are_not_made_again),
         cmocka_unit_test(test_a_bad_certificate_does_not_hold_votes_up),
+        cmocka_unit_test(test_certificates_that_are_being_made_are_not_checked),
         cmocka_unit_test(test_shared_key_does_not_sign),
         cmocka_unit_test(test_jump_to_a_higher_view),
     };
