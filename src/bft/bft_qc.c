@@ -102,11 +102,11 @@ static bool is_news(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_vote_
         return subject->height > bft->accepted->height &&
                subject->height > bft->catch_up.target_height;
     }
-    if (subject->kind == DSMR_VOTE_FINALIZE) {
-        return subject->view > bft->final_view;
-    }
     const struct dsmr_bft_round *round = dsmr_round_find(bft, subject->view);
     bool is_own_coming = round != NULL && round->is_aggregating[subject->kind - 1];
+    if (subject->kind == DSMR_VOTE_FINALIZE) {
+        return subject->view > bft->final_view && !is_own_coming;
+    }
     return bft->self >= 0 && !is_own_coming && !dsmr_view_log_knows(bft, subject);
 }
 
@@ -146,6 +146,8 @@ void dsmr_bft_qc_on_checked(struct dsmr_bft *bft, uint64_t request_id, enum dsmr
         dsmr_catch_up_on_checked(bft, err);
     } else if (err == DSMR_OK) {
         dsmr_bft_qc_apply(bft, &qc, peer);
+    } else {
+        dsmr_tally_on_bad_cert(bft, &qc.subject);
     }
 }
 

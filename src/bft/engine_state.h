@@ -470,6 +470,8 @@ void dsmr_voting_again(struct dsmr_bft *bft);
 /* ---- tally.c ---- */
 void dsmr_tally_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg);
 void dsmr_tally_add_own(struct dsmr_bft *bft, const struct dsmr_bft_own_vote *own);
+/* A certificate of subject, received, did not verify: the votes may do without it. */
+void dsmr_tally_on_bad_cert(struct dsmr_bft *bft, const struct dsmr_vote_subject *subject);
 /* Aggregates once more what has a quorum: the machine may have failed at it. */
 void dsmr_tally_again(struct dsmr_bft *bft);
 void dsmr_tally_on_aggregated(struct dsmr_bft *bft, const struct dsmr_bft_event *event);

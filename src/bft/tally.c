@@ -28,6 +28,19 @@ static bool is_known(const struct dsmr_bft *bft, const struct dsmr_vote_subject 
                                                : dsmr_view_log_knows(bft, subject);
 }
 
+/* Somebody's certificate of it has been given to a worker. */
+static bool is_being_checked(const struct dsmr_bft *bft, const struct dsmr_vote_subject *subject)
+{
+    for (uint32_t i = 0; bft->checks > 0 && i < bft->ops_end; i++) {
+        const struct dsmr_bft_op *op = &bft->ops[i];
+        if (op->kind == DSMR_BFT_OP_CHECK && !op->is_catch_up &&
+            dsmr_vote_subject_equal(&op->qc.subject, subject)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void aggregate(struct dsmr_bft *bft, struct dsmr_bft_round *round,
                       const struct dsmr_vote_subject *subject)
 {
@@ -63,6 +76,15 @@ static void aggregate(struct dsmr_bft *bft, struct dsmr_bft_round *round,
     effect->u.aggregate.votes_count = count;
 }
 
+/* A certificate that is being checked makes an own one needless, unless it is bad. */
+static void aggregate_news(struct dsmr_bft *bft, struct dsmr_bft_round *round,
+                           const struct dsmr_vote_subject *subject)
+{
+    if (!is_being_checked(bft, subject)) {
+        aggregate(bft, round, subject);
+    }
+}
+
 static void put(struct dsmr_bft_vote_slot *slot, const struct dsmr_vote_subject *subject,
                 const struct dsmr_bls_sig *sig)
 {
@@ -83,7 +105,7 @@ void dsmr_tally_add_own(struct dsmr_bft *bft, const struct dsmr_bft_own_vote *ow
     if (own->subject.view > bft->seen_view) {
         bft->seen_view = own->subject.view;
     }
-    aggregate(bft, round, &own->subject);
+    aggregate_news(bft, round, &own->subject);
 }
 
 static bool is_well_formed(const struct dsmr_bft *bft, const struct dsmr_vote_subject *subject)
@@ -164,6 +186,16 @@ void dsmr_tally_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsm
         bft->seen_view = subject->view;
     }
     if (subject->view >= bft->view || subject->kind == DSMR_VOTE_FINALIZE) {
+        aggregate_news(bft, round, subject);
+    }
+}
+
+/* Others may be being checked, and bad as well: the own votes do not wait for those. */
+void dsmr_tally_on_bad_cert(struct dsmr_bft *bft, const struct dsmr_vote_subject *subject)
+{
+    struct dsmr_bft_round *round =
+        subject->epoch == bft->set->epoch ? dsmr_round_find(bft, subject->view) : NULL;
+    if (round != NULL && bft->self >= 0) {
         aggregate(bft, round, subject);
     }
 }

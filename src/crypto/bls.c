@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/bitset.h"
 #include "crypto/bls_points.h"
+#include "crypto/message_points.h"
 
 #define COEFFICIENT_BYTES 8u
 #define COEFFICIENT_BITS 64u
@@ -64,19 +65,30 @@ void dsmr_bls_public_key(struct dsmr_bls_public_key *out, const struct dsmr_bls_
     wipe(&scalar, sizeof(scalar));
 }
 
-static void hash_to_point(blst_p2 *out, const void *message, size_t len, const char *suite)
+static void message_point_as(blst_p2_affine *out, const void *message, size_t len,
+                             const char *suite)
 {
-    blst_hash_to_g2(out, message, len, (const byte *)suite, strlen(suite), NULL, 0);
+    blst_p2 hash;
+    blst_hash_to_g2(&hash, message, len, (const byte *)suite, strlen(suite), NULL, 0);
+    blst_p2_to_affine(out, &hash);
 }
 
-static void sign_as(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
-                    const void *message, size_t len, const char *suite)
+void dsmr_bls_message_point(blst_p2_affine *out, const void *message, size_t len)
+{
+    if (!dsmr_message_points_find(out, message, len)) {
+        message_point_as(out, message, len, sign_suite);
+        dsmr_message_points_add(out, message, len);
+    }
+}
+
+static void sign_point(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
+                       const blst_p2_affine *message)
 {
     blst_scalar scalar;
     bool valid = secret_decode(&scalar, key);
     DSMR_ASSERT(valid);
     blst_p2 hash, sig;
-    hash_to_point(&hash, message, len, suite);
+    blst_p2_from_affine(&hash, message);
     blst_sign_pk_in_g1(&sig, &hash, &scalar);
     blst_p2_compress(out->bytes, &sig);
     wipe(&scalar, sizeof(scalar));
@@ -85,14 +97,18 @@ static void sign_as(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *
 void dsmr_bls_sign(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
                    const void *message, size_t len)
 {
-    sign_as(out, key, message, len, sign_suite);
+    blst_p2_affine point;
+    dsmr_bls_message_point(&point, message, len);
+    sign_point(out, key, &point);
 }
 
 void dsmr_bls_prove_possession(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key)
 {
     struct dsmr_bls_public_key public_key;
+    blst_p2_affine point;
     dsmr_bls_public_key(&public_key, key);
-    sign_as(out, key, public_key.bytes, sizeof(public_key.bytes), proof_suite);
+    message_point_as(&point, public_key.bytes, sizeof(public_key.bytes), proof_suite);
+    sign_point(out, key, &point);
 }
 
 /* ---- public keys ---- */
@@ -168,19 +184,6 @@ bool dsmr_bls_sig_in_group(const blst_p2_affine *sig)
     return blst_p2_affine_in_g2(sig);
 }
 
-static void message_point_as(blst_p2_affine *out, const void *message, size_t len,
-                             const char *suite)
-{
-    blst_p2 hash;
-    hash_to_point(&hash, message, len, suite);
-    blst_p2_to_affine(out, &hash);
-}
-
-void dsmr_bls_message_point(blst_p2_affine *out, const void *message, size_t len)
-{
-    message_point_as(out, message, len, sign_suite);
-}
-
 bool dsmr_bls_pairing_holds(const blst_p1_affine *key, const blst_p2_affine *sig,
                             const blst_p2_affine *message)
 {
@@ -195,15 +198,15 @@ bool dsmr_bls_pairing_holds(const blst_p1_affine *key, const blst_p2_affine *sig
     return blst_fp12_is_one(&product);
 }
 
-static enum dsmr_err verify_as(const blst_p1_affine *key, const struct dsmr_bls_sig *sig,
-                               const void *message, size_t len, const char *suite)
+static enum dsmr_err verify_message(const blst_p1_affine *key, const struct dsmr_bls_sig *sig,
+                                    const void *message, size_t len)
 {
-    blst_p2_affine sig_point, hash;
+    blst_p2_affine sig_point, point;
     if (!dsmr_bls_sig_decode(&sig_point, sig)) {
         return DSMR_ERR_BAD_SIGNATURE;
     }
-    message_point_as(&hash, message, len, suite);
-    return dsmr_bls_pairing_holds(key, &sig_point, &hash) ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
+    dsmr_bls_message_point(&point, message, len);
+    return dsmr_bls_pairing_holds(key, &sig_point, &point) ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
 }
 
 enum dsmr_err dsmr_bls_check_possession(const struct dsmr_bls_public_key *key,
@@ -211,14 +214,13 @@ enum dsmr_err dsmr_bls_check_possession(const struct dsmr_bls_public_key *key,
 {
     struct dsmr_bls_point point;
     blst_p1_affine p;
-    if (dsmr_bls_key_decode(NULL, &point, key) != DSMR_OK) {
+    blst_p2_affine sig, message;
+    if (dsmr_bls_key_decode(NULL, &point, key) != DSMR_OK || !dsmr_bls_sig_decode(&sig, proof)) {
         return DSMR_ERR_INVALID_KEY;
     }
     dsmr_bls_key_point(&p, &point);
-    if (verify_as(&p, proof, key->bytes, sizeof(key->bytes), proof_suite) != DSMR_OK) {
-        return DSMR_ERR_INVALID_KEY;
-    }
-    return DSMR_OK;
+    message_point_as(&message, key->bytes, sizeof(key->bytes), proof_suite);
+    return dsmr_bls_pairing_holds(&p, &sig, &message) ? DSMR_OK : DSMR_ERR_INVALID_KEY;
 }
 
 enum dsmr_err dsmr_bls_verify(const struct dsmr_bls_point *key, const struct dsmr_bls_sig *sig,
@@ -226,7 +228,7 @@ enum dsmr_err dsmr_bls_verify(const struct dsmr_bls_point *key, const struct dsm
 {
     blst_p1_affine p;
     dsmr_bls_key_point(&p, key);
-    return verify_as(&p, sig, message, len, sign_suite);
+    return verify_message(&p, sig, message, len);
 }
 
 /* ---- aggregates ---- */
@@ -262,7 +264,7 @@ enum dsmr_err dsmr_bls_verify_aggregate(const struct dsmr_validator_set *set,
     }
     blst_p1_affine key;
     blst_p1_to_affine(&key, &sum);
-    return verify_as(&key, sig, message, len, sign_suite);
+    return verify_message(&key, sig, message, len);
 }
 
 enum dsmr_err dsmr_bls_aggregate(struct dsmr_bls_sig *out, size_t *bad,
@@ -398,6 +400,11 @@ enum dsmr_err dsmr_bls_verify_batch(struct dsmr_bls_batch_item *items, size_t co
     struct batch batch = {0};
     if (count == 0) {
         return DSMR_OK;
+    }
+    if (count == 1) { /* nothing to cancel with: no coefficient */
+        items[0].err = dsmr_bls_verify_aggregate(items[0].set, items[0].signers, items[0].sig,
+                                                 items[0].message, items[0].len);
+        return items[0].err == DSMR_OK ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
     }
     enum dsmr_err result = DSMR_OK;
     if (!batch_init(&batch, count)) {

@@ -30,7 +30,7 @@ struct solo {
     uint32_t sent_count;
     /* what the test decides */
     bool is_wiped; /* no record tells which views the earlier votes were in */
-    bool holds_store, holds_sign, holds_check, holds_verify;
+    bool holds_store, holds_sign, holds_aggregate, holds_check, holds_verify;
     enum dsmr_err stored; /* answers STORE */
     uint8_t refused_kind; /* so many STOREs of this kind find the disk full */
     uint32_t refused_times;
@@ -38,7 +38,7 @@ struct solo {
     struct dsmr_block *to_build; /* NULL: NOTHING_TO_BUILD */
     /* what happened */
     uint64_t held_request; /* of the last effect that was held back */
-    uint32_t stores, signs, checks, verifies, builds, accepts, rejects, serves, prunes;
+    uint32_t stores, signs, aggregates, checks, verifies, builds, accepts, rejects, serves, prunes;
     uint32_t faults;
     enum dsmr_err fault_err;
     uint64_t accepted_height;
@@ -95,7 +95,9 @@ static inline bool solo_answer(struct solo *s, const struct dsmr_bft_effect *eff
         is_held = s->holds_sign;
         break;
     case DSMR_BFT_FX_AGGREGATE:
+        s->aggregates++;
         world_aggregate(answer, effect);
+        is_held = s->holds_aggregate;
         break;
     case DSMR_BFT_FX_CHECK_QC:
         s->checks++;

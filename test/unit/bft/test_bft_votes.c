@@ -267,6 +267,99 @@ static void test_flood_of_certificates(void **state)
     solo_free(s);
 }
 
+static void check_ends(struct solo *s, uint64_t request_id, enum dsmr_err err)
+{
+    struct dsmr_bft_event checked = {
+        .kind = DSMR_BFT_EV_CHECKED, .request_id = request_id, .err = err};
+    solo_step(s, &checked);
+}
+
+/* Rule 6: a certificate that is just being checked is not made again from the votes. */
+static void test_checked_certificates_are_not_made_again(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    s->holds_check = true;
+    uint64_t view = solo_view(s);
+    struct dsmr_vote_subject nullify = solo_subject(view, DSMR_VOTE_NULLIFY, NULL);
+    struct dsmr_quorum_cert qc = world_cert(&nullify, 3);
+    solo_cert(s, 1, &qc);
+    assert_int_equal(s->checks, 1);
+    for (uint32_t peer = 1; peer <= 3; peer++) {
+        solo_vote(s, peer, &nullify);
+    }
+    assert_int_equal(s->aggregates, 0);
+    assert_int_equal(solo_view(s), view);
+    check_ends(s, s->held_request, DSMR_OK);
+    assert_int_equal(solo_view(s), view + 1);
+    assert_int_equal(s->aggregates, 0);
+    solo_free(s);
+}
+
+/* Liars say certificates that are none, each its own: the votes wait for one of them, not for all,
+ * nor if the machine fails at it. */
+static void test_a_bad_certificate_does_not_hold_votes_up(void **state)
+{
+    (void)state;
+    static const enum dsmr_err errs[] = {DSMR_ERR_BAD_VOTE, DSMR_ERR_NO_MEMORY};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct solo *s = solo_new(NULL);
+        solo_start(s);
+        s->holds_check = true;
+        uint64_t view = solo_view(s);
+        struct dsmr_vote_subject nullify = solo_subject(view, DSMR_VOTE_NULLIFY, NULL);
+        struct dsmr_quorum_cert qc = world_cert(&nullify, 3);
+        qc.sig.bytes[5] ^= 1;
+        solo_cert(s, 1, &qc);
+        uint64_t first = s->held_request;
+        solo_cert(s, 2, &qc);
+        assert_int_equal(s->checks, 2);
+        for (uint32_t peer = 1; peer <= 3; peer++) {
+            solo_vote(s, peer, &nullify);
+        }
+        assert_int_equal(s->aggregates, 0);
+        check_ends(s, first, errs[i]);
+        assert_int_equal(s->aggregates, 1);
+        assert_int_equal(solo_view(s), view + 1);
+        solo_free(s);
+    }
+}
+
+/* Rule 7.1: the other way round, of each kind. */
+static void test_certificates_that_are_being_made_are_not_checked(void **state)
+{
+    (void)state;
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    uint64_t view = solo_go_to_view(s, false);
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    struct dsmr_vote_subject notarize = solo_subject(view, DSMR_VOTE_NOTARIZE, block);
+    struct dsmr_vote_subject finalize = solo_subject(view, DSMR_VOTE_FINALIZE, block);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    struct dsmr_vote_subject subjects[] = {notarize, finalize};
+    uint32_t checks = s->checks;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct dsmr_quorum_cert qc = world_cert(&subjects[i], 3);
+        s->holds_aggregate = true;
+        solo_vote(s, 1, &subjects[i]);
+        solo_vote(s, 2, &subjects[i]);
+        solo_cert(s, 3, &qc);
+        assert_int_equal(s->checks, checks);
+        s->holds_aggregate = false;
+        struct dsmr_bft_event made = {.kind = DSMR_BFT_EV_AGGREGATED,
+                                      .request_id = s->held_request};
+        made.u.aggregated.sig = qc.sig;
+        made.u.aggregated.signers = qc.signers;
+        solo_step(s, &made);
+    }
+    assert_int_equal(solo_view(s), view + 1);
+    assert_int_equal(s->accepts, 1);
+    assert_int_equal(s->checks, checks);
+    dsmr_block_unref(block);
+    solo_free(s);
+}
+
 static void test_shared_key_does_not_sign(void **state)
 {
     (void)state;
@@ -311,6 +404,9 @@ int main(void)
         cmocka_unit_test(test_quorum_is_by_weight),
         cmocka_unit_test(test_certificates_are_filtered_before_pairing),
         cmocka_unit_test(test_flood_of_certificates),
+        cmocka_unit_test(test_checked_certificates_are_not_made_again),
+        cmocka_unit_test(test_a_bad_certificate_does_not_hold_votes_up),
+        cmocka_unit_test(test_certificates_that_are_being_made_are_not_checked),
         cmocka_unit_test(test_shared_key_does_not_sign),
         cmocka_unit_test(test_jump_to_a_higher_view),
     };

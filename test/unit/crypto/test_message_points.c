@@ -1,0 +1,145 @@
+/* test_message_points.c - the table gives each message its own point, forgets the oldest, and what
+ * signs and verifies through it is what it would be without. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "crypto/bls.h"
+#include "crypto/bls_points.h"
+#include "crypto/message_points.h"
+#include "unit/crypto/bls_set.h"
+
+/* A point of the right size that is none of the curve: the table does not look at it. */
+static blst_p2_affine fake(uint32_t number)
+{
+    blst_p2_affine point;
+    memset(&point, 0, sizeof(point));
+    point.x.fp[0].l[0] = number;
+    return point;
+}
+
+static void add(uint32_t number, const void *message, size_t len)
+{
+    blst_p2_affine point = fake(number);
+    dsmr_message_points_add(&point, message, len);
+}
+
+/* 0: not found. */
+static uint32_t find(const void *message, size_t len)
+{
+    blst_p2_affine point = fake(0);
+    return dsmr_message_points_find(&point, message, len) ? (uint32_t)point.x.fp[0].l[0] : 0;
+}
+
+static void messages_are_told_apart(void **state)
+{
+    (void)state;
+    uint8_t message[DSMR_MESSAGE_POINTS_BYTES_MAX + 1] = {7};
+    add(1, message, 132);
+    assert_int_equal(find(message, 132), 1);
+    assert_int_equal(find(message, 131), 0);
+    assert_int_equal(find(message, 133), 0);
+    for (size_t i = 0; i < 132; i++) {
+        message[i] ^= 1;
+        assert_int_equal(find(message, 132), 0);
+        message[i] ^= 1;
+    }
+    add(2, message, 132); /* the first one stays */
+    assert_int_equal(find(message, 132), 1);
+    /* Two texts of one FNV-1a hash. */
+    add(3, "8yn0iYCKYHlIj4-BwPqk", 20);
+    assert_int_equal(find("GReLUrM4wMqfg9yzV3KQ", 20), 0);
+    add(4, "GReLUrM4wMqfg9yzV3KQ", 20);
+    assert_int_equal(find("8yn0iYCKYHlIj4-BwPqk", 20), 3);
+    assert_int_equal(find("GReLUrM4wMqfg9yzV3KQ", 20), 4);
+}
+
+static void lengths_have_limits(void **state)
+{
+    (void)state;
+    uint8_t message[DSMR_MESSAGE_POINTS_BYTES_MAX + 1] = {9};
+    add(1, message, 0);
+    assert_int_equal(find(message, 0), 0);
+    add(2, message, DSMR_MESSAGE_POINTS_BYTES_MAX);
+    assert_int_equal(find(message, DSMR_MESSAGE_POINTS_BYTES_MAX), 2);
+    add(3, message, DSMR_MESSAGE_POINTS_BYTES_MAX + 1);
+    assert_int_equal(find(message, DSMR_MESSAGE_POINTS_BYTES_MAX + 1), 0);
+}
+
+static void the_oldest_gives_way(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= 2 * DSMR_MESSAGE_POINTS_MAX + 5; i++) {
+        add(i, &i, sizeof(i));
+        uint32_t oldest = i > DSMR_MESSAGE_POINTS_MAX ? i - DSMR_MESSAGE_POINTS_MAX : 0;
+        assert_int_equal(find(&i, sizeof(i)), i);
+        if (oldest > 0) {
+            uint32_t next = oldest + 1;
+            assert_int_equal(find(&oldest, sizeof(oldest)), 0);
+            assert_int_equal(find(&next, sizeof(next)), next);
+        }
+    }
+}
+
+/* Many messages in turns, each signed, verified and met again: as if there were no table. */
+static void signatures_are_what_they_were(void **state)
+{
+    (void)state;
+    struct dsmr_validator_set *set = bls_set_new(2);
+    struct dsmr_bls_sig first[3], sig;
+    for (uint32_t round = 0; round < 3; round++) {
+        for (uint32_t i = 0; i < 3; i++) {
+            uint8_t message[132] = {1};
+            message[131] = (uint8_t)i;
+            bls_set_sign(&sig, 1, message, sizeof(message));
+            if (round == 0) {
+                first[i] = sig;
+            }
+            assert_memory_equal(&sig, &first[i], sizeof(sig));
+            assert_int_equal(
+                dsmr_bls_verify(&set->validators[1].point, &sig, message, sizeof(message)),
+                DSMR_OK);
+            message[130] ^= 1;
+            assert_int_equal(
+                dsmr_bls_verify(&set->validators[1].point, &sig, message, sizeof(message)),
+                DSMR_ERR_BAD_SIGNATURE);
+        }
+        for (uint32_t i = 0; round == 1 && i < DSMR_MESSAGE_POINTS_MAX; i++) {
+            add(i, &i, sizeof(i)); /* all are forgotten */
+        }
+    }
+    dsmr_validator_set_unref(set);
+}
+
+/* The table is the messages' suite's: a proof of possession is hashed by its own. */
+static void proofs_have_their_own_points(void **state)
+{
+    (void)state;
+    struct dsmr_bls_secret_key secret;
+    struct dsmr_bls_public_key key;
+    struct dsmr_bls_sig sig, proof;
+    bls_set_key(&secret, 5);
+    dsmr_bls_public_key(&key, &secret);
+    dsmr_bls_sign(&sig, &secret, key.bytes, sizeof(key.bytes));
+    dsmr_bls_prove_possession(&proof, &secret);
+    assert_memory_not_equal(&sig, &proof, sizeof(sig));
+    assert_int_equal(dsmr_bls_check_possession(&key, &proof), DSMR_OK);
+    assert_int_equal(dsmr_bls_check_possession(&key, &sig), DSMR_ERR_INVALID_KEY);
+    assert_int_equal(find(key.bytes, sizeof(key.bytes)) != 0, true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_are_told_apart),
+        cmocka_unit_test(lengths_have_limits),
+        cmocka_unit_test(the_oldest_gives_way),
+        cmocka_unit_test(signatures_are_what_they_were),
+        cmocka_unit_test(proofs_have_their_own_points),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
