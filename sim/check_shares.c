@@ -259,13 +259,14 @@ static void sent(void *ctx, struct dsmr_sim *sim, uint32_t node, uint32_t to,
 /* ---- lives ---- */
 
 /* The node wanted to accept its first block before, and its disk took the floor and not the block:
- * a this life tries again under the same floor. It is enough if it covers all that the clock had
- * told when the disk was lost. */
-static void keep_floor(struct dsmr_sim *sim, struct node *node)
+ * this life tries again under the same floor. It is enough if it covers all that the clock had told
+ * when the disk was lost, or if the clock has been set back since, which 12.4 cannot help. */
+static void keep_floor(struct dsmr_sim *sim, uint32_t number, struct node *node)
 {
     const struct dsmr_params *params = dsmr_sim_check_params(sim);
     uint64_t past_ms = (uint64_t)params->clock_skew_ms + params->chunk_lifetime_ms;
-    if (node->floor_ms >= node->wiped_latest_ms + past_ms &&
+    bool is_back = dsmr_sim_check_wall_ms(sim, number) < node->wiped_latest_ms;
+    if ((is_back || node->floor_ms >= node->wiped_latest_ms + past_ms) &&
         node->floor_ms - past_ms < node->start_ms) {
         node->start_ms = node->floor_ms - past_ms;
     }
@@ -278,7 +279,7 @@ static void started(void *ctx, struct dsmr_sim *sim, uint32_t number, uint64_t e
     if (node->floor_ms == 0) { /* else the journal began with an earlier start */
         node->start_ms = dsmr_sim_check_wall_ms(sim, number);
     } else if (!node->has_accepted) {
-        keep_floor(sim, node);
+        keep_floor(sim, number, node);
     }
 }
 

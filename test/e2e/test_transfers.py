@@ -24,8 +24,9 @@ def to_completion(validators, rate):
     for stage in ("certified", "executed"):
         for percentile in ("p50", "p95", "p99"):
             check(summary["latency_ms"][stage][percentile] > 0, "no latency to " + stage)
-    for member in MEMBERS:
-        check(summary[member] is not None, member + " is not known")
+    for member in MEMBERS:  # a machine so busy that none ran while it was measured: what would one cost?
+        check(summary[member] is not None or (member.endswith("_per_tx") and summary["executed_tx_per_s"] == 0),
+              member + " is not known")
     check((summary["engine"], summary["validators"]) == ("bft", validators), "%s" % summary)
     events = [line["event"] for line in lines[1:-1]]
     check(events[-1] == "checking" and events[:-1] and set(events[:-1]) == {"draining"},
