@@ -23,6 +23,8 @@ struct dsmr_sim_snow;
 struct dsmr_sim_link {              /* one direction */
     uint64_t latency_us, jitter_us; /* uniform in latency .. latency + jitter */
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
+    /* So many take longer: two to four times as long, half of them twice that, and so on. */
+    uint32_t tail_ppm;
 };
 
 /* What things take, in nanoseconds, and in thousandths of one for a byte (sim_cpu.h). All zero:

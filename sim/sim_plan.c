@@ -6,9 +6,9 @@
 #include "sim/sim_state.h"
 
 const char *const dsmr_sim_fault_names[DSMR_SIM_FAULT_KINDS] = {
-    "crash",  "crash-mid",  "kill-all", "pause",     "partition", "cut",       "slow",
-    "lossy",  "narrow",     "clock",    "eio",       "disk-full", "wipe",      "tight",
-    "patchy", "unreadable", "damage",   "slow-disk", "state-eio", "state-full"};
+    "crash",  "crash-mid", "kill-all",  "pause",      "partition", "cut",   "slow",   "lossy",
+    "narrow", "clock",     "eio",       "disk-full",  "wipe",      "tight", "patchy", "unreadable",
+    "damage", "slow-disk", "state-eio", "state-full", "one-way",   "tail"};
 
 struct armed {
     struct dsmr_sim_plan *plan;
@@ -119,7 +119,9 @@ static void cut_off(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault, bo
     uint32_t nodes = sim->config.nodes;
     for (uint32_t i = 0; i < nodes; i++) {
         for (uint32_t k = 0; k < nodes; k++) {
-            bool is_across = (fault->mask >> (i % 64) & 1) != (fault->mask >> (k % 64) & 1);
+            uint64_t from = fault->mask >> (i % 64) & 1, to = fault->mask >> (k % 64) & 1;
+            bool is_across =
+                fault->kind == DSMR_SIM_FAULT_ONE_WAY ? from == 1 && to == 0 : from != to;
             if (i != k && is_across) {
                 dsmr_sim_cut(sim, i, k, is_cut, fault->flag);
             }
@@ -136,10 +138,13 @@ static void set_links(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault, 
             link.duplicate_ppm = fault->flag ? 50000 : 0;
             link.reorder_ppm = fault->flag ? 200000 : 0;
             link.jitter_us += 500000;
+        } else if (is_bad && fault->kind == DSMR_SIM_FAULT_TAIL) {
+            link.tail_ppm = 50000 + (uint32_t)fault->amount * 1000; /* up to a quarter */
+            link.latency_us += 5000;
         } else if (is_bad) {
             link.latency_us += 1000000;
         }
-        if (k != fault->node && (fault->kind == DSMR_SIM_FAULT_LOSSY || k == fault->other)) {
+        if (k != fault->node && (fault->kind != DSMR_SIM_FAULT_SLOW || k == fault->other)) {
             dsmr_sim_set_link(sim, fault->node, k, &link);
         }
     }
@@ -179,6 +184,10 @@ static void begin_more(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault)
         dsmr_sim_set_state_disk(sim, fault->node, DSMR_SIM_DISK_EIO);
     } else if (fault->kind == DSMR_SIM_FAULT_STATE_FULL) {
         dsmr_sim_set_state_disk(sim, fault->node, DSMR_SIM_DISK_FULL);
+    } else if (fault->kind == DSMR_SIM_FAULT_ONE_WAY) {
+        cut_off(sim, fault, true);
+    } else if (fault->kind == DSMR_SIM_FAULT_TAIL) {
+        set_links(sim, fault, true);
     } else if (fault->kind == DSMR_SIM_FAULT_DAMAGE) {
         (void)dsmr_sim_damage(sim, fault->node, armed.plan->wipeable, 1 + (uint32_t)fault->amount);
         restart_if_seen(sim, fault);
@@ -246,6 +255,8 @@ static void begin(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault)
     case DSMR_SIM_FAULT_SLOW_DISK:
     case DSMR_SIM_FAULT_STATE_EIO:
     case DSMR_SIM_FAULT_STATE_FULL:
+    case DSMR_SIM_FAULT_ONE_WAY:
+    case DSMR_SIM_FAULT_TAIL:
         begin_more(sim, fault);
         break;
     case DSMR_SIM_FAULT_KINDS:
@@ -271,6 +282,7 @@ static void finish(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault)
         dsmr_sim_pause(sim, node, false);
         break;
     case DSMR_SIM_FAULT_PARTITION:
+    case DSMR_SIM_FAULT_ONE_WAY:
         cut_off(sim, fault, false);
         break;
     case DSMR_SIM_FAULT_CUT:
@@ -278,6 +290,7 @@ static void finish(struct dsmr_sim *sim, const struct dsmr_sim_fault *fault)
         break;
     case DSMR_SIM_FAULT_SLOW:
     case DSMR_SIM_FAULT_LOSSY:
+    case DSMR_SIM_FAULT_TAIL:
         set_links(sim, fault, false);
         break;
     case DSMR_SIM_FAULT_NARROW:

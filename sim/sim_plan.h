@@ -33,6 +33,8 @@ enum dsmr_sim_fault_kind {
     DSMR_SIM_FAULT_STATE_EIO, /* a commit of the state fails, and nobody knows whether it was done
                                */
     DSMR_SIM_FAULT_STATE_FULL,
+    DSMR_SIM_FAULT_ONE_WAY, /* a partition in one direction: one side hears the other */
+    DSMR_SIM_FAULT_TAIL,    /* everything from one node: latencies with a long tail */
     DSMR_SIM_FAULT_KINDS
 };
 #define DSMR_SIM_FAULT_MORE DSMR_SIM_FAULT_TIGHT

@@ -21,18 +21,21 @@
                     lossy, narrow, clock, eio,   full, wipe, more},                                \
         .faults_per_minute = rate, .more_per_minute = more_rate                                    \
     }
-/* Of the kinds from FAULT_MORE on: tight, patchy, unreadable, damage, slow disk, state. */
+/* Of the kinds from FAULT_MORE on: tight, patchy, unreadable, damage, slow disk, state; one way,
+ * tail. */
 #define NONE 0
 #define DISKS 6, 2, 5, 6, 2, 2, 2
+#define NETS 0, 0, 0, 0, 0, 0, 0, 5, 5
+#define BOTH DISKS, 5, 5
 
 const struct dsmr_sim_profile dsmr_sim_profiles[] = {
-    {"default", "everything, moderately", MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30, DISKS, 8),
+    {"default", "everything, moderately", MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30, BOTH, 10),
      true, true, true, 0},
     {"calm", "nothing goes wrong", MIX(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0), false,
      false, false, 0},
     {"crash", "nodes die and come back", MIX(8, 20, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60, NONE, 0),
      false, false, false, 0},
-    {"net", "a bad network", MIX(0, 0, 0, 2, 8, 10, 8, 10, 4, 0, 0, 0, 0, 60, NONE, 0), false,
+    {"net", "a bad network", MIX(0, 0, 0, 2, 8, 10, 8, 10, 4, 0, 0, 0, 0, 60, NETS, 20), false,
      false, false, 0},
     {"disk", "bad disks", MIX(4, 8, 1, 0, 0, 0, 0, 0, 0, 0, 10, 8, 0, 40, DISKS, 30), false, false,
      false, 0},
@@ -42,14 +45,14 @@ const struct dsmr_sim_profile dsmr_sim_profiles[] = {
      MIX(8, 8, 1, 2, 4, 4, 2, 2, 0, 0, 0, 0, 0, 30, NONE, 0), false, true, true, 0},
     {"clock", "clocks that are wrong", MIX(2, 2, 0, 4, 0, 2, 2, 2, 0, 20, 0, 0, 0, 40, NONE, 0),
      false, false, false, 0},
-    {"storm", "everything at once", MIX(10, 20, 2, 8, 10, 10, 8, 10, 4, 8, 6, 4, 2, 120, DISKS, 30),
+    {"storm", "everything at once", MIX(10, 20, 2, 8, 10, 10, 8, 10, 4, 8, 6, 4, 2, 120, BOTH, 40),
      true, true, true, 0},
     {"wan100", "100 validators in five regions, processors and links of a size; few faults",
      MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60, NONE, 0), false, false, false, 100},
     {"wan300", "300 of them", MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60, NONE, 0), false, false,
      false, 300},
     {PROFILE_BLS, "as default, but real BLS and Ed25519: a hundred times slower",
-     MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30, DISKS, 8), true, true, true, 0},
+     MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30, BOTH, 10), true, true, true, 0},
     {NULL, NULL, MIX(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0), false, false, false, 0},
 };
 
