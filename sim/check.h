@@ -57,9 +57,15 @@ uint64_t dsmr_sim_check_context(const struct dsmr_sim *sim, const struct dsmr_bl
 const struct dsmr_params *dsmr_sim_check_params(const struct dsmr_sim *sim);
 /* With the sets of the epochs as the engine schedules them. Borrowed. */
 const struct dsmr_sim_config *dsmr_sim_check_config(const struct dsmr_sim *sim);
-/* Whether the chunk is in node's store, durable and whole (up or down). */
+/* Whether the chunk is in node's store, durable (up or down). */
 bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,
                               const struct dsmr_id *chunk_id);
+/* And its body is not damaged. */
+bool dsmr_sim_check_can_serve(const struct dsmr_sim *sim, uint32_t node,
+                              const struct dsmr_id *chunk_id);
+/* It is, and was before this life of the node. */
+bool dsmr_sim_check_was_damaged(const struct dsmr_sim *sim, uint32_t node,
+                                const struct dsmr_id *chunk_id);
 /* The signature that validator number makes over bytes: what a right one is compared with. */
 struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes, size_t len);
 /* Aggregates: sum is all zero at first. */

@@ -204,7 +204,7 @@ static void check_holders(const struct availability *self, struct dsmr_sim *sim,
         bool is_honest = dsmr_sim_check_is_honest(sim, node);
         total += weight;
         bad += is_honest && !self->nodes[node].is_wiped ? 0 : weight;
-        holders += is_honest && dsmr_sim_check_has_chunk(sim, node, id) ? weight : 0;
+        holders += is_honest && dsmr_sim_check_can_serve(sim, node, id) ? weight : 0;
     }
     if (dsmr_sim_rules_is_third(bad, total)) {
         return; /* more are bad than anybody promised to survive */

@@ -223,6 +223,12 @@ static void on_share(struct shares *self, struct dsmr_sim *sim, uint32_t node,
                       node, dsmr_sim_rules_name(&ref->chunk_id),
                       dsmr_sim_check_number(&ref->producer), (unsigned long long)ref->slot);
     }
+    if (dsmr_sim_check_was_damaged(sim, node, &ref->chunk_id)) {
+        dsmr_sim_fail(sim, rule,
+                      "node %u signs chunk %s of n%u's slot %llu, whose body it cannot read", node,
+                      dsmr_sim_rules_name(&ref->chunk_id), dsmr_sim_check_number(&ref->producer),
+                      (unsigned long long)ref->slot);
+    }
     add_claim(self, sim, self->sent, node, ref, "signs");
 }
 

@@ -14,6 +14,8 @@ struct chunk {
     struct dsmr_buf *owner; /* of bytes; a copy if the write had none */
     const uint8_t *bytes;
     uint32_t len;
+    enum dsmr_err damage; /* OK: none */
+    uint32_t damaged_life;
 };
 struct block {
     struct dsmr_block *block;
@@ -41,6 +43,7 @@ struct dsmr_mem_disk {
     uint32_t records_count, records_capacity;
     struct dsmr_evidence *evidence;
     uint32_t evidence_count;
+    uint32_t life; /* of whoever has the disk */
 };
 
 /* ---- tables ---- */
@@ -125,6 +128,19 @@ static enum dsmr_mem_disk_news apply_journal(struct dsmr_mem_disk *disk,
                                                            : DSMR_MEM_DISK_SECOND_OF_SLOT;
 }
 
+/* The bytes are immutable and owned: kept, not copied. */
+static void put_body(struct chunk *chunk, const struct dsmr_store_write *write)
+{
+    struct dsmr_buf *old = chunk->owner;
+    bool has_owner = write->u.chunk.owner != NULL;
+    chunk->owner = has_owner ? dsmr_buf_ref(write->u.chunk.owner)
+                             : dsmr_buf_copy(write->u.chunk.bytes, write->u.chunk.len);
+    chunk->bytes = has_owner ? write->u.chunk.bytes : chunk->owner->bytes;
+    chunk->len = write->u.chunk.len;
+    chunk->damage = DSMR_OK;
+    dsmr_buf_unref(old);
+}
+
 static enum dsmr_mem_disk_news apply_chunk(struct dsmr_mem_disk *disk,
                                            const struct dsmr_store_write *write)
 {
@@ -132,12 +148,7 @@ static enum dsmr_mem_disk_news apply_chunk(struct dsmr_mem_disk *disk,
     struct chunk *chunk = find_chunk(disk, &meta->ref.chunk_id);
     if (chunk == NULL) {
         chunk = dsmr_mem_table_add(&disk->chunks, &meta->ref.chunk_id);
-        /* The bytes are immutable and owned: kept, not copied. */
-        chunk->owner = write->u.chunk.owner != NULL
-                           ? dsmr_buf_ref(write->u.chunk.owner)
-                           : dsmr_buf_copy(write->u.chunk.bytes, write->u.chunk.len);
-        chunk->bytes = write->u.chunk.owner != NULL ? write->u.chunk.bytes : chunk->owner->bytes;
-        chunk->len = write->u.chunk.len;
+        put_body(chunk, write);
         chunk->meta = *meta;
         disk->bytes += write->u.chunk.len;
     } else {
@@ -151,6 +162,9 @@ static enum dsmr_mem_disk_news apply_chunk(struct dsmr_mem_disk *disk,
             chunk->meta.included_height = old.included_height;
             chunk->meta.included_time_ms = old.included_time_ms;
             chunk->meta.accepted_wall_ms = old.accepted_wall_ms;
+        }
+        if (chunk->damage != DSMR_OK) {
+            put_body(chunk, write);
         }
     }
     return meta->is_signed ? apply_journal(disk, meta) : DSMR_MEM_DISK_NO_NEWS;
@@ -399,6 +413,38 @@ void dsmr_mem_disk_lose_chunk(struct dsmr_mem_disk *disk, const struct dsmr_id *
     remove_chunk(disk, find_chunk(disk, chunk_id));
 }
 
+void dsmr_mem_disk_damage(struct dsmr_mem_disk *disk, const struct dsmr_id *chunk_id,
+                          enum dsmr_err err)
+{
+    struct chunk *chunk = find_chunk(disk, chunk_id);
+    DSMR_ASSERT(chunk != NULL && err != DSMR_OK);
+    chunk->damage = err;
+    chunk->damaged_life = disk->life;
+}
+
+bool dsmr_mem_disk_can_read(const struct dsmr_mem_disk *disk, const struct dsmr_id *chunk_id)
+{
+    const struct chunk *chunk = find_chunk(disk, chunk_id);
+    return chunk != NULL && chunk->damage == DSMR_OK;
+}
+
+void dsmr_mem_disk_restarted(struct dsmr_mem_disk *disk)
+{
+    disk->life++;
+}
+
+bool dsmr_mem_disk_was_damaged(const struct dsmr_mem_disk *disk, const struct dsmr_id *chunk_id)
+{
+    const struct chunk *chunk = find_chunk(disk, chunk_id);
+    return chunk != NULL && chunk->damage != DSMR_OK && chunk->damaged_life != disk->life;
+}
+
+const struct dsmr_reference *dsmr_mem_disk_chunk_at(const struct dsmr_mem_disk *disk, uint32_t i)
+{
+    const struct chunk *chunk = i < disk->chunks.count ? dsmr_mem_table_at(&disk->chunks, i) : NULL;
+    return chunk == NULL ? NULL : &chunk->meta.ref;
+}
+
 void dsmr_mem_disk_forget_finalizations(struct dsmr_mem_disk *disk, uint64_t first, uint64_t last)
 {
     DSMR_ASSERT(first > 0 && last <= disk->height);
@@ -419,6 +465,9 @@ static enum dsmr_err load_chunk(void *self, struct dsmr_buf **out, const struct 
     struct chunk *chunk = find_chunk(disk_of(self), chunk_id);
     if (chunk == NULL) {
         return DSMR_ERR_UNKNOWN;
+    }
+    if (chunk->damage != DSMR_OK) {
+        return chunk->damage;
     }
     bool is_whole = chunk->owner->bytes == chunk->bytes && chunk->owner->len == chunk->len;
     *out = is_whole ? dsmr_buf_ref(chunk->owner) : dsmr_buf_copy(chunk->bytes, chunk->len);

@@ -31,6 +31,17 @@ uint64_t dsmr_mem_disk_height(const struct dsmr_mem_disk *disk); /* last accepte
 uint32_t dsmr_mem_disk_count(const struct dsmr_mem_disk *disk);
 /* The body and the record of a chunk are gone, as if the disk had lost them. */
 void dsmr_mem_disk_lose_chunk(struct dsmr_mem_disk *disk, const struct dsmr_id *chunk_id);
+/* The body cannot be read any more, and reads say err (IO, CORRUPT), until the chunk is written
+ * again: as in the real store, its record is whole. */
+void dsmr_mem_disk_damage(struct dsmr_mem_disk *disk, const struct dsmr_id *chunk_id,
+                          enum dsmr_err err);
+bool dsmr_mem_disk_can_read(const struct dsmr_mem_disk *disk, const struct dsmr_id *chunk_id);
+/* Whoever has the disk has started again. */
+void dsmr_mem_disk_restarted(struct dsmr_mem_disk *disk);
+/* Damaged before that: nothing that is in memory can come from this body. */
+bool dsmr_mem_disk_was_damaged(const struct dsmr_mem_disk *disk, const struct dsmr_id *chunk_id);
+/* The i-th chunk, NULL behind the last one: new ones come last, mostly. */
+const struct dsmr_reference *dsmr_mem_disk_chunk_at(const struct dsmr_mem_disk *disk, uint32_t i);
 /* Blocks of these heights became final by that of a later one: their own is not there. */
 void dsmr_mem_disk_forget_finalizations(struct dsmr_mem_disk *disk, uint64_t first, uint64_t last);
 

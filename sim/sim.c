@@ -507,6 +507,18 @@ bool dsmr_sim_check_has_chunk(const struct dsmr_sim *sim, uint32_t node,
     return dsmr_sim_store_has_chunk(sim->nodes[node].store, chunk_id);
 }
 
+bool dsmr_sim_check_can_serve(const struct dsmr_sim *sim, uint32_t node,
+                              const struct dsmr_id *chunk_id)
+{
+    return dsmr_mem_disk_can_read(dsmr_sim_store_disk(sim->nodes[node].store), chunk_id);
+}
+
+bool dsmr_sim_check_was_damaged(const struct dsmr_sim *sim, uint32_t node,
+                                const struct dsmr_id *chunk_id)
+{
+    return dsmr_mem_disk_was_damaged(dsmr_sim_store_disk(sim->nodes[node].store), chunk_id);
+}
+
 struct dsmr_bls_sig dsmr_sim_check_signature(uint32_t number, const void *bytes, size_t len)
 {
     struct dsmr_bls_sig sig;

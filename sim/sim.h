@@ -23,6 +23,8 @@ struct dsmr_sim_snow;
 struct dsmr_sim_link {              /* one direction */
     uint64_t latency_us, jitter_us; /* uniform in latency .. latency + jitter */
     uint32_t loss_ppm, duplicate_ppm, reorder_ppm;
+    /* So many take longer: two to four times as long, half of them twice that, and so on. */
+    uint32_t tail_ppm;
 };
 
 /* What things take, in nanoseconds, and in thousandths of one for a byte (sim_cpu.h). All zero:
@@ -125,11 +127,31 @@ void dsmr_sim_set_uplink(struct dsmr_sim *sim, uint32_t node, uint64_t bytes_per
 /* ---- disks ---- */
 enum dsmr_sim_disk {
     DSMR_SIM_DISK_OK,
-    DSMR_SIM_DISK_EIO, /* the next write fails; a part of its group may be durable */
-    DSMR_SIM_DISK_FULL /* writes fail until OK again, but garbage collection */
+    DSMR_SIM_DISK_EIO,  /* the next write fails; a part of its group may be durable */
+    DSMR_SIM_DISK_FULL, /* writes fail until OK again, but garbage collection */
+    /* Room for records and for some bodies: a group is written without those that are refused. */
+    DSMR_SIM_DISK_TIGHT,
+    DSMR_SIM_DISK_PATCHY,     /* the same; and now and then a whole group is refused */
+    DSMR_SIM_DISK_UNREADABLE, /* half of the bodies cannot be read: IO */
+    DSMR_SIM_DISK_SLOW        /* a group, and a read of a body, takes up to three seconds more */
 };
-/* A node may halt once its disk was bad; then it counts as crashed. */
+/* A node may halt once a write that must not fail did (EIO, FULL, PATCHY); then it counts as
+ * crashed. */
 void dsmr_sim_set_disk(struct dsmr_sim *sim, uint32_t node, enum dsmr_sim_disk state);
+/* The disk of the state: OK; EIO: the next commit fails, done or not; FULL: every commit is
+ * refused. The node halts. */
+void dsmr_sim_set_state_disk(struct dsmr_sim *sim, uint32_t node, enum dsmr_sim_disk state);
+/* Damages some of the latest bodies that node has on its disk, at most max: from now on they are
+ * unreadable or wrong. But none that others than spare must be able to serve: honest nodes of more
+ * than a third of the weight can still. Returns how many. */
+uint32_t dsmr_sim_damage(struct dsmr_sim *sim, uint32_t node, uint32_t spare, uint32_t max);
+struct dsmr_sim_disk_counts {
+    uint64_t parted;  /* groups of which a part was refused */
+    uint64_t unread;  /* reads of a body that failed */
+    uint64_t damaged; /* bodies, for good */
+};
+/* What has happened on all disks. */
+void dsmr_sim_disk_counts(const struct dsmr_sim *sim, struct dsmr_sim_disk_counts *out);
 
 /* ---- results ---- */
 /* The first broken promise ends the run: rule is the checker's name. */

@@ -132,6 +132,11 @@ static void print_result(const struct options *options, uint64_t seed,
         }
     }
     printf("%s", separator[0] == ' ' ? " none" : "");
+    if (r->disks.parted + r->disks.unread + r->disks.damaged > 0) {
+        printf(" disks groups-parted %llu reads-failed %llu bodies-damaged %llu",
+               (unsigned long long)r->disks.parted, (unsigned long long)r->disks.unread,
+               (unsigned long long)r->disks.damaged);
+    }
     if (options->engine == DSMR_SIM_SNOW) {
         print_snow(&r->snow);
     }

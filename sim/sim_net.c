@@ -55,6 +55,19 @@ static bool is_one_of_a_million(struct dsmr_sim *sim, uint32_t ppm)
     return ppm > 0 && dsmr_prng_below(&sim->net_prng, 1000000) < ppm;
 }
 
+#define TAIL_US_MAX (10 * DSMR_SIM_SECOND_US)
+
+/* A distribution with a long tail: each doubling is half as likely as the one before. */
+static uint64_t tail_us(struct dsmr_sim *sim, uint64_t takes_us)
+{
+    uint64_t toss = dsmr_prng_next(&sim->net_prng);
+    for (takes_us *= 2; (toss & 1) != 0 && takes_us < TAIL_US_MAX; toss >>= 1) {
+        takes_us *= 2;
+    }
+    takes_us += dsmr_prng_below(&sim->net_prng, takes_us + 1);
+    return takes_us < TAIL_US_MAX ? takes_us : TAIL_US_MAX;
+}
+
 static void arrive(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr_buf *bytes,
                    uint64_t span_us)
 {
@@ -62,8 +75,10 @@ static void arrive(struct dsmr_sim *sim, uint32_t from, uint32_t to, struct dsmr
     struct dsmr_sim_item *item = malloc(sizeof(*item));
     DSMR_ASSERT(item != NULL);
     *item = (struct dsmr_sim_item){.from = from, .bytes = dsmr_buf_ref(bytes), .span_us = span_us};
-    uint64_t due_us = sim->now_us + path->link.latency_us +
-                      dsmr_prng_below(&sim->net_prng, path->link.jitter_us + 1);
+    uint64_t takes_us =
+        path->link.latency_us + dsmr_prng_below(&sim->net_prng, path->link.jitter_us + 1);
+    bool is_late = is_one_of_a_million(sim, path->link.tail_ppm);
+    uint64_t due_us = sim->now_us + (is_late ? tail_us(sim, takes_us) : takes_us);
     if (!is_one_of_a_million(sim, path->link.reorder_ppm)) {
         due_us = due_us < path->last_us ? path->last_us : due_us;
         path->last_us = due_us;

@@ -244,7 +244,7 @@ static bool store_queued(void *ctx)
     uint64_t min_us = sim->config.sync_us_min, max_us = sim->config.sync_us_max;
     max_us = max_us == 0 ? 3000 : max_us;
     uint64_t takes_us = min_us + dsmr_prng_below(&sim->disk_prng, max_us - min_us + 1) +
-                        dsmr_sim_cpu_sync_us(node, bytes);
+                        dsmr_sim_cpu_sync_us(node, bytes) + dsmr_sim_disk_extra_us(node);
     node->usage.disk_us += takes_us;
     dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,
                                                              .kind = DSMR_SIM_SYNC,
@@ -317,7 +317,7 @@ static void configure(struct dsmr_sim *sim, struct dsmr_sim_node *node,
     config->submits_max = 4096;
     config->submit_bytes_max = 1u << 20;
     config->store = dsmr_sim_store_port(node->store);
-    config->kv = dsmr_kv_mem_port(node->kv);
+    config->kv = dsmr_sim_kv_port(&node->sim_kv);
     config->net = dsmr_sim_net_port(node);
     config->work = dsmr_sim_work_port(node);
     config->clock = (struct dsmr_clock){.self = node, .ops = &clock_ops};
@@ -364,16 +364,22 @@ static void start(struct dsmr_sim_node *node)
     node->mempool_bytes_max = config.node.mempool_bytes_max;
     node->mempool_txs_max = config.node.mempool_txs_max;
     node->steady_since_us = sim->now_us;
+    dsmr_sim_kv_restarted(&node->sim_kv);
     node->life++;
     err = dsmr_driver_new(&node->driver, &config);
     DSMR_ASSERT(err == DSMR_OK);
     err = dsmr_driver_recover(node->driver);
+    if (err != DSMR_OK && dsmr_sim_kv_is_bad(&node->sim_kv)) {
+        dsmr_sim_crash(sim, node->number); /* the state of genesis could not be written */
+        return;
+    }
     if (err != DSMR_OK) {
         dsmr_sim_fail(sim, "X2", "node %u does not come back: %s", node->number,
                       dsmr_err_text(err));
         return;
     }
-    node->has_bad_disk = node->store_state != DSMR_SIM_DISK_OK;
+    node->has_bad_disk =
+        dsmr_sim_disk_may_halt(node->store_state) || dsmr_sim_kv_is_bad(&node->sim_kv);
     tell_started(node);
     if (sim->snow != NULL) {
         dsmr_sim_snow_started(sim->snow, node->number);
@@ -478,15 +484,23 @@ void dsmr_sim_restart(struct dsmr_sim *sim, uint32_t node)
     start(&sim->nodes[node]);
 }
 
+static void make_disk(struct dsmr_sim_node *node)
+{
+    node->store = dsmr_sim_store_new();
+    node->kv = dsmr_kv_mem_new();
+    node->sim_kv.inner = dsmr_kv_mem_port(node->kv);
+    node->sim_kv.prng = &node->sim->disk_prng;
+    dsmr_sim_store_on_queued(node->store, store_queued, node);
+    dsmr_sim_store_set_counts(node->store, &node->disk_counts);
+}
+
 void dsmr_sim_wipe(struct dsmr_sim *sim, uint32_t number)
 {
     struct dsmr_sim_node *node = &sim->nodes[number];
     DSMR_ASSERT(node->driver == NULL);
     dsmr_sim_store_free(node->store);
     dsmr_kv_mem_free(node->kv);
-    node->store = dsmr_sim_store_new();
-    node->kv = dsmr_kv_mem_new();
-    dsmr_sim_store_on_queued(node->store, store_queued, node);
+    make_disk(node);
     if (sim->snow != NULL) {
         dsmr_sim_snow_wiped(sim->snow, number);
     }
@@ -495,14 +509,6 @@ void dsmr_sim_wipe(struct dsmr_sim *sim, uint32_t number)
             sim->checkers[i].ops->wiped(sim->checkers[i].self, sim, number);
         }
     }
-}
-
-void dsmr_sim_set_disk(struct dsmr_sim *sim, uint32_t number, enum dsmr_sim_disk state)
-{
-    struct dsmr_sim_node *node = &sim->nodes[number];
-    node->store_state = state;
-    node->has_bad_disk = node->has_bad_disk || state != DSMR_SIM_DISK_OK;
-    dsmr_sim_store_set_state(node->store, state);
 }
 
 void dsmr_sim_crash_after(struct dsmr_sim *sim, uint32_t node, uint64_t port_calls)
@@ -529,9 +535,7 @@ static void make_first_disk(struct dsmr_sim *sim, struct dsmr_sim_node *node)
 {
     struct dsmr_bft_never_voted record;
     struct dsmr_store_write write = {.kind = DSMR_STORE_BFT_PUT};
-    node->store = dsmr_sim_store_new();
-    node->kv = dsmr_kv_mem_new();
-    dsmr_sim_store_on_queued(node->store, store_queued, node);
+    make_disk(node);
     dsmr_bft_never_voted(&record, sim->schedule[0].set->epoch);
     write.u.bft.key = record.key;
     write.u.bft.key_len = sizeof(record.key);

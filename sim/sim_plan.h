@@ -24,8 +24,20 @@ enum dsmr_sim_fault_kind {
     DSMR_SIM_FAULT_EIO,
     DSMR_SIM_FAULT_DISK_FULL,
     DSMR_SIM_FAULT_WIPE, /* of a node that counts as a liar: its promises are forgotten */
+    /* From here on planned by a stream of their own: */
+    DSMR_SIM_FAULT_TIGHT,      /* bodies find no room, what is written with them does */
+    DSMR_SIM_FAULT_PATCHY,     /* and now and then a group does not */
+    DSMR_SIM_FAULT_UNREADABLE, /* half of the bodies, for a while; with or without a restart */
+    DSMR_SIM_FAULT_DAMAGE,     /* of some of the latest bodies, for good; the same */
+    DSMR_SIM_FAULT_SLOW_DISK,
+    DSMR_SIM_FAULT_STATE_EIO, /* a commit of the state fails, and nobody knows whether it was done
+                               */
+    DSMR_SIM_FAULT_STATE_FULL,
+    DSMR_SIM_FAULT_ONE_WAY, /* a partition in one direction: one side hears the other */
+    DSMR_SIM_FAULT_TAIL,    /* everything from one node: latencies with a long tail */
     DSMR_SIM_FAULT_KINDS
 };
+#define DSMR_SIM_FAULT_MORE DSMR_SIM_FAULT_TIGHT
 extern const char *const dsmr_sim_fault_names[DSMR_SIM_FAULT_KINDS];
 
 struct dsmr_sim_fault {
@@ -39,18 +51,24 @@ struct dsmr_sim_fault {
 struct dsmr_sim_plan {
     struct dsmr_sim_fault faults[DSMR_SIM_FAULTS_MAX];
     uint32_t count;
+    uint32_t wipeable;
     bool is_left_out[DSMR_SIM_FAULTS_MAX];
 };
-/* How often each kind comes, in a thousandth of all. */
+/* How often each kind comes, among those that are planned with it. */
 struct dsmr_sim_plan_mix {
     uint32_t weights[DSMR_SIM_FAULT_KINDS];
-    uint32_t faults_per_minute;
+    uint32_t faults_per_minute, more_per_minute; /* more: of the kinds from FAULT_MORE on */
 };
 
 /* Faults within from_us .. until_us. wipeable: the node that WIPE may take; UINT32_MAX: none. */
 void dsmr_sim_plan_make(struct dsmr_sim_plan *plan, struct dsmr_prng *prng,
                         const struct dsmr_sim_plan_mix *mix, uint32_t nodes, uint32_t wipeable,
                         uint64_t from_us, uint64_t until_us);
+/* Adds those of the kinds from FAULT_MORE on; prng is not the one of the others, which stay what
+ * they are. */
+void dsmr_sim_plan_more(struct dsmr_sim_plan *plan, struct dsmr_prng *prng,
+                        const struct dsmr_sim_plan_mix *mix, uint32_t nodes, uint64_t from_us,
+                        uint64_t until_us);
 /* Has every fault happen that is not left out; counts[kind]: how many did, so far. plan and counts
  * outlive the run. */
 void dsmr_sim_plan_start(struct dsmr_sim_plan *plan, struct dsmr_sim *sim, uint32_t *counts);

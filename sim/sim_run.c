@@ -14,38 +14,46 @@
 #define PROFILE_BLS "bls" /* the one with real BLS and Ed25519 */
 #define SPARES 2u         /* nodes that are no validators at first, with epochs */
 
-#define MIX(crash, mid, all, pause, part, cut, slow, lossy, narrow, clock, eio, full, wipe, rate)  \
+#define MIX(crash, mid, all, pause, part, cut, slow, lossy, narrow, clock, eio, full, wipe, rate,  \
+            more, more_rate)                                                                       \
     {                                                                                              \
-        .weights =                                                                                 \
-            {crash, mid, all, pause, part, cut, slow, lossy, narrow, clock, eio, full, wipe},      \
-        .faults_per_minute = rate                                                                  \
+        .weights = {crash, mid,    all,   pause, part, cut,  slow,                                 \
+                    lossy, narrow, clock, eio,   full, wipe, more},                                \
+        .faults_per_minute = rate, .more_per_minute = more_rate                                    \
     }
+/* Of the kinds from FAULT_MORE on: tight, patchy, unreadable, damage, slow disk, state; one way,
+ * tail. */
+#define NONE 0
+#define DISKS 6, 2, 5, 6, 2, 2, 2
+#define NETS 0, 0, 0, 0, 0, 0, 0, 5, 5
+#define BOTH DISKS, 5, 5
 
 const struct dsmr_sim_profile dsmr_sim_profiles[] = {
-    {"default", "everything, moderately", MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30), true,
-     true, true, 0},
-    {"calm", "nothing goes wrong", MIX(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false,
+    {"default", "everything, moderately", MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30, BOTH, 10),
+     true, true, true, 0},
+    {"calm", "nothing goes wrong", MIX(1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0), false,
+     false, false, 0},
+    {"crash", "nodes die and come back", MIX(8, 20, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60, NONE, 0),
+     false, false, false, 0},
+    {"net", "a bad network", MIX(0, 0, 0, 2, 8, 10, 8, 10, 4, 0, 0, 0, 0, 60, NETS, 20), false,
+     false, false, 0},
+    {"disk", "bad disks", MIX(4, 8, 1, 0, 0, 0, 0, 0, 0, 0, 10, 8, 0, 40, DISKS, 30), false, false,
      false, 0},
-    {"crash", "nodes die and come back", MIX(8, 20, 2, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 60), false,
-     false, false, 0},
-    {"net", "a bad network", MIX(0, 0, 0, 2, 8, 10, 8, 10, 4, 0, 0, 0, 0, 60), false, false, false,
-     0},
-    {"disk", "bad disks", MIX(4, 8, 1, 0, 0, 0, 0, 0, 0, 0, 10, 8, 0, 40), false, false, false, 0},
-    {"byz", "up to f liars on a good network", MIX(1, 0, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 10), true,
-     false, true, 0},
+    {"byz", "up to f liars on a good network",
+     MIX(1, 0, 0, 0, 0, 1, 2, 1, 0, 0, 0, 0, 0, 10, NONE, 0), true, false, true, 0},
     {"epochs", "validators join and leave while nodes die",
-     MIX(8, 8, 1, 2, 4, 4, 2, 2, 0, 0, 0, 0, 0, 30), false, true, true, 0},
-    {"clock", "clocks that are wrong", MIX(2, 2, 0, 4, 0, 2, 2, 2, 0, 20, 0, 0, 0, 40), false,
-     false, false, 0},
-    {"storm", "everything at once", MIX(10, 20, 2, 8, 10, 10, 8, 10, 4, 8, 6, 4, 2, 120), true,
-     true, true, 0},
+     MIX(8, 8, 1, 2, 4, 4, 2, 2, 0, 0, 0, 0, 0, 30, NONE, 0), false, true, true, 0},
+    {"clock", "clocks that are wrong", MIX(2, 2, 0, 4, 0, 2, 2, 2, 0, 20, 0, 0, 0, 40, NONE, 0),
+     false, false, false, 0},
+    {"storm", "everything at once", MIX(10, 20, 2, 8, 10, 10, 8, 10, 4, 8, 6, 4, 2, 120, BOTH, 40),
+     true, true, true, 0},
     {"wan100", "100 validators in five regions, processors and links of a size; few faults",
-     MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60), false, false, false, 100},
-    {"wan300", "300 of them", MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60), false, false, false,
-     300},
+     MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60, NONE, 0), false, false, false, 100},
+    {"wan300", "300 of them", MIX(6, 6, 0, 4, 0, 4, 4, 0, 0, 0, 0, 0, 0, 60, NONE, 0), false, false,
+     false, 300},
     {PROFILE_BLS, "as default, but real BLS and Ed25519: a hundred times slower",
-     MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30), true, true, true, 0},
-    {NULL, NULL, MIX(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0), false, false, false, 0},
+     MIX(8, 12, 1, 6, 8, 8, 6, 6, 3, 6, 4, 3, 2, 30, BOTH, 10), true, true, true, 0},
+    {NULL, NULL, MIX(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NONE, 0), false, false, false, 0},
 };
 
 const struct dsmr_sim_profile *dsmr_sim_profile_find(const char *name)
@@ -248,7 +256,7 @@ static void choose_wan(struct run *run)
 
 static void choose(struct run *run, const struct dsmr_sim_run_config *config)
 {
-    struct dsmr_prng prng;
+    struct dsmr_prng prng, more;
     memset(run, 0, sizeof(*run));
     dsmr_prng_init(&prng, config->seed);
     run->validators =
@@ -289,6 +297,9 @@ static void choose(struct run *run, const struct dsmr_sim_run_config *config)
         .replay_per_mille = dsmr_prng_below(&prng, 2) == 0 ? 0 : 100,
         .retry_ms = dsmr_prng_below(&prng, 2) == 0 ? 0 : 3000};
     dsmr_sim_plan_make(&run->plan, &prng, &config->profile->mix, run->sim.nodes, run->wipeable,
+                       DSMR_SIM_SECOND_US / 10, config->fault_us);
+    dsmr_prng_init(&more, config->seed ^ UINT64_C(0x6d6f7265));
+    dsmr_sim_plan_more(&run->plan, &more, &config->profile->mix, run->sim.nodes,
                        DSMR_SIM_SECOND_US / 10, config->fault_us);
     if (config->is_left_out != NULL) {
         memcpy(run->plan.is_left_out, config->is_left_out, sizeof(run->plan.is_left_out));
@@ -355,6 +366,7 @@ static void fill_result(struct dsmr_sim *sim, struct dsmr_sim_clients *clients,
     result->messages = dsmr_sim_messages(sim);
     result->virtual_us = dsmr_sim_now_us(sim);
     dsmr_sim_client_counts(clients, &result->txs);
+    dsmr_sim_disk_counts(sim, &result->disks);
     if (dsmr_sim_engine(sim) != NULL) {
         dsmr_sim_snow_counts(dsmr_sim_engine(sim), &result->snow);
     }

@@ -39,6 +39,7 @@ struct dsmr_sim_run_result {
     struct dsmr_sim_client_counts txs;
     struct dsmr_sim_snow_counts snow; /* zero with the built-in engine */
     uint32_t faults[DSMR_SIM_FAULT_KINDS];
+    struct dsmr_sim_disk_counts disks;
     uint32_t plan_count;
     uint32_t validators, liars;
     uint32_t left; /* out, when a quorum was healed */

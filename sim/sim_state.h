@@ -9,6 +9,7 @@
 #include "sim/engine_snow.h"
 #include "sim/sim.h"
 #include "sim/sim_cpu.h"
+#include "sim/sim_kv.h"
 #include "sim/sim_pipe.h"
 #include "sim/sim_probe.h"
 #include "sim/sim_queue.h"
@@ -67,8 +68,10 @@ struct dsmr_sim_node {
 
     struct dsmr_sim_store *store;
     enum dsmr_sim_disk store_state;
+    struct dsmr_sim_disk_counts disk_counts;
     bool has_bad_disk; /* in this life */
     struct dsmr_kv_mem *kv;
+    struct dsmr_sim_kv sim_kv; /* over it */
     struct dsmr_app app, app_wrapped;
     struct dsmr_metrics metrics;
 
@@ -167,6 +170,11 @@ uint32_t dsmr_sim_net_number(const struct dsmr_node_id *id);
 uint32_t dsmr_sim_net_body(const struct dsmr_sim *sim, uint32_t body, uint32_t number);
 /* Tells all bodies whom they see of a node with twins, after its mask has changed. */
 void dsmr_sim_net_regroup(struct dsmr_sim *sim, uint32_t number);
+
+/* sim_disk.c */
+bool dsmr_sim_disk_may_halt(enum dsmr_sim_disk state); /* a write that must not fail may */
+/* How much longer a slow disk takes; 0: it is not. */
+uint64_t dsmr_sim_disk_extra_us(const struct dsmr_sim_node *node);
 
 /* sim_work.c */
 struct dsmr_work dsmr_sim_work_port(struct dsmr_sim_node *node);

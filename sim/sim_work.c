@@ -25,6 +25,7 @@ static struct dsmr_task *take(struct dsmr_sim_node *node, enum dsmr_work_lane la
 static void run(struct dsmr_sim_node *node, struct dsmr_task *task, uint32_t core)
 {
     struct dsmr_sim *sim = node->sim;
+    uint64_t reads = dsmr_sim_store_reads(node->store);
     dsmr_sim_cpu_begin(node);
     task->run(task);
     uint64_t cost_ns = dsmr_sim_cpu_end();
@@ -33,6 +34,7 @@ static void run(struct dsmr_sim_node *node, struct dsmr_task *task, uint32_t cor
     uint64_t us_max = is_slow ? sim->config.execute_us_max : 2000;
     uint64_t takes_us =
         has_costs(sim) ? cost_ns / 1000 + 1 : dsmr_prng_below(&sim->work_prng, us_max + 1);
+    takes_us += dsmr_sim_store_reads(node->store) > reads ? dsmr_sim_disk_extra_us(node) : 0;
     *(core == DSMR_SIM_CORES_MAX ? &node->usage.execute_ns : &node->usage.busy_ns) += cost_ns;
     node->running[core] = task;
     dsmr_sim_queue_push(&sim->queue, (struct dsmr_sim_event){.due_us = sim->now_us + takes_us,
