@@ -119,7 +119,7 @@ def check(mutants):
 
 
 def check_docs(mutants):
-    """Code spans: `program: function, function`, `program`, `script.py`, `NAME.patch`."""
+    """Code spans: `program: function, function`, `program`, `script.py`, `TestOfGo`, `NAME.patch`."""
     with open(os.path.join(ROOT, TESTING), encoding="utf-8") as file:
         text = file.read()
     spans = re.findall(r"`([^`\n]+)`", text)
@@ -127,6 +127,12 @@ def check_docs(mutants):
     named = {span[:-len(".patch")] for span in spans if span.endswith(".patch")}
     errors = [f"{TESTING}: no {name}.patch in test/mutants" for name in sorted(named - names)]
     errors += [f"{TESTING} does not name {name}.patch" for name in sorted(names - named)]
+    go_tests = set()
+    for path in glob.glob(os.path.join(ROOT, "test", "interop", "*", "*_test.go")):
+        with open(path, encoding="utf-8") as file:
+            go_tests.update(re.findall(r"^func (Test\w+)\(", file.read(), re.M))
+    errors += [f"{TESTING}: no Go test {span}"
+               for span in spans if re.fullmatch(r"Test[A-Z]\w+", span) and span not in go_tests]
     for span in spans:
         match = re.fullmatch(r"((?:test|fuzz)_\w+(?:\.(?:c|py|sh))?)(?:: (.*))?", span)
         if not match:

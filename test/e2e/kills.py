@@ -102,6 +102,8 @@ def main():
     parser.add_argument("--app", choices=["transfers", "opaque"], default="transfers")
     parser.add_argument("--validators", type=int, default=4)
     options = parser.parse_args()
+    if options.kills < 1 or options.validators < 4:
+        parser.error("at least one kill, and four validators")
 
     def told(blow):
         if sys.stderr.isatty():

@@ -136,6 +136,41 @@ static void test_application_is_asked(void **state)
     dsmr_world_free(world);
 }
 
+/* A chunk whose second transaction the application does not take; others have to find that out. */
+static void offend(struct dsmr_world *world, uint32_t times)
+{
+    uint8_t txs[3][TX_BYTES];
+    for (uint32_t i = 0; i < times; i++) {
+        uint64_t refused = errors(world, DSMR_ERR_BAD_TX);
+        make_txs(world, txs, 3, 7000 + 10 * refused);
+        txs[1][0] = 2;
+        struct dsmr_chunk *chunk = make_chunk(world, txs, 3, 0);
+        request_share(world, EVIL, EVIL, chunk);
+        assert_int_equal(errors(world, DSMR_ERR_BAD_TX), refused + 1);
+        dsmr_chunk_unref(chunk);
+    }
+}
+
+/* 11: whoever makes others check such chunks is hung up on, at the sixteenth within a minute. */
+static void test_offender_is_dropped(void **state)
+{
+    (void)state;
+    struct dsmr_world *world = start();
+    uint64_t drops = dsmr_world_drops(world, 0);
+    offend(world, 15);
+    assert_int_equal(dsmr_world_drops(world, 0), drops);
+    offend(world, 1);
+    assert_int_equal(dsmr_world_drops(world, 0), drops + 1);
+    offend(world, 15); /* it is counted anew */
+    assert_int_equal(dsmr_world_drops(world, 0), drops + 1);
+    dsmr_world_pass(world, MINUTE_MS + 1000);
+    offend(world, 15); /* and each minute */
+    assert_int_equal(dsmr_world_drops(world, 0), drops + 1);
+    offend(world, 1);
+    assert_int_equal(dsmr_world_drops(world, 0), drops + 2);
+    dsmr_world_free(world);
+}
+
 /* A certificate of a quorum that never signed. */
 static void say_certificate(struct dsmr_world *world, const struct dsmr_chunk *chunk)
 {
@@ -193,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_application_is_asked),
+        cmocka_unit_test(test_offender_is_dropped),
         cmocka_unit_test(test_bad_messages_are_counted_not_logged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

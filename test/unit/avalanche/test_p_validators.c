@@ -195,6 +195,47 @@ static void test_a_height_that_is_not_reached(void **state)
     expect_none_then_some(&rig);
 }
 
+static void expect_member(struct rig *rig, uint64_t height, uint64_t weight,
+                          const struct dsmr_bls_public_key_raw *key)
+{
+    struct dsmr_validator_set *set = NULL;
+    struct dsmr_node_id id = fake_id(1);
+    assert_int_equal(get(rig, &set, height), DSMR_OK);
+    int place = dsmr_validator_set_find(set, &id);
+    assert_int_not_equal(place, -1);
+    assert_int_equal(set->validators[place].weight, weight);
+    assert_memory_equal(set->validators[place].public_key.bytes, key->bytes, sizeof key->bytes);
+    assert_int_equal(set->total_weight, 200 + weight);
+    dsmr_validator_set_unref(set);
+}
+
+/* One node id with another key and weight at a later height: each height has its own set. */
+static void test_a_member_that_changes(void **state)
+{
+    struct rig rig;
+    struct dsmr_bls_secret_key secret;
+    struct dsmr_bls_public_key key;
+    struct dsmr_bls_point point;
+    struct dsmr_validator_set *set = NULL;
+    (void)state;
+    open_rig(&rig);
+    struct dsmr_bls_public_key_raw old = rig.keys[0];
+    dsmr_bls_keygen(&secret, (const uint8_t[32]){9});
+    dsmr_bls_public_key(&key, &secret);
+    for (uint64_t height = 4; height <= 5; height++) {
+        fake_answer(rig.fake, &rig.response.base);
+        assert_int_equal(get(&rig, &set, height), DSMR_ERR_EPOCH_UNKNOWN);
+        (void)fake_next_call(rig.fake);
+        fake_run_one(rig.fake);
+        assert_int_equal(dsmr_bls_key_decode(&rig.keys[0], &point, &key), DSMR_OK);
+        rig.members[0].weight = 7; /* from now on */
+    }
+    expect_member(&rig, 4, 100, &old);
+    expect_member(&rig, 5, 7, &rig.keys[0]);
+    assert_memory_not_equal(old.bytes, rig.keys[0].bytes, sizeof old.bytes);
+    close_rig(&rig);
+}
+
 static void test_nobody_is_no_set(void **state)
 {
     struct rig rig;
@@ -371,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_members_without_a_key),
         cmocka_unit_test(test_many_nodes_with_one_key),
         cmocka_unit_test(test_a_height_that_is_not_reached),
+        cmocka_unit_test(test_a_member_that_changes),
         cmocka_unit_test(test_nobody_is_no_set),
         cmocka_unit_test(test_keys_that_are_none),
         cmocka_unit_test(test_why_there_is_no_set),
