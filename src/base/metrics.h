@@ -73,10 +73,14 @@
     X(HTTP_REQUESTS, counter, "http_requests_total", "HTTP requests answered")                     \
     X(SUBMIT_TXS, counter, "submit_txs_total", "transactions offered by clients")
 
-/* X(id, name, help): times in seconds */
+/* X(id, name, help): times in seconds, counted once for each transaction */
 #define DSMR_METRIC_HISTOGRAM_MAP(X)                                                               \
     X(TX_CERTIFIED, "tx_certified_seconds",                                                        \
       "time from a transaction's admission at this node to its chunk's certificate")               \
+    X(TX_CERTIFIED_ACCEPTED, "tx_certified_accepted_seconds",                                      \
+      "time from the certificate of an own chunk to the acceptance of its block")                  \
+    X(TX_ACCEPTED_EXECUTED, "tx_accepted_executed_seconds",                                        \
+      "time from a block's acceptance at this node to its durable results")                        \
     X(TX_EXECUTED, "tx_executed_seconds",                                                          \
       "time from a transaction's admission at this node to its durable result")
 
