@@ -56,6 +56,7 @@
     X(VIEWS_SKIPPED, counter, "bft_skipped_views_total",                                           \
       "views of silent leaders, not waited for")                                                   \
     X(UNDER_FLOOR, gauge, "under_floor", "1 while slots are not over that it may have signed")     \
+    X(UNSERVED, gauge, "unserved", "1 while it waits for chunks and nobody may serve it")          \
     X(ABSTAINS, gauge, "bft_abstains", "1 while this validator's earlier votes are unknown")       \
     X(FINALIZED, counter, "bft_finalized_total", "finalizations seen")                             \
     X(FINAL_REFUSED, counter, "bft_final_refused_total", "times a final block was not taken")      \
