@@ -182,6 +182,9 @@ static json_t *ready_reasons(const struct dsmr_query_status *s)
     reason(reasons, s->needs_state_sync, "needs_state_sync",
            "chunks that this node has to execute are kept by nobody any more: it must begin from a "
            "newer state");
+    reason(reasons, s->is_unserved, "not_served",
+           "this node is in no validator set that it knows, and chunks are served to validators "
+           "only: it executes nothing until it is one");
     reason(reasons, s->is_under_floor, "under_floor",
            "this node signs no chunk yet: its journal was made while the chain ran already, and "
            "slots in which its key may have signed before are not over");

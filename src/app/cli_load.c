@@ -34,6 +34,7 @@ struct monitor {
     struct moment begin, end; /* of the measured part */
     uint64_t from_height;     /* executed before the load, on the slowest node */
     uint64_t rss_max_bytes;
+    uint64_t backlog_blocks_max;
 };
 
 void dsmr_cli_load_config_default(struct dsmr_cli_load_config *config)
@@ -142,6 +143,9 @@ static void scrape_all(struct monitor *monitor, bool with_status)
             sample->is_reachable = false;
         }
         dsmr_cli_load_gain_add(&monitor->gains[i], sample);
+        if (sample->metrics[DSMR_METRIC_BACKLOG_BLOCKS] > monitor->backlog_blocks_max) {
+            monitor->backlog_blocks_max = sample->metrics[DSMR_METRIC_BACKLOG_BLOCKS];
+        }
         if (sample->rss_anon_bytes > monitor->rss_max_bytes) {
             monitor->rss_max_bytes = sample->rss_anon_bytes;
         }
@@ -270,6 +274,20 @@ static void measure(struct dsmr_cli_load_result *out, const struct monitor *moni
     out->network_bytes_per_tx = network / txs;
 }
 
+/* Where the time went between the two moments, over all nodes. */
+static void measure_stages(struct dsmr_cli_load_result *out, const struct monitor *monitor)
+{
+    for (unsigned stage = 0; stage < DSMR_CLI_LOAD_STAGES; stage++) {
+        struct dsmr_cli_times times = {0};
+        for (uint32_t i = 0; i < monitor->config->nodes_count; i++) {
+            dsmr_cli_load_stages_add(&times, (enum dsmr_cli_load_stage_id)stage,
+                                     &monitor->begin.gains[i], &monitor->end.gains[i]);
+        }
+        dsmr_cli_load_stages_of(&out->stages[stage], &times);
+    }
+    out->backlog_blocks_max = monitor->backlog_blocks_max;
+}
+
 static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct monitor *monitor)
 {
     struct dsmr_cli_load_sender_totals totals;
@@ -293,6 +311,7 @@ static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct mo
     out->certified_tx_per_s =
         measured_ms > 0 ? (double)totals.window_certified / out->duration_s : NAN;
     measure(out, monitor);
+    measure_stages(out, monitor);
     out->sent = totals.sent;
     out->admitted = totals.admitted;
     out->refused = totals.refused;

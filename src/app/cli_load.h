@@ -15,7 +15,7 @@
 
 #include <stdatomic.h>
 
-#include "app/cli_scrape.h"
+#include "app/cli_load_stages.h"
 #include "dsmr/types.h"
 
 enum dsmr_cli_load_kind {
@@ -75,10 +75,12 @@ struct dsmr_cli_load_result {
     double executed_tx_per_s; /* the minimum over nodes, from their own counters */
     double payload_mb_per_s;  /* of executed_tx_per_s */
     struct dsmr_cli_load_latency certified, executed;
+    struct dsmr_cli_load_stage stages[DSMR_CLI_LOAD_STAGES]; /* by the nodes' own clocks */
     /* All nodes together, over transactions executed in the measured part. CPU: if all pids are
      * known, and no node was restarted. */
     double cpu_us_per_tx, disk_bytes_per_tx, network_bytes_per_tx;
-    double rss_max_mb; /* largest node's peak anonymous memory, of those with a pid */
+    uint64_t backlog_blocks_max; /* accepted and not executed by one node, of the whole run */
+    double rss_max_mb;           /* largest node's peak anonymous memory, of those with a pid */
     /* Of the whole run: */
     uint64_t sent, admitted, refused, certified_txs, executed_txs, failed_txs, expired_txs;
     uint64_t lost_txs; /* admitted by a node that died; no node knew it after its expiry */

@@ -12,6 +12,7 @@
 
 struct dsmr_cli_load_gain { /* zeros to begin with */
     uint64_t executed_txs, disk_bytes, net_bytes_sent;
+    struct dsmr_cli_times times[DSMR_METRIC_HISTOGRAM_COUNT];
     uint64_t cpu_us;
     bool has_cpu; /* cpu_us is all of it: each sample had it, of one and the same process */
     bool has_last;

@@ -74,6 +74,28 @@ static void latency(struct text *text, const char *name, const struct dsmr_cli_l
     add(text, "}");
 }
 
+static void stage(struct text *text, const char *name, const struct dsmr_cli_load_stage *s)
+{
+    bool has_any = s->count > 0;
+    member(text, name);
+    add(text, "{");
+    real(text, "p50", has_any ? s->p50_ms : NAN, 1);
+    real(text, "p99", has_any ? s->p99_ms : NAN, 1);
+    real(text, "mean", has_any ? s->mean_ms : NAN, 1);
+    add(text, "}");
+}
+
+static void stages(struct text *text, const struct dsmr_cli_load_result *r)
+{
+    member(text, "stages_ms");
+    add(text, "{");
+    for (unsigned i = 0; i < DSMR_CLI_LOAD_STAGES; i++) {
+        stage(text, dsmr_cli_load_stages_name((enum dsmr_cli_load_stage_id)i), &r->stages[i]);
+    }
+    add(text, "}");
+    count(text, "backlog_blocks_max", r->sent > 0, r->backlog_blocks_max);
+}
+
 size_t dsmr_cli_load_summary_json(char *out, size_t capacity, const struct dsmr_cli_load_result *r)
 {
     struct text text = {.bytes = out, .capacity = capacity};
@@ -92,6 +114,7 @@ size_t dsmr_cli_load_summary_json(char *out, size_t capacity, const struct dsmr_
     latency(&text, "certified", &r->certified);
     latency(&text, "executed", &r->executed);
     add(&text, "}");
+    stages(&text, r);
     real(&text, "cpu_us_per_tx", r->cpu_us_per_tx, 2);
     real(&text, "disk_bytes_per_tx", r->disk_bytes_per_tx, 1);
     real(&text, "network_bytes_per_tx", r->network_bytes_per_tx, 1);

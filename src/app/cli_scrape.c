@@ -18,6 +18,11 @@ static const char *const metric_names[DSMR_METRIC_COUNT] = {
     DSMR_METRIC_MAP(CLI_SCRAPE_X)
 #undef CLI_SCRAPE_X
 };
+static const char *const histogram_names[DSMR_METRIC_HISTOGRAM_COUNT] = {
+#define CLI_SCRAPE_X(id, name, help) "dsmr_" name,
+    DSMR_METRIC_HISTOGRAM_MAP(CLI_SCRAPE_X)
+#undef CLI_SCRAPE_X
+};
 
 /* Place of the name at the start of line, or -1. */
 static int metric_of(const char *line, size_t name_len)
@@ -30,12 +35,61 @@ static int metric_of(const char *line, size_t name_len)
     return -1;
 }
 
+/* The bucket with this bound, in seconds; DSMR_METRIC_BUCKETS: none of ours. */
+static unsigned bucket_of(const char *bound)
+{
+    double ms = strtod(bound, NULL) * 1000.0;
+    for (unsigned i = 0; i < DSMR_METRIC_BUCKETS - 1; i++) {
+        double own_ms = (double)dsmr_metrics_bucket_ms(i);
+        if (ms > own_ms - 0.5 && ms < own_ms + 0.5) {
+            return i;
+        }
+    }
+    return strncmp(bound, "+Inf", 4) == 0 ? DSMR_METRIC_BUCKETS - 1 : DSMR_METRIC_BUCKETS;
+}
+
+/* "70.052" seconds. */
+static uint64_t read_ms(const char *seconds)
+{
+    char *end = NULL;
+    uint64_t ms = strtoull(seconds, &end, 10) * 1000u;
+    if (*end == '.') {
+        for (uint64_t worth = 100; worth > 0 && isdigit((unsigned char)*++end); worth /= 10) {
+            ms += worth * (uint64_t)(*end - '0');
+        }
+    }
+    return ms;
+}
+
+/* NAME_bucket{le="BOUND"} COUNT and NAME_sum SECONDS; value is what follows the space. */
+static void read_times(struct dsmr_cli_sample *out, const char *line, const char *value)
+{
+    static const char bucket[] = "_bucket{le=\"";
+    static const char sum[] = "_sum ";
+    for (size_t i = 0; i < DSMR_METRIC_HISTOGRAM_COUNT; i++) {
+        size_t len = strlen(histogram_names[i]);
+        const char *rest = line + len;
+        if (strncmp(line, histogram_names[i], len) != 0) {
+            continue;
+        }
+        if (strncmp(rest, sum, sizeof(sum) - 1) == 0) {
+            out->times[i].sum_ms = read_ms(value);
+        } else if (strncmp(rest, bucket, sizeof(bucket) - 1) == 0) {
+            unsigned at = bucket_of(rest + sizeof(bucket) - 1);
+            if (at < DSMR_METRIC_BUCKETS) {
+                out->times[i].counts[at] = strtoull(value, NULL, 10);
+            }
+        }
+    }
+}
+
 enum dsmr_err dsmr_cli_scrape_parse(struct dsmr_cli_sample *out, const char *text)
 {
     static const char errors[] = "dsmr_errors_total";
     uint32_t known = 0;
     out->errors_total = 0;
     memset(out->metrics, 0, sizeof(out->metrics));
+    memset(out->times, 0, sizeof(out->times));
     for (const char *line = text; *line != '\0';) {
         size_t len = strcspn(line, "\n");
         size_t name_len = strcspn(line, " {\n");
@@ -48,6 +102,8 @@ enum dsmr_err dsmr_cli_scrape_parse(struct dsmr_cli_sample *out, const char *tex
                 known++;
             } else if (name_len == sizeof(errors) - 1 && strncmp(line, errors, name_len) == 0) {
                 out->errors_total += number;
+            } else {
+                read_times(out, line, value + 1);
             }
         }
         line += len + (line[len] == '\n' ? 1 : 0);

@@ -21,11 +21,18 @@ struct dsmr_cli_node {
     int pid;
 };
 
+/* A histogram: how many took at most as long as each bucket's bound, and all of them together. */
+struct dsmr_cli_times {
+    uint64_t counts[DSMR_METRIC_BUCKETS];
+    uint64_t sum_ms;
+};
+
 struct dsmr_cli_sample {
     bool is_reachable;                   /* /metrics answered */
     uint64_t metrics[DSMR_METRIC_COUNT]; /* by enum dsmr_metric */
-    uint64_t errors_total;               /* sum over all error names */
-    bool has_status;                     /* /v1/status answered; then the following are set */
+    struct dsmr_cli_times times[DSMR_METRIC_HISTOGRAM_COUNT];
+    uint64_t errors_total; /* sum over all error names */
+    bool has_status;       /* /v1/status answered; then the following are set */
     uint64_t height;
     uint64_t executed_height;
     struct dsmr_id state_root; /* at executed_height */
@@ -42,8 +49,8 @@ struct dsmr_cli_sample {
  * if an answer makes no sense; *out then has is_reachable or has_status false. */
 enum dsmr_err dsmr_cli_scrape(struct dsmr_cli_sample *out, const struct dsmr_cli_node *node,
                               bool with_status, uint32_t timeout_ms);
-/* Fills metrics from the text of /metrics; names it does not know are skipped. MALFORMED if
- * nothing in it is ours. Pure. */
+/* Fills metrics and times from the text of /metrics; names it does not know are skipped. MALFORMED
+ * if nothing in it is ours. Pure. */
 DSMR_MUST_USE enum dsmr_err dsmr_cli_scrape_parse(struct dsmr_cli_sample *out, const char *text);
 /* cpu_us and rss_anon_bytes of pid from /proc; zeros if it is gone. */
 void dsmr_cli_scrape_process(struct dsmr_cli_sample *out, int pid);

@@ -294,6 +294,23 @@ static void print_latency(FILE *out, const char *name, const struct dsmr_cli_loa
     }
 }
 
+static void print_stages(FILE *out, const struct dsmr_cli_load_result *r)
+{
+    static const char *const names[DSMR_CLI_LOAD_STAGES] = {
+        [DSMR_CLI_LOAD_STAGE_CERTIFIED] = "admitted to certified",
+        [DSMR_CLI_LOAD_STAGE_ACCEPTED] = "certified to accepted",
+        [DSMR_CLI_LOAD_STAGE_EXECUTED] = "accepted to executed"};
+    for (size_t i = 0; i < DSMR_CLI_LOAD_STAGES; i++) {
+        const struct dsmr_cli_load_stage *stage = &r->stages[i];
+        if (stage->count > 0) {
+            fprintf(out, "  %-22s p50 %.1f ms   p99 %.1f ms   mean %.1f ms\n", names[i],
+                    stage->p50_ms, stage->p99_ms, stage->mean_ms);
+        }
+    }
+    fprintf(out, "  %-22s at most %llu blocks accepted and not executed on a node\n", "backlog",
+            (unsigned long long)r->backlog_blocks_max);
+}
+
 /* "17.3", or "unknown". */
 static const char *known(char out[32], double value, int decimals)
 {
@@ -322,6 +339,7 @@ static void print_load(FILE *out, const struct dsmr_cli_load_result *r)
     print_rate(out, "executed", r->executed_tx_per_s, rest);
     print_latency(out, "latency to certified", &r->certified);
     print_latency(out, "latency to executed", &r->executed);
+    print_stages(out, r);
     fprintf(out,
             "  %-22s %llu sent, %llu admitted, %llu executed (%llu failed), %llu refused, "
             "%llu expired, %llu lost\n",

@@ -101,11 +101,9 @@ static bool read_member(struct dsmr_set_builder_entry *out, const Dsmr__Pb__Vali
 static void explain_limit(struct fetch *fetch, const struct dsmr_set_builder_entry *entries,
                           size_t count)
 {
-    size_t keys = 0;
     uint64_t total = 0;
     bool is_over = false;
     for (size_t i = 0; i < count; i++) {
-        keys += entries[i].has_key;
         is_over = is_over || entries[i].weight > UINT64_MAX - total;
         total += entries[i].weight;
     }
@@ -117,8 +115,8 @@ static void explain_limit(struct fetch *fetch, const struct dsmr_set_builder_ent
     else if (total == 0)
         snprintf(fetch->problem, sizeof fetch->problem, "its members have no weight");
     else
-        snprintf(fetch->problem, sizeof fetch->problem, "%zu of its members have keys, and %u fit",
-                 keys, DSMR_VALIDATORS_MAX);
+        snprintf(fetch->problem, sizeof fetch->problem,
+                 "its members have more than %u different keys", DSMR_VALIDATORS_MAX);
 }
 
 static void build_set(struct fetch *fetch, const Dsmr__Pb__GetValidatorSetResponse *response)

@@ -56,6 +56,7 @@
     X(VIEWS_SKIPPED, counter, "bft_skipped_views_total",                                           \
       "views of silent leaders, not waited for")                                                   \
     X(UNDER_FLOOR, gauge, "under_floor", "1 while slots are not over that it may have signed")     \
+    X(UNSERVED, gauge, "unserved", "1 while it waits for chunks and nobody may serve it")          \
     X(ABSTAINS, gauge, "bft_abstains", "1 while this validator's earlier votes are unknown")       \
     X(FINALIZED, counter, "bft_finalized_total", "finalizations seen")                             \
     X(FINAL_REFUSED, counter, "bft_final_refused_total", "times a final block was not taken")      \
@@ -73,10 +74,14 @@
     X(HTTP_REQUESTS, counter, "http_requests_total", "HTTP requests answered")                     \
     X(SUBMIT_TXS, counter, "submit_txs_total", "transactions offered by clients")
 
-/* X(id, name, help): times in seconds */
+/* X(id, name, help): times in seconds, counted once for each transaction */
 #define DSMR_METRIC_HISTOGRAM_MAP(X)                                                               \
     X(TX_CERTIFIED, "tx_certified_seconds",                                                        \
       "time from a transaction's admission at this node to its chunk's certificate")               \
+    X(TX_CERTIFIED_ACCEPTED, "tx_certified_accepted_seconds",                                      \
+      "time from the certificate of an own chunk to the acceptance of its block")                  \
+    X(TX_ACCEPTED_EXECUTED, "tx_accepted_executed_seconds",                                        \
+      "time from a block's acceptance at this node to its durable results")                        \
     X(TX_EXECUTED, "tx_executed_seconds",                                                          \
       "time from a transaction's admission at this node to its durable result")
 

@@ -165,6 +165,8 @@ void dsmr_assembler_on_executed(struct dsmr_node *node, const struct dsmr_reques
     dsmr_effects_trace(node->fx, DSMR_TRACE_BLOCK_EXECUTED, &item->block->id, item->block->height,
                        item->plan->txs_count);
     dsmr_node_common_count(node, DSMR_METRIC_BLOCKS_EXECUTED, 1);
+    dsmr_node_common_observe(node, DSMR_METRIC_HISTOGRAM_TX_ACCEPTED_EXECUTED, item->since_ms,
+                             item->plan->txs_count);
     dsmr_node_common_gauge(node, DSMR_METRIC_EXECUTED_HEIGHT, node->executed_height);
     clean_up(node, item);
     dsmr_exec_queue_pop(&node->queue);

@@ -46,6 +46,22 @@ void dsmr_block_accept_set_tip(struct dsmr_node *node, struct dsmr_block *block)
     dsmr_node_common_gauge(node, DSMR_METRIC_ACCEPTED_HEIGHT, block->height);
 }
 
+/* Its certificate waits no longer. */
+static void end_own(struct dsmr_node *node, struct dsmr_own_chunk *own)
+{
+    if (!own->is_told && own->chunk != NULL && node->is_started) {
+        /* A block was faster than those who were to keep the certificate. */
+        dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_CERTIFIED, own->chunk);
+        own->is_told = true;
+        own->told_ms = node->mono_ms;
+    }
+    if (own->is_told) {
+        dsmr_node_common_observe(node, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED_ACCEPTED, own->told_ms,
+                                 own->ref.tx_count);
+    }
+    dsmr_share_collector_remove(node, own);
+}
+
 void dsmr_block_accept_include(struct dsmr_node *node, const struct dsmr_block *block)
 {
     for (uint32_t i = 0; i < block->certs_count; i++) {
@@ -63,11 +79,7 @@ void dsmr_block_accept_include(struct dsmr_node *node, const struct dsmr_block *
         dsmr_cert_pool_remove(node->certs, &ref->chunk_id);
         struct dsmr_own_chunk *own = dsmr_share_collector_find(node, &ref->chunk_id);
         if (own != NULL && own->state != DSMR_OWN_STORING) {
-            if (!own->is_told && own->chunk != NULL && node->is_started) {
-                /* A block was faster than those who were to keep the certificate. */
-                dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_CERTIFIED, own->chunk);
-            }
-            dsmr_share_collector_remove(node, own);
+            end_own(node, own);
         }
     }
 }

@@ -35,6 +35,15 @@ static bool is_passing(enum dsmr_err err)
     return err == DSMR_ERR_NO_MEMORY || err == DSMR_ERR_BUSY;
 }
 
+/* About when it was accepted, which nobody has kept: after not_before_ms, and after it was made. */
+static uint64_t accepted_at(const struct dsmr_node *node, const struct dsmr_block *block,
+                            uint64_t not_before_ms)
+{
+    uint64_t age_ms = node->wall_ms > block->time_ms ? node->wall_ms - block->time_ms : 0;
+    uint64_t made_ms = node->mono_ms > age_ms ? node->mono_ms - age_ms : 0;
+    return made_ms > not_before_ms ? made_ms : not_before_ms;
+}
+
 void dsmr_block_load_on_loaded(struct dsmr_node *node, const struct dsmr_request *request,
                                enum dsmr_err err, struct dsmr_block *block)
 {
@@ -62,6 +71,7 @@ void dsmr_block_load_on_loaded(struct dsmr_node *node, const struct dsmr_request
     }
     /* Later than it was: it is kept longer, which nobody minds. */
     item->is_maybe_on_disk = true;
+    item->since_ms = accepted_at(node, block, item->since_ms);
     dsmr_chunk_fetch_run(node);
 }
 

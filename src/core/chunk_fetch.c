@@ -86,6 +86,9 @@ void dsmr_chunk_fetch_push(struct dsmr_node *node, struct dsmr_block *block, boo
     struct dsmr_exec_block *item = dsmr_exec_queue_push(&node->queue, block);
     if (item != NULL) {
         item->is_maybe_on_disk = is_restored;
+        item->since_ms = node->mono_ms;
+    } else if (node->queue.unread_count == 1) {
+        node->queue.unread_ms = node->mono_ms;
     }
     dsmr_chunk_fetch_run(node);
 }

@@ -74,7 +74,7 @@ void dsmr_exec_queue_make_room(struct dsmr_exec_queue *queue)
     while (queue->unread_count > 0 && queue->count < queue->blocks_max &&
            queue->first_height + queue->count <= queue->durable_height) {
         queue->unread_count--;
-        (void)add(queue, DSMR_EXEC_UNREAD);
+        add(queue, DSMR_EXEC_UNREAD)->since_ms = queue->unread_ms;
     }
 }
 

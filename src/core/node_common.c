@@ -21,6 +21,15 @@ void dsmr_node_common_gauge(struct dsmr_node *node, enum dsmr_metric metric, uin
     }
 }
 
+void dsmr_node_common_observe(struct dsmr_node *node, enum dsmr_metric_histogram histogram,
+                              uint64_t since_ms, uint64_t count)
+{
+    if (node->config.metrics != NULL) {
+        uint64_t ms = node->mono_ms > since_ms ? node->mono_ms - since_ms : 0;
+        dsmr_metrics_observe(node->config.metrics, histogram, ms, count);
+    }
+}
+
 void dsmr_node_common_error(struct dsmr_node *node, enum dsmr_err err)
 {
     if (node->config.metrics != NULL && err != DSMR_OK) {

@@ -113,6 +113,7 @@ struct dsmr_own_chunk {
     struct dsmr_bitset acked;   /* who has the certificate */
     struct dsmr_bitset keepers; /* who has some certificate of it on disk, as they say; and we */
     bool is_told;               /* that it is certified: by the notice */
+    uint64_t told_ms;           /* when; mono */
     struct dsmr_bitset asked;   /* who was asked to wait: not yet, or busy */
     struct dsmr_bitset resent;  /* to whom it went more than once */
     uint64_t first_sent_ms, last_sent_ms; /* mono */
@@ -185,6 +186,7 @@ struct dsmr_exec_block {
     bool
         is_maybe_on_disk; /* the pool may not know of its chunks: look there before asking others */
     uint64_t payload_bytes;
+    uint64_t since_ms;             /* mono: accepted; until it is read back: not before */
     uint32_t missing;              /* bodies that are not HELD */
     uint32_t todo;                 /* of them, bodies for which nothing is under way */
     struct dsmr_exec_body *bodies; /* certs_count, from FETCHING on; NULL otherwise */
@@ -196,6 +198,7 @@ struct dsmr_exec_queue {
     uint64_t first_height;
     uint64_t unread_count;    /* accepted blocks above them: on disk only */
     uint64_t unread_bytes;    /* payload of all that are not in memory */
+    uint64_t unread_ms;       /* mono: when the first of them was accepted */
     uint64_t durable_height;  /* accepts up to here are on disk: writes become durable in order */
     uint64_t window_bytes;    /* payload of the blocks inside the window */
     uint32_t window_count;    /* blocks from the head on that are FETCHING or ASSEMBLED */
@@ -359,6 +362,9 @@ struct dsmr_node {
 uint64_t dsmr_node_common_floor(const struct dsmr_node *node);
 void dsmr_node_common_count(struct dsmr_node *node, enum dsmr_metric metric, uint64_t n);
 void dsmr_node_common_gauge(struct dsmr_node *node, enum dsmr_metric metric, uint64_t value);
+/* The time since since_ms (mono), of count transactions. */
+void dsmr_node_common_observe(struct dsmr_node *node, enum dsmr_metric_histogram histogram,
+                              uint64_t since_ms, uint64_t count);
 void dsmr_node_common_error(struct dsmr_node *node, enum dsmr_err err);
 void dsmr_node_common_fault(struct dsmr_node *node, const struct dsmr_node_id *peer,
                             enum dsmr_err err);

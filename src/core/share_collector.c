@@ -313,14 +313,13 @@ void dsmr_share_collector_on_refused(struct dsmr_node *node, const struct dsmr_n
  * then leaves one who brings it into a block. */
 static void tell_certified(struct dsmr_node *node, struct dsmr_own_chunk *own)
 {
-    uint64_t weight = 0, total = own->set->total_weight;
-    for (uint32_t i = 0; i < own->set->count; i++) {
-        weight += dsmr_bitset_has(&own->keepers, i) ? own->set->validators[i].weight : 0;
-    }
-    if (own->is_told || own->chunk == NULL || weight <= total - dsmr_quorum_weight(total)) {
+    uint64_t total = own->set->total_weight;
+    if (own->is_told || own->chunk == NULL ||
+        dsmr_bitset_weight(&own->keepers, own->set) <= total - dsmr_quorum_weight(total)) {
         return;
     }
     own->is_told = true;
+    own->told_ms = node->mono_ms;
     dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_CERTIFIED, own->chunk);
 }
 

@@ -64,11 +64,13 @@ enum dsmr_err dsmr_set_builder_build(struct dsmr_validator_set **out, size_t *ba
         if (err == DSMR_ERR_INVALID_KEY)
             *bad = i;
     }
-    if (err == DSMR_OK && (set->total_weight == 0 || keys > DSMR_VALIDATORS_MAX))
+    if (err == DSMR_OK && set->total_weight == 0)
         err = DSMR_ERR_LIMIT;
     if (err == DSMR_OK) {
         qsort(set->validators, keys, sizeof set->validators[0], compare_validators);
         merge(set, keys);
+        if (set->count > DSMR_VALIDATORS_MAX)
+            err = DSMR_ERR_LIMIT;
     }
     if (err != DSMR_OK) {
         dsmr_validator_set_unref(set);

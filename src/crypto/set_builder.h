@@ -20,8 +20,8 @@ struct dsmr_set_builder_entry {
 };
 
 /* Checks every key (curve, subgroup, identity), sorts, merges. INVALID_KEY with *bad the entry's
- * place; LIMIT: more than DSMR_SET_BUILDER_ENTRIES_MAX entries or DSMR_VALIDATORS_MAX keys, equal
- * ones counted each, or a total weight over 2^64-1, or zero; NO_MEMORY. Of the node
+ * place; LIMIT: more than DSMR_SET_BUILDER_ENTRIES_MAX entries or DSMR_VALIDATORS_MAX
+ * different keys, or a total weight over 2^64-1, or zero; NO_MEMORY. Of the node
  * ids of one key the first DSMR_NODE_IDS_PER_KEY_MAX are kept, the weight of all. That no node id
  * stands twice is the caller's to see to: one under a key that it shares with itself may not sign.
  * Caller unrefs. */

@@ -13,6 +13,12 @@ static const struct {
          "a chunk that has to be executed is past its retention and was refused as pruned by more "
          "than a third of the weight: this node must begin from a newer state",
          "the chunks that nobody kept have come after all"},
+    [DSMR_ALARM_UNSERVED] =
+        {DSMR_LOG_WARN, "exec",
+         "this node accepts blocks and executes none: it is in no validator set that it knows, and "
+         "chunks are served to validators only; it goes on when it is one (send clients to a "
+         "validator)",
+         "this node gets the chunks that it waited for"},
     [DSMR_ALARM_FINAL_REFUSED] =
         {DSMR_LOG_ERROR, "consensus",
          "a block is final and this node cannot take it yet, again and again: its clock may be "
@@ -56,6 +62,7 @@ void dsmr_alarms_on_verdict(struct dsmr_driver *driver)
 void dsmr_alarms_update(struct dsmr_driver *driver, const struct dsmr_query_status *status)
 {
     set(driver, DSMR_ALARM_STATE_SYNC, status->needs_state_sync);
+    set(driver, DSMR_ALARM_UNSERVED, status->is_unserved);
     set(driver, DSMR_ALARM_FLOOR, status->is_under_floor);
     /* It ends at half of what began it: a clock at the border is not worth a line each second. */
     int64_t skew_ms = driver->config.node.params.clock_skew_ms;

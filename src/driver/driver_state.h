@@ -49,6 +49,7 @@ struct dsmr_driver_published {
 /* Conditions that a person must hear of (alarms.c). */
 enum dsmr_alarm {
     DSMR_ALARM_STATE_SYNC,
+    DSMR_ALARM_UNSERVED,
     DSMR_ALARM_FINAL_REFUSED,
     DSMR_ALARM_FLOOR,
     DSMR_ALARM_CLOCK,

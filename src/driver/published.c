@@ -37,6 +37,7 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->is_behind = node.is_behind;
     out->is_disk_low = driver->is_disk_low;
     out->needs_state_sync = node.needs_state_sync;
+    out->is_unserved = node.is_unserved;
     out->is_under_floor = node.is_under_floor && out->is_validator;
     out->is_final_refused = driver->alarms[DSMR_ALARM_FINAL_REFUSED];
     out->is_halted = driver->halt != DSMR_OK;
@@ -50,7 +51,7 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     out->has_peers = out->validators == 0 || 3u * present > 2u * out->validators;
     out->is_ready = out->is_started && out->has_peers && !out->is_halted && !out->is_behind &&
                     !out->is_disk_low && !out->is_backlog_full && !out->is_final_refused &&
-                    !out->needs_state_sync && !out->is_under_floor;
+                    !out->needs_state_sync && !out->is_unserved && !out->is_under_floor;
 }
 
 void dsmr_published_update(struct dsmr_driver *driver)
@@ -64,6 +65,7 @@ void dsmr_published_update(struct dsmr_driver *driver)
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_VIEW, status.view);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_ABSTAINS, status.votes_from != 0);
     dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_UNDER_FLOOR, status.is_under_floor);
+    dsmr_metrics_set(driver->config.metrics, DSMR_METRIC_UNSERVED, status.is_unserved);
     uint64_t copy[DSMR_DRIVER_STATUS_WORDS] = {0};
     memcpy(copy, &status, sizeof status);
     if (memcmp(copy, driver->published.last, sizeof copy) == 0)

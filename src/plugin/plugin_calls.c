@@ -193,9 +193,10 @@ static void on_health(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *
     query.ops->status(query.self, &status);
     snprintf(text, sizeof text,
              "{\"height\":%" PRIu64 ",\"executed_height\":%" PRIu64
-             ",\"peers\":%u,\"validators\":%u,\"disk_low\":%s,\"behind\":%s}",
+             ",\"peers\":%u,\"validators\":%u,\"disk_low\":%s,\"behind\":%s,\"not_served\":%s}",
              status.height, status.executed_height, status.peers_connected, status.validators,
-             status.is_disk_low ? "true" : "false", status.is_behind ? "true" : "false");
+             status.is_disk_low ? "true" : "false", status.is_behind ? "true" : "false",
+             status.is_unserved ? "true" : "false");
     Dsmr__Pb__HealthResponse response = DSMR__PB__HEALTH_RESPONSE__INIT;
     DSMR_PB_BYTES(&response, details, text, strlen(text));
     dsmr_pb_reply(call, &response.base);

@@ -5,7 +5,8 @@ import json
 from net import DSMR, check, main, run
 
 MEMBERS = ["engine", "validators", "duration_s", "offered_tx_per_s", "certified_tx_per_s",
-           "executed_tx_per_s", "payload_mb_per_s", "latency_ms", "cpu_us_per_tx",
+           "executed_tx_per_s", "payload_mb_per_s", "latency_ms", "stages_ms",
+           "backlog_blocks_max", "cpu_us_per_tx",
            "disk_bytes_per_tx", "network_bytes_per_tx", "rss_max_mb", "height",
            "state_roots_equal", "executed_txs"]
 
@@ -24,6 +25,9 @@ def to_completion(validators, rate):
     for stage in ("certified", "executed"):
         for percentile in ("p50", "p95", "p99"):
             check(summary["latency_ms"][stage][percentile] > 0, "no latency to " + stage)
+    for stage in ("admitted_certified", "certified_accepted", "accepted_executed"):
+        times = summary["stages_ms"][stage]
+        check(0 < times["p50"] <= times["p99"] and times["mean"] > 0, "%s: %s" % (stage, times))
     for member in MEMBERS:  # a machine so busy that none ran while it was measured: what would one cost?
         check(summary[member] is not None or (member.endswith("_per_tx") and summary["executed_tx_per_s"] == 0),
               member + " is not known")

@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
         (err == DSMR_OK && strstr(text, "dsmr_") == NULL) ||
         dsmr_cli_scrape_parse(&again, text) != err ||
         memcmp(first.metrics, again.metrics, sizeof(first.metrics)) != 0 ||
+        memcmp(first.times, again.times, sizeof(first.times)) != 0 ||
         first.errors_total != again.errors_total) {
         abort();
     }

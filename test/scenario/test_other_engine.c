@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -191,6 +192,11 @@ static void test_set_changes(void **state)
     assert_int_equal(story_status(&story, 0).executed_height, 3);
     assert_int_equal(story_status(&story, 4).height, 3); /* the engine has told it */
     assert_int_equal(story_status(&story, 4).executed_height, 2);
+    assert_true(story_status(&story, 4).is_unserved && !story_status(&story, 4).is_ready);
+    assert_int_equal(story_metric(&story, 4, DSMR_METRIC_UNSERVED), 1);
+    assert_int_equal(dsmr_world_log_lines(story.world, 4, DSMR_LOG_WARN), 1);
+    assert_non_null(
+        strstr(dsmr_world_log_last(story.world, 4), "accepts blocks and executes none"));
     other_engine_add_epoch(story.engine, SECOND, 1, 4);
     other_engine_bring_all(story.engine, SECOND);
     assert_true(other_engine_serves(story.engine, 0, 4)); /* before its turn */
@@ -199,6 +205,10 @@ static void test_set_changes(void **state)
     story_go_on(&story, 1, SECOND);
     assert_int_equal(story.tip->past_epochs_count, 1);
     story_run_all(&story, 2, SECOND);
+    assert_true(!story_status(&story, 4).is_unserved && story_status(&story, 4).is_ready);
+    assert_int_equal(story_metric(&story, 4, DSMR_METRIC_UNSERVED), 0);
+    for (uint32_t node = 0; node < 5; node++)
+        assert_int_equal(dsmr_world_log_lines(story.world, node, DSMR_LOG_WARN), node == 4);
     story_submit(&story, 4, 2);
     story_run_all(&story, 4, SECOND);
     assert_true(story_metric(&story, 4, DSMR_METRIC_CHUNKS_BUILT) > 0);

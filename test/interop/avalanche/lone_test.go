@@ -178,6 +178,15 @@ func TestLoneJoin(t *testing.T) {
 	})
 	t.Logf("all blocks bootstrapped after %.1f s", time.Since(begin).Seconds())
 
+	// It validates nothing yet: it has the blocks, executes none, and says why (decision 014).
+	net.says(t, chain, joined, "this node accepts blocks and executes none")
+	var refusal *Refusal
+	require.ErrorAs(t, chain.Get(patient(t), joined, "/health", nil), &refusal)
+	require.Contains(t, refusal.Text, `"not_served"`)
+	_, err = chain.Submit(patient(t), joined, chain.Transfer(loneAccounts[2], loneAccounts[3], 1), "sync")
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, "not_producing", refusal.Code)
+
 	require.NoError(t, net.AddValidator(patient(t), 0, joined))
 	net.until(t, func() error {
 		_ = net.BumpPChain(patient(t), 0)
@@ -189,6 +198,7 @@ func TestLoneJoin(t *testing.T) {
 		return err
 	})
 	chain.agree(t, 0, joined)
+	net.says(t, chain, joined, "this node gets the chunks that it waited for")
 	t.Logf("a validator with the same root after %.1f s", time.Since(begin).Seconds())
 	require.NoError(t, chain.Keeps(patient(t), []int{0, joined}, from, promises))
 	chain.executes(t, joined, chain.Transfer(loneAccounts[4], loneAccounts[5], 1))

@@ -340,6 +340,10 @@ static void health_gives_reasons(void **state)
     s->needs_state_sync = true;
     expect_reason(w, "/health/ready", 503, "needs_state_sync");
     s->needs_state_sync = false;
+    s->is_unserved = true;
+    expect_reason(w, "/health/ready", 503, "not_served");
+    expect_reason(w, "/health/live", 200, NULL);
+    s->is_unserved = false;
     s->is_final_refused = true;
     expect_reason(w, "/health/ready", 503, "final_block_refused");
     s->is_final_refused = false;

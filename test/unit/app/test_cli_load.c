@@ -357,6 +357,34 @@ static void transactions_are_distinct_and_authentic(void **state)
     }
 }
 
+static void histograms_are_read(void **state)
+{
+    struct dsmr_cli_sample sample;
+    const struct dsmr_cli_times *times = &sample.times[DSMR_METRIC_HISTOGRAM_TX_ACCEPTED_EXECUTED];
+    (void)state;
+    assert_int_equal(
+        dsmr_cli_scrape_parse(
+            &sample, "dsmr_peers 3\n"
+                     "dsmr_tx_accepted_executed_seconds_bucket{le=\"0.005\"} 2\n"
+                     "dsmr_tx_accepted_executed_seconds_bucket{le=\"0.0049\"} 77\n" /* 5 ms */
+                     "dsmr_tx_accepted_executed_seconds_bucket{le=\"0.007\"} 78\n"  /* not ours */
+                     "dsmr_tx_accepted_executed_seconds_bucket{le=\"nan\"} 79\n"
+                     "dsmr_tx_accepted_executed_seconds_bucket{le=\"60\"} 5\n"
+                     "dsmr_tx_accepted_executed_seconds_bucket{le=\"+Inf\"} 6\n"
+                     "dsmr_tx_accepted_executed_seconds_bucket{le=\"1e999\"} 80\n"
+                     "dsmr_tx_accepted_executed_seconds_bucket 81\n"
+                     "dsmr_tx_accepted_executed_seconds_sum 70.052\n"
+                     "dsmr_tx_accepted_executed_seconds_count 6\n"
+                     "dsmr_tx_executed_seconds_sum 1.5e9\n"),
+        DSMR_OK);
+    assert_int_equal(times->counts[0], 77);
+    assert_int_equal(times->counts[1], 0);
+    assert_int_equal(times->counts[DSMR_METRIC_BUCKETS - 2], 5);
+    assert_int_equal(times->counts[DSMR_METRIC_BUCKETS - 1], 6);
+    assert_int_equal(times->sum_ms, 70052);
+    assert_int_equal(sample.times[DSMR_METRIC_HISTOGRAM_TX_EXECUTED].sum_ms, 1500);
+}
+
 static void metrics_text_is_read(void **state)
 {
     struct dsmr_cli_sample sample;
@@ -372,6 +400,7 @@ static void metrics_text_is_read(void **state)
     assert_int_equal(sample.metrics[DSMR_METRIC_PEERS], 3);
     assert_int_equal(sample.errors_total, 9);
     assert_true(sample.metrics[DSMR_METRIC_TXS_EXECUTED] == UINT64_MAX);
+    assert_int_equal(sample.times[DSMR_METRIC_HISTOGRAM_TX_CERTIFIED].counts[0], 0);
     dsmr_cli_scrape_process(&sample, getpid());
     assert_true(sample.has_process && sample.rss_anon_bytes > 0);
     pid_t ended = fork();
@@ -402,6 +431,7 @@ int main(void)
         cmocka_unit_test(wrong_configs_have_a_sentence),
         cmocka_unit_test(transactions_are_distinct_and_authentic),
         cmocka_unit_test(metrics_text_is_read),
+        cmocka_unit_test(histograms_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

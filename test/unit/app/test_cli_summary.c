@@ -101,6 +101,72 @@ static void without_a_pid_there_is_no_cpu(void **state)
     assert_false(gain.has_cpu);
 }
 
+/* ---- stages ---- */
+
+static void time_it(struct dsmr_cli_sample *sample, uint64_t ms, uint64_t count)
+{
+    struct dsmr_cli_times *times = &sample->times[DSMR_METRIC_HISTOGRAM_TX_ACCEPTED_EXECUTED];
+    for (unsigned i = 0; i < DSMR_METRIC_BUCKETS; i++) {
+        times->counts[i] += ms <= dsmr_metrics_bucket_ms(i) ? count : 0;
+    }
+    times->sum_ms += ms * count;
+}
+
+static struct dsmr_cli_load_stage stage_of(const struct dsmr_cli_load_gain *begin,
+                                           const struct dsmr_cli_load_gain *end)
+{
+    struct dsmr_cli_times times = {0};
+    struct dsmr_cli_load_stage out;
+    dsmr_cli_load_stages_add(&times, DSMR_CLI_LOAD_STAGE_EXECUTED, begin, end);
+    dsmr_cli_load_stages_of(&out, &times);
+    return out;
+}
+
+static void assert_near(double value, double wanted)
+{
+    if (!(fabs(value - wanted) < 0.001)) {
+        fail_msg("%f, not %f", value, wanted);
+    }
+}
+
+static void stages_are_those_of_the_load(void **state)
+{
+    struct dsmr_cli_load_gain gain = {0}, begin;
+    struct dsmr_cli_sample now = sample(1, 1, 1, 0);
+    (void)state;
+    time_it(&now, 20000, 500); /* before the load */
+    add(&gain, now);
+    begin = gain;
+    assert_int_equal(stage_of(&begin, &gain).count, 0);
+    time_it(&now, 8, 50); /* in (5, 10] */
+    time_it(&now, 20, 48);
+    time_it(&now, 90, 2);
+    add(&gain, now);
+    struct dsmr_cli_load_stage stage = stage_of(&begin, &gain);
+    assert_int_equal(stage.count, 100);
+    assert_near(stage.p50_ms, 10);   /* the 50th of 50 between 5 and 10 */
+    assert_near(stage.p99_ms, 87.5); /* the first of two between 75 and 100 */
+    assert_near(stage.mean_ms, (50 * 8 + 48 * 20 + 2 * 90) / 100.0);
+    time_it(&now, 100000, 9900); /* beyond the last bound it is that bound */
+    add(&gain, now);
+    assert_near(stage_of(&begin, &gain).p50_ms, 60000);
+}
+
+static void a_restart_is_seen_by_its_histograms(void **state)
+{
+    struct dsmr_cli_load_gain gain = {0};
+    const struct dsmr_cli_load_gain nothing = {0};
+    struct dsmr_cli_sample now = sample(1, 1, 1, 0), again = sample(1, 1, 1, 0);
+    (void)state;
+    add(&gain, now);
+    time_it(&now, 30, 7);
+    add(&gain, now);
+    time_it(&again, 30, 4);
+    add(&gain, again);
+    assert_int_equal(stage_of(&nothing, &gain).count, 11);
+    assert_near(stage_of(&nothing, &gain).mean_ms, 30);
+}
+
 /* ---- the summary ---- */
 
 static struct dsmr_cli_load_result nothing_known(void)
@@ -156,6 +222,10 @@ static void what_is_not_known_is_null(void **state)
     }
     const json_t *executed = json_object_get(json_object_get(summary, "latency_ms"), "executed");
     assert_true(json_is_null(json_object_get(executed, "p50")));
+    const json_t *stages = json_object_get(summary, "stages_ms");
+    assert_int_equal(json_object_size(stages), 3);
+    executed = json_object_get(stages, "accepted_executed");
+    assert_true(json_is_null(json_object_get(executed, "p99")));
     assert_int_equal(json_integer_value(json_object_get(summary, "sent_txs")), 5);
     assert_true(json_is_integer(json_object_get(summary, "executed_txs")));
     json_decref(summary);
@@ -169,6 +239,9 @@ static void what_is_known_is_told(void **state)
     r.validators = 7;
     r.cpu_us_per_tx = 0; /* zero is a value */
     r.executed = (struct dsmr_cli_load_latency){.count = 1, .p50_ms = 1.5};
+    r.stages[DSMR_CLI_LOAD_STAGE_ACCEPTED] =
+        (struct dsmr_cli_load_stage){.count = 1, .p50_ms = 7.5, .p99_ms = 9, .mean_ms = 8};
+    r.backlog_blocks_max = 3;
     r.nodes_reachable = 4;
     r.height = 0;
     r.has_state_root = true;
@@ -184,6 +257,12 @@ static void what_is_known_is_told(void **state)
     const json_t *latency = json_object_get(summary, "latency_ms");
     assert_true(json_is_real(json_object_get(json_object_get(latency, "executed"), "p50")));
     assert_true(json_is_null(json_object_get(json_object_get(latency, "certified"), "p50")));
+    const json_t *stage =
+        json_object_get(json_object_get(summary, "stages_ms"), "certified_accepted");
+    assert_near(json_real_value(json_object_get(stage, "p50")), 7.5);
+    assert_near(json_real_value(json_object_get(stage, "p99")), 9);
+    assert_near(json_real_value(json_object_get(stage, "mean")), 8);
+    assert_int_equal(json_integer_value(json_object_get(summary, "backlog_blocks_max")), 3);
     json_decref(summary);
 }
 
@@ -392,6 +471,8 @@ int main(void)
         cmocka_unit_test(a_restarted_node_keeps_what_it_had),
         cmocka_unit_test(a_gauge_that_falls_is_no_restart),
         cmocka_unit_test(without_a_pid_there_is_no_cpu),
+        cmocka_unit_test(stages_are_those_of_the_load),
+        cmocka_unit_test(a_restart_is_seen_by_its_histograms),
         cmocka_unit_test(what_is_not_known_is_null),
         cmocka_unit_test(what_is_known_is_told),
         cmocka_unit_test(people_read_unknown),

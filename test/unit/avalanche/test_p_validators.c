@@ -4,6 +4,7 @@
 #include "crypto/bls.h"
 #include "crypto/set_builder.h"
 #include "unit/avalanche/fake_avalanche.h"
+#include "unit/crypto/bls_set.h"
 
 static struct {
     uint32_t count;
@@ -291,19 +292,68 @@ static void expect_unusable(struct rig *rig, const char *why)
     expect_said(rig, DSMR_LOG_WARN, "the validator set", end);
 }
 
+/* Keys of their own, one more than fit. */
+static void make_keys(Dsmr__Pb__Validator *members)
+{
+    static struct dsmr_bls_public_key_raw raw[DSMR_VALIDATORS_MAX + 1];
+    for (uint32_t i = 0; i <= DSMR_VALIDATORS_MAX; i++) {
+        struct dsmr_bls_secret_key secret;
+        struct dsmr_bls_public_key key;
+        struct dsmr_bls_point point;
+        bls_set_key(&secret, i);
+        dsmr_bls_public_key(&key, &secret);
+        assert_int_equal(dsmr_bls_key_decode(&raw[i], &point, &key), DSMR_OK);
+        DSMR_PB_BYTES(&members[i], public_key, raw[i].bytes, 96);
+    }
+}
+
+/* However many nodes share one key, they are one entry and take nobody the set. */
+static void test_more_nodes_than_keys_fit(void **state)
+{
+    struct rig rig;
+    struct dsmr_validator_set *set = NULL;
+    static Dsmr__Pb__Validator *many[DSMR_SET_BUILDER_ENTRIES_MAX];
+    (void)state;
+    open_rig(&rig);
+    for (size_t i = 0; i < DSMR_SET_BUILDER_ENTRIES_MAX; i++)
+        many[i] = &rig.members[i == 9 ? 1 : 0];
+    rig.response.validators = many;
+    for (size_t count = DSMR_VALIDATORS_MAX + 1; count <= DSMR_SET_BUILDER_ENTRIES_MAX;
+         count += DSMR_SET_BUILDER_ENTRIES_MAX - DSMR_VALIDATORS_MAX - 1) {
+        rig.response.n_validators = count;
+        fake_answer(rig.fake, &rig.response.base);
+        (void)get(&rig, &set, count);
+        fake_run_one(rig.fake);
+        assert_int_equal(get(&rig, &set, count), DSMR_OK);
+        assert_int_equal(set->count, 2);
+        assert_int_equal(set->total_weight, 100 * count);
+        const struct dsmr_node_id alone = fake_id(2);
+        assert_true(dsmr_validator_set_find(set, &alone) >= 0);
+        dsmr_validator_set_unref(set);
+    }
+    assert_int_equal(said.count, 0);
+    close_rig(&rig);
+}
+
 /* The chain stands without a set: the operator is told why. */
 static void test_why_there_is_no_set(void **state)
 {
     struct rig rig;
     static uint8_t bad[96];
+    static Dsmr__Pb__Validator members[DSMR_VALIDATORS_MAX + 1];
     static Dsmr__Pb__Validator *many[DSMR_SET_BUILDER_ENTRIES_MAX + 1];
     (void)state;
     open_rig(&rig);
+    for (size_t i = 0; i <= DSMR_VALIDATORS_MAX; i++)
+        members[i] = rig.members[0];
+    make_keys(members);
     for (size_t i = 0; i < DSMR_SET_BUILDER_ENTRIES_MAX + 1; i++)
-        many[i] = &rig.members[0];
+        many[i] = i <= DSMR_VALIDATORS_MAX ? &members[i] : &rig.members[0];
     rig.response.validators = many;
     rig.response.n_validators = DSMR_VALIDATORS_MAX + 1;
-    expect_unusable(&rig, "1025 of its members have keys, and 1024 fit");
+    expect_unusable(&rig, "its members have more than 1024 different keys");
+    for (size_t i = 0; i <= DSMR_VALIDATORS_MAX; i++)
+        many[i] = &rig.members[0];
     rig.response.n_validators = DSMR_SET_BUILDER_ENTRIES_MAX + 1;
     expect_unusable(&rig, "it has 4097 members, and 4096 fit");
     rig.response.n_validators = 2;
@@ -415,6 +465,7 @@ int main(void)
         cmocka_unit_test(test_a_member_that_changes),
         cmocka_unit_test(test_nobody_is_no_set),
         cmocka_unit_test(test_keys_that_are_none),
+        cmocka_unit_test(test_more_nodes_than_keys_fit),
         cmocka_unit_test(test_why_there_is_no_set),
         cmocka_unit_test(test_an_answer_that_does_not_parse),
         cmocka_unit_test(test_the_least_used_gives_way),

@@ -274,6 +274,11 @@ static void number_of_keys_is_limited(void **state)
         raw_key(&many[i].key, i);
     }
     assert_int_equal(dsmr_set_builder_build(&set, &bad, 0, many, MOST), DSMR_ERR_LIMIT);
+    many[DSMR_VALIDATORS_MAX].key = many[7].key; /* two nodes share one */
+    assert_int_equal(dsmr_set_builder_build(&set, &bad, 0, many, MOST), DSMR_OK);
+    assert_int_equal(set->count, DSMR_VALIDATORS_MAX);
+    dsmr_validator_set_unref(set);
+    set = NULL;
     many[DSMR_VALIDATORS_MAX].has_key = false;
     assert_int_equal(dsmr_set_builder_build(&set, &bad, 0, many, MOST + 1), DSMR_ERR_LIMIT);
     assert_null(set);
