@@ -237,9 +237,7 @@ static bool open_driver(struct dsmr_plugin *p, const struct dsmr_engine_tip *tip
     p->acp118 = (struct dsmr_acp118){.net = p->net,
                                      .driver = p->driver,
                                      .metrics = &p->metrics,
-                                     .domain = p->genesis.params.domain,
-                                     .signer = config.signer,
-                                     .work = config.work};
+                                     .domain = p->genesis.params.domain};
     return true;
 }
 
