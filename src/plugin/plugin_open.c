@@ -160,6 +160,7 @@ static bool open_ports(struct dsmr_plugin *p)
                                              .genesis = p->genesis.block,
                                              .clock = dsmr_host_clock(),
                                              .log = dsmr_plugin_log(p),
+                                             .metrics = &p->metrics,
                                              .db = p->db,
                                              .seed = seed,
                                              .may_begin = may_begin,

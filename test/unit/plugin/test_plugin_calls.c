@@ -280,41 +280,93 @@ static void on_end(void *ctx, const struct dsmr_grpc_answer *answer)
     pthread_mutex_unlock(&ending->lock);
 }
 
+struct by_hand {
+    struct dsmr_plugin *plugin;
+    struct fake *fake; /* its inbox */
+    struct dsmr_vm_service *service;
+    struct dsmr_grpc_client *client;
+};
+
+static void open_by_hand(struct by_hand *hand, struct dsmr_plugin *plugin)
+{
+    hand->plugin = plugin;
+    hand->fake = fake_new();
+    const struct dsmr_vm_service_config config = {.methods = dsmr_plugin_methods,
+                                                  .self = plugin,
+                                                  .cancelled = dsmr_plugin_on_cancelled,
+                                                  .inbox = fake_inbox(hand->fake),
+                                                  .metrics = &plugin->metrics,
+                                                  .request_bytes_max = 1u << 20,
+                                                  .app_bytes_max = 1u << 20,
+                                                  .calls_max = 8};
+    assert_int_equal(dsmr_vm_service_start(&hand->service, &config), DSMR_OK);
+    assert_int_equal(
+        dsmr_grpc_client_new(&hand->client, dsmr_vm_service_address(hand->service), 1u << 20),
+        DSMR_OK);
+}
+
+static void close_by_hand(struct by_hand *hand)
+{
+    dsmr_grpc_client_free(hand->client);
+    dsmr_vm_service_stop(hand->service);
+    (void)fake_run(hand->fake);
+    dsmr_vm_service_free(hand->service);
+    fake_free(hand->fake);
+}
+
+static void call_by_hand(struct by_hand *hand, struct ending *ending, const char *method,
+                         const void *bytes, size_t len)
+{
+    char path[64];
+    pthread_mutex_init(&ending->lock, NULL);
+    pthread_cond_init(&ending->changed, NULL);
+    ending->is_over = false;
+    snprintf(path, sizeof path, "/vm.VM/%s", method);
+    dsmr_grpc_client_start(hand->client, path, bytes, len, CALL_TIMEOUT_MS, on_end, ending);
+    fake_run_one(hand->fake);
+    pthread_mutex_lock(&ending->lock);
+    while (!ending->is_over)
+        pthread_cond_wait(&ending->changed, &ending->lock);
+    pthread_mutex_unlock(&ending->lock);
+}
+
 /* A chain that has halted is unhealthy, and AvalancheGo's operator reads why. */
 static void test_a_halt_is_the_health(void **state)
 {
     static struct dsmr_plugin plugin = {
         .is_initialized = true, .is_halted = true, .reason = "halted: the disk"};
-    static struct ending ending = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                                   .changed = PTHREAD_COND_INITIALIZER};
-    struct fake *fake = fake_new();
-    struct dsmr_vm_service *service = NULL;
-    struct dsmr_grpc_client *client = NULL;
-    const struct dsmr_vm_service_config config = {.methods = dsmr_plugin_methods,
-                                                  .self = &plugin,
-                                                  .cancelled = dsmr_plugin_on_cancelled,
-                                                  .inbox = fake_inbox(fake),
-                                                  .metrics = &plugin.metrics,
-                                                  .request_bytes_max = 1u << 20,
-                                                  .app_bytes_max = 1u << 20,
-                                                  .calls_max = 8};
+    static struct ending ending;
+    struct by_hand hand;
     (void)state;
-    assert_int_equal(dsmr_vm_service_start(&service, &config), DSMR_OK);
-    assert_int_equal(dsmr_grpc_client_new(&client, dsmr_vm_service_address(service), 1u << 20),
-                     DSMR_OK);
-    dsmr_grpc_client_start(client, "/vm.VM/Health", NULL, 0, CALL_TIMEOUT_MS, on_end, &ending);
-    fake_run_one(fake);
-    pthread_mutex_lock(&ending.lock);
-    while (!ending.is_over)
-        pthread_cond_wait(&ending.changed, &ending.lock);
-    pthread_mutex_unlock(&ending.lock);
+    open_by_hand(&hand, &plugin);
+    call_by_hand(&hand, &ending, "Health", NULL, 0);
     assert_int_equal(ending.err, DSMR_ERR_MALFORMED);
     assert_string_equal(ending.reason, "halted: the disk");
-    dsmr_grpc_client_free(client);
-    dsmr_vm_service_stop(service);
-    (void)fake_run(fake);
-    dsmr_vm_service_free(service);
-    fake_free(fake);
+    close_by_hand(&hand);
+}
+
+/* Calls about peers must not fail, whatever AvalancheGo says in them: each is counted. */
+static void test_calls_about_peers_that_do_not_parse(void **state)
+{
+    static const char *const methods[] = {"AppRequest", "AppResponse", "AppRequestFailed",
+                                          "Connected", "Disconnected"};
+    static const uint8_t no_message[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f};
+    static const uint8_t no_node_id[] = {0x0a, 3, 1, 2, 3}; /* field 1: three bytes */
+    static struct dsmr_plugin plugin = {.is_initialized = true};
+    static struct ending ending;
+    struct by_hand hand;
+    uint64_t counted = 0;
+    (void)state;
+    open_by_hand(&hand, &plugin);
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        call_by_hand(&hand, &ending, methods[i], no_message, sizeof no_message);
+        assert_int_equal(ending.err, DSMR_OK);
+        assert_int_equal(atomic_load(&plugin.metrics.errors[DSMR_ERR_MALFORMED]), ++counted);
+        call_by_hand(&hand, &ending, methods[i], no_node_id, sizeof no_node_id);
+        assert_int_equal(ending.err, DSMR_OK);
+        assert_int_equal(atomic_load(&plugin.metrics.errors[DSMR_ERR_MALFORMED]), ++counted);
+    }
+    close_by_hand(&hand);
 }
 
 static int remove_dirs(void **state)
@@ -337,6 +389,7 @@ int main(void)
         cmocka_unit_test(test_a_chain_that_has_begun_is_no_warning),
         cmocka_unit_test(test_an_initialize_that_fails_ends_it),
         cmocka_unit_test(test_a_halt_is_the_health),
+        cmocka_unit_test(test_calls_about_peers_that_do_not_parse),
     };
     for (size_t i = 0; i < sizeof children / sizeof children[0]; i++)
         if (!make_child(&children[i]))
