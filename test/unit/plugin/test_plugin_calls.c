@@ -2,6 +2,8 @@
  * its own, started, asked and ended as AvalancheGo does it, whose part the test plays. */
 #include <fcntl.h>
 #include <jansson.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +21,7 @@ static struct child {
     pid_t pid;
     int pipe[2];
     char dir[64], log[80];
-} children[3];
+} children[4];
 
 static void be_plugin(const struct child *child)
 {
@@ -94,7 +96,34 @@ static void expect_refused(struct rig *rig, const char *method, const ProtobufCM
         fail_msg("%s: \"%s\"", method, rig->reason);
 }
 
-static enum dsmr_err initialize(struct rig *rig, const char *time_ms, const char *config)
+struct ending {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_over;
+    enum dsmr_err err;
+    char reason[DSMR_GRPC_CLIENT_REASON_BYTES];
+};
+
+static void on_end(void *ctx, const struct dsmr_grpc_answer *answer)
+{
+    struct ending *ending = ctx;
+    pthread_mutex_lock(&ending->lock);
+    ending->is_over = true;
+    ending->err = answer->err;
+    snprintf(ending->reason, sizeof ending->reason, "%s", answer->reason);
+    pthread_cond_signal(&ending->changed);
+    pthread_mutex_unlock(&ending->lock);
+}
+
+static void await_end(struct ending *ending)
+{
+    pthread_mutex_lock(&ending->lock);
+    while (!ending->is_over)
+        pthread_cond_wait(&ending->changed, &ending->lock);
+    pthread_mutex_unlock(&ending->lock);
+}
+
+static struct dsmr_buf *initialize_bytes(struct rig *rig, const char *time_ms, const char *config)
 {
     Dsmr__Pb__InitializeRequest request = DSMR__PB__INITIALIZE_REQUEST__INIT;
     static uint8_t id[32] = {7};
@@ -109,7 +138,17 @@ static enum dsmr_err initialize(struct rig *rig, const char *time_ms, const char
     DSMR_PB_BYTES(&request, config_bytes, config, strlen(config));
     request.chain_data_dir = rig->child->dir;
     request.db_server_addr = request.server_addr = address;
-    return call(rig, NULL, "Initialize", &request.base);
+    return dsmr_pb_bytes(&request.base);
+}
+
+static enum dsmr_err initialize(struct rig *rig, const char *time_ms, const char *config)
+{
+    struct dsmr_buf *bytes = initialize_bytes(rig, time_ms, config), *none = NULL;
+    enum dsmr_err err = dsmr_grpc_client_call(rig->client, &none, rig->reason, "/vm.VM/Initialize",
+                                              bytes->bytes, bytes->len, CALL_TIMEOUT_MS);
+    dsmr_buf_unref(bytes);
+    dsmr_buf_unref(none);
+    return err;
 }
 
 static void read_log(const struct rig *rig, char *out, size_t size)
@@ -259,26 +298,45 @@ static void test_an_initialize_that_fails_ends_it(void **state)
     assert_non_null(strstr(log, "error plugin: config: \"worker\" is not a key"));
 }
 
-/* ---- a plugin that the test has made by hand ---- */
-
-struct ending {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_over;
-    enum dsmr_err err;
-    char reason[DSMR_GRPC_CLIENT_REASON_BYTES];
-};
-
-static void on_end(void *ctx, const struct dsmr_grpc_answer *answer)
+/* The plugin of a node that was killed has not ended yet: the next one waits for the store. */
+static void test_a_store_that_is_not_free_yet(void **state)
 {
-    struct ending *ending = ctx;
-    pthread_mutex_lock(&ending->lock);
-    ending->is_over = true;
-    ending->err = answer->err;
-    snprintf(ending->reason, sizeof ending->reason, "%s", answer->reason);
-    pthread_cond_signal(&ending->changed);
-    pthread_mutex_unlock(&ending->lock);
+    static struct ending ending = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                   .changed = PTHREAD_COND_INITIALIZER};
+    struct rig rig;
+    struct child *child = &children[3];
+    char path[128], log[8192] = "";
+    size_t len = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/data", child->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/data/lock", child->dir);
+    int lock = open(path, O_RDWR | O_CREAT, 0600);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(mkfifo(child->log, 0600), 0); /* to wait for what it says */
+    int said = open(child->log, O_RDWR);
+    open_rig(&rig, child);
+    struct dsmr_buf *bytes = initialize_bytes(&rig, PAST_MS, "{\"disk_low_bytes\": 0}");
+    dsmr_grpc_client_start(rig.client, "/vm.VM/Initialize", bytes->bytes, bytes->len,
+                           CALL_TIMEOUT_MS, on_end, &ending);
+    while (strstr(log, "another process has the store") == NULL) {
+        ssize_t more = read(said, log + len, sizeof log - 1 - len);
+        assert_true(more > 0);
+        len += (size_t)more;
+    }
+    assert_false(ending.is_over);
+    close(lock);
+    await_end(&ending);
+    assert_int_equal(ending.err, DSMR_OK);
+    assert_int_equal(call(&rig, NULL, "Shutdown", NULL), DSMR_OK);
+    unlink(child->log);
+    close(open(child->log, O_CREAT | O_WRONLY, 0600));
+    close_rig(&rig, DSMR_EXIT_OK);
+    close(said);
+    dsmr_buf_unref(bytes);
 }
+
+/* ---- a plugin that the test has made by hand ---- */
 
 struct by_hand {
     struct dsmr_plugin *plugin;
@@ -324,10 +382,7 @@ static void call_by_hand(struct by_hand *hand, struct ending *ending, const char
     snprintf(path, sizeof path, "/vm.VM/%s", method);
     dsmr_grpc_client_start(hand->client, path, bytes, len, CALL_TIMEOUT_MS, on_end, ending);
     fake_run_one(hand->fake);
-    pthread_mutex_lock(&ending->lock);
-    while (!ending->is_over)
-        pthread_cond_wait(&ending->changed, &ending->lock);
-    pthread_mutex_unlock(&ending->lock);
+    await_end(ending);
 }
 
 /* A chain that has halted is unhealthy, and AvalancheGo's operator reads why. */
@@ -388,6 +443,7 @@ int main(void)
         cmocka_unit_test(test_a_plugins_life),
         cmocka_unit_test(test_a_chain_that_has_begun_is_no_warning),
         cmocka_unit_test(test_an_initialize_that_fails_ends_it),
+        cmocka_unit_test(test_a_store_that_is_not_free_yet),
         cmocka_unit_test(test_a_halt_is_the_health),
         cmocka_unit_test(test_calls_about_peers_that_do_not_parse),
     };
