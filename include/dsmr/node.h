@@ -67,8 +67,9 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
 uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validator_set **out,
                                uint32_t max);
 /* Whether this node has made its share of ref since it was started: rules 6.1 to 6.8 have let the
- * chunk through, and its body has been read. */
-bool dsmr_node_has_shared(const struct dsmr_node *node, const struct dsmr_reference *ref);
+ * chunk through, and its body has been read. share: gets it; NULL: not of interest. */
+bool dsmr_node_has_shared(const struct dsmr_node *node, struct dsmr_bls_sig *share,
+                          const struct dsmr_reference *ref);
 /* Whether tx waits in the mempool. */
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id);
 

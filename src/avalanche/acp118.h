@@ -3,27 +3,24 @@
  * Why:     standard aggregators can then collect a chunk's signatures as well.
  * Rule:    only a share that this node has made is given: for a chunk that the protocol's section 6
  *          let through and that is on the disk. What else the request says does not count.
- * Limits:  DSMR_ACP118_WAITING_MAX signatures wait for AvalancheGo; a request above them is
- * refused. Threads: the logic thread. */
+ * Cost:    anybody may ask, as often as AvalancheGo lets him: so nothing is signed for him. A share
+ *          is the signature, and it is in memory.
+ * Limits:  a request has at most DSMR_ACP118_BYTES_MAX.
+ * Threads: the logic thread. */
 #ifndef DSMR_AVALANCHE_ACP118_H
 #define DSMR_AVALANCHE_ACP118_H
 
 #include "avalanche/app_net.h"
 #include "ports/engine.h"
-#include "ports/signer.h"
-#include "ports/work.h"
 
 #define DSMR_ACP118_HANDLER 2u
-#define DSMR_ACP118_WAITING_MAX 64u
+#define DSMR_ACP118_BYTES_MAX (16u << 10) /* the message has 138; the rest is a justification's */
 
-struct dsmr_acp118 { /* the caller's memory; all of it outlives what is on its way */
+struct dsmr_acp118 { /* the caller's memory */
     struct dsmr_app_net *net;
     struct dsmr_driver *driver;
     struct dsmr_metrics *metrics; /* counts refusals; may be NULL */
     struct dsmr_domain domain;
-    struct dsmr_signer signer;
-    struct dsmr_work work;
-    uint32_t waiting; /* signatures on their way */
 };
 
 /* The reference that message asks a signature for: the bytes are those of a share of this chain,
@@ -31,7 +28,7 @@ struct dsmr_acp118 { /* the caller's memory; all of it outlives what is on its w
 DSMR_MUST_USE enum dsmr_err dsmr_acp118_reference(struct dsmr_reference *out,
                                                   const struct dsmr_domain *domain,
                                                   const uint8_t *message, size_t len);
-/* Answers a request through net, now or when the signature is there. bytes: borrowed. */
+/* Answers a request through net. bytes: borrowed. */
 void dsmr_acp118_answer(struct dsmr_acp118 *acp118, const struct dsmr_node_id *from,
                         uint32_t request_id, const uint8_t *bytes, size_t len);
 

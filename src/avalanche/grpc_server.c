@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "avalanche/grpc_server.h"
 
 #include <grpc/byte_buffer.h>
@@ -11,12 +12,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/assert.h"
 
 #define METHOD_BYTES_MAX 128u
 /* AvalancheGo pings a silent connection every 30 s; nothing that pings within reason is cut off. */
 #define PING_INTERVAL_MIN_MS 5000
+#define LAST_WORDS_S 1 /* for answers that are on their way when the server stops */
 
 /* What a completion is of. Each is a member of its call, whose address is the tag. */
 enum step { STEP_ARRIVED, STEP_RECEIVED, STEP_CLOSED, STEP_SENT };
@@ -52,8 +55,10 @@ struct dsmr_grpc_server {
     _Atomic uint32_t calls;      /* that the handler knows */
     _Atomic uint64_t serial;     /* of the newest call */
     atomic_bool is_stopping;
-    pthread_mutex_t lock; /* of is_closed: nothing may be started on a closed queue */
+    pthread_mutex_t lock;  /* of these three: nothing may be started on a closed queue */
+    pthread_cond_t silent; /* there are no answers on their way */
     bool is_closed;
+    uint32_t sending; /* answers on their way */
     struct tag stopped;
     char address[DSMR_GRPC_SERVER_ADDRESS_BYTES];
 };
@@ -112,6 +117,7 @@ static bool start(struct dsmr_grpc_call *call, const grpc_op *ops, size_t count,
     pthread_mutex_lock(&server->lock);
     bool is_started = !server->is_closed &&
                       grpc_call_start_batch(call->call, ops, count, tag, NULL) == GRPC_CALL_OK;
+    server->sending += is_started && tag->step == STEP_SENT ? 1u : 0u;
     pthread_mutex_unlock(&server->lock);
     if (!is_started)
         call_unref(call);
@@ -221,6 +227,14 @@ static void on_closed(struct dsmr_grpc_call *call)
         config->cancelled(config->ctx, call);
 }
 
+static void on_sent(struct dsmr_grpc_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    if (--server->sending == 0)
+        pthread_cond_signal(&server->silent);
+    pthread_mutex_unlock(&server->lock);
+}
+
 static void on_event(struct dsmr_grpc_server *server, const struct tag *tag, bool is_ok)
 {
     struct dsmr_grpc_call *call = tag->call;
@@ -240,6 +254,7 @@ static void on_event(struct dsmr_grpc_server *server, const struct tag *tag, boo
         on_closed(call);
         break;
     case STEP_SENT:
+        on_sent(server);
         break;
     }
     call_unref(call);
@@ -312,6 +327,11 @@ enum dsmr_err dsmr_grpc_server_start(struct dsmr_grpc_server **out,
         return DSMR_ERR_NO_MEMORY;
     grpc_init();
     pthread_mutex_init(&server->lock, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->silent, &attr);
+    pthread_condattr_destroy(&attr);
     server->config = *config;
     server->stopped = (struct tag){STEP_SENT, NULL};
     bool is_open = listen_on(server);
@@ -329,12 +349,26 @@ const char *dsmr_grpc_server_address(const struct dsmr_grpc_server *server)
     return server->address;
 }
 
+/* An answer that was given last shall not be lost; who does not take it does not hold us. */
+static void wait_for_silence(struct dsmr_grpc_server *server)
+{
+    struct timespec until;
+    int rc = 0;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LAST_WORDS_S;
+    pthread_mutex_lock(&server->lock);
+    while (server->sending > 0 && rc == 0)
+        rc = pthread_cond_timedwait(&server->silent, &server->lock, &until);
+    pthread_mutex_unlock(&server->lock);
+}
+
 void dsmr_grpc_server_stop(struct dsmr_grpc_server *server)
 {
     if (!server->has_thread)
         return;
     atomic_store(&server->is_stopping, true);
     grpc_server_shutdown_and_notify(server->server, server->queue, &server->stopped);
+    wait_for_silence(server);
     grpc_server_cancel_all_calls(server->server);
     pthread_join(server->thread, NULL);
     server->has_thread = false;
@@ -350,6 +384,7 @@ void dsmr_grpc_server_free(struct dsmr_grpc_server *server)
         grpc_server_destroy(server->server);
     if (server->queue != NULL)
         grpc_completion_queue_destroy(server->queue);
+    pthread_cond_destroy(&server->silent);
     pthread_mutex_destroy(&server->lock);
     free(server);
     grpc_shutdown();

@@ -39,8 +39,8 @@ struct dsmr_grpc_server_config {
 DSMR_MUST_USE enum dsmr_err dsmr_grpc_server_start(struct dsmr_grpc_server **out,
                                                    const struct dsmr_grpc_server_config *config);
 const char *dsmr_grpc_server_address(const struct dsmr_grpc_server *server); /* "127.0.0.1:PORT" */
-/* Ends all calls (they count as cancelled) and the thread. A call that is held may still be
- * answered, until free. */
+/* Ends all calls (they count as cancelled) and the thread. Answers that are on their way have a
+ * second to arrive. A call that is held may still be answered, until free. */
 void dsmr_grpc_server_stop(struct dsmr_grpc_server *server);
 /* All calls have been answered by now. NULL is fine. */
 void dsmr_grpc_server_free(struct dsmr_grpc_server *server);

@@ -22,11 +22,13 @@ void dsmr_pb_reply(struct dsmr_grpc_call *call, const ProtobufCMessage *message)
     dsmr_buf_unref(bytes);
 }
 
-void *dsmr_pb_read(struct dsmr_grpc_call *call, const ProtobufCMessageDescriptor *descriptor,
-                   const struct dsmr_buf *request)
+void *dsmr_pb_read(struct dsmr_metrics *metrics, struct dsmr_grpc_call *call,
+                   const ProtobufCMessageDescriptor *descriptor, const struct dsmr_buf *request)
 {
     void *message = protobuf_c_message_unpack(descriptor, NULL, request->len, request->bytes);
-    if (message == NULL)
+    if (message == NULL && metrics != NULL)
+        dsmr_metrics_count_error(metrics, DSMR_ERR_MALFORMED);
+    if (message == NULL && call != NULL)
         dsmr_grpc_server_fail(call, DSMR_GRPC_INTERNAL, "the request does not parse");
     return message;
 }

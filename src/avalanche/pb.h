@@ -11,14 +11,16 @@
 
 #include "avalanche/grpc_client.h"
 #include "avalanche/grpc_server.h"
+#include "base/metrics.h"
 #include "dsmr/types.h"
 
 /* Answers call with message. */
 void dsmr_pb_reply(struct dsmr_grpc_call *call, const ProtobufCMessage *message);
-/* The message, or NULL after the call was failed. Caller frees with
+/* The message, or NULL after it was counted as MALFORMED and the call was failed. call: NULL if it
+ * is answered already. metrics: may be NULL. Caller frees with
  * protobuf_c_message_free_unpacked(message, NULL). */
-void *dsmr_pb_read(struct dsmr_grpc_call *call, const ProtobufCMessageDescriptor *descriptor,
-                   const struct dsmr_buf *request);
+void *dsmr_pb_read(struct dsmr_metrics *metrics, struct dsmr_grpc_call *call,
+                   const ProtobufCMessageDescriptor *descriptor, const struct dsmr_buf *request);
 /* Bytes of message; NULL if out of memory. Caller unrefs. */
 struct dsmr_buf *dsmr_pb_bytes(const ProtobufCMessage *message);
 /* Sets field and its presence to bytes, borrowed. */

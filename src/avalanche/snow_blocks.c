@@ -90,6 +90,8 @@ static enum dsmr_err decode(struct dsmr_snow_engine *engine, struct dsmr_block *
     enum dsmr_err err =
         dsmr_block_decode(out, &engine->config.params, copy, copy->bytes, copy->len);
     dsmr_buf_unref(copy);
+    if (err != DSMR_OK && engine->config.metrics != NULL)
+        dsmr_metrics_count_error(engine->config.metrics, err);
     return err;
 }
 
@@ -128,8 +130,8 @@ void dsmr_snow_engine_parse(struct dsmr_snow_engine *engine, struct dsmr_grpc_ca
 {
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__ParseBlockRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__parse_block_request__descriptor, request);
+    Dsmr__Pb__ParseBlockRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__parse_block_request__descriptor, request);
     if (message == NULL)
         return;
     struct dsmr_block *block = NULL;
@@ -160,8 +162,8 @@ void dsmr_snow_engine_parse_batch(struct dsmr_snow_engine *engine, struct dsmr_g
 {
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__BatchedParseBlockRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__batched_parse_block_request__descriptor, request);
+    Dsmr__Pb__BatchedParseBlockRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__batched_parse_block_request__descriptor, request);
     if (message == NULL)
         return;
     size_t count = message->n_request;
@@ -199,8 +201,8 @@ void dsmr_snow_engine_get_block(struct dsmr_snow_engine *engine, struct dsmr_grp
     struct dsmr_id id;
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__GetBlockRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__get_block_request__descriptor, request);
+    Dsmr__Pb__GetBlockRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__get_block_request__descriptor, request);
     if (message == NULL)
         return;
     struct dsmr_block *block = dsmr_pb_id(&id, message->id) ? find_block(engine, &id) : NULL;
@@ -227,7 +229,8 @@ void dsmr_snow_engine_get_id_at(struct dsmr_snow_engine *engine, struct dsmr_grp
     if (dsmr_snow_is_closed(engine, call))
         return;
     Dsmr__Pb__GetBlockIDAtHeightRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__get_block_idat_height_request__descriptor, request);
+        dsmr_pb_read(engine->config.metrics, call,
+                     &dsmr__pb__get_block_idat_height_request__descriptor, request);
     if (message == NULL)
         return;
     struct dsmr_block *block = find_accepted(engine, message->height);
@@ -274,8 +277,8 @@ void dsmr_snow_engine_get_ancestors(struct dsmr_snow_engine *engine, struct dsmr
     struct dsmr_id id;
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__GetAncestorsRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__get_ancestors_request__descriptor, request);
+    Dsmr__Pb__GetAncestorsRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__get_ancestors_request__descriptor, request);
     if (message == NULL)
         return;
     struct dsmr_block **blocks = calloc(ANCESTORS_MAX, sizeof(struct dsmr_block *));

@@ -90,8 +90,8 @@ void dsmr_snow_engine_build(struct dsmr_snow_engine *engine, struct dsmr_grpc_ca
 {
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__BuildBlockRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__build_block_request__descriptor, request);
+    Dsmr__Pb__BuildBlockRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__build_block_request__descriptor, request);
     struct dsmr_snow_request *build = message != NULL ? dsmr_snow_take_request(engine, call) : NULL;
     if (build != NULL)
         dsmr_driver_build(engine->driver, build->id, &engine->preferred,
@@ -137,12 +137,14 @@ void dsmr_snow_engine_prefer(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
     struct dsmr_id id;
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__SetPreferenceRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__set_preference_request__descriptor, request);
+    Dsmr__Pb__SetPreferenceRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__set_preference_request__descriptor, request);
     if (message == NULL)
         return;
     bool is_id = dsmr_pb_id(&id, message->id);
     protobuf_c_message_free_unpacked(&message->base, NULL);
+    if (!is_id)
+        dsmr_snow_note_bad_id(engine);
     if (is_id && !dsmr_id_equal(&id, &engine->preferred)) {
         engine->preferred = id;
         dsmr_driver_prefer(engine->driver, &id);

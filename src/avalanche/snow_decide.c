@@ -20,8 +20,8 @@ void dsmr_snow_engine_verify(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
 {
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__BlockVerifyRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__block_verify_request__descriptor, request);
+    Dsmr__Pb__BlockVerifyRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__block_verify_request__descriptor, request);
     if (message == NULL)
         return;
     struct dsmr_block *block = NULL;
@@ -150,8 +150,8 @@ void dsmr_snow_engine_accept(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
     struct dsmr_id id;
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__BlockAcceptRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__block_accept_request__descriptor, request);
+    Dsmr__Pb__BlockAcceptRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__block_accept_request__descriptor, request);
     if (message == NULL)
         return;
     struct dsmr_block *block =
@@ -197,13 +197,15 @@ void dsmr_snow_engine_reject(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
     struct dsmr_id id;
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__BlockRejectRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__block_reject_request__descriptor, request);
+    Dsmr__Pb__BlockRejectRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__block_reject_request__descriptor, request);
     if (message == NULL)
         return;
     if (dsmr_pb_id(&id, message->id)) {
         dsmr_snow_drop(engine, &id);
         dsmr_driver_reject(engine->driver, &id);
+    } else {
+        dsmr_snow_note_bad_id(engine);
     }
     protobuf_c_message_free_unpacked(&message->base, NULL);
     dsmr_grpc_server_reply(call, NULL, 0);

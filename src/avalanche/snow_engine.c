@@ -54,6 +54,12 @@ void dsmr_snow_fail(struct dsmr_grpc_call *call, enum dsmr_err err)
     dsmr_grpc_server_fail(call, DSMR_GRPC_FAILED_PRECONDITION, dsmr_err_text(err));
 }
 
+void dsmr_snow_note_bad_id(const struct dsmr_snow_engine *engine)
+{
+    if (engine->config.metrics != NULL)
+        dsmr_metrics_count_error(engine->config.metrics, DSMR_ERR_MALFORMED);
+}
+
 bool dsmr_snow_is_closed(const struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call)
 {
     if (engine->closed[0] == '\0')
@@ -85,8 +91,8 @@ void dsmr_snow_engine_set_state(struct dsmr_snow_engine *engine, struct dsmr_grp
 {
     if (dsmr_snow_is_closed(engine, call))
         return;
-    Dsmr__Pb__SetStateRequest *message =
-        dsmr_pb_read(call, &dsmr__pb__set_state_request__descriptor, request);
+    Dsmr__Pb__SetStateRequest *message = dsmr_pb_read(
+        engine->config.metrics, call, &dsmr__pb__set_state_request__descriptor, request);
     if (message == NULL)
         return;
     engine->is_bootstrapping = message->state != DSMR__PB__STATE__STATE_NORMAL_OP;

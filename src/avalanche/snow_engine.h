@@ -23,6 +23,7 @@
 
 #include "avalanche/grpc_client.h"
 #include "avalanche/grpc_server.h"
+#include "base/metrics.h"
 #include "dsmr/types.h"
 #include "ports/clock.h"
 #include "ports/engine.h"
@@ -40,7 +41,8 @@ struct dsmr_snow_engine_config {
     struct dsmr_block *genesis; /* referenced */
     struct dsmr_clock clock;
     struct dsmr_log log;
-    struct dsmr_grpc_client *db; /* AvalancheGo's database; borrowed until free */
+    struct dsmr_metrics *metrics; /* counts what does not parse; NULL: nobody */
+    struct dsmr_grpc_client *db;  /* AvalancheGo's database; borrowed until free */
     uint64_t seed;
     /* Whether the first block may be built, asked again and again while not. NULL: yes. */
     bool (*may_begin)(void *ctx);

@@ -64,6 +64,8 @@ struct dsmr_snow_request *dsmr_snow_take_request(struct dsmr_snow_engine *engine
 struct dsmr_snow_request *dsmr_snow_find_request(struct dsmr_snow_engine *engine, uint64_t id);
 void dsmr_snow_end_request(struct dsmr_snow_request *request);
 void dsmr_snow_fail(struct dsmr_grpc_call *call, enum dsmr_err err);
+/* An id of AvalancheGo's that is none, in a call that must not fail for it: counted. */
+void dsmr_snow_note_bad_id(const struct dsmr_snow_engine *engine);
 /* True if the engine is closed and the call has been answered so. */
 bool dsmr_snow_is_closed(const struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call);
 

@@ -545,14 +545,20 @@ uint32_t dsmr_node_served_sets(const struct dsmr_node *node, struct dsmr_validat
     return count;
 }
 
-bool dsmr_node_has_shared(const struct dsmr_node *node, const struct dsmr_reference *ref)
+bool dsmr_node_has_shared(const struct dsmr_node *node, struct dsmr_bls_sig *share,
+                          const struct dsmr_reference *ref)
 {
     const struct dsmr_journal_entry *journaled =
         dsmr_journal_find(node->journal, &ref->producer, ref->slot);
     const struct dsmr_chunk_entry *chunk = dsmr_chunk_pool_find(node->chunks, &ref->chunk_id);
-    return journaled != NULL && journaled->state == DSMR_JOURNAL_DURABLE && chunk != NULL &&
-           chunk->has_share && dsmr_id_equal(&journaled->chunk_id, &ref->chunk_id) &&
-           dsmr_reference_equal(&chunk->ref, ref);
+    bool is_shared = journaled != NULL && journaled->state == DSMR_JOURNAL_DURABLE &&
+                     chunk != NULL && chunk->has_share &&
+                     dsmr_id_equal(&journaled->chunk_id, &ref->chunk_id) &&
+                     dsmr_reference_equal(&chunk->ref, ref);
+    if (is_shared && share != NULL) {
+        *share = chunk->share;
+    }
+    return is_shared;
 }
 
 bool dsmr_node_has_pending_tx(const struct dsmr_node *node, const struct dsmr_id *tx_id)

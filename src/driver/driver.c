@@ -347,9 +347,10 @@ void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrap
     dsmr_driver_core_event(driver, &event);
 }
 
-bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref)
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, struct dsmr_bls_sig *share,
+                            const struct dsmr_reference *ref)
 {
-    return dsmr_node_has_shared(driver->node, ref);
+    return dsmr_node_has_shared(driver->node, share, ref);
 }
 
 void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch)

@@ -21,7 +21,7 @@ static void on_initialize(void *self, struct dsmr_grpc_call *call, struct dsmr_b
         return;
     }
     Dsmr__Pb__InitializeRequest *request =
-        dsmr_pb_read(call, &dsmr__pb__initialize_request__descriptor, bytes);
+        dsmr_pb_read(&p->metrics, call, &dsmr__pb__initialize_request__descriptor, bytes);
     if (request == NULL)
         return;
     p->is_initialized = dsmr_plugin_initialize(p, request);
@@ -219,14 +219,32 @@ void dsmr_plugin_on_other_request(void *ctx, const struct dsmr_node_id *from, ui
     }
 }
 
+/* A request of AvalancheGo's about a peer; NULL: it does not parse, and is counted. */
+static void *read_of_peer(struct dsmr_plugin *p, const ProtobufCMessageDescriptor *descriptor,
+                          const struct dsmr_buf *request)
+{
+    return dsmr_pb_read(&p->metrics, NULL, descriptor, request);
+}
+
+/* False if there is no chain yet, or if it is no node id, which is counted. */
+static bool is_of_peer(struct dsmr_plugin *p, struct dsmr_node_id *out, ProtobufCBinaryData id)
+{
+    if (!p->is_initialized)
+        return false;
+    if (dsmr_pb_node_id(out, id))
+        return true;
+    dsmr_metrics_count_error(&p->metrics, DSMR_ERR_MALFORMED);
+    return false;
+}
+
 static void on_app_request(void *self, struct dsmr_grpc_call *call, struct dsmr_buf *request)
 {
     struct dsmr_plugin *p = self;
     struct dsmr_node_id from;
     (void)call;
     Dsmr__Pb__AppRequestMsg *message =
-        dsmr__pb__app_request_msg__unpack(NULL, request->len, request->bytes);
-    if (message != NULL && p->is_initialized && dsmr_pb_node_id(&from, message->node_id))
+        read_of_peer(p, &dsmr__pb__app_request_msg__descriptor, request);
+    if (message != NULL && is_of_peer(p, &from, message->node_id))
         dsmr_app_net_on_request(p->net, &from, message->request_id, message->request.data,
                                 message->request.len);
     dsmr__pb__app_request_msg__free_unpacked(message, NULL);
@@ -238,8 +256,8 @@ static void on_app_response(void *self, struct dsmr_grpc_call *call, struct dsmr
     struct dsmr_node_id from;
     (void)call;
     Dsmr__Pb__AppResponseMsg *message =
-        dsmr__pb__app_response_msg__unpack(NULL, request->len, request->bytes);
-    if (message != NULL && p->is_initialized && dsmr_pb_node_id(&from, message->node_id))
+        read_of_peer(p, &dsmr__pb__app_response_msg__descriptor, request);
+    if (message != NULL && is_of_peer(p, &from, message->node_id))
         dsmr_app_net_on_end(p->net, &from, message->request_id, true);
     dsmr__pb__app_response_msg__free_unpacked(message, NULL);
 }
@@ -250,8 +268,8 @@ static void on_app_failed(void *self, struct dsmr_grpc_call *call, struct dsmr_b
     struct dsmr_node_id from;
     (void)call;
     Dsmr__Pb__AppRequestFailedMsg *message =
-        dsmr__pb__app_request_failed_msg__unpack(NULL, request->len, request->bytes);
-    if (message != NULL && p->is_initialized && dsmr_pb_node_id(&from, message->node_id))
+        read_of_peer(p, &dsmr__pb__app_request_failed_msg__descriptor, request);
+    if (message != NULL && is_of_peer(p, &from, message->node_id))
         dsmr_app_net_on_end(p->net, &from, message->request_id, false);
     dsmr__pb__app_request_failed_msg__free_unpacked(message, NULL);
 }
@@ -270,8 +288,8 @@ static void on_connected(void *self, struct dsmr_grpc_call *call, struct dsmr_bu
     struct dsmr_plugin *p = self;
     struct dsmr_node_id peer;
     Dsmr__Pb__ConnectedRequest *message =
-        dsmr__pb__connected_request__unpack(NULL, request->len, request->bytes);
-    if (message != NULL && p->is_initialized && dsmr_pb_node_id(&peer, message->node_id))
+        read_of_peer(p, &dsmr__pb__connected_request__descriptor, request);
+    if (message != NULL && is_of_peer(p, &peer, message->node_id))
         dsmr_app_net_connected(p->net, &peer, true);
     dsmr__pb__connected_request__free_unpacked(message, NULL);
     dsmr_grpc_server_reply(call, NULL, 0);
@@ -282,8 +300,8 @@ static void on_disconnected(void *self, struct dsmr_grpc_call *call, struct dsmr
     struct dsmr_plugin *p = self;
     struct dsmr_node_id peer;
     Dsmr__Pb__DisconnectedRequest *message =
-        dsmr__pb__disconnected_request__unpack(NULL, request->len, request->bytes);
-    if (message != NULL && p->is_initialized && dsmr_pb_node_id(&peer, message->node_id))
+        read_of_peer(p, &dsmr__pb__disconnected_request__descriptor, request);
+    if (message != NULL && is_of_peer(p, &peer, message->node_id))
         dsmr_app_net_connected(p->net, &peer, false);
     dsmr__pb__disconnected_request__free_unpacked(message, NULL);
     dsmr_grpc_server_reply(call, NULL, 0);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 #include "host/os_random.h"
 
 #define HTTP_CALLS_MAX 1024u
+#define LOCK_WAIT_MS 20000
+#define LOCK_RETRY_MS 50
 
 static bool read_request(struct dsmr_plugin *p, const Dsmr__Pb__InitializeRequest *request)
 {
@@ -103,6 +106,22 @@ static bool open_clients(struct dsmr_plugin *p, const Dsmr__Pb__InitializeReques
     return true;
 }
 
+/* A node that was killed and started again at once meets its last life's plugin, which is about to
+ * end: a chain that failed for that would be gone until the node's next start. */
+static enum dsmr_err open_when_free(struct dsmr_plugin *p,
+                                    const struct dsmr_lmdb_store_config *config)
+{
+    enum dsmr_err err = dsmr_lmdb_store_open(&p->store, config);
+    if (err == DSMR_ERR_LOCKED)
+        dsmr_plugin_say(p, DSMR_LOG_WARN, "another process has the store: waits for its end");
+    for (uint32_t left = LOCK_WAIT_MS / LOCK_RETRY_MS;
+         err == DSMR_ERR_LOCKED && left > 0 && !atomic_load(&p->is_stopping); left--) {
+        (void)poll(NULL, 0, LOCK_RETRY_MS);
+        err = dsmr_lmdb_store_open(&p->store, config);
+    }
+    return err;
+}
+
 static bool open_store(struct dsmr_plugin *p)
 {
     char path[PATH_MAX + 8];
@@ -117,7 +136,7 @@ static bool open_store(struct dsmr_plugin *p)
                                             .metrics = &p->metrics,
                                             .consensus_map_bytes = p->config.store_map_bytes,
                                             .state_map_bytes = p->config.store_map_bytes};
-    enum dsmr_err err = dsmr_lmdb_store_open(&p->store, &config);
+    enum dsmr_err err = open_when_free(p, &config);
     if (err != DSMR_OK)
         return dsmr_plugin_refuse(p, "%s: store cannot be opened: %s", path, dsmr_err_text(err));
     return true;
@@ -160,6 +179,7 @@ static bool open_ports(struct dsmr_plugin *p)
                                              .genesis = p->genesis.block,
                                              .clock = dsmr_host_clock(),
                                              .log = dsmr_plugin_log(p),
+                                             .metrics = &p->metrics,
                                              .db = p->db,
                                              .seed = seed,
                                              .may_begin = may_begin,
@@ -237,9 +257,7 @@ static bool open_driver(struct dsmr_plugin *p, const struct dsmr_engine_tip *tip
     p->acp118 = (struct dsmr_acp118){.net = p->net,
                                      .driver = p->driver,
                                      .metrics = &p->metrics,
-                                     .domain = p->genesis.params.domain,
-                                     .signer = config.signer,
-                                     .work = config.work};
+                                     .domain = p->genesis.params.domain};
     return true;
 }
 

@@ -58,8 +58,10 @@ void dsmr_driver_reject(struct dsmr_driver *driver, const struct dsmr_id *block_
 void dsmr_driver_prefer(struct dsmr_driver *driver, const struct dsmr_id *block_id);
 /* The set of epoch, for which the validators port had no answer, is there (ports/validators.h). */
 void dsmr_driver_set_available(struct dsmr_driver *driver, uint64_t epoch);
-/* Whether the node has made its share of ref: who may hand out a signature of it asks here. */
-bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref);
+/* Whether the node has made its share of ref, and the share: who may hand out a signature of it
+ * asks here. */
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, struct dsmr_bls_sig *share,
+                            const struct dsmr_reference *ref);
 /* The engine catches up with blocks that are already decided: neither sign nor build. */
 void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrapping);
 

@@ -46,9 +46,11 @@ static void on_peer(void *owner, const struct dsmr_node_id *peer, bool is_up)
 }
 static const struct dsmr_net_handler handler = {.message = on_message, .peer = on_peer};
 
-bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref)
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, struct dsmr_bls_sig *share,
+                            const struct dsmr_reference *ref)
 {
     (void)driver;
+    (void)share;
     (void)ref;
     return false;
 }

@@ -95,6 +95,7 @@ struct rig {
     struct dsmr_buf *answer;
     char reason[DSMR_GRPC_CLIENT_REASON_BYTES];
     struct dsmr_params params;
+    struct dsmr_metrics metrics;
     struct dsmr_block *chain[CHAIN_MAX]; /* 0: genesis */
     uint32_t accepted;                   /* of them: what the query port knows */
     struct dsmr_snow_engine *engine;
@@ -155,6 +156,11 @@ static void ended(struct rig *rig, size_t count)
 
 typedef void (*engine_fn)(struct dsmr_snow_engine *, struct dsmr_grpc_call *,
                           const struct dsmr_buf *);
+
+static UNUSED uint64_t counted(const struct rig *rig, enum dsmr_err err)
+{
+    return atomic_load(&rig->metrics.errors[err]);
+}
 
 static void hand(struct rig *rig, engine_fn fn, const ProtobufCMessage *message)
 {
@@ -230,6 +236,7 @@ static void open_rig(struct rig *rig, uint32_t accepted, uint32_t tip)
                                              .genesis = rig->chain[0],
                                              .clock = fake_clock(rig->fake),
                                              .log = {NULL, &log_ops},
+                                             .metrics = &rig->metrics,
                                              .db = rig->fake->client,
                                              .may_begin = may_begin,
                                              .ctx = rig};

@@ -1,15 +1,20 @@
-/* test_acp118.c - standard signature requests: a signature is given for a share that this node has
- * made, and for nothing else, whatever the request says. */
+/* test_acp118.c - standard signature requests: a share that this node has made is given, and
+ * nothing else is signed, whatever the request says; and how AvalancheGo makes shares. */
 #include "avalanche/acp118.h"
 #include "avalanche/warp_signer.h"
 #include "unit/avalanche/fake_avalanche.h"
 #include "wire/codec.h"
 
 static struct dsmr_reference shared; /* the one share that this node has made */
-bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref)
+static struct dsmr_bls_sig share;
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, struct dsmr_bls_sig *out,
+                            const struct dsmr_reference *ref)
 {
     (void)driver;
-    return dsmr_reference_equal(ref, &shared);
+    if (!dsmr_reference_equal(ref, &shared))
+        return false;
+    *out = share;
+    return true;
 }
 
 static void ignore_message(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
@@ -30,7 +35,6 @@ struct rig {
     struct fake *fake;
     struct dsmr_metrics metrics;
     struct dsmr_app_net *net;
-    struct dsmr_warp_signer signer;
     struct dsmr_acp118 acp118;
     struct dsmr_node_id from;
 };
@@ -50,8 +54,8 @@ static void open_rig(struct rig *rig)
     rig->acp118.net = rig->net;
     rig->acp118.domain.network_id = 88888;
     memset(rig->acp118.domain.chain_id.bytes, 3, 32);
-    rig->acp118.signer = dsmr_warp_signer_port(&rig->signer, rig->fake->client);
-    rig->acp118.work = fake_work(rig->fake);
+    rig->acp118.metrics = &rig->metrics;
+    memset(share.bytes, 0xab, sizeof share.bytes);
     rig->from = fake_id(5);
     memset(&shared, 0, sizeof shared);
     memset(shared.chunk_id.bytes, 1, 32);
@@ -85,43 +89,29 @@ static void expect_refused(struct rig *rig)
     assert_string_equal(fake_next_call(rig->fake)->method, "/appsender.AppSender/SendAppError");
 }
 
+/* Asked as often as anybody likes, it is given from memory: AvalancheGo signs nothing for it. */
 static void test_a_share_that_was_made(void **state)
 {
     struct rig rig;
-    uint8_t message[DSMR_SHARE_SIGNING_BYTES], sig[96];
-    Dsmr__Pb__SignResponse signed_by_node = DSMR__PB__SIGN_RESPONSE__INIT;
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES];
     (void)state;
     open_rig(&rig);
-    memset(sig, 0xab, sizeof sig);
-    DSMR_PB_BYTES(&signed_by_node, signature, sig, sizeof sig);
-    fake_answer(rig.fake, &signed_by_node.base);
     dsmr_share_signing_bytes(message, &rig.acp118.domain, &shared);
-    ask(&rig, message, sizeof message);
-    /* AvalancheGo is given the parts of which it makes the very bytes that were asked for. */
-    const struct fake_call *call = fake_next_call(rig.fake);
-    assert_string_equal(call->method, "/warp.Signer/Sign");
-    Dsmr__Pb__SignRequest *sign =
-        dsmr__pb__sign_request__unpack(NULL, call->bytes->len, call->bytes->bytes);
-    uint8_t again[DSMR_SHARE_SIGNING_BYTES] = {0, 0};
-    dsmr_store_be32(again + 2, sign->network_id);
-    memcpy(again + 6, sign->source_chain_id.data, 32);
-    dsmr_store_be32(again + 38, (uint32_t)sign->payload.len);
-    memcpy(again + 42, sign->payload.data, sign->payload.len);
-    assert_int_equal(42 + sign->payload.len, sizeof message);
-    assert_memory_equal(again, message, sizeof message);
-    dsmr__pb__sign_request__free_unpacked(sign, NULL);
-    fake_run_one(rig.fake);
-    call = fake_next_call(rig.fake);
-    assert_string_equal(call->method, "/appsender.AppSender/SendAppResponse");
-    Dsmr__Pb__SendAppResponseMsg *response =
-        dsmr__pb__send_app_response_msg__unpack(NULL, call->bytes->len, call->bytes->bytes);
-    assert_int_equal(response->request_id, 9);
-    Dsmr__Pb__SignatureResponse *signature =
-        dsmr__pb__signature_response__unpack(NULL, response->response.len, response->response.data);
-    assert_int_equal(signature->signature.len, 96);
-    assert_memory_equal(signature->signature.data, sig, 96);
-    dsmr__pb__signature_response__free_unpacked(signature, NULL);
-    dsmr__pb__send_app_response_msg__free_unpacked(response, NULL);
+    for (int i = 0; i < 200; i++) {
+        ask(&rig, message, sizeof message);
+        const struct fake_call *call = fake_next_call(rig.fake);
+        assert_string_equal(call->method, "/appsender.AppSender/SendAppResponse");
+        Dsmr__Pb__SendAppResponseMsg *response =
+            dsmr__pb__send_app_response_msg__unpack(NULL, call->bytes->len, call->bytes->bytes);
+        assert_int_equal(response->request_id, 9);
+        Dsmr__Pb__SignatureResponse *signature = dsmr__pb__signature_response__unpack(
+            NULL, response->response.len, response->response.data);
+        assert_int_equal(signature->signature.len, sizeof share.bytes);
+        assert_memory_equal(signature->signature.data, share.bytes, sizeof share.bytes);
+        dsmr__pb__signature_response__free_unpacked(signature, NULL);
+        dsmr__pb__send_app_response_msg__free_unpacked(response, NULL);
+    }
+    assert_int_equal(fake_unread(rig.fake), 0);
     close_rig(&rig);
 }
 
@@ -153,50 +143,71 @@ static void test_everything_else(void **state)
     close_rig(&rig);
 }
 
-/* Anybody may ask, and each signature is work of the node: no more of them wait than there may. */
-static void test_no_more_wait_than_may(void **state)
+/* Unpacked, two bytes may be an allocation: a request of megabytes is not. */
+static void test_a_request_that_is_too_large(void **state)
 {
     struct rig rig;
     uint8_t message[DSMR_SHARE_SIGNING_BYTES];
+    size_t len = DSMR_ACP118_BYTES_MAX;
+    uint8_t *bytes = malloc(len + 2);
     (void)state;
     open_rig(&rig);
-    rig.acp118.metrics = &rig.metrics;
     dsmr_share_signing_bytes(message, &rig.acp118.domain, &shared);
-    for (int round = 0; round < 2; round++) {
-        for (uint32_t i = 0; i < DSMR_ACP118_WAITING_MAX; i++) {
-            ask(&rig, message, sizeof message);
-            assert_string_equal(fake_next_call(rig.fake)->method, "/warp.Signer/Sign");
-        }
-        ask(&rig, message, sizeof message);
-        const struct fake_call *call = fake_next_call(rig.fake);
-        assert_string_equal(call->method, "/appsender.AppSender/SendAppError");
-        Dsmr__Pb__SendAppErrorMsg *error =
-            dsmr__pb__send_app_error_msg__unpack(NULL, call->bytes->len, call->bytes->bytes);
-        assert_int_equal(error->error_code, DSMR_APP_NET_THROTTLED);
-        dsmr__pb__send_app_error_msg__free_unpacked(error, NULL);
-        assert_int_equal(atomic_load(&rig.metrics.errors[DSMR_ERR_BUSY]), round + 1);
-        assert_int_equal(fake_run(rig.fake), DSMR_ACP118_WAITING_MAX); /* and there is room again */
-        for (uint32_t i = 0; i < DSMR_ACP118_WAITING_MAX; i++)
-            expect_refused(&rig); /* the empty answers are no signatures */
+    Dsmr__Pb__SignatureRequest request = DSMR__PB__SIGNATURE_REQUEST__INIT;
+    DSMR_PB_BYTES(&request, message, message, sizeof message);
+    DSMR_PB_BYTES(&request, justification, "x", 1);
+    size_t at = dsmr__pb__signature_request__pack(&request, bytes);
+    assert_int_equal((len - at) % 2, 0);
+    for (; at < len + 2; at += 2) { /* a field that nobody knows */
+        bytes[at] = 3 << 3;
+        bytes[at + 1] = 1;
     }
+    dsmr_acp118_answer(&rig.acp118, &rig.from, 9, bytes, len);
+    assert_string_equal(fake_next_call(rig.fake)->method, "/appsender.AppSender/SendAppResponse");
+    dsmr_acp118_answer(&rig.acp118, &rig.from, 9, bytes, len + 2);
+    expect_refused(&rig);
+    assert_int_equal(atomic_load(&rig.metrics.errors[DSMR_ERR_TOO_LARGE]), 1);
+    free(bytes);
     close_rig(&rig);
 }
 
-static void test_the_key_does_not_answer(void **state)
+/* ---- the signer: how AvalancheGo's key makes the shares ---- */
+
+static void test_avalanchego_signs(void **state)
 {
     struct rig rig;
-    uint8_t message[DSMR_SHARE_SIGNING_BYTES];
+    struct dsmr_warp_signer warp;
     struct dsmr_bls_sig sig;
     struct dsmr_vote_subject subject = {.kind = DSMR_VOTE_NULLIFY};
+    uint8_t message[DSMR_SHARE_SIGNING_BYTES], again[DSMR_SHARE_SIGNING_BYTES] = {0, 0};
+    Dsmr__Pb__SignResponse signed_by_node = DSMR__PB__SIGN_RESPONSE__INIT;
     (void)state;
     open_rig(&rig);
-    dsmr_share_signing_bytes(message, &rig.acp118.domain, &shared);
-    ask(&rig, message, sizeof message); /* an empty answer is no signature */
-    assert_string_equal(fake_next_call(rig.fake)->method, "/warp.Signer/Sign");
-    fake_run_one(rig.fake);
-    expect_refused(&rig);
-    assert_int_equal(rig.acp118.signer.ops->sign_vote(rig.acp118.signer.self, &sig,
-                                                      &rig.acp118.domain, &subject),
+    const struct dsmr_domain *domain = &rig.acp118.domain;
+    struct dsmr_signer signer = dsmr_warp_signer_port(&warp, rig.fake->client);
+    DSMR_PB_BYTES(&signed_by_node, signature, share.bytes, sizeof share.bytes);
+    fake_answer(rig.fake, &signed_by_node.base);
+    assert_int_equal(signer.ops->sign_share(signer.self, &sig, domain, &shared), DSMR_OK);
+    assert_memory_equal(sig.bytes, share.bytes, sizeof sig.bytes);
+    /* AvalancheGo is given the parts of which it makes the very bytes that a share signs. */
+    const struct fake_call *call = fake_next_call(rig.fake);
+    assert_string_equal(call->method, "/warp.Signer/Sign");
+    Dsmr__Pb__SignRequest *sign =
+        dsmr__pb__sign_request__unpack(NULL, call->bytes->len, call->bytes->bytes);
+    dsmr_share_signing_bytes(message, domain, &shared);
+    dsmr_store_be32(again + 2, sign->network_id);
+    memcpy(again + 6, sign->source_chain_id.data, 32);
+    dsmr_store_be32(again + 38, (uint32_t)sign->payload.len);
+    assert_int_equal(42 + sign->payload.len, sizeof message);
+    memcpy(again + 42, sign->payload.data, sign->payload.len);
+    assert_memory_equal(again, message, sizeof message);
+    dsmr__pb__sign_request__free_unpacked(sign, NULL);
+    fake_answer(rig.fake, NULL); /* an empty answer is no signature */
+    assert_int_equal(signer.ops->sign_share(signer.self, &sig, domain, &shared),
+                     DSMR_ERR_UNAVAILABLE);
+    rig.fake->failure = "no key";
+    assert_int_not_equal(signer.ops->sign_share(signer.self, &sig, domain, &shared), DSMR_OK);
+    assert_int_equal(signer.ops->sign_vote(signer.self, &sig, domain, &subject),
                      DSMR_ERR_UNAVAILABLE);
     close_rig(&rig);
 }
@@ -206,8 +217,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_share_that_was_made),
         cmocka_unit_test(test_everything_else),
-        cmocka_unit_test(test_no_more_wait_than_may),
-        cmocka_unit_test(test_the_key_does_not_answer),
+        cmocka_unit_test(test_a_request_that_is_too_large),
+        cmocka_unit_test(test_avalanchego_signs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -223,6 +223,30 @@ static void test_stop_with_calls_that_wait(void **state)
     dsmr_grpc_client_free(client);
 }
 
+/* The last answer, that of Shutdown, is not cut off by the end that follows it at once. */
+static void test_what_was_answered_arrives(void **state)
+{
+    const size_t len = 1u << 20; /* more than a socket takes at once */
+    uint8_t *bytes = calloc(1, len);
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        struct keeper keeper;
+        struct dsmr_grpc_server *server;
+        struct dsmr_grpc_client *client;
+        struct ends ends = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+        start(&keeper, &server, &client, 8);
+        dsmr_grpc_client_start(client, "/a.B/C", NULL, 0, 600000, note_end, &ends);
+        wait_until(&keeper, &keeper.count, 1);
+        dsmr_grpc_server_reply(keeper.calls[0], bytes, round % 2 == 0 ? 0 : len - 64);
+        dsmr_grpc_server_stop(server);
+        wait_for_ends(&ends, 1);
+        assert_int_equal(ends.last, DSMR_OK);
+        dsmr_grpc_server_free(server);
+        dsmr_grpc_client_free(client);
+    }
+    free(bytes);
+}
+
 static void test_nobody_answers(void **state)
 {
     struct dsmr_grpc_client *client;
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(test_who_gives_up_is_named),
         cmocka_unit_test(test_calls_above_the_limit_are_refused),
         cmocka_unit_test(test_stop_with_calls_that_wait),
+        cmocka_unit_test(test_what_was_answered_arrives),
         cmocka_unit_test(test_nobody_answers),
         cmocka_unit_test(test_garbage_on_the_port),
     };

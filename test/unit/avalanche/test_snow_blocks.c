@@ -66,6 +66,7 @@ static void test_parse(void **state)
     hand(&rig, dsmr_snow_engine_parse_batch, &batch.base);
     ended(&rig, 6);
     assert_int_equal(rig.err, DSMR_ERR_MALFORMED);
+    assert_int_equal(counted(&rig, DSMR_ERR_MALFORMED), 2); /* the two that do not decode */
     close_rig(&rig);
 }
 

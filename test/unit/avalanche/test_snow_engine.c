@@ -342,9 +342,20 @@ static void test_bytes_that_are_no_requests(void **state)
         fns[i](rig.engine, begin(&rig), garbage);
         ended(&rig, i + 1);
         assert_int_equal(rig.err, DSMR_ERR_MALFORMED);
+        assert_int_equal(counted(&rig, DSMR_ERR_MALFORMED), i + 1);
     }
-    assert_int_equal(asked.count, 0);
     dsmr_buf_unref(garbage);
+    Dsmr__Pb__BlockRejectRequest reject = DSMR__PB__BLOCK_REJECT_REQUEST__INIT;
+    Dsmr__Pb__SetPreferenceRequest prefer = DSMR__PB__SET_PREFERENCE_REQUEST__INIT;
+    DSMR_PB_BYTES(&reject, id, "short", 5);
+    DSMR_PB_BYTES(&prefer, id, "short", 5);
+    hand(&rig, dsmr_snow_engine_reject, &reject.base);
+    ended(&rig, 12);
+    hand(&rig, dsmr_snow_engine_prefer, &prefer.base);
+    ended(&rig, 13);
+    assert_int_equal(rig.err, DSMR_OK); /* an error would end the chain */
+    assert_int_equal(counted(&rig, DSMR_ERR_MALFORMED), 13);
+    assert_int_equal(asked.count, 0);
     close_rig(&rig);
 }
 

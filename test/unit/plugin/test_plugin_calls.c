@@ -2,6 +2,8 @@
  * its own, started, asked and ended as AvalancheGo does it, whose part the test plays. */
 #include <fcntl.h>
 #include <jansson.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,7 +21,7 @@ static struct child {
     pid_t pid;
     int pipe[2];
     char dir[64], log[80];
-} children[3];
+} children[4];
 
 static void be_plugin(const struct child *child)
 {
@@ -94,7 +96,34 @@ static void expect_refused(struct rig *rig, const char *method, const ProtobufCM
         fail_msg("%s: \"%s\"", method, rig->reason);
 }
 
-static enum dsmr_err initialize(struct rig *rig, const char *time_ms, const char *config)
+struct ending {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool is_over;
+    enum dsmr_err err;
+    char reason[DSMR_GRPC_CLIENT_REASON_BYTES];
+};
+
+static void on_end(void *ctx, const struct dsmr_grpc_answer *answer)
+{
+    struct ending *ending = ctx;
+    pthread_mutex_lock(&ending->lock);
+    ending->is_over = true;
+    ending->err = answer->err;
+    snprintf(ending->reason, sizeof ending->reason, "%s", answer->reason);
+    pthread_cond_signal(&ending->changed);
+    pthread_mutex_unlock(&ending->lock);
+}
+
+static void await_end(struct ending *ending)
+{
+    pthread_mutex_lock(&ending->lock);
+    while (!ending->is_over)
+        pthread_cond_wait(&ending->changed, &ending->lock);
+    pthread_mutex_unlock(&ending->lock);
+}
+
+static struct dsmr_buf *initialize_bytes(struct rig *rig, const char *time_ms, const char *config)
 {
     Dsmr__Pb__InitializeRequest request = DSMR__PB__INITIALIZE_REQUEST__INIT;
     static uint8_t id[32] = {7};
@@ -109,7 +138,17 @@ static enum dsmr_err initialize(struct rig *rig, const char *time_ms, const char
     DSMR_PB_BYTES(&request, config_bytes, config, strlen(config));
     request.chain_data_dir = rig->child->dir;
     request.db_server_addr = request.server_addr = address;
-    return call(rig, NULL, "Initialize", &request.base);
+    return dsmr_pb_bytes(&request.base);
+}
+
+static enum dsmr_err initialize(struct rig *rig, const char *time_ms, const char *config)
+{
+    struct dsmr_buf *bytes = initialize_bytes(rig, time_ms, config), *none = NULL;
+    enum dsmr_err err = dsmr_grpc_client_call(rig->client, &none, rig->reason, "/vm.VM/Initialize",
+                                              bytes->bytes, bytes->len, CALL_TIMEOUT_MS);
+    dsmr_buf_unref(bytes);
+    dsmr_buf_unref(none);
+    return err;
 }
 
 static void read_log(const struct rig *rig, char *out, size_t size)
@@ -259,25 +298,91 @@ static void test_an_initialize_that_fails_ends_it(void **state)
     assert_non_null(strstr(log, "error plugin: config: \"worker\" is not a key"));
 }
 
+/* The plugin of a node that was killed has not ended yet: the next one waits for the store. */
+static void test_a_store_that_is_not_free_yet(void **state)
+{
+    static struct ending ending = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                                   .changed = PTHREAD_COND_INITIALIZER};
+    struct rig rig;
+    struct child *child = &children[3];
+    char path[128], log[8192] = "";
+    size_t len = 0;
+    (void)state;
+    snprintf(path, sizeof path, "%s/data", child->dir);
+    assert_int_equal(mkdir(path, 0700), 0);
+    snprintf(path, sizeof path, "%s/data/lock", child->dir);
+    int lock = open(path, O_RDWR | O_CREAT, 0600);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(mkfifo(child->log, 0600), 0); /* to wait for what it says */
+    int said = open(child->log, O_RDWR);
+    open_rig(&rig, child);
+    struct dsmr_buf *bytes = initialize_bytes(&rig, PAST_MS, "{\"disk_low_bytes\": 0}");
+    dsmr_grpc_client_start(rig.client, "/vm.VM/Initialize", bytes->bytes, bytes->len,
+                           CALL_TIMEOUT_MS, on_end, &ending);
+    while (strstr(log, "another process has the store") == NULL) {
+        ssize_t more = read(said, log + len, sizeof log - 1 - len);
+        assert_true(more > 0);
+        len += (size_t)more;
+    }
+    assert_false(ending.is_over);
+    close(lock);
+    await_end(&ending);
+    assert_int_equal(ending.err, DSMR_OK);
+    assert_int_equal(call(&rig, NULL, "Shutdown", NULL), DSMR_OK);
+    unlink(child->log);
+    close(open(child->log, O_CREAT | O_WRONLY, 0600));
+    close_rig(&rig, DSMR_EXIT_OK);
+    close(said);
+    dsmr_buf_unref(bytes);
+}
+
 /* ---- a plugin that the test has made by hand ---- */
 
-struct ending {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_over;
-    enum dsmr_err err;
-    char reason[DSMR_GRPC_CLIENT_REASON_BYTES];
+struct by_hand {
+    struct dsmr_plugin *plugin;
+    struct fake *fake; /* its inbox */
+    struct dsmr_vm_service *service;
+    struct dsmr_grpc_client *client;
 };
 
-static void on_end(void *ctx, const struct dsmr_grpc_answer *answer)
+static void open_by_hand(struct by_hand *hand, struct dsmr_plugin *plugin)
 {
-    struct ending *ending = ctx;
-    pthread_mutex_lock(&ending->lock);
-    ending->is_over = true;
-    ending->err = answer->err;
-    snprintf(ending->reason, sizeof ending->reason, "%s", answer->reason);
-    pthread_cond_signal(&ending->changed);
-    pthread_mutex_unlock(&ending->lock);
+    hand->plugin = plugin;
+    hand->fake = fake_new();
+    const struct dsmr_vm_service_config config = {.methods = dsmr_plugin_methods,
+                                                  .self = plugin,
+                                                  .cancelled = dsmr_plugin_on_cancelled,
+                                                  .inbox = fake_inbox(hand->fake),
+                                                  .metrics = &plugin->metrics,
+                                                  .request_bytes_max = 1u << 20,
+                                                  .app_bytes_max = 1u << 20,
+                                                  .calls_max = 8};
+    assert_int_equal(dsmr_vm_service_start(&hand->service, &config), DSMR_OK);
+    assert_int_equal(
+        dsmr_grpc_client_new(&hand->client, dsmr_vm_service_address(hand->service), 1u << 20),
+        DSMR_OK);
+}
+
+static void close_by_hand(struct by_hand *hand)
+{
+    dsmr_grpc_client_free(hand->client);
+    dsmr_vm_service_stop(hand->service);
+    (void)fake_run(hand->fake);
+    dsmr_vm_service_free(hand->service);
+    fake_free(hand->fake);
+}
+
+static void call_by_hand(struct by_hand *hand, struct ending *ending, const char *method,
+                         const void *bytes, size_t len)
+{
+    char path[64];
+    pthread_mutex_init(&ending->lock, NULL);
+    pthread_cond_init(&ending->changed, NULL);
+    ending->is_over = false;
+    snprintf(path, sizeof path, "/vm.VM/%s", method);
+    dsmr_grpc_client_start(hand->client, path, bytes, len, CALL_TIMEOUT_MS, on_end, ending);
+    fake_run_one(hand->fake);
+    await_end(ending);
 }
 
 /* A chain that has halted is unhealthy, and AvalancheGo's operator reads why. */
@@ -285,36 +390,38 @@ static void test_a_halt_is_the_health(void **state)
 {
     static struct dsmr_plugin plugin = {
         .is_initialized = true, .is_halted = true, .reason = "halted: the disk"};
-    static struct ending ending = {.lock = PTHREAD_MUTEX_INITIALIZER,
-                                   .changed = PTHREAD_COND_INITIALIZER};
-    struct fake *fake = fake_new();
-    struct dsmr_vm_service *service = NULL;
-    struct dsmr_grpc_client *client = NULL;
-    const struct dsmr_vm_service_config config = {.methods = dsmr_plugin_methods,
-                                                  .self = &plugin,
-                                                  .cancelled = dsmr_plugin_on_cancelled,
-                                                  .inbox = fake_inbox(fake),
-                                                  .metrics = &plugin.metrics,
-                                                  .request_bytes_max = 1u << 20,
-                                                  .app_bytes_max = 1u << 20,
-                                                  .calls_max = 8};
+    static struct ending ending;
+    struct by_hand hand;
     (void)state;
-    assert_int_equal(dsmr_vm_service_start(&service, &config), DSMR_OK);
-    assert_int_equal(dsmr_grpc_client_new(&client, dsmr_vm_service_address(service), 1u << 20),
-                     DSMR_OK);
-    dsmr_grpc_client_start(client, "/vm.VM/Health", NULL, 0, CALL_TIMEOUT_MS, on_end, &ending);
-    fake_run_one(fake);
-    pthread_mutex_lock(&ending.lock);
-    while (!ending.is_over)
-        pthread_cond_wait(&ending.changed, &ending.lock);
-    pthread_mutex_unlock(&ending.lock);
+    open_by_hand(&hand, &plugin);
+    call_by_hand(&hand, &ending, "Health", NULL, 0);
     assert_int_equal(ending.err, DSMR_ERR_MALFORMED);
     assert_string_equal(ending.reason, "halted: the disk");
-    dsmr_grpc_client_free(client);
-    dsmr_vm_service_stop(service);
-    (void)fake_run(fake);
-    dsmr_vm_service_free(service);
-    fake_free(fake);
+    close_by_hand(&hand);
+}
+
+/* Calls about peers must not fail, whatever AvalancheGo says in them: each is counted. */
+static void test_calls_about_peers_that_do_not_parse(void **state)
+{
+    static const char *const methods[] = {"AppRequest", "AppResponse", "AppRequestFailed",
+                                          "Connected", "Disconnected"};
+    static const uint8_t no_message[] = {0x0a, 0xff, 0xff, 0xff, 0xff, 0x7f};
+    static const uint8_t no_node_id[] = {0x0a, 3, 1, 2, 3}; /* field 1: three bytes */
+    static struct dsmr_plugin plugin = {.is_initialized = true};
+    static struct ending ending;
+    struct by_hand hand;
+    uint64_t counted = 0;
+    (void)state;
+    open_by_hand(&hand, &plugin);
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        call_by_hand(&hand, &ending, methods[i], no_message, sizeof no_message);
+        assert_int_equal(ending.err, DSMR_OK);
+        assert_int_equal(atomic_load(&plugin.metrics.errors[DSMR_ERR_MALFORMED]), ++counted);
+        call_by_hand(&hand, &ending, methods[i], no_node_id, sizeof no_node_id);
+        assert_int_equal(ending.err, DSMR_OK);
+        assert_int_equal(atomic_load(&plugin.metrics.errors[DSMR_ERR_MALFORMED]), ++counted);
+    }
+    close_by_hand(&hand);
 }
 
 static int remove_dirs(void **state)
@@ -336,7 +443,9 @@ int main(void)
         cmocka_unit_test(test_a_plugins_life),
         cmocka_unit_test(test_a_chain_that_has_begun_is_no_warning),
         cmocka_unit_test(test_an_initialize_that_fails_ends_it),
+        cmocka_unit_test(test_a_store_that_is_not_free_yet),
         cmocka_unit_test(test_a_halt_is_the_health),
+        cmocka_unit_test(test_calls_about_peers_that_do_not_parse),
     };
     for (size_t i = 0; i < sizeof children / sizeof children[0]; i++)
         if (!make_child(&children[i]))
