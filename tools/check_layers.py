@@ -24,6 +24,7 @@ LIBRARIES = {
     # Made from src/avalanche/proto by protoc-c.
     "vm.pb-c.h": {"avalanche"}, "node.pb-c.h": {"avalanche"}, "metrics.pb-c.h": {"avalanche"},
     "cmocka.h": {"test"},
+    "immintrin.h": {"crypto"},  # the compiler's: instructions of x86-64
 }
 # Folder -> folders (or single headers) that it may include besides itself.
 MAY = {

@@ -25,7 +25,7 @@ OUTSIDE = re.compile(
     r"|aligned_alloc|qsort|bsearch|explicit_bzero"
     r"|blst_\w+|BLS12_381_NEG_G1|dsmr_deps_\w+"
     r"|__stack_chk_fail|__(mem|str)\w+_chk|_GLOBAL_OFFSET_TABLE_|__(u|)(div|mod)ti3|__(asan|ubsan|tsan)_\w+"
-    r"|__popcountdi2|__sanitizer\w*)$")
+    r"|__popcountdi2|__cpu_model|__sanitizer\w*)$")
 
 CHECKED = re.compile(
     r"^dsmr_(sim_\w+|assert_fail|hash|buf_\w+|rd_\w+|\w+_decode|block_(un)?ref"

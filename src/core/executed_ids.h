@@ -5,7 +5,9 @@
  *             come back by dsmr_executed_ids_add before anything executes.
  * How:        one open-addressing table for each bucket of expiry times (the bucket of an id is a
  *             function of its expiry alone), allocated with its first id, doubled when three
- *             quarters full, freed whole. So a lookup touches one table.
+ *             quarters full, freed whole. So a lookup touches one table. A slot has 32 bits, a
+ *             place and a part of the hash; ids lie apart from them and never move: 37 to 43 bytes
+ *             for an id.
  * Invariants: an id goes only when a block whose own time exceeds its expiry was executed.
  * Limits:     memory follows what was executed in the window; NO_MEMORY is the caller's reason to
  *             halt, because to forget an id would fork.

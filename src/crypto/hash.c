@@ -5,12 +5,16 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "blst.h"
+#include "crypto/hash_lanes.h"
 
 #define ARITY DSMR_MERKLE_ARITY
 #define LEVELS DSMR_MERKLE_LEVELS_MAX
 
 /* ARITY ^ LEVELS leaves: enough for every count of 32 bits. */
 _Static_assert(ARITY == 16u && LEVELS == 8u, "a level is four bits of the index");
+
+/* Leaves that are hashed together, and then the nodes over them. */
+#define STEP (ARITY * ARITY)
 
 /* The children of the node that is being filled, behind the node's tag: hashed where they lie. */
 struct level {
@@ -23,11 +27,33 @@ void dsmr_hash(struct dsmr_id *out, const void *bytes, size_t len)
     blst_sha256(out->bytes, bytes, len);
 }
 
-static void hash_leaf(struct dsmr_id *out, const struct dsmr_id *id)
+void dsmr_hash_many(struct dsmr_id *out, const struct dsmr_hash_message *messages, size_t count)
 {
-    uint8_t bytes[1 + sizeof(*id)] = {0x00};
-    memcpy(bytes + 1, id->bytes, sizeof(*id));
-    dsmr_hash(out, bytes, sizeof(bytes));
+    bool has_lanes = count > 1 && dsmr_hash_lanes_exist();
+    for (size_t i = 0; i < count; i += DSMR_HASH_LANES) {
+        uint32_t group = count - i < DSMR_HASH_LANES ? (uint32_t)(count - i) : DSMR_HASH_LANES;
+        if (has_lanes && dsmr_hash_lanes_pay(&messages[i], group)) {
+            dsmr_hash_lanes_run(&out[i], &messages[i], group);
+            continue;
+        }
+        for (size_t k = i; k < i + group; k++) {
+            dsmr_hash(&out[k], messages[k].bytes, messages[k].len);
+        }
+    }
+}
+
+/* The leaves over up to ARITY ids. */
+static void hash_leaves(struct dsmr_id *out, const struct dsmr_id *ids, uint32_t count)
+{
+    uint8_t bytes[ARITY][1 + sizeof(*ids)];
+    struct dsmr_hash_message messages[ARITY];
+    DSMR_ASSERT(count <= ARITY);
+    for (uint32_t i = 0; i < count; i++) {
+        bytes[i][0] = 0x00;
+        memcpy(bytes[i] + 1, ids[i].bytes, sizeof(*ids));
+        messages[i] = (struct dsmr_hash_message){bytes[i], sizeof(bytes[i])};
+    }
+    dsmr_hash_many(out, messages, count);
 }
 
 static void level_add(struct level *level, const struct dsmr_id *child)
@@ -45,29 +71,56 @@ static void level_close(struct dsmr_id *out, struct level *level)
     level->children = 0;
 }
 
+/* The nodes of height 1 over up to STEP ids; how many there are. */
+static uint32_t hash_nodes(struct dsmr_id out[ARITY], const struct dsmr_id *ids, uint32_t count)
+{
+    struct level nodes[ARITY];
+    struct dsmr_hash_message messages[ARITY];
+    uint32_t used = 0;
+    DSMR_ASSERT(count <= STEP);
+    for (uint32_t i = 0; i < count; i += ARITY, used++) {
+        uint32_t children = count - i < ARITY ? count - i : ARITY;
+        struct level *node = &nodes[used];
+        struct dsmr_id leaves[ARITY];
+        hash_leaves(leaves, &ids[i], children);
+        node->bytes[0] = 0x01;
+        memcpy(node->bytes + 1, leaves, children * sizeof(leaves[0]));
+        messages[used] = (struct dsmr_hash_message){node->bytes, 1 + children * sizeof(leaves[0])};
+    }
+    dsmr_hash_many(out, messages, used);
+    return used;
+}
+
 /* The node of the given height (0: a leaf) over 1 to ARITY ^ height ids. */
 static void hash_subtree(struct dsmr_id *out, const struct dsmr_id *ids, uint32_t count,
                          uint32_t height)
 {
     DSMR_ASSERT(count > 0 && height <= LEVELS);
     if (height == 0) {
-        hash_leaf(out, ids);
+        hash_leaves(out, ids, 1);
         return;
     }
-    struct level levels[LEVELS];
+    struct level levels[LEVELS]; /* levels[l] fills a node of height l + 1; the first is not used */
     for (uint32_t l = 0; l < height; l++) {
         levels[l].children = 0;
     }
+    struct dsmr_id nodes[ARITY];
     struct dsmr_id hash;
-    for (uint32_t i = 0; i < count; i++) {
-        hash_leaf(&hash, &ids[i]);
-        level_add(&levels[0], &hash);
-        for (uint32_t l = 0; l + 1 < height && levels[l].children == ARITY; l++) {
-            level_close(&hash, &levels[l]);
-            level_add(&levels[l + 1], &hash);
+    for (uint32_t i = 0; i < count; i += STEP) {
+        uint32_t used = hash_nodes(nodes, &ids[i], count - i < STEP ? count - i : STEP);
+        for (uint32_t n = 0; n < used && height > 1; n++) {
+            level_add(&levels[1], &nodes[n]);
+            for (uint32_t l = 1; l + 1 < height && levels[l].children == ARITY; l++) {
+                level_close(&hash, &levels[l]);
+                level_add(&levels[l + 1], &hash);
+            }
         }
     }
-    for (uint32_t l = 0; l + 1 < height; l++) {
+    if (height == 1) {
+        *out = nodes[0];
+        return;
+    }
+    for (uint32_t l = 1; l + 1 < height; l++) {
         if (levels[l].children > 0) {
             level_close(&hash, &levels[l]);
             level_add(&levels[l + 1], &hash);
@@ -138,7 +191,7 @@ enum dsmr_err dsmr_hash_merkle_check(const struct dsmr_merkle_proof *proof,
         return DSMR_ERR_TX_MERKLE_PROOF;
     }
     struct dsmr_id hash;
-    hash_leaf(&hash, id);
+    hash_leaves(&hash, id, 1);
     uint32_t used = 0;
     uint32_t own = proof->index;
     for (uint32_t nodes = proof->count; nodes > 1; nodes = parents_of(nodes), own /= ARITY) {

@@ -7,7 +7,23 @@
 #include "driver/driver_state.h"
 #include "wire/codec.h"
 
+#define HASH_TOGETHER 64u
+
 /* ---- on a worker ---- */
+
+static void hash_batch(struct dsmr_submit_batch *batch, const struct dsmr_tx_view *txs)
+{
+    struct dsmr_hash_message messages[HASH_TOGETHER];
+    struct dsmr_id ids[HASH_TOGETHER];
+    for (uint32_t i = 0; i < batch->count; i += HASH_TOGETHER) {
+        uint32_t count = batch->count - i < HASH_TOGETHER ? batch->count - i : HASH_TOGETHER;
+        for (uint32_t k = 0; k < count; k++)
+            messages[k] = (struct dsmr_hash_message){txs[i + k].bytes, txs[i + k].len};
+        dsmr_hash_many(ids, messages, count);
+        for (uint32_t k = 0; k < count; k++)
+            batch->txs[i + k].id = ids[k];
+    }
+}
 
 static void check_batch(const struct dsmr_driver_config *config, struct dsmr_submit_batch *batch,
                         struct dsmr_tx_view *txs, enum dsmr_err *errs)
@@ -27,8 +43,8 @@ static void check_batch(const struct dsmr_driver_config *config, struct dsmr_sub
         struct dsmr_tx_head head;
         enum dsmr_err err = dsmr_tx_head_decode(&head, txs[i].bytes, txs[i].len);
         batch->txs[i].err = err != DSMR_OK ? err : errs[i];
-        dsmr_hash(&batch->txs[i].id, txs[i].bytes, txs[i].len);
     }
+    hash_batch(batch, txs);
 }
 
 static void run(struct dsmr_task *task)

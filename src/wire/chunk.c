@@ -8,6 +8,7 @@
 
 #define HEADER_BYTES DSMR_CHUNK_HEADER_BYTES
 #define PREFIX_BYTES DSMR_CHUNK_TX_PREFIX_BYTES
+#define HASH_TOGETHER 64u /* transactions: few enough that their bytes are still in the cache */
 
 struct dsmr_chunk *dsmr_chunk_ref(struct dsmr_chunk *chunk)
 {
@@ -55,11 +56,23 @@ static struct dsmr_chunk *chunk_new(const struct dsmr_chunk_header *header)
     return chunk;
 }
 
-/* Computes everything about the chunk that is not in the header alone. Each byte of a transaction
- * is read once: hashed while the walk over the prefixes has it in the cache. */
+/* Ids of transactions from first on. */
+static void hash_txs(struct dsmr_chunk *chunk, const uint8_t *bytes, uint32_t first, uint32_t count)
+{
+    struct dsmr_hash_message messages[HASH_TOGETHER];
+    DSMR_ASSERT(count <= HASH_TOGETHER);
+    for (uint32_t i = 0; i < count; i++) {
+        messages[i] = (struct dsmr_hash_message){bytes + chunk->tx_offsets[first + i],
+                                                 chunk->tx_lens[first + i]};
+    }
+    dsmr_hash_many(&chunk->tx_ids[first], messages, count);
+}
+
+/* Computes everything about the chunk that is not in the header alone. */
 static enum dsmr_err read_body(struct dsmr_chunk *chunk, const uint8_t *bytes, size_t len)
 {
     size_t at = HEADER_BYTES;
+    uint32_t hashed = 0; /* the ids of as many are there */
     for (uint32_t i = 0; i < chunk->header.tx_count; i++) {
         if (len - at < PREFIX_BYTES) {
             return DSMR_ERR_BODY_MISMATCH;
@@ -74,9 +87,13 @@ static enum dsmr_err read_body(struct dsmr_chunk *chunk, const uint8_t *bytes, s
         }
         chunk->tx_offsets[i] = (uint32_t)at;
         chunk->tx_lens[i] = tx_len;
-        dsmr_hash(&chunk->tx_ids[i], bytes + at, tx_len);
         at += tx_len;
+        if (i + 1 - hashed == HASH_TOGETHER) {
+            hash_txs(chunk, bytes, hashed, HASH_TOGETHER);
+            hashed = i + 1;
+        }
     }
+    hash_txs(chunk, bytes, hashed, chunk->header.tx_count - hashed);
     chunk->tx_offsets[chunk->header.tx_count] = (uint32_t)at;
     if (at != len) {
         return DSMR_ERR_BODY_MISMATCH;

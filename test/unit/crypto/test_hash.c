@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "crypto/hash.h"
+#include "crypto/hash_lanes.h"
 
 static void sha256(const void *bytes, size_t len, const char *expected)
 {
@@ -31,6 +32,101 @@ static void published_examples(void **state)
     assert_non_null(many);
     memset(many, 'a', 1000000);
     sha256(many, 1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    free(many);
+}
+
+/* Messages whose bytes are all different, by a simple generator. */
+#define MANY_MAX 40u
+#define LEN_MAX 1500u
+struct many {
+    uint8_t bytes[MANY_MAX][LEN_MAX];
+    struct dsmr_hash_message messages[MANY_MAX];
+    struct dsmr_id ids[MANY_MAX + 1];
+};
+
+static void one_by_one(struct many *many, uint32_t count)
+{
+    static const struct dsmr_id mark = {{0xa5, 0x5a, 1, 2, 3}};
+    many->ids[count] = mark;
+    dsmr_hash_many(many->ids, many->messages, count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct dsmr_id id;
+        dsmr_hash(&id, many->messages[i].bytes, many->messages[i].len);
+        assert_true(dsmr_id_equal(&id, &many->ids[i]));
+    }
+    assert_true(dsmr_id_equal(&mark, &many->ids[count])); /* nothing behind */
+}
+
+static struct many *make_many(void)
+{
+    struct many *many = malloc(sizeof(*many));
+    uint32_t x = 1;
+    assert_non_null(many);
+    for (uint32_t i = 0; i < MANY_MAX; i++) {
+        for (uint32_t k = 0; k < LEN_MAX; k++) {
+            x = x * 1664525u + 1013904223u;
+            many->bytes[i][k] = (uint8_t)(x >> 24);
+        }
+        many->messages[i] = (struct dsmr_hash_message){many->bytes[i], 0};
+    }
+    return many;
+}
+
+static void many_of_each_length_equal_one_by_one(void **state)
+{
+    (void)state;
+    struct many *many = make_many();
+    for (size_t len = 0; len < 300; len++) { /* each end of a block, twice and more */
+        for (uint32_t i = 0; i < MANY_MAX; i++) {
+            many->messages[i].len = len;
+        }
+        one_by_one(many, 16);
+    }
+    for (uint32_t count = 0; count <= MANY_MAX; count++) {
+        one_by_one(many, count);
+    }
+    free(many);
+}
+
+/* Mixed lengths: a lane ends before the others, in the middle of them, or runs alone. */
+static void many_of_mixed_lengths_equal_one_by_one(void **state)
+{
+    (void)state;
+    struct many *many = make_many();
+    uint32_t x = 7;
+    for (uint32_t round = 0; round < 2000; round++) {
+        uint32_t spread = round % 4 == 0 ? LEN_MAX : round % 4 == 1 ? 130u : 70u;
+        for (uint32_t i = 0; i < MANY_MAX; i++) {
+            x = x * 1664525u + 1013904223u;
+            many->messages[i].len = round % 4 == 3 ? 450u + (x >> 8) % 100u : (x >> 8) % spread;
+        }
+        one_by_one(many, 1 + (x >> 16) % MANY_MAX);
+    }
+    free(many);
+}
+
+/* Where the machine has lanes, each number of them, also when they do not pay. */
+static void lanes_equal_one_by_one(void **state)
+{
+    (void)state;
+    if (!dsmr_hash_lanes_exist()) {
+        skip();
+    }
+    struct many *many = make_many();
+    uint32_t x = 3;
+    for (uint32_t round = 0; round < 2000; round++) {
+        uint32_t count = 1 + round % DSMR_HASH_LANES;
+        for (uint32_t i = 0; i < count; i++) {
+            x = x * 1664525u + 1013904223u;
+            many->messages[i].len = (x >> 8) % (round % 2 == 0 ? LEN_MAX : 70u);
+        }
+        dsmr_hash_lanes_run(many->ids, many->messages, count);
+        for (uint32_t i = 0; i < count; i++) {
+            struct dsmr_id id;
+            dsmr_hash(&id, many->messages[i].bytes, many->messages[i].len);
+            assert_true(dsmr_id_equal(&id, &many->ids[i]));
+        }
+    }
     free(many);
 }
 
@@ -212,6 +308,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_examples),
+        cmocka_unit_test(many_of_each_length_equal_one_by_one),
+        cmocka_unit_test(many_of_mixed_lengths_equal_one_by_one),
+        cmocka_unit_test(lanes_equal_one_by_one),
         cmocka_unit_test(roots_equal_the_definition),
         cmocka_unit_test(root_depends_on_order_and_count),
         cmocka_unit_test(every_place_can_be_proved),

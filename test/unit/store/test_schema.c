@@ -39,6 +39,22 @@ static void crc_of_any_length_in_any_pieces(void **state)
     }
 }
 
+/* Long enough for parts that are checked side by side, and ends of all lengths behind them. */
+static void crc_of_long_runs(void **state)
+{
+    static uint8_t bytes[50000];
+
+    (void)state;
+    fill_body(bytes, sizeof bytes, 6);
+    for (size_t len = 12000; len <= sizeof bytes; len += 3 * 4096 / 24 - 1) {
+        uint32_t whole = dsmr_crc32c(0x12345678u, bytes, len);
+        assert_int_equal(dsmr_crc32c_portable(0x12345678u, bytes, len), whole);
+        bytes[len / 2] ^= 0x10;
+        assert_int_not_equal(dsmr_crc32c(0x12345678u, bytes, len), whole);
+        bytes[len / 2] ^= 0x10;
+    }
+}
+
 static int order(const struct dsmr_schema_key *a, const struct dsmr_schema_key *b)
 {
     uint32_t len = a->len < b->len ? a->len : b->len;
@@ -231,6 +247,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc_of_known_values),
         cmocka_unit_test(crc_of_any_length_in_any_pieces),
+        cmocka_unit_test(crc_of_long_runs),
         cmocka_unit_test(keys_sort_by_number),
         cmocka_unit_test(journal_key_round_trip),
         cmocka_unit_test(chunk_record_round_trip),
