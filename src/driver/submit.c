@@ -100,8 +100,11 @@ static bool submit(void *self, struct dsmr_submit_batch *batch)
         atomic_fetch_sub_explicit(&driver->submits, 1, memory_order_relaxed);
         return false;
     }
+    /* What would not be admitted is not checked, nor hashed: checking costs more than all else. */
+    uint64_t most = atomic_load_explicit(&driver->room_bytes, memory_order_relaxed);
+    most = most < driver->config.submit_bytes_max ? most : driver->config.submit_bytes_max;
     if (atomic_fetch_add_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed) >=
-        driver->config.submit_bytes_max) {
+        most) {
         atomic_fetch_sub_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed);
         atomic_fetch_sub_explicit(&driver->submits, 1, memory_order_relaxed);
         return false;

@@ -216,10 +216,35 @@ static void test_batch_comes_home_when_memory_is_out(void **state)
     assert_true(refused >= 4);
 }
 
+/* 13.6: what the core has no room for costs no check; what is on its way already needs room, too.
+ */
+static void test_batch_without_room_is_not_checked(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_driver(&f);
+    struct dsmr_submit submit = dsmr_driver_submit_port(f.driver);
+    struct dsmr_submit_batch *batch = make_batch();
+    atomic_store(&f.driver->room_bytes, 0);
+    assert_false(submit.ops->submit(submit.self, batch));
+    atomic_store(&f.driver->room_bytes, 100);
+    atomic_store(&f.driver->submit_bytes, 100);
+    assert_false(submit.ops->submit(submit.self, batch));
+    assert_null(f.task);
+    assert_int_equal(atomic_load(&f.driver->submits), 0);
+    assert_int_equal(atomic_load(&f.driver->submit_bytes), 100);
+    atomic_store(&f.driver->submit_bytes, 0);
+    free_batch(batch);
+    assert_int_equal(submit_failing(&f, NEVER), TXS);
+    assert_true(atomic_load(&f.driver->room_bytes) == UINT64_MAX); /* the core has said so */
+    close_driver(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_comes_home_when_memory_is_out),
+        cmocka_unit_test(test_batch_without_room_is_not_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
