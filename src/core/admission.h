@@ -24,7 +24,7 @@
 struct dsmr_admission_chunk {
     struct dsmr_id chunk_id;
     uint32_t bytes;    /* 0: free */
-    uint64_t since_ms; /* mono: admission of its oldest transaction */
+    uint64_t since_ms; /* mono: when its oldest transaction came */
     uint64_t built_ms; /* mono; 0: it is large, or another one was inside */
 };
 struct dsmr_admission {
@@ -42,7 +42,7 @@ struct dsmr_admission {
 
 /* least_bytes: the bound is never below it. */
 void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes);
-/* An own chunk was built; since_ms: when its oldest transaction was admitted. */
+/* An own chunk was built; since_ms: when the oldest of its transactions came. */
 void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_reference *ref,
                              uint64_t since_ms, uint64_t mono_ms);
 /* It comes to nothing: its transactions are in the mempool again, or gone. */

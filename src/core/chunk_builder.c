@@ -166,7 +166,7 @@ static void put_back(struct dsmr_node *node, uint32_t count)
     }
 }
 
-/* Of the transactions that were taken: when the one was admitted that has waited longest. */
+/* Of the transactions that were taken: when the one came that has waited longest. */
 static uint64_t oldest_ms(const struct dsmr_node *node, uint32_t count)
 {
     uint64_t oldest = node->mono_ms;

@@ -86,6 +86,7 @@ static void done(struct dsmr_task *task, void *owner)
     event.u.submit.owner = batch->bytes;
     event.u.submit.items = items;
     event.u.submit.count = batch->count;
+    event.u.submit.since_ms = batch->came_ms;
     dsmr_driver_core_event(driver, &event);
     free(items);
 }
@@ -112,6 +113,7 @@ static bool submit(void *self, struct dsmr_submit_batch *batch)
     batch->task.run = run;
     batch->task.done = done;
     batch->driver_ctx = driver;
+    batch->came_ms = driver->config.clock.ops->mono_ms(driver->config.clock.self);
     driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_BULK, &batch->task);
     return true;
 }

@@ -316,6 +316,25 @@ static void test_admits_what_it_can_execute_soon(void **state)
     cluster_free(cluster);
 }
 
+/* 13.6: the time in which signatures are checked counts. */
+static void test_waiting_for_the_check_is_waiting(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 88};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    for (uint64_t check_ms = 0; check_ms <= 2000; check_ms += 2000) {
+        cluster->check_ms = check_ms;
+        for (uint32_t i = 0; i < 200; i++) {
+            cluster_submit(cluster, 0, 1, 10000);
+            cluster_run(cluster, 20);
+        }
+        bool is_bounded = status_of(cluster, 0).room_bytes < UINT64_MAX;
+        assert_int_equal(is_bounded, check_ms > 0);
+    }
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -326,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_a_slow_builder_makes_fewer_chunks),
         cmocka_unit_test(test_the_largest_transaction_is_not_stuck),
         cmocka_unit_test(test_admits_what_it_can_execute_soon),
+        cmocka_unit_test(test_waiting_for_the_check_is_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

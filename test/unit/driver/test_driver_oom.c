@@ -187,6 +187,7 @@ static uint32_t submit_failing(struct fixture *f, uint32_t nth)
     dsmr_driver_task(f->driver, task);
     allocations_left = NEVER;
     assert_ptr_equal(f->home, batch);
+    assert_true(batch->came_ms == NOW_MS);
     f->home = NULL;
     for (uint32_t i = 0; i < TXS; i++) {
         assert_true(batch->txs[i].err == DSMR_OK || batch->txs[i].err == DSMR_ERR_NO_MEMORY);
