@@ -25,7 +25,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim simbench scale kills soak bench gate mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim simbench scale kills soak overload bench gate mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -90,6 +90,9 @@ kills: all ## KILLS times kill -9 at random moments under load, from SEED; KILLS
 	python3 -B test/e2e/kills.py --kills $(KILLS) --seed $(SEED) --app $(KILLS_APP)
 soak: all ## SOAK_MINUTES of SOAK_RATE transactions a second: memory, disk and latency must not drift
 	python3 -B bench/soak.py --minutes $(SOAK_MINUTES) --rate $(SOAK_RATE)
+
+overload: all ## twice the load that is carried, and the time after it (OVERLOAD=options of bench/overload.py)
+	python3 -B bench/overload.py $(OVERLOAD)
 
 scale: all ## the sweep of docs/scale.md: what is missing in docs/scale, hours if all of it
 	tools/scale.py

@@ -107,6 +107,7 @@ struct dsmr_event {
             struct dsmr_buf *owner;
             const struct dsmr_submit_item *items;
             uint32_t count;
+            uint64_t since_ms; /* mono: when they came, before they were checked; 0: now */
         } submit;
         bool flag;
         struct { /* BUILD: epoch is the context; PREFER: block_id */

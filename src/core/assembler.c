@@ -135,6 +135,7 @@ static void clean_up(struct dsmr_node *node, const struct dsmr_exec_block *item)
         dsmr_chunk_pool_drop_body(node->chunks, &chunk->ref.chunk_id);
         if (dsmr_node_id_equal(&chunk->ref.producer, &node->config.node_id)) {
             dsmr_own_ids_remove(node->own_ids, chunk);
+            dsmr_admission_on_executed(&node->admission, &chunk->ref.chunk_id, node->mono_ms);
         }
         for (uint32_t tx = 0; dsmr_mempool_txs(node->mempool) > 0 && tx < chunk->ref.tx_count;
              tx++) {

@@ -166,6 +166,16 @@ static void put_back(struct dsmr_node *node, uint32_t count)
     }
 }
 
+/* Of the transactions that were taken: when the one came that has waited longest. */
+static uint64_t oldest_ms(const struct dsmr_node *node, uint32_t count)
+{
+    uint64_t oldest = node->mono_ms;
+    for (uint32_t i = 0; i < count; i++) {
+        oldest = node->take_txs[i].since_ms < oldest ? node->take_txs[i].since_ms : oldest;
+    }
+    return oldest;
+}
+
 static struct dsmr_chunk *make_chunk(struct dsmr_node *node, uint64_t slot, uint32_t bytes_max)
 {
     const struct dsmr_params *params = &node->config.params;
@@ -203,6 +213,7 @@ static struct dsmr_chunk *make_chunk(struct dsmr_node *node, uint64_t slot, uint
         put_back(node, count);
         return NULL;
     }
+    dsmr_admission_on_built(&node->admission, &chunk->ref, oldest_ms(node, count), node->mono_ms);
     for (uint32_t i = 0; i < count; i++) {
         dsmr_buf_unref(node->take_txs[i].owner);
     }
@@ -334,10 +345,12 @@ void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk)
     uint32_t lost = 0;
     struct dsmr_id *lost_ids = malloc((size_t)chunk->ref.tx_count * sizeof(*lost_ids));
     dsmr_own_ids_remove(node->own_ids, chunk);
+    dsmr_admission_on_returned(&node->admission, &chunk->ref.chunk_id);
     for (uint32_t i = chunk->ref.tx_count; i-- > 0;) {
         struct dsmr_mempool_tx tx = {.owner = chunk->owner,
                                      .bytes = chunk->bytes + chunk->tx_offsets[i],
                                      .len = chunk->tx_lens[i],
+                                     .since_ms = node->mono_ms,
                                      .id = chunk->tx_ids[i]};
         struct dsmr_tx_head head;
         if (dsmr_tx_head_decode(&head, tx.bytes, tx.len) != DSMR_OK) {

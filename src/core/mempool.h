@@ -17,6 +17,7 @@ struct dsmr_mempool_tx {
     const uint8_t *bytes;
     uint32_t len;
     uint64_t expiry_ms;
+    uint64_t since_ms; /* mono: when it came to this node */
     struct dsmr_id id;
 };
 

@@ -38,6 +38,7 @@ _Static_assert(INDEX_MAX / DSMR_PAST_EPOCHS_MAX >= DSMR_LIFETIME_CHUNKS_LIMIT,
                "the index holds what a lifetime can bring");
 #define VERDICTS_MAX (1u << 14)
 #define CERTIFICATE_MS_MARK 1000u /* several round trips around the world */
+#define LEAST_SHARE 16u           /* of the largest chunk: what a node takes in in any case */
 #define EXECUTED_ABOVE_MAX 4096u
 
 /* How many chunks of one producer can be neither included nor expired. */
@@ -166,6 +167,9 @@ static void init_rates(struct dsmr_node *node)
         config.waiting_bytes_mark = params->pending_bytes_max / 2u;
     }
     dsmr_backpressure_init(&node->backpressure, &config);
+    uint32_t least = params->chunk_bytes_max / LEAST_SHARE;
+    uint32_t tx_bytes_max = dsmr_params_tx_bytes_max(params);
+    dsmr_admission_init(&node->admission, least > tx_bytes_max ? least : tx_bytes_max);
     dsmr_retry_init(&node->hold, 1000u, 1000u + (uint64_t)params->chunk_lifetime_ms);
     for (uint32_t i = 0; i < DSMR_TIMERS; i++) {
         node->timers[i] = UINT64_MAX;
@@ -517,6 +521,7 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->state_root = node->state_root;
     out->mempool_txs = dsmr_mempool_txs(node->mempool);
     out->mempool_bytes = dsmr_mempool_bytes(node->mempool);
+    out->room_bytes = dsmr_admission_room(&node->admission, out->mempool_bytes, node->mono_ms);
     out->backlog_bytes = node->queue.backlog_bytes;
     out->pending_bytes = dsmr_chunk_pool_pending_total(node->chunks);
     out->certs_waiting = dsmr_cert_pool_count(node->certs);

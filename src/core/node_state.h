@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 #include "base/prng.h"
 #include "core/accepted_index.h"
+#include "core/admission.h"
 #include "core/backpressure.h"
 #include "core/block_tree.h"
 #include "core/cert_pool.h"
@@ -295,6 +296,7 @@ struct dsmr_node {
     struct dsmr_evidence_log *evidence;
     struct dsmr_peer_table *peers;
     struct dsmr_backpressure backpressure;
+    struct dsmr_admission admission;
     struct dsmr_requests *requests;
 
     struct dsmr_share_job *share_jobs;

@@ -10,9 +10,11 @@
 struct door { /* the same for all items of an event */
     enum dsmr_err err;
     uint64_t not_before_ms;
+    uint64_t room_bytes; /* becomes less with each that is admitted */
+    uint64_t since_ms;   /* mono: when they came */
 };
 
-static enum dsmr_err admit(struct dsmr_node *node, const struct door *door, struct dsmr_buf *owner,
+static enum dsmr_err admit(struct dsmr_node *node, struct door *door, struct dsmr_buf *owner,
                            const struct dsmr_submit_item *item)
 {
     struct dsmr_tx_head head;
@@ -42,12 +44,19 @@ static enum dsmr_err admit(struct dsmr_node *node, const struct door *door, stru
         err = door->err != DSMR_OK ? door->err : DSMR_ERR_NOT_YET;
         return dsmr_mempool_has(node->mempool, &item->id) ? DSMR_ERR_DUPLICATE : err;
     }
+    if (item->len > door->room_bytes) {
+        return dsmr_mempool_has(node->mempool, &item->id) ? DSMR_ERR_DUPLICATE
+                                                          : DSMR_ERR_MEMPOOL_FULL;
+    }
     struct dsmr_mempool_tx tx = {.owner = owner,
                                  .bytes = item->bytes,
                                  .len = item->len,
                                  .expiry_ms = head.expiry_ms,
+                                 .since_ms = door->since_ms,
                                  .id = item->id};
-    return dsmr_mempool_add(node->mempool, &tx);
+    err = dsmr_mempool_add(node->mempool, &tx);
+    door->room_bytes -= err == DSMR_OK && door->room_bytes != UINT64_MAX ? item->len : 0;
+    return err;
 }
 
 /* Each id is looked for in three tables that are larger than any cache. */
@@ -83,7 +92,13 @@ void dsmr_submission_on_items(struct dsmr_node *node, const struct dsmr_event *e
     fx->u.submitted.errs = errs;
     fx->u.submitted.count = count;
     struct door door = {.err = dsmr_chunk_builder_obstacle(node),
-                        .not_before_ms = dsmr_chunk_builder_not_before(node)};
+                        .not_before_ms = dsmr_chunk_builder_not_before(node),
+                        .room_bytes = dsmr_admission_room(
+                            &node->admission, dsmr_mempool_bytes(node->mempool), node->mono_ms),
+                        .since_ms = event->u.submit.since_ms};
+    if (door.since_ms == 0 || door.since_ms > node->mono_ms) {
+        door.since_ms = node->mono_ms;
+    }
     for (uint32_t i = 0; i < count; i++) {
         look_ahead(node, event, i);
         errs[i] = admit(node, &door, event->u.submit.owner, &event->u.submit.items[i]);

@@ -382,6 +382,7 @@ enum dsmr_err dsmr_driver_new(struct dsmr_driver **out, const struct dsmr_driver
         return DSMR_ERR_NO_MEMORY;
     }
     driver->disk_free_bytes = UINT64_MAX;
+    atomic_store(&driver->room_bytes, UINT64_MAX);
     *out = driver;
     return DSMR_OK;
 }

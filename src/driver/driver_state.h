@@ -86,6 +86,7 @@ struct dsmr_driver {
     uint32_t outstanding;
     _Atomic uint32_t submits;
     _Atomic uint64_t submit_bytes;
+    _Atomic uint64_t room_bytes; /* what the core would admit, without submit_bytes */
     uint64_t disk_checked_ms;
     uint64_t disk_free_bytes;
     bool is_disk_low;

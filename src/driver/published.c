@@ -33,6 +33,7 @@ static void gather(struct dsmr_driver *driver, struct dsmr_query_status *out)
     }
     out->mempool_txs = node.mempool_txs;
     out->mempool_bytes = node.mempool_bytes;
+    atomic_store_explicit(&driver->room_bytes, node.room_bytes, memory_order_relaxed);
     out->disk_free_bytes = driver->disk_free_bytes;
     out->is_behind = node.is_behind;
     out->is_disk_low = driver->is_disk_low;

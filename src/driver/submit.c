@@ -102,6 +102,7 @@ static void done(struct dsmr_task *task, void *owner)
     event.u.submit.owner = batch->bytes;
     event.u.submit.items = items;
     event.u.submit.count = batch->count;
+    event.u.submit.since_ms = batch->came_ms;
     dsmr_driver_core_event(driver, &event);
     free(items);
 }
@@ -116,8 +117,11 @@ static bool submit(void *self, struct dsmr_submit_batch *batch)
         atomic_fetch_sub_explicit(&driver->submits, 1, memory_order_relaxed);
         return false;
     }
+    /* What would not be admitted is not checked, nor hashed: checking costs more than all else. */
+    uint64_t most = atomic_load_explicit(&driver->room_bytes, memory_order_relaxed);
+    most = most < driver->config.submit_bytes_max ? most : driver->config.submit_bytes_max;
     if (atomic_fetch_add_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed) >=
-        driver->config.submit_bytes_max) {
+        most) {
         atomic_fetch_sub_explicit(&driver->submit_bytes, batch->bytes->len, memory_order_relaxed);
         atomic_fetch_sub_explicit(&driver->submits, 1, memory_order_relaxed);
         return false;
@@ -125,6 +129,7 @@ static bool submit(void *self, struct dsmr_submit_batch *batch)
     batch->task.run = run;
     batch->task.done = done;
     batch->driver_ctx = driver;
+    batch->came_ms = driver->config.clock.ops->mono_ms(driver->config.clock.self);
     driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_BULK, &batch->task);
     return true;
 }

@@ -22,6 +22,7 @@ struct dsmr_submit_batch {
     struct dsmr_task task;
     void *driver_ctx;       /* the driver's while it holds the batch */
     void *origin;           /* the submitter's */
+    uint64_t came_ms;       /* the driver's: monotonic time at which it was handed over */
     uint64_t returned_ms;   /* the feed's: monotonic time at which it came back */
     struct dsmr_buf *bytes; /* a reference of the batch's own */
     uint32_t count;

@@ -298,6 +298,7 @@ void cluster_submit_bytes(struct cluster *cluster, uint32_t number, struct dsmr_
     event.u.submit.owner = tx;
     event.u.submit.items = &item;
     event.u.submit.count = 1;
+    event.u.submit.since_ms = cluster->mono_ms - cluster->check_ms;
     cluster_event(cluster, number, &event);
 }
 

@@ -125,6 +125,7 @@ struct cluster {
     uint64_t chain_epoch; /* context of the next blocks */
     bool is_building;
     bool is_engine_stopped; /* by the test: consensus stands still */
+    uint64_t check_ms;      /* by the test: what is submitted has waited so long to be checked */
     uint32_t turn;
     /* Whether a message passes; may look but not keep. NULL: all pass. */
     bool (*passes)(struct cluster *cluster, uint32_t from, uint32_t to, const struct dsmr_msg *msg);

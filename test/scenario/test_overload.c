@@ -12,6 +12,8 @@
 #include "lib/cluster.h"
 #include "wire/codec.h"
 
+#define MEMPOOL_BYTES (4u << 20) /* of a node of the cluster */
+
 static const uint32_t quorum[3] = {0, 1, 2};
 
 static struct dsmr_node_status status_of(const struct cluster *cluster, uint32_t node)
@@ -279,6 +281,60 @@ static void test_the_largest_transaction_is_not_stuck(void **state)
     cluster_free(cluster);
 }
 
+/* 13.6: blocks come once a second, so everything waits for one. A node that is offered much more
+ * than goes into them admits what is executed in little more than a second, long before its mempool
+ * is full; what it has admitted is executed, and when the flood is over, nothing is refused. */
+static void test_admits_what_it_can_execute_soon(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 87};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    struct cluster_node *node = &cluster->nodes[0];
+    uint64_t mempool_max = 0;
+    uint64_t refused = 0;
+    for (uint32_t i = 0; i < 150; i++) {
+        cluster->is_engine_stopped = i % 10 < 8;
+        cluster_wake_engine(cluster, 1);
+        cluster_submit(cluster, 0, 10, 10000);
+        cluster_run(cluster, 100);
+        uint64_t bytes = status_of(cluster, 0).mempool_bytes;
+        mempool_max = bytes > mempool_max ? bytes : mempool_max;
+        refused += node->last_submit == DSMR_ERR_MEMPOOL_FULL;
+    }
+    assert_true(refused > 10);
+    assert_true(mempool_max < MEMPOOL_BYTES / 2);
+    cluster->is_engine_stopped = false;
+    cluster_wake_engine(cluster, 1);
+    cluster_run(cluster, 5000);
+    assert_int_equal(cluster_executed_txs(cluster, 1), node->submitted_ok);
+    for (uint32_t i = 0; i < 50; i++) {
+        cluster_submit(cluster, 0, 1, 10000);
+        assert_int_equal(node->last_submit, DSMR_OK);
+        cluster_run(cluster, 100);
+    }
+    cluster_free(cluster);
+}
+
+/* 13.6: the time in which signatures are checked counts. */
+static void test_waiting_for_the_check_is_waiting(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 88};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    for (uint64_t check_ms = 0; check_ms <= 2000; check_ms += 2000) {
+        cluster->check_ms = check_ms;
+        for (uint32_t i = 0; i < 200; i++) {
+            cluster_submit(cluster, 0, 1, 10000);
+            cluster_run(cluster, 20);
+        }
+        bool is_bounded = status_of(cluster, 0).room_bytes < UINT64_MAX;
+        assert_int_equal(is_bounded, check_ms > 0);
+    }
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +344,8 @@ int main(void)
         cmocka_unit_test(test_builder_slows_down),
         cmocka_unit_test(test_a_slow_builder_makes_fewer_chunks),
         cmocka_unit_test(test_the_largest_transaction_is_not_stuck),
+        cmocka_unit_test(test_admits_what_it_can_execute_soon),
+        cmocka_unit_test(test_waiting_for_the_check_is_waiting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

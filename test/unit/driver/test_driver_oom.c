@@ -187,6 +187,7 @@ static uint32_t submit_failing(struct fixture *f, uint32_t nth)
     dsmr_driver_task(f->driver, task);
     allocations_left = NEVER;
     assert_ptr_equal(f->home, batch);
+    assert_true(batch->came_ms == NOW_MS);
     f->home = NULL;
     for (uint32_t i = 0; i < TXS; i++) {
         assert_true(batch->txs[i].err == DSMR_OK || batch->txs[i].err == DSMR_ERR_NO_MEMORY);
@@ -216,10 +217,35 @@ static void test_batch_comes_home_when_memory_is_out(void **state)
     assert_true(refused >= 4);
 }
 
+/* 13.6: what the core has no room for costs no check; what is on its way already needs room, too.
+ */
+static void test_batch_without_room_is_not_checked(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_driver(&f);
+    struct dsmr_submit submit = dsmr_driver_submit_port(f.driver);
+    struct dsmr_submit_batch *batch = make_batch();
+    atomic_store(&f.driver->room_bytes, 0);
+    assert_false(submit.ops->submit(submit.self, batch));
+    atomic_store(&f.driver->room_bytes, 100);
+    atomic_store(&f.driver->submit_bytes, 100);
+    assert_false(submit.ops->submit(submit.self, batch));
+    assert_null(f.task);
+    assert_int_equal(atomic_load(&f.driver->submits), 0);
+    assert_int_equal(atomic_load(&f.driver->submit_bytes), 100);
+    atomic_store(&f.driver->submit_bytes, 0);
+    free_batch(batch);
+    assert_int_equal(submit_failing(&f, NEVER), TXS);
+    assert_true(atomic_load(&f.driver->room_bytes) == UINT64_MAX); /* the core has said so */
+    close_driver(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_batch_comes_home_when_memory_is_out),
+        cmocka_unit_test(test_batch_without_room_is_not_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

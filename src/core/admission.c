@@ -1,0 +1,164 @@
+#include "core/admission.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+
+#define LATE_MS 750u    /* what waits longer waits too long ... */
+#define TARGET_MS 1200u /* ... and then this is what it shall wait */
+#define LEAST_MS_MAX 2000u
+#define HALF_MS 32000u
+#define SETTLED_MS 1000u
+#define RECENT_BUCKETS 5u /* so that a load that grows finds its room soon */
+
+void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes)
+{
+    DSMR_ASSERT(least_bytes > 0);
+    memset(adm, 0, sizeof(*adm));
+    adm->least_bytes = least_bytes;
+}
+
+static void forget(struct dsmr_admission *adm, struct dsmr_admission_chunk *chunk)
+{
+    DSMR_ASSERT(adm->built_bytes >= chunk->bytes);
+    adm->built_bytes -= chunk->bytes;
+    chunk->bytes = 0;
+    if (adm->built_bytes == 0) {
+        adm->busy_ms = 0;
+    }
+}
+
+static struct dsmr_admission_chunk *find(struct dsmr_admission *adm, const struct dsmr_id *chunk_id)
+{
+    for (uint32_t i = 0; adm->built_bytes > 0 && i < DSMR_ADMISSION_CHUNKS_MAX; i++) {
+        struct dsmr_admission_chunk *chunk = &adm->chunks[i];
+        if (chunk->bytes > 0 && dsmr_id_equal(&chunk->chunk_id, chunk_id)) {
+            return chunk;
+        }
+    }
+    return NULL;
+}
+
+void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_reference *ref,
+                             uint64_t since_ms, uint64_t mono_ms)
+{
+    struct dsmr_admission_chunk *chunk = &adm->chunks[adm->next];
+    adm->next = (adm->next + 1) % DSMR_ADMISSION_CHUNKS_MAX;
+    if (chunk->bytes > 0) {
+        forget(adm, chunk);
+    }
+    *chunk = (struct dsmr_admission_chunk){
+        .chunk_id = ref->chunk_id, .bytes = ref->chunk_bytes, .since_ms = since_ms};
+    if (adm->built_bytes == 0) {
+        adm->busy_ms = mono_ms > 0 ? mono_ms : 1;
+        chunk->built_ms = chunk->bytes <= adm->least_bytes ? adm->busy_ms : 0;
+    }
+    adm->built_bytes += chunk->bytes;
+}
+
+void dsmr_admission_on_returned(struct dsmr_admission *adm, const struct dsmr_id *chunk_id)
+{
+    struct dsmr_admission_chunk *chunk = find(adm, chunk_id);
+    if (chunk != NULL) {
+        forget(adm, chunk);
+    }
+}
+
+/* The window ends with the bucket of mono_ms. */
+static void move_window(struct dsmr_admission *adm, uint64_t mono_ms)
+{
+    uint64_t bucket = mono_ms / DSMR_ADMISSION_BUCKET_MS;
+    for (uint32_t steps = 0; adm->done_bucket < bucket && steps < DSMR_ADMISSION_BUCKETS; steps++) {
+        adm->done_bucket = bucket - adm->done_bucket > DSMR_ADMISSION_BUCKETS
+                               ? bucket - DSMR_ADMISSION_BUCKETS + 1
+                               : adm->done_bucket + 1;
+        adm->done[adm->done_bucket % DSMR_ADMISSION_BUCKETS] = 0;
+    }
+}
+
+static uint64_t least_ms(const struct dsmr_admission *adm)
+{
+    const uint64_t *least = adm->least_ms;
+    return least[1] != 0 && (least[0] == 0 || least[1] < least[0]) ? least[1] : least[0];
+}
+
+/* What was executed in that many buckets up to now, in bytes for each target_ms. */
+static uint64_t executed_in(const struct dsmr_admission *adm, uint32_t buckets, uint64_t target_ms,
+                            uint64_t mono_ms)
+{
+    uint64_t bucket = mono_ms / DSMR_ADMISSION_BUCKET_MS;
+    uint64_t span_ms = mono_ms > adm->busy_ms ? mono_ms - adm->busy_ms : 0;
+    uint64_t window_ms =
+        (buckets - 1) * DSMR_ADMISSION_BUCKET_MS + mono_ms % DSMR_ADMISSION_BUCKET_MS;
+    uint64_t bytes = 0;
+    for (uint64_t i = 0; i < buckets; i++) { /* those that no time has passed over */
+        bytes += adm->done_bucket >= i && adm->done_bucket + buckets > bucket + i
+                     ? adm->done[(adm->done_bucket - i) % DSMR_ADMISSION_BUCKETS]
+                     : 0;
+    }
+    span_ms = span_ms < window_ms ? span_ms : window_ms;
+    bytes = bytes < UINT64_MAX / target_ms ? bytes : UINT64_MAX / target_ms;
+    return span_ms > 0 ? bytes * target_ms / span_ms : 0;
+}
+
+/* What may be inside; UINT64_MAX: no bound. */
+static uint64_t bound(const struct dsmr_admission *adm, uint64_t mono_ms)
+{
+    uint64_t late_ms = least_ms(adm) + least_ms(adm) / 2;
+    uint64_t target_ms = 2 * least_ms(adm);
+    late_ms = late_ms > LATE_MS ? late_ms : LATE_MS;
+    target_ms = target_ms > TARGET_MS ? target_ms : TARGET_MS;
+    if (adm->busy_ms == 0 || mono_ms < adm->busy_ms + SETTLED_MS || adm->wait_ms <= late_ms) {
+        return UINT64_MAX;
+    }
+    uint64_t most = executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms);
+    uint64_t lately = executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms);
+    if (most == 0) {
+        return UINT64_MAX; /* what stands still ends by itself (13.5) */
+    }
+    most = most > lately ? most : lately;
+    return most > adm->least_bytes ? most : adm->least_bytes;
+}
+
+static void note_least(struct dsmr_admission *adm, uint64_t wait_ms, uint64_t mono_ms)
+{
+    uint64_t half = mono_ms / HALF_MS;
+    if (half != adm->half) {
+        adm->least_ms[1] = adm->least_ms[0];
+        adm->least_ms[0] = 0;
+        adm->half = half;
+    }
+    wait_ms = wait_ms > 0 ? wait_ms : 1;
+    wait_ms = wait_ms < LEAST_MS_MAX ? wait_ms : LEAST_MS_MAX;
+    if (adm->least_ms[0] == 0 || wait_ms < adm->least_ms[0]) {
+        adm->least_ms[0] = wait_ms;
+    }
+}
+
+void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id *chunk_id,
+                                uint64_t mono_ms)
+{
+    struct dsmr_admission_chunk *chunk = find(adm, chunk_id);
+    if (chunk == NULL) {
+        return;
+    }
+    move_window(adm, mono_ms);
+    adm->done[adm->done_bucket % DSMR_ADMISSION_BUCKETS] += chunk->bytes;
+    adm->wait_ms = mono_ms > chunk->since_ms ? mono_ms - chunk->since_ms : 0;
+    if (chunk->built_ms != 0) {
+        note_least(adm, mono_ms - chunk->built_ms, mono_ms);
+    } else if (bound(adm, mono_ms) == adm->least_bytes) { /* no queue is that short */
+        adm->least_ms[0] = adm->least_ms[1] = 0;
+        note_least(adm, adm->wait_ms, mono_ms);
+    }
+    forget(adm, chunk);
+}
+
+uint64_t dsmr_admission_room(const struct dsmr_admission *adm, uint64_t mempool_bytes,
+                             uint64_t mono_ms)
+{
+    uint64_t most = bound(adm, mono_ms);
+    uint64_t inside = adm->built_bytes + mempool_bytes;
+    return most == UINT64_MAX ? most : most > inside ? most - inside : 0;
+}

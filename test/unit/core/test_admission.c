@@ -1,0 +1,220 @@
+#include "core/admission.h"
+
+#include "leaf_fixture.h"
+
+enum { LEAST = 4000, CHUNK = 5000 /* of ref_of */, LATE_MS = 750, TARGET_MS = 1200 };
+
+static struct dsmr_admission adm;
+static uint64_t built, executed; /* chunks */
+
+static void begin(void)
+{
+    dsmr_admission_init(&adm, LEAST);
+    built = executed = 0;
+}
+
+static void build(uint32_t bytes, uint64_t since_ms, uint64_t mono_ms)
+{
+    struct dsmr_reference ref = ref_of(built++, 1, 1);
+    ref.chunk_bytes = bytes;
+    dsmr_admission_on_built(&adm, &ref, since_ms, mono_ms);
+}
+
+static void execute(uint64_t mono_ms)
+{
+    struct dsmr_id id = id_of(executed++);
+    dsmr_admission_on_executed(&adm, &id, mono_ms);
+}
+
+/* A chunk is built each 100 ms, and executed wait_ms after it. At most the queue is without the one
+ * that was executed last. */
+static void flow(uint64_t from_ms, uint64_t until_ms, uint64_t wait_ms)
+{
+    for (uint64_t at = from_ms; at < until_ms; at += 100) {
+        build(CHUNK, at, at);
+        if (at >= from_ms + wait_ms) {
+            execute(at);
+        }
+    }
+}
+
+static uint64_t inside(void)
+{
+    return (built - executed) * CHUNK;
+}
+
+static void test_no_bound_while_waits_are_short(void **state)
+{
+    (void)state;
+    begin();
+    assert_true(dsmr_admission_room(&adm, 0, 1) == UINT64_MAX);
+    flow(100, 20000, LATE_MS - 50);
+    assert_true(dsmr_admission_room(&adm, 1u << 30, 20000) == UINT64_MAX);
+}
+
+/* 50 000 bytes a second are executed, so as many may be inside as take 1.2 s. */
+static void test_what_is_late_has_a_bound(void **state)
+{
+    (void)state;
+    begin();
+    flow(100, 20000, LATE_MS + 50);
+    uint64_t room = dsmr_admission_room(&adm, 0, 20000);
+    uint64_t bound = room + inside();
+    assert_in_range(bound, 50 * TARGET_MS * 9 / 10, 50 * TARGET_MS * 12 / 10);
+    assert_int_equal(dsmr_admission_room(&adm, 3000, 20000), room - 3000);
+    assert_int_equal(dsmr_admission_room(&adm, room, 20000), 0);
+    assert_int_equal(dsmr_admission_room(&adm, room + 1, 20000), 0);
+}
+
+/* The time in the mempool counts. */
+static void test_the_mempool_counts(void **state)
+{
+    (void)state;
+    begin();
+    for (uint64_t at = 1000; at < 9000; at += 100) {
+        build(CHUNK, at - LATE_MS, at);
+        if (at > 1000) {
+            execute(at);
+        }
+    }
+    assert_true(dsmr_admission_room(&adm, 0, 9000) < UINT64_MAX);
+}
+
+/* A load that grows is not held to what was executed when it was small. */
+static void test_follows_a_load_that_grows(void **state)
+{
+    (void)state;
+    begin();
+    flow(100, 20000, LATE_MS + 50);
+    uint64_t before = dsmr_admission_room(&adm, 0, 20000) + inside();
+    for (uint64_t at = 20000; at < 21500; at += 25) {
+        build(CHUNK, at - LATE_MS - 50, at);
+        execute(at);
+    }
+    assert_in_range(dsmr_admission_room(&adm, 0, 21500), 2 * before, 5 * before);
+    assert_true(dsmr_admission_room(&adm, 0, 21500) + inside() > 3 * before);
+}
+
+/* 13.5: without a quorum nothing is executed; that ends by itself. */
+static void test_no_bound_while_nothing_runs(void **state)
+{
+    (void)state;
+    begin();
+    flow(100, 20000, LATE_MS + 50);
+    assert_true(dsmr_admission_room(&adm, 1u << 30, 20000) == 0);
+    assert_true(dsmr_admission_room(&adm, 1u << 30, 20000 + 3250) == UINT64_MAX);
+    assert_true(dsmr_admission_room(&adm, 1u << 30, UINT64_MAX) == UINT64_MAX);
+}
+
+static void test_an_empty_queue_has_no_bound(void **state)
+{
+    (void)state;
+    begin();
+    flow(100, 20000, LATE_MS + 50);
+    while (executed < built) {
+        execute(20000);
+    }
+    assert_true(dsmr_admission_room(&adm, 1u << 30, 20000) == UINT64_MAX);
+}
+
+/* Of the last three seconds a byte is left. */
+static void test_never_below_the_least(void **state)
+{
+    (void)state;
+    begin();
+    build(10 * CHUNK, 1000, 1000);
+    build(10, 2000, 2000);
+    build(1, 5000, 5000);
+    execute(3000);
+    execute(5500);
+    assert_in_range(dsmr_admission_room(&adm, 0, 5600), LEAST + 1, 10 * CHUNK);
+    assert_int_equal(dsmr_admission_room(&adm, 0, 6100), LEAST - 1);
+}
+
+/* A lonely small chunk takes 1.5 s: the network is that slow. So 2.2 s is not late, and what is
+ * late may wait 3 s. A large one, or one behind others, may have waited for a queue. */
+static void test_a_slow_network_is_no_overload(void **state)
+{
+    (void)state;
+    for (int is_lonely = 0; is_lonely <= 1; is_lonely++) {
+        begin();
+        build(is_lonely ? 100 : LEAST + 1, 1000, 1000);
+        execute(2500);
+        flow(10000, 30000, 2000);
+        assert_true((dsmr_admission_room(&adm, 1u << 30, 30000) == UINT64_MAX) == is_lonely);
+        begin();
+        build(is_lonely ? 100 : LEAST + 1, 1000, 1000);
+        execute(2500);
+        flow(10000, 30000, 2500);
+        uint64_t room = dsmr_admission_room(&adm, 0, 30000);
+        assert_in_range(room, is_lonely ? 50 * 200 : 0, is_lonely ? 50 * 1100 : 0);
+    }
+}
+
+/* What is known of the network is of a minute in which it could be known. */
+static void test_a_network_may_become_faster(void **state)
+{
+    (void)state;
+    begin();
+    build(100, 1000, 1000);
+    execute(2500);
+    for (uint64_t at = 100000; at < 200000; at += 10000) {
+        build(100, at, at);
+        execute(at + 100);
+    }
+    flow(300000, 320000, 1000);
+    uint64_t bound = dsmr_admission_room(&adm, 0, 320000) + inside();
+    assert_in_range(bound / 50, TARGET_MS * 9 / 10, TARGET_MS * 12 / 10);
+}
+
+/* Held at the least there is no queue: what waits there waits for the network. Without this a node
+ * that has never seen it idle would stay at the least. */
+static void test_the_least_teaches(void **state)
+{
+    (void)state;
+    begin();
+    for (uint64_t at = 100; at < 20000; at += 1000) {
+        build(4000, at, at);
+        if (at >= 2000) {
+            execute(at);
+        }
+    }
+    assert_true(dsmr_admission_room(&adm, 0, 20000) > LEAST);
+}
+
+static void test_returned_and_forgotten(void **state)
+{
+    (void)state;
+    begin();
+    flow(100, 20000, LATE_MS + 50);
+    uint64_t room = dsmr_admission_room(&adm, 0, 20000);
+    struct dsmr_id id = id_of(built - 1);
+    dsmr_admission_on_returned(&adm, &id);
+    assert_int_equal(dsmr_admission_room(&adm, 0, 20000), room + CHUNK);
+    dsmr_admission_on_returned(&adm, &id); /* twice is once */
+    id = id_of(1u << 20);
+    dsmr_admission_on_executed(&adm, &id, 20000); /* another one's */
+    assert_int_equal(dsmr_admission_room(&adm, 0, 20000), room + CHUNK);
+    for (uint32_t i = 0; i < 3 * DSMR_ADMISSION_CHUNKS_MAX; i++) {
+        build(CHUNK, 20000, 20000);
+    }
+    assert_int_equal(adm.built_bytes, DSMR_ADMISSION_CHUNKS_MAX * CHUNK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_bound_while_waits_are_short),
+        cmocka_unit_test(test_what_is_late_has_a_bound),
+        cmocka_unit_test(test_the_mempool_counts),
+        cmocka_unit_test(test_follows_a_load_that_grows),
+        cmocka_unit_test(test_no_bound_while_nothing_runs),
+        cmocka_unit_test(test_an_empty_queue_has_no_bound),
+        cmocka_unit_test(test_never_below_the_least),
+        cmocka_unit_test(test_a_slow_network_is_no_overload),
+        cmocka_unit_test(test_a_network_may_become_faster),
+        cmocka_unit_test(test_the_least_teaches),
+        cmocka_unit_test(test_returned_and_forgotten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
