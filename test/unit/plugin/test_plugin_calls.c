@@ -226,17 +226,19 @@ static void expect_healthy(struct rig *rig)
         dsmr__pb__health_response__unpack(NULL, answer->len, answer->bytes);
     json_t *details = json_loadb((const char *)health->details.data, health->details.len, 0, NULL);
     json_int_t height = -1, executed = -1, peers = -1, validators = -1;
-    int is_low = -1, is_behind = -1;
+    int is_low = -1, is_behind = -1, is_not_served = -1;
     assert_non_null(details); /* AvalancheGo takes JSON only */
-    assert_int_equal(json_unpack(details, "{s:I, s:I, s:I, s:I, s:b, s:b !}", "height", &height,
-                                 "executed_height", &executed, "peers", &peers, "validators",
-                                 &validators, "disk_low", &is_low, "behind", &is_behind),
+    assert_int_equal(json_unpack(details, "{s:I, s:I, s:I, s:I, s:b, s:b, s:b !}", "height",
+                                 &height, "executed_height", &executed, "peers", &peers,
+                                 "validators", &validators, "disk_low", &is_low, "behind",
+                                 &is_behind, "not_served", &is_not_served),
                      0);
     assert_int_equal(height, 0);
     assert_int_equal(executed, 0);
     assert_int_equal(peers, 0);
     assert_int_equal(validators, 0);
     assert_int_equal(is_low, 0);
+    assert_int_equal(is_not_served, 0);
     json_decref(details);
     dsmr__pb__health_response__free_unpacked(health, NULL);
     dsmr_buf_unref(answer);
