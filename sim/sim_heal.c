@@ -8,6 +8,8 @@
 
 #define HEAL_US (240 * DSMR_SIM_SECOND_US) /* the bound of progress after the last fault */
 #define HEAL_TXS 20u
+#define WELL_US                                                                                    \
+    (60 * DSMR_SIM_SECOND_US) /* after all is level: until nodes know it of each other */
 #define FLOOR_US (60 * DSMR_SIM_SECOND_US) /* the longest lifetime and skew, and more */
 
 static bool is_left_out(const struct dsmr_sim_healing *healing, uint32_t node)
@@ -153,6 +155,63 @@ static void say_levels(struct dsmr_sim *sim, char *text, size_t capacity)
     }
 }
 
+/* What keeps an honest validator from being one like any other again; NULL: nothing. Under the
+ * floor (12.4) it may be for as long as its clock was ahead; and it counts peers, not their weight,
+ * so that without those who are left out it may see too few. */
+static const char *ails(const struct dsmr_sim *sim, const struct dsmr_sim_healing *healing,
+                        const struct dsmr_query_status *status)
+{
+    return is_left_behind(sim, status)                   ? NULL
+           : status->is_behind                           ? "is behind"
+           : status->is_disk_low                         ? "has a low disk"
+           : status->is_backlog_full                     ? "has a full backlog"
+           : status->is_final_refused                    ? "cannot take a final block"
+           : !status->has_peers && healing->left == NULL ? "sees too few peers"
+                                                         : NULL;
+}
+
+/* Nobody still ails; else *first does. */
+static bool is_well(struct dsmr_sim *sim, const struct dsmr_sim_healing *healing, uint32_t *first,
+                    const char **why)
+{
+    uint64_t height;
+    const struct dsmr_validator_set *set = current_set(sim, healing, &height);
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct dsmr_query_status status;
+        uint32_t node = dsmr_sim_check_number(&set->validators[i].node_ids[0]);
+        if (!dsmr_sim_check_is_honest(sim, node) || is_left_out(healing, node) ||
+            !dsmr_sim_is_up(sim, node)) {
+            continue;
+        }
+        dsmr_sim_status(sim, node, &status);
+        *first = node;
+        *why = ails(sim, healing, &status);
+        if (*why != NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool are_all_well(struct dsmr_sim *sim, void *ctx)
+{
+    uint32_t first;
+    const char *why;
+    return is_well(sim, ctx, &first, &why);
+}
+
+/* 12.5, 13.5: what is healed signs and builds again, and does not only follow. */
+static void demand_health(struct dsmr_sim *sim, struct dsmr_sim_healing *healing, const char *who)
+{
+    uint32_t first = 0;
+    const char *why = "";
+    (void)dsmr_sim_run(sim, are_all_well, healing, WELL_US);
+    if (!dsmr_sim_has_failed(sim) && !is_well(sim, healing, &first, &why)) {
+        dsmr_sim_fail(sim, "L1", "node %u still %s %llu s after all that was sent after %s has run",
+                      first, why, (unsigned long long)(WELL_US / DSMR_SIM_SECOND_US), who);
+    }
+}
+
 static void forgive_all(struct dsmr_sim *sim, const struct dsmr_sim_healing *healing)
 {
     for (uint32_t i = 0; i < dsmr_sim_check_nodes(sim); i++) {
@@ -216,5 +275,7 @@ void dsmr_sim_heal_demand(struct dsmr_sim *sim, struct dsmr_sim_healing *healing
         say_levels(sim, levels, sizeof(levels));
         dsmr_sim_fail(sim, "L1", "%llu s after %s:%s",
                       (unsigned long long)(2 * HEAL_US / DSMR_SIM_SECOND_US), who, levels);
+    } else {
+        demand_health(sim, healing, who);
     }
 }
