@@ -195,6 +195,21 @@ static enum dsmr_err aggregate(struct dsmr_bls_sig *out, struct dsmr_bitset *sig
     return dsmr_bitset_is_empty(signers) ? DSMR_ERR_BAD_SHARE : DSMR_OK;
 }
 
+static enum dsmr_err sum_up(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
+                            struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
+                            const struct dsmr_share *shares, size_t count)
+{
+    memset(out, 0, sizeof *out);
+    memset(signers, 0, sizeof *signers);
+    memset(bad, 0, sizeof *bad);
+    for (size_t i = 0; i < count; i++) {
+        DSMR_ASSERT(shares[i].signer < set->count);
+        add(out, &shares[i].sig);
+        dsmr_bitset_add(signers, shares[i].signer);
+    }
+    return count > 0 ? DSMR_OK : DSMR_ERR_BAD_SHARE;
+}
+
 /* out: the entry's signature, and from it the sum of what its signers sign. */
 static enum dsmr_err find_difference(struct dsmr_bls_sig *out,
                                      const struct dsmr_bls_batch_entry *entry)
@@ -243,7 +258,7 @@ void dsmr_sim_bls_cancel(struct dsmr_bls_sig *a, struct dsmr_bls_sig *b,
 }
 
 static const struct dsmr_bls_ops keyed_ops = {
-    .verify = verify, .aggregate = aggregate, .verify_batch = verify_batch};
+    .verify = verify, .aggregate = aggregate, .sum = sum_up, .verify_batch = verify_batch};
 
 const struct dsmr_bls_ops *dsmr_sim_bls_ops_in_use(void)
 {

@@ -132,6 +132,14 @@ static enum dsmr_err bls_aggregate(struct dsmr_bls_sig *out, struct dsmr_bitset 
                                                 len);
 }
 
+static enum dsmr_err bls_sum(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
+                             struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
+                             const struct dsmr_share *shares, size_t count)
+{
+    spent_ns += running != NULL ? count * costs(running)->bls_share : 0;
+    return dsmr_sim_bls_ops_in_use()->sum(out, signers, bad, set, shares, count);
+}
+
 static uint32_t count_signers(const struct dsmr_bitset *signers)
 {
     uint32_t count = 0;
@@ -167,7 +175,11 @@ static enum dsmr_err bls_verify_batch(enum dsmr_err *errs,
 }
 
 const struct dsmr_bls_ops dsmr_sim_cpu_bls = {
-    .verify = bls_verify, .aggregate = bls_aggregate, .verify_batch = bls_verify_batch};
+    .verify = bls_verify,
+    .aggregate = bls_aggregate,
+    .sum = bls_sum,
+    .verify_batch = bls_verify_batch,
+};
 
 static enum dsmr_err sign_share(void *self, struct dsmr_bls_sig *out,
                                 const struct dsmr_domain *domain, const struct dsmr_reference *ref)

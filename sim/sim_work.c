@@ -22,12 +22,37 @@ static struct dsmr_task *take(struct dsmr_sim_node *node, enum dsmr_work_lane la
     return task;
 }
 
+#define TOGETHER_MAX 16u
+
+/* With what waits in lane and goes with it, as the workers of src/host do. */
+static struct dsmr_task *take_together(struct dsmr_sim_node *node, enum dsmr_work_lane lane)
+{
+    struct dsmr_task *first = take(node, lane), *last = first;
+    struct dsmr_task **at = &node->work[lane];
+    for (uint32_t count = 1; first != NULL && first->run_many != NULL && *at != NULL;) {
+        struct dsmr_task *other = *at;
+        if (other->run_many != first->run_many || count == TOGETHER_MAX) {
+            at = &other->next;
+            continue;
+        }
+        *at = other->next;
+        other->next = NULL;
+        last = last->next = other;
+        count++;
+    }
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    node->work_end[lane] = at;
+    return first;
+}
+
 static void run(struct dsmr_sim_node *node, struct dsmr_task *task, uint32_t core)
 {
     struct dsmr_sim *sim = node->sim;
     uint64_t reads = dsmr_sim_store_reads(node->store);
     dsmr_sim_cpu_begin(node);
-    task->run(task);
+    task->next == NULL ? task->run(task) : task->run_many(task);
     uint64_t cost_ns = dsmr_sim_cpu_end();
     bool is_slow =
         core == DSMR_SIM_CORES_MAX && sim->config.execute_us_max > 0 && !sim->is_quorum_healed;
@@ -57,8 +82,8 @@ void dsmr_sim_work_start(struct dsmr_sim_node *node)
         if (node->running[core] != NULL) {
             continue;
         }
-        struct dsmr_task *task = take(node, DSMR_WORK_URGENT);
-        task = task != NULL ? task : take(node, DSMR_WORK_BULK);
+        struct dsmr_task *task = take_together(node, DSMR_WORK_URGENT);
+        task = task != NULL ? task : take_together(node, DSMR_WORK_BULK);
         if (task == NULL) {
             break;
         }
@@ -77,7 +102,12 @@ void dsmr_sim_work_done(struct dsmr_sim_node *node, uint32_t core)
     struct dsmr_task *task = node->running[core];
     DSMR_ASSERT(task != NULL);
     node->running[core] = NULL;
-    dsmr_sim_node_push_task(node, task);
+    while (task != NULL) {
+        struct dsmr_task *next = task->next;
+        task->next = NULL;
+        dsmr_sim_node_push_task(node, task);
+        task = next;
+    }
     dsmr_sim_work_start(node);
 }
 
@@ -112,10 +142,11 @@ struct dsmr_work dsmr_sim_work_port(struct dsmr_sim_node *node)
 void dsmr_sim_work_drop_all(struct dsmr_sim_node *node)
 {
     for (uint32_t core = 0; core <= DSMR_SIM_CORES_MAX; core++) {
-        if (node->running[core] != NULL) {
-            node->running[core]->done(node->running[core], node->driver);
-            node->running[core] = NULL;
+        for (struct dsmr_task *task = node->running[core], *next; task != NULL; task = next) {
+            next = task->next;
+            task->done(task, node->driver);
         }
+        node->running[core] = NULL;
     }
     for (int lane = 0; lane < DSMR_WORK_LANES; lane++) {
         struct dsmr_task *task;

@@ -95,3 +95,28 @@ enum dsmr_err dsmr_aggregate_shares(struct dsmr_bls_sig *out, struct dsmr_bitset
     *signers = work.good;
     return DSMR_OK;
 }
+
+enum dsmr_err dsmr_aggregate_sum(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
+                                 struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
+                                 const struct dsmr_share *shares, size_t count)
+{
+    blst_p2 sum;
+    memset(&sum, 0, sizeof(sum)); /* z = 0: the identity */
+    memset(signers, 0, sizeof(*signers));
+    memset(bad, 0, sizeof(*bad));
+    for (size_t i = 0; i < count; i++) {
+        blst_p2_affine sig;
+        DSMR_ASSERT(shares[i].signer < set->count);
+        if (!dsmr_bls_sig_decode(&sig, &shares[i].sig)) {
+            dsmr_bitset_add(bad, shares[i].signer);
+            continue;
+        }
+        blst_p2_add_or_double_affine(&sum, &sum, &sig);
+        dsmr_bitset_add(signers, shares[i].signer);
+    }
+    if (blst_p2_is_inf(&sum)) {
+        return DSMR_ERR_BAD_SHARE;
+    }
+    blst_p2_compress(out->bytes, &sum);
+    return DSMR_OK;
+}

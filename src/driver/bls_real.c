@@ -34,4 +34,8 @@ static enum dsmr_err verify_batch(enum dsmr_err *errs, const struct dsmr_bls_bat
 }
 
 const struct dsmr_bls_ops dsmr_bls_real = {
-    .verify = verify, .aggregate = dsmr_aggregate_shares, .verify_batch = verify_batch};
+    .verify = verify,
+    .aggregate = dsmr_aggregate_shares,
+    .sum = dsmr_aggregate_sum,
+    .verify_batch = verify_batch,
+};

@@ -1,14 +1,18 @@
-/* crypto_tasks.c - BLS and hashing on worker threads. A task owns its effect until it is done. */
+/* crypto_tasks.c - BLS and hashing on worker threads. A task owns its effect until it is done.
+ *
+ * A chunk takes two turns: its body among the bulk, its producer's signature among what is urgent,
+ * where it is checked together with others (joint_check.h). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/bitset.h"
 #include "driver/driver_state.h"
+#include "driver/joint_check.h"
 #include "wire/codec.h"
 
 struct crypto_task {
-    struct dsmr_task task;
-    const struct dsmr_driver_config *config; /* constant after start: workers may read it */
+    struct dsmr_joint_task joint; /* its config is constant after start: workers may read it */
     struct dsmr_effect fx;
     enum dsmr_err err;
     struct dsmr_bls_sig sig;
@@ -21,20 +25,11 @@ struct crypto_task {
 
 static void sign(struct crypto_task *t)
 {
-    const struct dsmr_signer *signer = &t->config->signer;
+    const struct dsmr_signer *signer = &t->joint.config->signer;
     t->err = signer->ops == NULL
                  ? DSMR_ERR_UNAVAILABLE
-                 : signer->ops->sign_share(signer->self, &t->sig, &t->config->node.params.domain,
-                                           &t->fx.u.sign);
-}
-
-static enum dsmr_err verify_share(const struct dsmr_driver_config *config,
-                                  const struct dsmr_validator_set *set, uint32_t signer,
-                                  const struct dsmr_bls_sig *sig, const struct dsmr_reference *ref)
-{
-    uint8_t message[DSMR_SHARE_SIGNING_BYTES];
-    dsmr_share_signing_bytes(message, &config->node.params.domain, ref);
-    return config->bls->verify(set, signer, sig, message, sizeof message);
+                 : signer->ops->sign_share(signer->self, &t->sig,
+                                           &t->joint.config->node.params.domain, &t->fx.u.sign);
 }
 
 static enum dsmr_err check_app(const struct dsmr_driver_config *config,
@@ -57,21 +52,17 @@ static enum dsmr_err check_app(const struct dsmr_driver_config *config,
     return err;
 }
 
-static void verify_chunk(struct crypto_task *t)
+/* The first turn: all but the producer's signature (6.6 before 6.7). */
+static void check_body(struct crypto_task *t)
 {
-    const struct dsmr_params *params = &t->config->node.params;
+    const struct dsmr_params *params = &t->joint.config->node.params;
     struct dsmr_chunk *chunk = NULL;
     enum dsmr_err err = dsmr_chunk_decode(&chunk, params, t->fx.u.verify_chunk.owner,
                                           t->fx.u.verify_chunk.bytes, t->fx.u.verify_chunk.len);
-    /* Cheap to dear: the producer's one signature pays for the transactions' many. */
     if (err == DSMR_OK && t->fx.u.verify_chunk.check_txs)
         err = dsmr_chunk_check_txs(chunk, params);
-    if (err == DSMR_OK && t->fx.u.verify_chunk.set != NULL &&
-        verify_share(t->config, t->fx.u.verify_chunk.set, t->fx.u.verify_chunk.producer,
-                     &t->fx.u.verify_chunk.producer_sig, &chunk->ref) != DSMR_OK)
-        err = DSMR_ERR_PRODUCER_KEY;
     if (err == DSMR_OK && t->fx.u.verify_chunk.check_txs)
-        err = check_app(t->config, chunk);
+        err = check_app(t->joint.config, chunk);
     if (err != DSMR_OK) {
         dsmr_chunk_unref(chunk);
         chunk = NULL;
@@ -83,69 +74,119 @@ static void verify_chunk(struct crypto_task *t)
 static void aggregate(struct crypto_task *t)
 {
     uint8_t message[DSMR_SHARE_SIGNING_BYTES];
-    dsmr_share_signing_bytes(message, &t->config->node.params.domain, &t->fx.u.aggregate.ref);
-    t->err = t->config->bls->aggregate(&t->sig, &t->signers, &t->bad, t->fx.u.aggregate.set,
-                                       t->fx.u.aggregate.shares, t->fx.u.aggregate.shares_count,
-                                       message, sizeof message);
-}
-
-static void verify_certs(struct crypto_task *t)
-{
-    uint32_t count = t->fx.u.verify_certs.count;
-    struct dsmr_bls_batch_entry *entries = calloc(count, sizeof *entries);
-    uint8_t(*messages)[DSMR_SHARE_SIGNING_BYTES] = malloc(count * sizeof *messages);
-    uint8_t *random = malloc(count * 8u);
-    t->errs = calloc(count, sizeof *t->errs);
-    t->err = DSMR_ERR_NO_MEMORY;
-    if (entries != NULL && messages != NULL && random != NULL && t->errs != NULL) {
-        for (uint32_t i = 0; i < count; i++) {
-            const struct dsmr_cert *cert = &t->fx.u.verify_certs.certs[i];
-            dsmr_share_signing_bytes(messages[i], &t->config->node.params.domain, &cert->ref);
-            entries[i].set = t->fx.u.verify_certs.sets[i];
-            entries[i].signers = &cert->signers;
-            entries[i].sig = &cert->sig;
-            entries[i].message = messages[i];
-            entries[i].len = sizeof messages[i];
-        }
-        t->config->work.ops->random(t->config->work.self, random, count * 8u);
-        t->err = t->config->bls->verify_batch(t->errs, entries, count, random);
-    }
-    free(entries);
-    free(messages);
-    free(random);
+    dsmr_share_signing_bytes(message, &t->joint.config->node.params.domain, &t->fx.u.aggregate.ref);
+    t->err = t->joint.config->bls->aggregate(
+        &t->sig, &t->signers, &t->bad, t->fx.u.aggregate.set, t->fx.u.aggregate.shares,
+        t->fx.u.aggregate.shares_count, message, sizeof message);
 }
 
 static void run(struct dsmr_task *task)
 {
     struct crypto_task *t = (struct crypto_task *)task;
-    switch (t->fx.kind) {
-    case DSMR_FX_SIGN:
+    if (t->fx.kind == DSMR_FX_SIGN)
         sign(t);
-        break;
+    else
+        check_body(t);
+}
+
+/* ---- on a worker, perhaps together with others ---- */
+
+static void claim_share(struct crypto_task *t, struct dsmr_joint_check *check,
+                        const struct dsmr_validator_set *set, const struct dsmr_bls_sig *sig,
+                        const struct dsmr_reference *ref)
+{
+    dsmr_share_signing_bytes(
+        dsmr_joint_check_add(check, set, &t->signers, sig, DSMR_SHARE_SIGNING_BYTES),
+        &t->joint.config->node.params.domain, ref);
+}
+
+static void claim(struct dsmr_joint_task *joint, struct dsmr_joint_check *check)
+{
+    struct crypto_task *t = (struct crypto_task *)joint;
+    const struct dsmr_effect *fx = &t->fx;
+    switch (fx->kind) {
     case DSMR_FX_VERIFY_CHUNK:
-        verify_chunk(t);
+        dsmr_bitset_add(&t->signers, fx->u.verify_chunk.producer);
+        claim_share(t, check, fx->u.verify_chunk.set, &fx->u.verify_chunk.producer_sig,
+                    &t->chunk->ref);
         break;
     case DSMR_FX_VERIFY_SIG:
-        t->err = verify_share(t->config, t->fx.u.verify_sig.set, t->fx.u.verify_sig.signer,
-                              &t->fx.u.verify_sig.sig, &t->fx.u.verify_sig.ref);
+        dsmr_bitset_add(&t->signers, fx->u.verify_sig.signer);
+        claim_share(t, check, fx->u.verify_sig.set, &fx->u.verify_sig.sig, &fx->u.verify_sig.ref);
         break;
     case DSMR_FX_AGGREGATE:
-        aggregate(t);
+        t->err = joint->config->bls->sum(&t->sig, &t->signers, &t->bad, fx->u.aggregate.set,
+                                         fx->u.aggregate.shares, fx->u.aggregate.shares_count);
+        if (t->err == DSMR_OK)
+            claim_share(t, check, fx->u.aggregate.set, &t->sig, &fx->u.aggregate.ref);
         break;
-    case DSMR_FX_VERIFY_CERTS:
-        verify_certs(t);
+    default: /* VERIFY_CERTS */
+        for (uint32_t i = 0; i < fx->u.verify_certs.count; i++) {
+            const struct dsmr_cert *cert = &fx->u.verify_certs.certs[i];
+            dsmr_share_signing_bytes(dsmr_joint_check_add(check, fx->u.verify_certs.sets[i],
+                                                          &cert->signers, &cert->sig,
+                                                          DSMR_SHARE_SIGNING_BYTES),
+                                     &joint->config->node.params.domain, &cert->ref);
+        }
         break;
-    default:
-        DSMR_UNREACHABLE();
+    }
+}
+
+static void settle_certs(struct crypto_task *t, enum dsmr_err err, const enum dsmr_err *errs)
+{
+    uint32_t count = t->fx.u.verify_certs.count;
+    t->errs = err == DSMR_OK ? calloc(count, sizeof *t->errs) : NULL;
+    t->err = t->errs == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    if (t->errs != NULL)
+        memcpy(t->errs, errs, count * sizeof *t->errs);
+}
+
+static void settle(struct dsmr_joint_task *joint, enum dsmr_err err, const enum dsmr_err *errs)
+{
+    struct crypto_task *t = (struct crypto_task *)joint;
+    switch (t->fx.kind) {
+    case DSMR_FX_VERIFY_CHUNK:
+        t->err = err == DSMR_OK && errs[0] != DSMR_OK ? DSMR_ERR_PRODUCER_KEY : err;
+        if (t->err != DSMR_OK) {
+            dsmr_chunk_unref(t->chunk);
+            t->chunk = NULL;
+        }
+        break;
+    case DSMR_FX_VERIFY_SIG:
+        t->err = err == DSMR_OK && errs[0] != DSMR_OK ? DSMR_ERR_BAD_SIGNATURE : err;
+        break;
+    case DSMR_FX_AGGREGATE: /* 5.5: if the sum is bad, the liars are looked for */
+        t->err = t->err == DSMR_OK && err == DSMR_OK ? errs[0] : DSMR_ERR_BAD_SHARE;
+        if (t->err != DSMR_OK)
+            aggregate(t);
+        break;
+    default: /* VERIFY_CERTS */
+        settle_certs(t, err, errs);
+        break;
     }
 }
 
 /* ---- back on the logic thread ---- */
 
+/* The second turn of a chunk whose body is good. A closed driver's workers may be gone. */
+static bool goes_on(struct dsmr_driver *driver, struct crypto_task *t)
+{
+    if (t->fx.kind != DSMR_FX_VERIFY_CHUNK || t->chunk == NULL ||
+        t->fx.u.verify_chunk.set == NULL || t->joint.task.run_many != NULL ||
+        driver->halt != DSMR_OK)
+        return false;
+    t->joint.task.run = dsmr_joint_check_run;
+    t->joint.task.run_many = dsmr_joint_check_run_many;
+    driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_URGENT, &t->joint.task);
+    return true;
+}
+
 static void done(struct dsmr_task *task, void *owner)
 {
     struct crypto_task *t = (struct crypto_task *)task;
     struct dsmr_driver *driver = owner;
+    if (goes_on(driver, t))
+        return;
     struct dsmr_event event = {.request_id = t->fx.request_id, .err = t->err};
     switch (t->fx.kind) {
     case DSMR_FX_SIGN:
@@ -191,68 +232,83 @@ void dsmr_crypto_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
         dsmr_driver_halt(driver, DSMR_ERR_NO_MEMORY, "out of memory for a worker's task");
         return;
     }
-    t->task.run = run;
-    t->task.done = done;
-    t->config = &driver->config;
+    bool is_plain = fx->kind == DSMR_FX_SIGN || fx->kind == DSMR_FX_VERIFY_CHUNK;
+    t->joint = (struct dsmr_joint_task){
+        .task = {.run = is_plain ? run : dsmr_joint_check_run,
+                 .run_many = is_plain ? NULL : dsmr_joint_check_run_many,
+                 .done = done},
+        .config = &driver->config,
+        .claims_max = fx->kind == DSMR_FX_VERIFY_CERTS ? fx->u.verify_certs.count : 1,
+        .claim = claim,
+        .settle = settle,
+    };
     t->fx = *fx;
     driver->outstanding++;
     driver->config.work.ops->submit(
         driver->config.work.self,
-        fx->kind == DSMR_FX_VERIFY_CHUNK ? DSMR_WORK_BULK : DSMR_WORK_URGENT, &t->task);
+        fx->kind == DSMR_FX_VERIFY_CHUNK ? DSMR_WORK_BULK : DSMR_WORK_URGENT, &t->joint.task);
 }
 
 /* ---- the engine's votes ---- */
 
 struct vote_task {
-    struct dsmr_task task;
-    const struct dsmr_driver_config *config;
+    struct dsmr_joint_task joint;
     struct dsmr_bft_effect fx;
     enum dsmr_err err;
     struct dsmr_bls_sig sig;
     struct dsmr_bitset signers, bad;
 };
 
-static void check_qc(struct vote_task *t, const uint8_t *message, size_t len)
+static void aggregate_votes(struct vote_task *t)
 {
-    const struct dsmr_quorum_cert *qc = &t->fx.u.check.qc;
-    struct dsmr_bls_batch_entry entry = {.set = t->fx.u.check.set,
-                                         .signers = &qc->signers,
-                                         .sig = &qc->sig,
-                                         .message = message,
-                                         .len = len};
-    uint8_t random[8];
-    enum dsmr_err verdict = DSMR_ERR_BAD_SIGNATURE;
-    t->config->work.ops->random(t->config->work.self, random, sizeof random);
-    t->err = t->config->bls->verify_batch(&verdict, &entry, 1, random);
-    if (t->err == DSMR_OK)
-        t->err = verdict;
+    uint8_t message[DSMR_VOTE_SIGNING_BYTES];
+    dsmr_vote_signing_bytes(message, &t->joint.config->node.params.domain,
+                            &t->fx.u.aggregate.subject);
+    t->err = t->joint.config->bls->aggregate(&t->sig, &t->signers, &t->bad, t->fx.u.aggregate.set,
+                                             t->fx.u.aggregate.votes, t->fx.u.aggregate.votes_count,
+                                             message, sizeof message);
 }
 
-static void run_vote(struct dsmr_task *task)
+static void sign_vote(struct dsmr_task *task)
 {
     struct vote_task *t = (struct vote_task *)task;
-    const struct dsmr_domain *domain = &t->config->node.params.domain;
-    const struct dsmr_signer *signer = &t->config->signer;
-    uint8_t message[DSMR_VOTE_SIGNING_BYTES];
-    switch (t->fx.kind) {
-    case DSMR_BFT_FX_SIGN:
-        t->err = signer->ops == NULL
-                     ? DSMR_ERR_UNAVAILABLE
-                     : signer->ops->sign_vote(signer->self, &t->sig, domain, &t->fx.u.sign);
-        break;
-    case DSMR_BFT_FX_AGGREGATE:
-        dsmr_vote_signing_bytes(message, domain, &t->fx.u.aggregate.subject);
-        t->err = t->config->bls->aggregate(&t->sig, &t->signers, &t->bad, t->fx.u.aggregate.set,
-                                           t->fx.u.aggregate.votes, t->fx.u.aggregate.votes_count,
-                                           message, sizeof message);
-        break;
-    case DSMR_BFT_FX_CHECK_QC:
-        dsmr_vote_signing_bytes(message, domain, &t->fx.u.check.qc.subject);
-        check_qc(t, message, sizeof message);
-        break;
-    default:
-        DSMR_UNREACHABLE();
+    const struct dsmr_signer *signer = &t->joint.config->signer;
+    t->err = signer->ops == NULL
+                 ? DSMR_ERR_UNAVAILABLE
+                 : signer->ops->sign_vote(signer->self, &t->sig,
+                                          &t->joint.config->node.params.domain, &t->fx.u.sign);
+}
+
+static void claim_votes(struct dsmr_joint_task *joint, struct dsmr_joint_check *check)
+{
+    struct vote_task *t = (struct vote_task *)joint;
+    const struct dsmr_bft_effect *fx = &t->fx;
+    bool is_check = fx->kind == DSMR_BFT_FX_CHECK_QC;
+    if (!is_check)
+        t->err = joint->config->bls->sum(&t->sig, &t->signers, &t->bad, fx->u.aggregate.set,
+                                         fx->u.aggregate.votes, fx->u.aggregate.votes_count);
+    if (t->err != DSMR_OK)
+        return;
+    uint8_t *message = is_check
+                           ? dsmr_joint_check_add(check, fx->u.check.set, &fx->u.check.qc.signers,
+                                                  &fx->u.check.qc.sig, DSMR_VOTE_SIGNING_BYTES)
+                           : dsmr_joint_check_add(check, fx->u.aggregate.set, &t->signers, &t->sig,
+                                                  DSMR_VOTE_SIGNING_BYTES);
+    dsmr_vote_signing_bytes(message, &joint->config->node.params.domain,
+                            is_check ? &fx->u.check.qc.subject : &fx->u.aggregate.subject);
+}
+
+static void settle_votes(struct dsmr_joint_task *joint, enum dsmr_err err,
+                         const enum dsmr_err *errs)
+{
+    struct vote_task *t = (struct vote_task *)joint;
+    if (t->fx.kind == DSMR_BFT_FX_CHECK_QC) {
+        t->err = err == DSMR_OK ? errs[0] : err;
+        return;
     }
+    t->err = t->err == DSMR_OK && err == DSMR_OK ? errs[0] : DSMR_ERR_BAD_SHARE;
+    if (t->err != DSMR_OK)
+        aggregate_votes(t); /* the liars are looked for */
 }
 
 static void vote_done(struct dsmr_task *task, void *owner)
@@ -287,10 +343,17 @@ void dsmr_crypto_tasks_bft(struct dsmr_driver *driver, struct dsmr_bft_effect *f
         dsmr_driver_halt(driver, DSMR_ERR_NO_MEMORY, "out of memory for a worker's task");
         return;
     }
-    t->task.run = run_vote;
-    t->task.done = vote_done;
-    t->config = &driver->config;
+    bool is_sign = fx->kind == DSMR_BFT_FX_SIGN;
+    t->joint = (struct dsmr_joint_task){
+        .task = {.run = is_sign ? sign_vote : dsmr_joint_check_run,
+                 .run_many = is_sign ? NULL : dsmr_joint_check_run_many,
+                 .done = vote_done},
+        .config = &driver->config,
+        .claims_max = 1,
+        .claim = claim_votes,
+        .settle = settle_votes,
+    };
     t->fx = *fx;
     driver->outstanding++;
-    driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_URGENT, &t->task);
+    driver->config.work.ops->submit(driver->config.work.self, DSMR_WORK_URGENT, &t->joint.task);
 }

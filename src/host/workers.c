@@ -37,10 +37,48 @@ static struct dsmr_task *take(struct lane *lane)
     return task;
 }
 
+/* Chains behind task what waits in lane with the same run_many: this thread's share of it. */
+static void take_more(struct dsmr_workers *workers, struct lane *lane, struct dsmr_task *task)
+{
+    uint32_t alike = 0, threads = workers->threads_count - 1; /* one of them executes */
+    for (const struct dsmr_task *other = lane->first; other != NULL; other = other->next)
+        alike += other->run_many == task->run_many;
+    uint32_t left = alike / threads;
+    left = left < DSMR_WORKERS_TOGETHER_MAX ? left : DSMR_WORKERS_TOGETHER_MAX - 1u;
+    struct dsmr_task **at = &lane->first, *last = task;
+    for (; left > 0; left--) {
+        while ((*at)->run_many != task->run_many)
+            at = &(*at)->next;
+        last->next = *at;
+        last = *at;
+        *at = last->next;
+        last->next = NULL;
+    }
+    while (*at != NULL)
+        at = &(*at)->next;
+    lane->end = at;
+}
+
+/* The oldest of lane, with those that go with it. */
+static struct dsmr_task *take_together(struct dsmr_workers *workers, enum dsmr_work_lane lane)
+{
+    struct dsmr_task *task = take(&workers->lanes[lane]);
+    if (task != NULL && task->run_many != NULL)
+        take_more(workers, &workers->lanes[lane], task);
+    return task;
+}
+
 static void run(struct dsmr_workers *workers, struct dsmr_task *task)
 {
-    task->run(task);
-    workers->inbox.ops->complete(workers->inbox.self, task);
+    if (task->next == NULL)
+        task->run(task);
+    else
+        task->run_many(task);
+    while (task != NULL) {
+        struct dsmr_task *next = task->next; /* complete() chains it elsewhere */
+        workers->inbox.ops->complete(workers->inbox.self, task);
+        task = next;
+    }
 }
 
 static void *work_loop(void *arg)
@@ -48,9 +86,9 @@ static void *work_loop(void *arg)
     struct dsmr_workers *workers = arg;
     pthread_mutex_lock(&workers->mutex);
     for (;;) {
-        struct dsmr_task *task = take(&workers->lanes[DSMR_WORK_URGENT]);
+        struct dsmr_task *task = take_together(workers, DSMR_WORK_URGENT);
         if (task == NULL)
-            task = take(&workers->lanes[DSMR_WORK_BULK]);
+            task = take_together(workers, DSMR_WORK_BULK);
         if (task != NULL) {
             pthread_mutex_unlock(&workers->mutex);
             run(workers, task);

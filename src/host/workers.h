@@ -3,6 +3,8 @@
  * Why:     signatures, checks and execution must not hold up the logic thread.
  * Order:   URGENT before BULK, each first in, first out, on config.threads threads; EXECUTE on one
  *          thread of its own, strictly in order.
+ * Together: of what waits in a lane, tasks with the same run_many go to it together, as many as
+ *          there are for each thread, up to DSMR_WORKERS_TOGETHER_MAX.
  * Limits:  queues are not bounded here: the driver bounds what it asks for.
  * Threads: submit and random from any; new and free from the owner. */
 #ifndef DSMR_HOST_WORKERS_H
@@ -12,6 +14,7 @@
 #include "ports/work.h"
 
 #define DSMR_WORKERS_THREADS_MAX 64u
+#define DSMR_WORKERS_TOGETHER_MAX 16u
 
 struct dsmr_workers; /* opaque */
 

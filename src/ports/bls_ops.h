@@ -22,6 +22,12 @@ struct dsmr_bls_ops {
                                struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
                                const struct dsmr_share *shares, size_t count, const void *message,
                                size_t len);
+    /* Adds shares up and checks nothing but that they decode: *signers are those that do, *bad
+     * those that do not. BAD_SHARE if none does or the sum is none. What it gives is good for
+     * nothing until it was verified as an aggregate of *signers. */
+    enum dsmr_err (*sum)(struct dsmr_bls_sig *out, struct dsmr_bitset *signers,
+                         struct dsmr_bitset *bad, const struct dsmr_validator_set *set,
+                         const struct dsmr_share *shares, size_t count);
     /* Aggregates over one message each, all together; errs gets a verdict each. random: 8 fresh
      * bytes per item. NO_MEMORY, else OK. */
     enum dsmr_err (*verify_batch)(enum dsmr_err *errs, const struct dsmr_bls_batch_entry *entries,

@@ -15,6 +15,9 @@
 struct dsmr_task {
     struct dsmr_task *next; /* of the queue that holds it */
     void (*run)(struct dsmr_task *task);
+    /* NULL, or runs first and those that follow by next, all of the same lane and with the same
+     * run_many. Tasks that wait may be run so instead of each by run. */
+    void (*run_many)(struct dsmr_task *first);
     void (*done)(struct dsmr_task *task, void *owner); /* owner: the driver */
     size_t bytes; /* what it holds in memory: counts against the inbox's limit for offers */
 };

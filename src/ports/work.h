@@ -12,7 +12,8 @@ enum dsmr_work_lane {
 };
 
 struct dsmr_work_ops {
-    /* Runs task->run on a worker, then completes it into the inbox. Never blocks, never refuses. */
+    /* Runs task->run, or task->run_many with others, on a worker, then completes it into the inbox.
+     * Never blocks, never refuses. */
     void (*submit)(void *self, enum dsmr_work_lane lane, struct dsmr_task *task);
     /* Fresh random bytes of the operating system. Any thread. */
     void (*random)(void *self, uint8_t *out, size_t len);

@@ -148,9 +148,40 @@ static void inverse_keys_give_no_aggregate(void **state)
     dsmr_validator_set_unref(odd);
 }
 
+/* A sum says who decodes, and nothing else: whoever uses it verifies it. */
+static void sums_are_not_verified(void **state)
+{
+    (void)state;
+    struct dsmr_bls_sig sum, sig;
+    struct dsmr_bitset signers, bad, others;
+    memset(&signers, 0xff, sizeof(signers));
+    memset(&bad, 0xff, sizeof(bad));
+    assert_int_equal(dsmr_aggregate_sum(&sum, &signers, &bad, set, shares, 3), DSMR_OK);
+    assert_int_equal(dsmr_aggregate_shares(&sig, &others, &bad, set, shares, 3, text, LEN),
+                     DSMR_OK);
+    assert_memory_equal(&sum, &sig, sizeof(sum));
+    assert_memory_equal(&signers, &others, sizeof(signers));
+    shares[1].sig.bytes[0] = 0; /* does not decode */
+    assert_int_equal(dsmr_aggregate_sum(&sum, &signers, &bad, set, shares, 3), DSMR_OK);
+    assert_true(signers.words[0] == 5 && bad.words[0] == 2);
+    assert_int_equal(dsmr_bls_verify_aggregate(set, &signers, &sum, text, LEN), DSMR_OK);
+    bls_set_sign(&shares[2].sig, 2, "another", 7);
+    assert_int_equal(dsmr_aggregate_sum(&sum, &signers, &bad, set, shares, 3), DSMR_OK);
+    assert_true(signers.words[0] == 5 && bad.words[0] == 2);
+    assert_int_equal(dsmr_bls_verify_aggregate(set, &signers, &sum, text, LEN),
+                     DSMR_ERR_BAD_SIGNATURE);
+    shares[2].sig = shares[0].sig;
+    shares[2].sig.bytes[0] ^= 0x20; /* its inverse: the sum is the identity */
+    assert_int_equal(dsmr_aggregate_sum(&sum, &signers, &bad, set, shares, 3), DSMR_ERR_BAD_SHARE);
+    assert_int_equal(dsmr_aggregate_sum(&sum, &signers, &bad, set, shares, 0), DSMR_ERR_BAD_SHARE);
+    assert_int_equal(dsmr_aggregate_sum(&sum, &signers, &bad, set, &shares[1], 1),
+                     DSMR_ERR_BAD_SHARE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(sums_are_not_verified, setup),
         cmocka_unit_test_setup(honest_shares_of_every_count, setup),
         cmocka_unit_test_setup(one_liar_at_each_place, setup),
         cmocka_unit_test_setup(liars_of_every_kind, setup),
