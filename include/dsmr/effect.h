@@ -54,6 +54,7 @@ struct dsmr_plan {
     struct dsmr_plan_tx {
         uint32_t chunk; /* index into chunks */
         uint32_t tx;
+        uint64_t expiry_ms;
     } * txs;
     uint32_t dropped_duplicates;
     uint32_t dropped_expired;

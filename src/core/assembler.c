@@ -10,8 +10,9 @@
 #define LOOK_AHEAD 8u /* transactions: as much work as a fetch from memory takes */
 
 /* OK: runs. DUPLICATE, EXPIRED (outside its window): does not. NO_MEMORY. */
-static enum dsmr_err judge(struct dsmr_node *node, const struct dsmr_block *block,
-                           const struct dsmr_chunk *chunk, uint32_t tx)
+static enum dsmr_err judge(struct dsmr_node *node, uint64_t *expiry_ms,
+                           const struct dsmr_block *block, const struct dsmr_chunk *chunk,
+                           uint32_t tx)
 {
     struct dsmr_tx_head head;
     uint64_t latest_ms =
@@ -23,6 +24,7 @@ static enum dsmr_err judge(struct dsmr_node *node, const struct dsmr_block *bloc
     if (head.expiry_ms < block->time_ms || head.expiry_ms > latest_ms) {
         return DSMR_ERR_EXPIRED;
     }
+    *expiry_ms = head.expiry_ms;
     return dsmr_executed_ids_add(node->executed_ids, &chunk->tx_ids[tx], head.expiry_ms);
 }
 
@@ -45,10 +47,11 @@ static bool add_chunk(struct dsmr_node *node, struct dsmr_plan *plan, uint32_t i
     const struct dsmr_chunk *chunk = plan->chunks[index];
     for (uint32_t tx = 0; tx < chunk->ref.tx_count; tx++) {
         look_ahead(node, chunk, tx);
-        enum dsmr_err err = judge(node, plan->block, chunk, tx);
+        struct dsmr_plan_tx *next = &plan->txs[plan->txs_count];
+        enum dsmr_err err = judge(node, &next->expiry_ms, plan->block, chunk, tx);
         if (err == DSMR_OK) {
-            plan->txs[plan->txs_count].chunk = index;
-            plan->txs[plan->txs_count].tx = tx;
+            next->chunk = index;
+            next->tx = tx;
             plan->txs_count++;
         } else if (err == DSMR_ERR_DUPLICATE) {
             plan->dropped_duplicates++;

@@ -14,7 +14,7 @@ struct dsmr_plan *dsmr_plan_new(struct dsmr_block *block, uint32_t txs_max)
     atomic_init(&plan->refs, 1);
     plan->block = dsmr_block_ref(block);
     plan->chunks = calloc(block->certs_count + 1u, sizeof(struct dsmr_chunk *));
-    plan->txs = calloc((size_t)txs_max + 1u, sizeof(struct dsmr_plan_tx));
+    plan->txs = malloc(((size_t)txs_max + 1u) * sizeof(struct dsmr_plan_tx));
     if (plan->chunks == NULL || plan->txs == NULL) {
         dsmr_plan_unref(plan);
         return NULL;

@@ -23,24 +23,16 @@ struct execute_task {
 
 /* ---- on the execution thread ---- */
 
-static uint64_t tx_expiry_ms(const struct dsmr_app_tx *tx)
-{
-    struct dsmr_tx_head head;
-    /* The filter has parsed it: only transactions with a head are in a plan. */
-    enum dsmr_err err = dsmr_tx_head_decode(&head, tx->tx.bytes, tx->tx.len);
-    return err == DSMR_OK ? head.expiry_ms : 0;
-}
-
 static struct dsmr_app_tx *view_txs(const struct dsmr_plan *plan)
 {
-    struct dsmr_app_tx *txs = calloc(plan->txs_count + 1u, sizeof *txs);
+    struct dsmr_app_tx *txs = malloc((plan->txs_count + 1u) * sizeof *txs);
     for (uint32_t i = 0; txs != NULL && i < plan->txs_count; i++) {
         const struct dsmr_chunk *chunk = plan->chunks[plan->txs[i].chunk];
         uint32_t tx = plan->txs[i].tx;
-        txs[i].tx.bytes = chunk->bytes + chunk->tx_offsets[tx];
-        txs[i].tx.len = chunk->tx_lens[tx];
-        txs[i].id = chunk->tx_ids[tx];
-        txs[i].fee_recipient = chunk->header.fee_recipient;
+        txs[i] = (struct dsmr_app_tx){
+            .tx = {.bytes = chunk->bytes + chunk->tx_offsets[tx], .len = chunk->tx_lens[tx]},
+            .id = chunk->tx_ids[tx],
+            .fee_recipient = chunk->header.fee_recipient};
     }
     return txs;
 }
@@ -51,7 +43,7 @@ static enum dsmr_err execute_plan(struct execute_task *t, uint32_t i, struct dsm
     const struct dsmr_plan *plan = t->plans[i];
     struct dsmr_executed *executed = dsmr_exec_record_new(plan->txs_count);
     struct dsmr_app_tx *txs = view_txs(plan);
-    uint64_t *expiries_ms = calloc(plan->txs_count + 1u, sizeof *expiries_ms);
+    uint64_t *expiries_ms = malloc((plan->txs_count + 1u) * sizeof *expiries_ms);
     enum dsmr_err err = DSMR_ERR_NO_MEMORY;
     if (executed == NULL || txs == NULL || expiries_ms == NULL)
         goto out;
@@ -60,7 +52,7 @@ static enum dsmr_err execute_plan(struct execute_task *t, uint32_t i, struct dsm
     executed->block_id = plan->block->id;
     for (uint32_t k = 0; k < plan->txs_count; k++) {
         executed->ids[k] = txs[k].id;
-        expiries_ms[k] = tx_expiry_ms(&txs[k]);
+        expiries_ms[k] = plan->txs[k].expiry_ms;
     }
     struct dsmr_app_block block = {.height = plan->block->height,
                                    .time_ms = plan->block->time_ms,

@@ -110,6 +110,14 @@ static void crowded_id(struct dsmr_id *id, uint64_t height, uint32_t index)
     dsmr_store_be32(id->bytes + 16, index);
 }
 
+/* All ids of a chain agree in their upper 33 bits, and come in the wrong order. */
+static void close_id(struct dsmr_id *id, uint64_t height, uint32_t index)
+{
+    memset(id, 0x5a, sizeof *id);
+    dsmr_store_be64(id->bytes, UINT64_C(0x1234567800000000) | (1000u - index) * 7u);
+    dsmr_store_be64(id->bytes + 8, height);
+}
+
 static uint32_t code_of(uint64_t height, uint32_t index)
 {
     return (uint32_t)(height * 31u + index);
@@ -203,6 +211,22 @@ static void everything_is_found_where_it_was_executed(void **state)
         }
         chain_close(&chain);
     }
+}
+
+/* A table that is not sorted to the last bit is refused when it is merged, or hides ids. */
+static void ids_that_differ_late_are_sorted(void **state)
+{
+    struct chain chain;
+    (void)state;
+    chain_init(&chain);
+    chain.make_id = close_id;
+    for (uint64_t height = 1; height <= 40; height++)
+        assert_int_equal(execute(&chain, 100), DSMR_OK);
+    for (uint64_t height = 1; height <= 40; height++)
+        for (uint32_t i = 0; i < 100; i += 3)
+            assert_int_equal(find(&chain, height, i), DSMR_OK);
+    assert_int_equal(find(&chain, 7, 100), DSMR_ERR_UNKNOWN);
+    chain_close(&chain);
 }
 
 static void a_lookup_does_not_walk_the_blocks(void **state)
@@ -327,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_found_where_it_was_executed),
+        cmocka_unit_test(ids_that_differ_late_are_sorted),
         cmocka_unit_test(a_lookup_does_not_walk_the_blocks),
         cmocka_unit_test(what_was_dropped_takes_no_room),
         cmocka_unit_test(a_large_block_is_merged_in_steps),
