@@ -26,6 +26,7 @@ void dsmr_validator_set_unref(struct dsmr_validator_set *set)
     DSMR_ASSERT(before > 0);
     if (before == 1) {
         free(atomic_load_explicit(&set->places, memory_order_relaxed));
+        free(atomic_load_explicit(&set->all_keys, memory_order_relaxed));
         free(set);
     }
 }

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/bitset.h"
 #include "crypto/bls_points.h"
+#include "crypto/key_sum.h"
 #include "crypto/message_points.h"
 
 #define COEFFICIENT_BYTES 8u
@@ -241,14 +242,7 @@ static enum dsmr_err sum_keys(blst_p1 *out, const struct dsmr_validator_set *set
     if (end == 0 || end > set->count) {
         return DSMR_ERR_BITSET;
     }
-    memset(out, 0, sizeof(*out)); /* z = 0: the identity */
-    for (uint32_t i = 0; i < end; i++) {
-        if (dsmr_bitset_has(signers, i)) {
-            blst_p1_affine key;
-            dsmr_bls_key_point(&key, &set->validators[i].point);
-            blst_p1_add_or_double_affine(out, out, &key);
-        }
-    }
+    dsmr_key_sum(out, set, signers);
     return DSMR_OK;
 }
 

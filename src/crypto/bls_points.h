@@ -1,6 +1,6 @@
-/* bls_points.h - what bls.c and aggregate.c share; nobody else includes it.
+/* bls_points.h - what bls.c, aggregate.c and key_sum.c share; nobody else includes it.
  *
- * Why: both work on decoded points. No other file of the program sees blst's types.
+ * Why: they work on decoded points. No other file of the program sees blst's types.
  * Threads: pure. */
 #ifndef DSMR_CRYPTO_BLS_POINTS_H
 #define DSMR_CRYPTO_BLS_POINTS_H

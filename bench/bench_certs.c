@@ -1,0 +1,186 @@
+/* bench_certs - what the certificates of a block cost a validator that has to verify it.
+ *
+ * usage: bench_certs [validators ...]        default: 4 16 100 300 1000
+ * Prints milliseconds of one core for each certificate of blocks of 1 to 256, each with signers of
+ * its own, a little over two thirds of the set; beside it what a certificate costs whose verdict
+ * is cached, and the primitive: one pairing check. Only keys are added up that differ from block to
+ * block, so everything that a set allows to be kept is kept after the first. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/bitset.h"
+#include "base/bytes.h"
+#include "base/prng.h"
+#include "core/verdict_cache.h"
+#include "crypto/bls.h"
+#include "wire/codec.h"
+
+#define CERTS_MAX 256u
+#define MEASURE_NS 400000000.0
+
+struct block {
+    struct dsmr_validator_set *set;
+    uint64_t secrets[DSMR_VALIDATORS_MAX];
+    struct dsmr_cert certs[CERTS_MAX];
+    uint8_t messages[CERTS_MAX][32];
+    struct dsmr_bls_batch_item items[CERTS_MAX];
+    struct dsmr_verdict_cache *cache;
+    uint32_t count; /* of certificates */
+};
+
+static double thread_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void check(bool is_right, const char *what)
+{
+    if (!is_right) {
+        (void)fprintf(stderr, "bench_certs: %s\n", what);
+        exit(1);
+    }
+}
+
+/* Small secrets, so that the sum of some is the secret of their aggregate. */
+static void make_key(struct dsmr_bls_secret_key *out, uint64_t secret)
+{
+    memset(out, 0, sizeof *out);
+    dsmr_store_be64(out->bytes + sizeof out->bytes - 8, secret);
+}
+
+static void make_set(struct block *b, uint32_t validators, struct dsmr_prng *prng)
+{
+    b->set = calloc(1, sizeof *b->set + validators * sizeof b->set->validators[0]);
+    check(b->set != NULL, "out of memory");
+    b->set->refs = 1;
+    b->set->count = validators;
+    b->set->total_weight = validators;
+    for (uint32_t i = 0; i < validators; i++) {
+        struct dsmr_bls_secret_key key;
+        struct dsmr_bls_public_key public_key;
+        struct dsmr_validator *validator = &b->set->validators[i];
+        b->secrets[i] = (dsmr_prng_next(prng) >> 16) + 1; /* the sum of all fits */
+        make_key(&key, b->secrets[i]);
+        dsmr_bls_public_key(&public_key, &key);
+        check(dsmr_bls_key_decode(&validator->public_key, &validator->point, &public_key) ==
+                  DSMR_OK,
+              "a key does not decode");
+        validator->weight = 1;
+    }
+}
+
+static void make_cert(struct block *b, uint32_t at, struct dsmr_prng *prng)
+{
+    struct dsmr_cert *cert = &b->certs[at];
+    struct dsmr_bls_secret_key key;
+    uint64_t secret = 0;
+    uint32_t quorum = (uint32_t)dsmr_quorum_weight(b->set->total_weight);
+    memset(cert, 0, sizeof *cert);
+    for (uint32_t left = quorum; left > 0;) {
+        uint32_t i = (uint32_t)(dsmr_prng_next(prng) % b->set->count);
+        if (!dsmr_bitset_has(&cert->signers, i)) {
+            dsmr_bitset_add(&cert->signers, i);
+            secret += b->secrets[i];
+            left--;
+        }
+    }
+    dsmr_store_be64(cert->ref.chunk_id.bytes, at);
+    dsmr_store_be64(b->messages[at], at);
+    make_key(&key, secret);
+    dsmr_bls_sign(&cert->sig, &key, b->messages[at], sizeof b->messages[at]);
+    b->items[at] = (struct dsmr_bls_batch_item){.set = b->set,
+                                                .signers = &cert->signers,
+                                                .sig = &cert->sig,
+                                                .message = b->messages[at],
+                                                .len = sizeof b->messages[at]};
+}
+
+static void verify(struct block *b)
+{
+    static uint8_t random[8 * CERTS_MAX];
+    for (size_t i = 0; i < sizeof random; i++) {
+        random[i] = (uint8_t)(i * 7 + 1);
+    }
+    check(dsmr_bls_verify_batch(b->items, b->count, random) == DSMR_OK, "a block is not valid");
+}
+
+static void look_up(struct block *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct dsmr_id hash;
+        enum dsmr_err verdict = DSMR_ERR_BAD_SIGNATURE;
+        dsmr_cert_hash(&hash, &b->certs[i]);
+        check(dsmr_verdict_cache_find(b->cache, &verdict, &hash) && verdict == DSMR_OK,
+              "a verdict is not there");
+    }
+}
+
+static void verify_one(struct block *b)
+{
+    const struct dsmr_bls_batch_item *item = &b->items[0];
+    check(dsmr_bls_verify_aggregate(item->set, item->signers, item->sig, item->message,
+                                    item->len) == DSMR_OK,
+          "a certificate is not valid");
+}
+
+/* Milliseconds of one run, after one that warms up. */
+static double measure(struct block *b, void (*work)(struct block *b))
+{
+    work(b);
+    double begun = thread_ns(), took = 0;
+    uint64_t runs = 0;
+    for (; took < MEASURE_NS; runs++, took = thread_ns() - begun) {
+        work(b);
+    }
+    return took / (double)runs / 1e6;
+}
+
+static void measure_set(uint32_t validators)
+{
+    static const uint32_t counts[] = {1, 4, 16, 64, 256};
+    struct dsmr_prng prng;
+    struct block *b = calloc(1, sizeof *b);
+    check(b != NULL, "out of memory");
+    dsmr_prng_init(&prng, 1);
+    make_set(b, validators, &prng);
+    b->cache = dsmr_verdict_cache_new(CERTS_MAX, 1);
+    check(b->cache != NULL, "out of memory");
+    for (uint32_t i = 0; i < CERTS_MAX; i++) {
+        struct dsmr_id hash;
+        make_cert(b, i, &prng);
+        dsmr_cert_hash(&hash, &b->certs[i]);
+        dsmr_verdict_cache_add(b->cache, &hash, DSMR_OK);
+    }
+    printf("| %u |", validators);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        b->count = counts[i];
+        printf(" %.3f |", measure(b, verify) / counts[i]);
+        (void)fflush(stdout);
+    }
+    b->count = CERTS_MAX;
+    printf(" %.4f | %.3f |\n", measure(b, look_up) / CERTS_MAX, measure(b, verify_one));
+    dsmr_verdict_cache_free(b->cache);
+    dsmr_validator_set_unref(b->set);
+    free(b);
+}
+
+int main(int argc, char **argv)
+{
+    static const uint32_t defaults[] = {4, 16, 100, 300, 1000};
+    printf("| validators | 1 certificate, ms | of 4 | of 16 | of 64 | of 256 | cached | alone |\n"
+           "|---|---|---|---|---|---|---|---|\n");
+    for (int i = 1; i < argc; i++) {
+        unsigned long validators = strtoul(argv[i], NULL, 10);
+        check(validators > 0 && validators <= DSMR_VALIDATORS_MAX, "validators: 1 to 1024");
+        measure_set((uint32_t)validators);
+    }
+    for (size_t i = 0; argc == 1 && i < sizeof defaults / sizeof defaults[0]; i++) {
+        measure_set(defaults[i]);
+    }
+    return 0;
+}
