@@ -155,19 +155,33 @@ static void say_levels(struct dsmr_sim *sim, char *text, size_t capacity)
     }
 }
 
-/* What keeps an honest validator from being one like any other again; NULL: nothing. Under the
- * floor (12.4) it may be for as long as its clock was ahead; and it counts peers, not their weight,
- * so that without those who are left out it may see too few. */
-static const char *ails(const struct dsmr_sim *sim, const struct dsmr_sim_healing *healing,
+/* 12.4: for as long as a clock was ahead, its own or those that made chain time, and no longer. */
+static bool is_under_floor_too_long(struct dsmr_sim *sim, uint32_t node,
+                                    const struct dsmr_query_status *status)
+{
+    uint64_t soon_ms = dsmr_sim_wall_ms(sim) + 1000;
+    return status->is_under_floor && status->chain_time_ms <= soon_ms &&
+           dsmr_sim_check_latest_ms(sim, node) <= soon_ms;
+}
+
+/* What keeps an honest validator from being one like any other again; NULL: nothing. Beside those
+ * who are left out it may see too few peers, which it counts and does not weigh, or hear too few to
+ * know what it has voted. */
+static const char *ails(struct dsmr_sim *sim, const struct dsmr_sim_healing *healing, uint32_t node,
                         const struct dsmr_query_status *status)
 {
-    return is_left_behind(sim, status)                   ? NULL
-           : status->is_behind                           ? "is behind"
-           : status->is_disk_low                         ? "has a low disk"
-           : status->is_backlog_full                     ? "has a full backlog"
-           : status->is_final_refused                    ? "cannot take a final block"
-           : !status->has_peers && healing->left == NULL ? "sees too few peers"
-                                                         : NULL;
+    if (is_left_behind(sim, status)) {
+        return NULL;
+    }
+    if (healing->left == NULL && (status->votes_from != 0 || !status->has_peers)) {
+        return status->has_peers ? "does not vote" : "sees too few peers";
+    }
+    return status->is_behind                            ? "is behind"
+           : status->is_disk_low                        ? "has a low disk"
+           : status->is_backlog_full                    ? "has a full backlog"
+           : status->is_final_refused                   ? "cannot take a final block"
+           : is_under_floor_too_long(sim, node, status) ? "is under the floor"
+                                                        : NULL;
 }
 
 /* Nobody still ails; else *first does. */
@@ -185,7 +199,7 @@ static bool is_well(struct dsmr_sim *sim, const struct dsmr_sim_healing *healing
         }
         dsmr_sim_status(sim, node, &status);
         *first = node;
-        *why = ails(sim, healing, &status);
+        *why = ails(sim, healing, node, &status);
         if (*why != NULL) {
             return false;
         }
@@ -200,7 +214,7 @@ static bool are_all_well(struct dsmr_sim *sim, void *ctx)
     return is_well(sim, ctx, &first, &why);
 }
 
-/* 12.5, 13.5: what is healed signs and builds again, and does not only follow. */
+/* 12.5, 13.5, bft 17: what is healed signs, builds and votes again, and does not only follow. */
 static void demand_health(struct dsmr_sim *sim, struct dsmr_sim_healing *healing, const char *who)
 {
     uint32_t first = 0;
