@@ -22,7 +22,7 @@ static void begin_limits(struct history *h)
 static void test_pending_bytes(void **state)
 {
     (void)state;
-    for (int what = 0; what < 6; what++) {
+    for (int what = 0; what < 8; what++) {
         struct history h;
         struct dsmr_cert cert;
         begin_limits(&h);
@@ -40,10 +40,14 @@ static void test_pending_bytes(void **state)
             extend(&h, T(h.sim->params.chunk_lifetime_ms + 1), NULL, 0);
         } else if (what == 3) { /* it does not, yet */
             extend(&h, T(h.sim->params.chunk_lifetime_ms), NULL, 0);
+        } else if (what == 6) { /* the disk may have refused a block that frees one */
+            dsmr_sim_set_disk(h.sim, 1, DSMR_SIM_DISK_PATCHY);
+        } else if (what == 7) { /* this one takes every block */
+            dsmr_sim_set_disk(h.sim, 1, DSMR_SIM_DISK_TIGHT);
         }
         struct dsmr_chunk *more = chunk_of(&h, what == 4 ? 2 : 0, SLOT + 16, 1);
         tell_chunk(&h, 1, more, what != 5); /* 4: of another producer; 5: not signed */
-        if (what == 0 || what == 3) {
+        if (what == 0 || what == 3 || what == 7) {
             history_breaks(&h, "6.5");
         } else {
             history_is_right(&h);
