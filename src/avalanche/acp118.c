@@ -8,6 +8,8 @@
 #include "wire/codec.h"
 #include "wire/cursor.h"
 
+#define MESSAGE_FIELD 1u /* of SignatureRequest */
+
 struct sign_task {
     struct dsmr_task task;
     struct dsmr_acp118 *acp118;
@@ -71,12 +73,11 @@ void dsmr_acp118_answer(struct dsmr_acp118 *acp118, const struct dsmr_node_id *f
                         uint32_t request_id, const uint8_t *bytes, size_t len)
 {
     struct dsmr_reference ref;
-    Dsmr__Pb__SignatureRequest *request = dsmr__pb__signature_request__unpack(NULL, len, bytes);
-    enum dsmr_err err = request == NULL
-                            ? DSMR_ERR_MALFORMED
-                            : dsmr_acp118_reference(&ref, &acp118->domain, request->message.data,
-                                                    request->message.len);
-    dsmr__pb__signature_request__free_unpacked(request, NULL);
+    const uint8_t *message;
+    size_t message_len;
+    enum dsmr_err err = DSMR_ERR_MALFORMED;
+    if (dsmr_pb_find(&message, &message_len, MESSAGE_FIELD, bytes, len))
+        err = dsmr_acp118_reference(&ref, &acp118->domain, message, message_len);
     if (err == DSMR_OK && !dsmr_driver_has_shared(acp118->driver, &ref))
         err = DSMR_ERR_UNKNOWN;
     if (err == DSMR_OK && acp118->waiting >= DSMR_ACP118_WAITING_MAX)
