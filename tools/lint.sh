@@ -29,6 +29,7 @@ check lengths lengths
 check layers tools/check_layers.py
 check symbols tools/check_symbols.py "$build"
 check invariants tools/check_invariants.py
+check fuzz tools/check_fuzz.py
 check mutants tools/run_mutants.py --check
 check canaries tools/run_canaries.py --check
 check format format

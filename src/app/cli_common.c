@@ -150,6 +150,14 @@ int dsmr_cli_common_ask(const struct dsmr_cli_values *values, struct dsmr_http_c
 
 static void print_value(const char *prefix, const char *name, const json_t *value);
 
+/* What a node says is shown on a terminal, which obeys control characters. */
+static void print_plain(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        putchar((unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i]);
+    }
+}
+
 /* Items that are no rows of a table: each member on a line of its own. */
 static void print_items(const char *full, const json_t *list)
 {
@@ -165,6 +173,7 @@ static void print_value(const char *prefix, const char *name, const json_t *valu
     char full[256];
     char text[DSMR_CLI_TABLE_CELL_BYTES];
     (void)snprintf(full, sizeof(full), "%s%s%s", prefix, *prefix != '\0' ? "." : "", name);
+    dsmr_cli_one_line(full);
     if (json_is_object(value)) {
         const char *key = NULL;
         json_t *member = NULL;
@@ -179,7 +188,9 @@ static void print_value(const char *prefix, const char *name, const json_t *valu
     } else if (json_is_object(json_array_get(value, 0))) {
         print_items(full, value);
     } else if (json_is_string(value)) {
-        printf("%-*s %s\n", NAME_WIDTH, full, json_string_value(value));
+        printf("%-*s ", NAME_WIDTH, full);
+        print_plain(json_string_value(value), json_string_length(value));
+        putchar('\n');
     } else {
         dsmr_cli_table_cell(text, value, 0);
         printf("%-*s %s\n", NAME_WIDTH, full, text);
@@ -191,8 +202,11 @@ void dsmr_cli_common_print(const struct dsmr_cli_values *values, const char *tex
     const char *key = NULL;
     json_t *member = NULL;
     json_t *body = dsmr_cli_flag(values, "json") ? NULL : json_loadb(text, len, 0, NULL);
-    if (!json_is_object(body)) {
+    if (dsmr_cli_flag(values, "json")) {
         printf("%.*s\n", (int)len, text);
+    } else if (!json_is_object(body)) {
+        print_plain(text, len);
+        putchar('\n');
     } else {
         json_object_foreach(body, key, member)
         {

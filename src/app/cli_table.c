@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/cli_options.h"
+
 #define CELL_CHARS_MAX 64u
 #define LONG_CHARS 16u /* of a text that is longer */
 #define KEY_BYTES 32u
@@ -95,6 +97,7 @@ void dsmr_cli_table_cell(char out[DSMR_CLI_TABLE_CELL_BYTES], const json_t *valu
     if (chars_max > 0 && at > chars_max) {
         memcpy(out + chars_max, "...", 4);
     }
+    dsmr_cli_one_line(out);
 }
 
 static void cell(char out[DSMR_CLI_TABLE_CELL_BYTES], const struct column *column,
@@ -177,7 +180,9 @@ void dsmr_cli_table_print(FILE *out, const char *name, const json_t *list)
     char text[DSMR_CLI_TABLE_CELL_BYTES];
     size_t count = choose(columns, name, list);
     for (size_t k = 0; k < count; k++) {
-        print_cell(out, &columns[k], columns[k].key, k + 1 == count);
+        (void)snprintf(text, sizeof(text), "%s", columns[k].key);
+        dsmr_cli_one_line(text);
+        print_cell(out, &columns[k], text, k + 1 == count);
     }
     fputc('\n', out);
     for (size_t i = 0; i < json_array_size(list); i++) {

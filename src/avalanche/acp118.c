@@ -6,6 +6,8 @@
 #include "wire/codec.h"
 #include "wire/cursor.h"
 
+#define MESSAGE_FIELD 1u /* of SignatureRequest */
+
 enum dsmr_err dsmr_acp118_reference(struct dsmr_reference *out, const struct dsmr_domain *domain,
                                     const uint8_t *message, size_t len)
 {
@@ -34,14 +36,11 @@ static enum dsmr_err find_share(const struct dsmr_acp118 *acp118, struct dsmr_bl
                                 const uint8_t *bytes, size_t len)
 {
     struct dsmr_reference ref;
-    if (len > DSMR_ACP118_BYTES_MAX) /* unpacked it is many times as large */
-        return DSMR_ERR_TOO_LARGE;
-    Dsmr__Pb__SignatureRequest *request = dsmr__pb__signature_request__unpack(NULL, len, bytes);
-    if (request == NULL)
+    const uint8_t *message;
+    size_t message_len;
+    if (!dsmr_pb_find(&message, &message_len, MESSAGE_FIELD, bytes, len))
         return DSMR_ERR_MALFORMED;
-    enum dsmr_err err =
-        dsmr_acp118_reference(&ref, &acp118->domain, request->message.data, request->message.len);
-    dsmr__pb__signature_request__free_unpacked(request, NULL);
+    enum dsmr_err err = dsmr_acp118_reference(&ref, &acp118->domain, message, message_len);
     if (err != DSMR_OK)
         return err;
     return dsmr_driver_has_shared(acp118->driver, out, &ref) ? DSMR_OK : DSMR_ERR_UNKNOWN;

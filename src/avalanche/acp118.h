@@ -5,7 +5,6 @@
  *          let through and that is on the disk. What else the request says does not count.
  * Cost:    anybody may ask, as often as AvalancheGo lets him: so nothing is signed for him. A share
  *          is the signature, and it is in memory.
- * Limits:  a request has at most DSMR_ACP118_BYTES_MAX.
  * Threads: the logic thread. */
 #ifndef DSMR_AVALANCHE_ACP118_H
 #define DSMR_AVALANCHE_ACP118_H
@@ -14,7 +13,6 @@
 #include "ports/engine.h"
 
 #define DSMR_ACP118_HANDLER 2u
-#define DSMR_ACP118_BYTES_MAX (16u << 10) /* the message has 138; the rest is a justification's */
 
 struct dsmr_acp118 { /* the caller's memory */
     struct dsmr_app_net *net;

@@ -281,21 +281,6 @@ void dsmr_app_net_on_end(struct dsmr_app_net *net, const struct dsmr_node_id *fr
 
 /* ---- receiving ---- */
 
-/* A uvarint (LEB128) of at most 64 bits. */
-static bool read_handler(struct dsmr_rd *rd, uint64_t *out)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 63; shift += 7) {
-        uint8_t byte = dsmr_rd_u8(rd);
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0) {
-            *out = value;
-            return rd->err == DSMR_OK;
-        }
-    }
-    return false;
-}
-
 /* Each message is copied once: the node keeps what it needs of them. */
 static void on_messages(struct dsmr_app_net *net, const struct dsmr_node_id *from,
                         struct dsmr_rd *rd)
@@ -322,7 +307,7 @@ void dsmr_app_net_on_request(struct dsmr_app_net *net, const struct dsmr_node_id
     uint64_t handler = 0;
     dsmr_rd_init(&rd, bytes, len);
     dsmr_metrics_add(net->config.metrics, DSMR_METRIC_NET_BYTES_RECEIVED, len);
-    if (!read_handler(&rd, &handler)) {
+    if (!dsmr_pb_varint(&rd, &handler)) {
         dsmr_metrics_count_error(net->config.metrics, DSMR_ERR_MALFORMED);
         dsmr_app_net_refuse(net, from, request_id, DSMR_APP_NET_UNEXPECTED, "malformed");
     } else if (handler != DSMR_APP_NET_HANDLER) {

@@ -1,7 +1,8 @@
 /* pb.h - protobuf messages into answers of gRPC calls, and out of requests.
  *
  * Why:     the one place that knows protobuf-c's allocator; the messages are those of proto/.
- * Limits:  a request costs its fields once more; it comes from the local AvalancheGo.
+ * Limits:  a request costs its fields once more; it comes from the local AvalancheGo. What peers
+ *          have written is not unpacked: dsmr_pb_find.
  * Threads: any. */
 #ifndef DSMR_AVALANCHE_PB_H
 #define DSMR_AVALANCHE_PB_H
@@ -13,6 +14,7 @@
 #include "avalanche/grpc_server.h"
 #include "base/metrics.h"
 #include "dsmr/types.h"
+#include "wire/cursor.h"
 
 /* Answers call with message. */
 void dsmr_pb_reply(struct dsmr_grpc_call *call, const ProtobufCMessage *message);
@@ -29,6 +31,14 @@ struct dsmr_buf *dsmr_pb_bytes(const ProtobufCMessage *message);
      (message)->field.len = (length))
 #define DSMR_PB_SET(message, field, value)                                                         \
     ((message)->has_##field = true, (message)->field = (value))
+
+/* A uvarint (LEB128) of at most 64 bits. False: it is longer, or cut off. */
+bool dsmr_pb_varint(struct dsmr_rd *rd, uint64_t *out);
+/* The last value of a field of bytes where it stands; *out_len 0 if there is none. For what peers
+ * have written: nothing is allocated, while unpacking makes a record of each field that it does
+ * not know, 88 MiB for 2. False: bytes are no message, or the field is of another kind. */
+DSMR_MUST_USE bool dsmr_pb_find(const uint8_t **out, size_t *out_len, uint32_t field,
+                                const uint8_t *bytes, size_t len);
 
 /* Copies an id of exactly 32 bytes, a node id of exactly 20; false otherwise. */
 bool dsmr_pb_id(struct dsmr_id *out, ProtobufCBinaryData bytes);

@@ -48,14 +48,14 @@ static void name_of(char name[NAME_BYTES], uint64_t number)
     (void)snprintf(name, NAME_BYTES, "%016" PRIx64 ".seg", number);
 }
 
-/* 0 if name is not a segment's. */
+/* 0 if name is not a segment's: one that has no next number was never made here. */
 static uint64_t number_of(const char *name)
 {
     char again[NAME_BYTES];
     uint64_t number = strtoull(name, NULL, 16);
 
     name_of(again, number);
-    return strcmp(name, again) == 0 ? number : 0;
+    return strcmp(name, again) == 0 && number != UINT64_MAX ? number : 0;
 }
 
 enum dsmr_err dsmr_segments_open(struct dsmr_segments *out, const char *path,
@@ -123,6 +123,9 @@ static enum dsmr_err start_segment(struct dsmr_segments *segments)
     char name[NAME_BYTES];
     int fd;
 
+    if (segments->last == UINT64_MAX) { /* only a record that is wrong says so */
+        return fail(segments, segments->last, DSMR_ERR_IO, "is the last file that has a number");
+    }
     name_of(name, segments->last + 1);
     fd = openat(segments->dir_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
     if (fd < 0) {
@@ -301,39 +304,50 @@ void dsmr_segments_release(const struct dsmr_segments *segments, uint64_t number
     }
 }
 
+/* Nothing is allocated for a body that the file does not have. */
+static enum dsmr_err read_body(struct dsmr_buf **out, int fd, const struct dsmr_schema_place *place)
+{
+    struct stat st;
+    size_t at = 0;
+
+    if (fstat(fd, &st) != 0) {
+        return DSMR_ERR_IO;
+    }
+    if (place->offset > (uint64_t)st.st_size || place->len > (uint64_t)st.st_size - place->offset) {
+        return DSMR_ERR_CORRUPT;
+    }
+    *out = dsmr_buf_new(place->len);
+    if (*out == NULL) {
+        return DSMR_ERR_NO_MEMORY;
+    }
+    while (at < place->len) {
+        ssize_t n = pread(fd, (*out)->bytes + at, place->len - at, (off_t)(place->offset + at));
+        if (n < 0 && errno != EINTR) {
+            return DSMR_ERR_IO;
+        }
+        if (n == 0) {
+            return DSMR_ERR_CORRUPT; /* it was cut off meanwhile */
+        }
+        at += n > 0 ? (size_t)n : 0;
+    }
+    return dsmr_crc32c(0, (*out)->bytes, place->len) == place->crc ? DSMR_OK : DSMR_ERR_CORRUPT;
+}
+
 enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments, struct dsmr_buf **out,
                                  const struct dsmr_schema_place *place)
 {
     char name[NAME_BYTES];
-    struct dsmr_buf *buf = dsmr_buf_new(place->len);
-    enum dsmr_err err = DSMR_OK;
-    size_t at = 0;
+    struct dsmr_buf *buf = NULL;
+    enum dsmr_err err;
     int fd;
 
-    if (buf == NULL) {
-        return DSMR_ERR_NO_MEMORY;
-    }
     name_of(name, place->segment);
     fd = openat(segments->dir_fd, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        err = errno == ENOENT ? DSMR_ERR_UNKNOWN : DSMR_ERR_IO;
-        goto out;
+        return errno == ENOENT ? DSMR_ERR_UNKNOWN : DSMR_ERR_IO;
     }
-    while (at < place->len && err == DSMR_OK) {
-        ssize_t n = pread(fd, buf->bytes + at, place->len - at, (off_t)(place->offset + at));
-        if (n < 0 && errno != EINTR) {
-            err = DSMR_ERR_IO;
-        } else if (n == 0) {
-            err = DSMR_ERR_CORRUPT; /* the file is too short */
-        } else if (n > 0) {
-            at += (size_t)n;
-        }
-    }
+    err = read_body(&buf, fd, place);
     (void)close(fd);
-    if (err == DSMR_OK && dsmr_crc32c(0, buf->bytes, place->len) != place->crc) {
-        err = DSMR_ERR_CORRUPT;
-    }
-out:
     if (err != DSMR_OK) {
         dsmr_buf_unref(buf);
         return err;

@@ -66,7 +66,8 @@ void dsmr_segments_release(const struct dsmr_segments *segments, uint64_t number
 /* Where the space of a body ends. */
 uint64_t dsmr_segments_place_end(const struct dsmr_schema_place *place);
 
-/* Reads and checks a body. UNKNOWN: no such file; CORRUPT; IO; NO_MEMORY. Caller unrefs. */
+/* Reads and checks a body. UNKNOWN: no such file; CORRUPT, also if the file ends before it; IO;
+ * NO_MEMORY. Caller unrefs. */
 DSMR_MUST_USE enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments,
                                                struct dsmr_buf **out,
                                                const struct dsmr_schema_place *place);

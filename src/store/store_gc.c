@@ -156,7 +156,7 @@ static bool drop_retained(struct dsmr_store_txn *txn, struct gc_step *step,
         enum dsmr_err err = next_block(txn, &block, &height);
         gc->oldest_time_ms = err == DSMR_OK ? block.time_ms : UINT64_MAX;
         gc->oldest_wall_ms = err == DSMR_OK ? block.wall_ms : UINT64_MAX;
-        if (err == DSMR_ERR_CORRUPT) {
+        if (err == DSMR_ERR_CORRUPT && height < UINT64_MAX) {
             height++; /* what it names is not known: that stays */
         } else if (err != DSMR_OK || !may_go(&gc->retained, height, &block) ||
                    step->at.blocks_left == 0) {
@@ -356,7 +356,10 @@ static void read_released(struct dsmr_store_janitor_job *job, const MDB_val *key
         return;
     }
     count = dsmr_rd_u32(&rd);
-    for (uint32_t i = 0; i < count && i < STEP_CHUNKS_MAX; i++) {
+    if (count > STEP_CHUNKS_MAX) { /* no step lets so many go */
+        return;
+    }
+    for (uint32_t i = 0; i < count; i++) {
         job->released[i].segment = dsmr_rd_u64(&rd);
         job->released[i].offset = dsmr_rd_u64(&rd);
         job->released[i].len = dsmr_rd_u32(&rd);

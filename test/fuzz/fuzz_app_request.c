@@ -1,5 +1,8 @@
 /* fuzz_app_request.c - what a peer may put into an AppRequest: messages, announcements, signature
- * requests, anything. The first byte chooses how the peer stands; AvalancheGo's end is a stub. */
+ * requests, anything. The first byte chooses how the peer stands; AvalancheGo's end is a stub.
+ *
+ * Checks: each request ends in one answer; messages are those of validators; what is allocated is
+ *         at most twice what came, the answer, and the address book where it changes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +11,11 @@
 #include "avalanche/direct_net.h"
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "fuzz/allocated.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { ANSWER_BYTES = 256, BOOK_BYTES = 20 * DSMR_APP_NET_PEERS_MAX };
 
 /* ---- AvalancheGo ---- */
 
@@ -182,7 +188,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool is_stranger = (data[0] & 1) != 0;
     messages_bytes = 0;
     answers = 0;
+    allocated_begin();
     dsmr_app_net_on_request(app_net, is_stranger ? &stranger : &validator, 3, data + 1, size - 1);
+    bool is_announcement = size > 1 && data[1] == DSMR_DIRECT_NET_HANDLER;
+    DSMR_ASSERT(allocated_bytes() <=
+                2 * size + ANSWER_BYTES + (is_announcement ? (size_t)BOOK_BYTES : 0));
     DSMR_ASSERT(answers == 1); /* each request ends in one answer */
     DSMR_ASSERT(messages_bytes < size);
     DSMR_ASSERT(!is_stranger || messages_bytes == 0);

@@ -1,8 +1,10 @@
 /* fuzz_chunk.c - any bytes as a chunk, and any bytes as the transactions of one: no root can be
- * guessed, so the second way builds the chunk and expects it back. */
+ * guessed, so the second way builds the chunk and expects it back. Decoding allocates at most twice
+ * the chunk, checking the transactions 16 bytes for each. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz/allocated.h"
 #include "unit/wire/wire_samples.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
@@ -16,7 +18,12 @@ static void decode_raw(const struct dsmr_params *params, const uint8_t *bytes, s
     if (buf == NULL) {
         return;
     }
-    if (dsmr_chunk_decode(&chunk, params, buf, buf->bytes, len) == DSMR_OK) {
+    allocated_begin();
+    enum dsmr_err err = dsmr_chunk_decode(&chunk, params, buf, buf->bytes, len);
+    if (allocated_bytes() > 2 * len) {
+        abort();
+    }
+    if (err == DSMR_OK) {
         (void)!dsmr_chunk_check_txs(chunk, params);
         dsmr_chunk_unref(chunk);
     }
@@ -53,13 +60,19 @@ static void build_and_decode(const struct dsmr_params *params, const uint8_t *by
             twice = twice || dsmr_id_equal(&txs[i].id, &txs[j].id);
         }
     }
+    allocated_begin();
     enum dsmr_err err =
         dsmr_chunk_decode(&again, params, chunk->owner, chunk->bytes, chunk->ref.chunk_bytes);
-    if (err != DSMR_OK || !dsmr_reference_equal(&again->ref, &chunk->ref) ||
+    if (err != DSMR_OK || allocated_bytes() > 2 * (size_t)chunk->ref.chunk_bytes ||
+        !dsmr_reference_equal(&again->ref, &chunk->ref) ||
         memcmp(again->tx_ids, chunk->tx_ids, count * sizeof(*again->tx_ids)) != 0) {
         abort();
     }
+    allocated_begin();
     err = dsmr_chunk_check_txs(again, params);
+    if (allocated_bytes() > 16 * (size_t)count) {
+        abort();
+    }
     if ((err == DSMR_OK && twice) || (err == DSMR_ERR_TX_TWICE && !twice)) {
         abort();
     }

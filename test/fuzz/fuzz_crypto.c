@@ -1,7 +1,9 @@
 /* fuzz_crypto.c - any bytes as keys, signatures, proofs and texts: no crash, one form each. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/bytes.h"
 #include "crypto/bls.h"
 #include "crypto/cb58.h"
 #include "crypto/ed25519.h"
@@ -53,6 +55,31 @@ static void as_ed25519(const uint8_t *bytes, size_t len)
     (void)dsmr_ed25519_is_canonical(&key, &sig);
 }
 
+static void must_equal(const char *written, const uint8_t *read, size_t len)
+{
+    if (strlen(written) != len || strncasecmp(written, (const char *)read, len) != 0) {
+        abort();
+    }
+}
+
+static void as_node_id_and_hex(const uint8_t *bytes, size_t len)
+{
+    struct dsmr_node_id id, before = {{1}};
+    uint8_t two[2];
+    char text[DSMR_CB58_TEXT_MAX];
+    id = before;
+    if (dsmr_cb58_decode_node_id(&id, (const char *)bytes, len) == DSMR_OK) {
+        dsmr_cb58_encode_node_id(text, &id);
+        must_equal(text, bytes, len);
+    } else if (memcmp(&id, &before, sizeof(id)) != 0) {
+        abort();
+    }
+    if (dsmr_hex_decode(two, sizeof(two), (const char *)bytes, len) == DSMR_OK) {
+        dsmr_hex_encode(text, two, sizeof(two));
+        must_equal(text, bytes, len);
+    }
+}
+
 static void as_text_and_proof(const uint8_t *bytes, size_t len)
 {
     struct dsmr_id id = {{0}};
@@ -66,6 +93,7 @@ static void as_text_and_proof(const uint8_t *bytes, size_t len)
             abort();
         }
     }
+    as_node_id_and_hex(bytes, len);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)

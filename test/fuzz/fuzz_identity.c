@@ -1,9 +1,10 @@
 /* fuzz_identity.c - any bytes as what names a node: a peer's certificate (DER), this node's files
- * in PEM, and a key file.
+ * in PEM, and a key file; and as an account's file and the place of a node, of the client.
  *
  * Checks: a certificate that has a node id has it from its key alone; a file gives a secret only if
  *         it is 64 digits and perhaps a newline; a refusal of a file is one sentence that begins
- *         with what it is about. */
+ *         with what it is about. An account's file gives a secret only if its digits stand there;
+ *         a node's place has a host and a port. */
 #undef _GNU_SOURCE
 #define _GNU_SOURCE /* memfd_create */
 #include <stdio.h>
@@ -13,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/cli_common.h"
+#include "app/cli_load_tx.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
 #include "host/key_file.h"
@@ -45,6 +48,27 @@ static void as_certificate(const uint8_t *bytes, size_t len)
     X509_free(certificate);
 }
 
+static void as_account(const char *path, const uint8_t *bytes, size_t len)
+{
+    struct dsmr_ed25519_secret_key key;
+    struct dsmr_cli_node node;
+    char hex[2 * sizeof key.bytes + 1], text[512];
+    enum dsmr_err err = dsmr_cli_load_tx_account(&key, path);
+    must(err == DSMR_OK || err == DSMR_ERR_CONFIG || err == DSMR_ERR_TOO_LARGE ||
+         err == DSMR_ERR_IO);
+    size_t text_len = len < sizeof text - 1 ? len : sizeof text - 1;
+    memcpy(text, bytes, text_len);
+    text[text_len] = '\0';
+    if (err == DSMR_OK && len < sizeof text && strchr(text, '\\') == NULL) { /* no escapes */
+        dsmr_hex_encode(hex, key.bytes, sizeof key.bytes);
+        must(strcasestr(text, hex) != NULL);
+    }
+    if (dsmr_cli_common_node(&node, text)) {
+        must(node.http_port > 0 && node.host[0] != '\0' && node.pid >= 0);
+        must(strstr(text, node.host) != NULL && strlen(node.host) < sizeof node.host);
+    }
+}
+
 static void as_files(const uint8_t *bytes, size_t len)
 {
     char path[64], reason[DSMR_TLS_IDENTITY_REASON_BYTES] = "";
@@ -66,6 +90,7 @@ static void as_files(const uint8_t *bytes, size_t len)
     }
     must((err == DSMR_OK) == is_key);
     must(err == DSMR_OK || (strstr(key_reason, path) != NULL && strchr(key_reason, '\n') == NULL));
+    as_account(path, bytes, len);
     close(fd);
 }
 

@@ -1,9 +1,9 @@
-/* Any bytes as the configuration of a chain under AvalancheGo: accepted with texts that end, or
- * refused with one sentence. */
+/* Any bytes as the configuration of a chain under AvalancheGo, and as the call that begins one:
+ * accepted with texts that end, or refused with one sentence. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "plugin/plugin_config.h"
+#include "plugin/plugin_open.c" /* what it does before it opens anything */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -14,8 +14,28 @@ static void must(bool holds)
     }
 }
 
+static void as_request(const uint8_t *bytes, size_t len)
+{
+    static struct dsmr_plugin plugin;
+    Dsmr__Pb__InitializeRequest *request = dsmr__pb__initialize_request__unpack(NULL, len, bytes);
+    memset(&plugin, 0, sizeof(plugin));
+    if (request != NULL) {
+        bool is_read = read_request(&plugin, request);
+        must(is_read == (plugin.reason[0] == '\0') && strchr(plugin.reason, '\n') == NULL);
+        must(!is_read || strcmp(plugin.data_dir, request->chain_data_dir) == 0);
+        must(!is_read || dsmr_params_check(&plugin.genesis.params, &(const char *){NULL},
+                                           plugin.genesis.validators_max) == DSMR_OK);
+        if (plugin.has_genesis) {
+            (void)check_time(&plugin, request->network_upgrades);
+            dsmr_genesis_close(&plugin.genesis);
+        }
+    }
+    dsmr__pb__initialize_request__free_unpacked(request, NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+    as_request(bytes, len);
     struct dsmr_plugin_config config;
     char reason[DSMR_PLUGIN_CONFIG_REASON_BYTES];
     memset(&config, 0xff, sizeof(config));

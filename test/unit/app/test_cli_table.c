@@ -120,6 +120,19 @@ static void nested_items_are_no_rows(void **state)
     }
 }
 
+/* A terminal obeys them: what a node says must not move it. */
+static void control_characters_are_not_printed(void **state)
+{
+    char cell[DSMR_CLI_TABLE_CELL_BYTES];
+    (void)state;
+    assert_string_equal(printed("frobs", "[{\"k\\u001b[2J\":\"a\\nb\\u007f\"}]"),
+                        "  k?[2J\n  a?b?\n");
+    json_t *text = json_loads("\"\\u001b]0;x\\u0007\"", JSON_DECODE_ANY, NULL);
+    dsmr_cli_table_cell(cell, text, 0);
+    assert_string_equal(cell, "?]0;x?");
+    json_decref(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +142,7 @@ int main(void)
         cmocka_unit_test(an_unknown_list_shows_all_of_its_first_item),
         cmocka_unit_test(limits_are_kept),
         cmocka_unit_test(nested_items_are_no_rows),
+        cmocka_unit_test(control_characters_are_not_printed),
     };
     memset(hex, 'a', sizeof(hex) - 1);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -186,6 +186,39 @@ static void a_cut_off_body_makes_room_for_another(void **state)
     check_all(f, places);
 }
 
+static enum dsmr_err not_in_use(void *ctx, uint64_t *end_bytes, uint64_t number)
+{
+    uint64_t *seen = ctx;
+    *seen = number;
+    *end_bytes = 0;
+    return DSMR_OK;
+}
+
+/* After the last number there is none: what claims to have it is not ours, and nothing is written
+ * behind a record that says so. */
+static void the_last_number_is_never_used(void **state)
+{
+    struct fixture *f = *state;
+    struct dsmr_schema_place place;
+    uint64_t seen = 0;
+    char path[128];
+
+    (void)snprintf(path, sizeof path, "%s/ffffffffffffffff.seg", f->path);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(dsmr_segments_tidy(&f->segments, not_in_use, &seen), DSMR_OK);
+    assert_int_equal(seen, 0);
+    append(f, &place, 0);
+    assert_int_equal(place.segment, 1);
+    dsmr_segments_leave(&f->segments, 1);
+    f->segments.last = UINT64_MAX;
+    enum dsmr_err err = dsmr_segments_append(&f->segments, &place, body(f, 0), 1);
+    f->segments.last = 1;
+    assert_int_equal(err, DSMR_ERR_IO);
+    assert_int_equal(remove(path), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +228,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_large_body_that_finds_no_room_leaves_nothing, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_cut_off_body_makes_room_for_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_last_number_is_never_used, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include "store/lmdb_env.h"
 #include "store/schema.h"
+#include "store/store_janitor.h"
 
 /* ---- what a start finds ---- */
 
@@ -170,7 +171,7 @@ static void put_raw(struct fixture *f, const void *key, size_t key_len, const vo
 {
     struct dsmr_lmdb_env env;
     uint8_t k[128];
-    uint8_t v[1024];
+    static uint8_t v[8192];
     MDB_val mk = {key_len, k}, mv = {value_len, v};
     MDB_txn *txn;
     char path[512];
@@ -253,6 +254,51 @@ static void damaged_records_are_reported(void **state)
     assert_int_equal(f->port.ops->recover(f->port.self, &visitor), DSMR_ERR_CORRUPT);
 }
 
+/* Places to give back: more than one step lets go, with all of its places or without any. */
+static void lists_of_places_that_are_too_long_are_left_alone(void **state)
+{
+    static const uint32_t step = DSMR_STORE_JANITOR_CHUNKS_MAX;
+    static const uint32_t counts[] = {1, DSMR_STORE_JANITOR_CHUNKS_MAX + 1, 1u << 24, UINT32_MAX};
+    struct fixture *f = *state;
+    struct dsmr_schema_key key;
+    struct dsmr_wr wr;
+    static uint8_t bytes[DSMR_STORE_JANITOR_CHUNKS_MAX * 20 + 64];
+
+    assert_int_equal(put_chunk(f, 1, 100), DSMR_OK);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        dsmr_lmdb_store_close(f->store);
+        f->store = NULL;
+        dsmr_schema_key_u64(&key, DSMR_SCHEMA_RELEASED, 1);
+        dsmr_schema_begin(&wr, bytes, sizeof bytes);
+        dsmr_wr_u32(&wr, counts[i]);
+        for (uint32_t k = 0; k < step && i > 0; k++) {
+            dsmr_wr_u64(&wr, 1);
+            dsmr_wr_u64(&wr, 0);
+            dsmr_wr_u32(&wr, 100);
+        }
+        assert_true(dsmr_schema_seal(&wr, key.bytes, key.len));
+        put_raw(f, key.bytes, key.len, bytes, wr.at);
+        assert_int_equal(fixture_open(f), DSMR_OK);
+        assert_int_equal(check_body(f, 1, 100), DSMR_OK); /* nothing was punched out of it */
+    }
+}
+
+/* Garbage collection passes a block that it cannot read; behind the last height there is none. */
+static void a_damaged_block_at_the_last_height_ends_the_walk(void **state)
+{
+    struct fixture *f = *state;
+    struct dsmr_schema_key key;
+    struct dsmr_store_write write;
+
+    dsmr_lmdb_store_close(f->store);
+    f->store = NULL;
+    dsmr_schema_key_u64(&key, DSMR_SCHEMA_BLOCK, UINT64_MAX);
+    put_raw(f, key.bytes, key.len, "\1damaged", 8);
+    assert_int_equal(fixture_open(f), DSMR_OK);
+    assert_int_equal(retain(f, &write, NEVER, NEVER, NEVER), DSMR_OK);
+    assert_true(write.u.gc.oldest_time_ms == NEVER);
+}
+
 static void unusable_directory_is_an_error(void **state)
 {
     struct fixture *f = *state;
@@ -280,6 +326,8 @@ int main(void)
         TEST(second_open_is_locked),
         TEST(newer_format_is_refused_and_left_alone),
         TEST(damaged_records_are_reported),
+        TEST(lists_of_places_that_are_too_long_are_left_alone),
+        TEST(a_damaged_block_at_the_last_height_ends_the_walk),
         TEST(unusable_directory_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
