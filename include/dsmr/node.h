@@ -58,8 +58,8 @@ struct dsmr_node_status {
     bool is_backlog_full;    /* too much is accepted and not executed: it does not sign */
     int64_t clock_offset_ms; /* the others' clocks less ours: a median; 0 if unknown */
     bool needs_state_sync;   /* a chunk that it has to execute is kept by nobody any more */
-    bool is_unserved;        /* it waits for chunks, and is in no set whose members get them */
-    bool is_under_floor;     /* what it could sign now expires before the floor: it signs nothing */
+    bool is_unserved;    /* all were asked for a chunk in vain, and no set that is known has it */
+    bool is_under_floor; /* what it could sign now expires before the floor: it signs nothing */
 };
 void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out);
 /* The sets whose validators are to be served: of the last accepted block's epoch and of its list,

@@ -8,6 +8,7 @@
 #include "wire/codec.h"
 
 #define LOADS_MAX 64u
+#define VAIN_ROUNDS 3u   /* so many after the first; connections may be missing at a start */
 #define ROUND_DELAYS 16u /* the longest pause between rounds is this many timeouts */
 
 static struct dsmr_fetch *find_fetch(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
@@ -543,6 +544,17 @@ void dsmr_chunk_fetch_on_timer(struct dsmr_node *node)
             ask(node, fetch);
         }
     }
+}
+
+bool dsmr_chunk_fetch_is_in_vain(const struct dsmr_node *node)
+{
+    for (uint32_t i = 0; node->fetches_count > 0 && i < node->config.fetches_max; i++) {
+        const struct dsmr_fetch *fetch = &node->fetches[i];
+        if (fetch->stage != DSMR_FETCH_FREE && fetch->rounds.tries >= VAIN_ROUNDS) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void dsmr_chunk_fetch_free(struct dsmr_node *node)

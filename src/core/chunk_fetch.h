@@ -41,6 +41,8 @@ void dsmr_chunk_fetch_on_stored(struct dsmr_node *node, const struct dsmr_reques
 void dsmr_chunk_fetch_on_loaded(struct dsmr_node *node, const struct dsmr_request *request,
                                 enum dsmr_err err, struct dsmr_chunk *chunk);
 void dsmr_chunk_fetch_on_timer(struct dsmr_node *node);
+/* Whether all who could have a chunk were asked for it, again and again, and none gave it. */
+bool dsmr_chunk_fetch_is_in_vain(const struct dsmr_node *node);
 void dsmr_chunk_fetch_free(struct dsmr_node *node);
 
 #endif

@@ -528,8 +528,8 @@ void dsmr_node_status(const struct dsmr_node *node, struct dsmr_node_status *out
     out->own_uncertified = node->own_uncertified;
     out->is_behind = node->is_behind || node->is_bootstrapping;
     out->needs_state_sync = node->fetches_pruned > 0;
-    out->is_unserved =
-        node->fetches_count > 0 && !dsmr_epochs_has_member(node->epochs, &node->config.node_id);
+    out->is_unserved = dsmr_chunk_fetch_is_in_vain(node) &&
+                       !dsmr_epochs_has_member(node->epochs, &node->config.node_id);
     out->is_backlog_full = node->queue.backlog_bytes > node->config.params.backlog_bytes_max;
     out->clock_offset_ms = node->clock_offset_ms;
     out->is_under_floor = dsmr_health_floor_ends_ms(node) > node->wall_ms;

@@ -35,8 +35,8 @@ struct dsmr_query_status {
     bool is_disk_low;
     bool is_final_refused; /* a final block cannot be taken, again and again */
     bool needs_state_sync; /* a chunk that it has to execute is kept by nobody any more */
-    bool is_unserved; /* it waits for chunks, and no set that is known has it: nobody serves it */
-    bool is_under_floor; /* its journal is new and the chain is not: it signs no chunk yet */
+    bool is_unserved;      /* all were asked for a chunk in vain, and no set that is known has it */
+    bool is_under_floor;   /* its journal is new and the chain is not: it signs no chunk yet */
     /* First view in which this validator votes, as the journal of its votes was lost; UINT64_MAX:
      * not known yet. 0: it votes, or is none. */
     uint64_t votes_from;

@@ -187,7 +187,9 @@ static void test_set_changes(void **state)
     story_submit(&story, 0, 2);
     story_await_ready(&story, 0);
     story_go_on(&story, 0, FIRST);
-    dsmr_world_pass(story.world, 3000);
+    dsmr_world_pass(story.world, 200);
+    assert_false(story_status(&story, 4).is_unserved); /* not all were asked yet */
+    dsmr_world_pass(story.world, 10000);
     assert_false(other_engine_serves(story.engine, 0, 4)); /* no validator: no service */
     assert_int_equal(story_status(&story, 0).executed_height, 3);
     assert_int_equal(story_status(&story, 4).height, 3); /* the engine has told it */
@@ -219,6 +221,53 @@ static void test_set_changes(void **state)
     story_run_all(&story, 3, SECOND);
     assert_int_equal(story.tip->past_epochs_count, 0);
     assert_false(other_engine_serves(story.engine, 1, 0));
+    story_end(&story);
+}
+
+static void take_again(struct engine_story *story, uint32_t node, struct dsmr_block *block)
+{
+    for (uint32_t i = 0; i < 1000; i++) {
+        if (other_engine_verify(story->engine, node, block, block->epoch) == DSMR_OK)
+            break;
+        dsmr_world_pass(story->world, 20);
+    }
+    assert_int_equal(other_engine_accept(story->engine, node, block), DSMR_OK);
+}
+
+/* A validator of today is served the chunks of a time when it was none, though it cannot know yet
+ * that it will be one: it does not say that nobody serves it. */
+static void test_a_late_validator_is_served(void **state)
+{
+    (void)state;
+    struct engine_story story;
+    story_begin_epoch(&story, 5, 4);
+    story_submit(&story, 0, 2);
+    story_await_ready(&story, 0);
+    story_go_on(&story, 0, FIRST);
+    other_engine_add_epoch(story.engine, SECOND, 1, 4);
+    other_engine_bring_all(story.engine, SECOND);
+    story_submit(&story, 1, 2);
+    story_await_ready(&story, 1);
+    story_go_on(&story, 1, SECOND);
+    story_run_all(&story, 2, SECOND);
+    other_engine_crash(story.engine, 4);
+    dsmr_world_wipe(story.world, 4);
+    other_engine_set_tip(story.engine, 4, 0, &story.chain[0]->id);
+    other_engine_take(story.engine, 4, SECOND);
+    other_engine_restart(story.engine, 4);
+    other_engine_set_bootstrapping(story.engine, 4, true);
+    for (uint64_t height = 1; height <= 3; height++)
+        take_again(&story, 4, story.chain[height]);
+    for (uint32_t i = 0; i < 500 && story_status(&story, 4).executed_height < 3; i++) {
+        assert_false(story_status(&story, 4).is_unserved);
+        dsmr_world_pass(story.world, 10);
+    }
+    assert_int_equal(story_status(&story, 4).executed_height, 3);
+    other_engine_bring(story.engine, 4, SECOND, true);
+    for (uint64_t height = 4; height <= story.tip->height; height++)
+        take_again(&story, 4, story.chain[height]);
+    other_engine_set_bootstrapping(story.engine, 4, false);
+    assert_true(dsmr_world_run(story.world, story_has_run_all, &story, MINUTE_MS));
     story_end(&story);
 }
 
@@ -512,6 +561,7 @@ int main(void)
         cmocka_unit_test(test_verified_again_with_another_context),
         cmocka_unit_test(test_siblings_and_rejected_branch),
         cmocka_unit_test(test_set_changes),
+        cmocka_unit_test(test_a_late_validator_is_served),
         cmocka_unit_test(test_old_peers_are_forgotten),
         cmocka_unit_test(test_own_chunk_waits_for_its_set),
         cmocka_unit_test(test_restart_four_blocks_back),
