@@ -83,6 +83,5 @@ void dsmr_app_net_refuse(struct dsmr_app_net *net, const struct dsmr_node_id *to
 #define DSMR_APP_NET_UNEXPECTED (-1)
 #define DSMR_APP_NET_UNREGISTERED (-2)
 #define DSMR_APP_NET_NOT_VALIDATOR (-3)
-#define DSMR_APP_NET_THROTTLED (-4)
 
 #endif

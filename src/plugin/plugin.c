@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -107,11 +108,27 @@ static void loop(struct dsmr_plugin *p)
     }
 }
 
+/* Signals and the parent's end come at any time: from here on they find nobody. */
+static void stop_watching(struct dsmr_plugin *p)
+{
+    if (p->has_signals)
+        dsmr_signals_close(&p->signals);
+    p->has_signals = false;
+    if (p->has_watch) {
+        eventfd_write(p->watch_end_fd, 1);
+        pthread_join(p->watch_thread, NULL);
+        close(p->parent_fd);
+        close(p->watch_end_fd);
+    }
+    p->has_watch = false;
+}
+
 /* Doors first, then what works behind them; everything that is on its way comes home. What works
  * may still call AvalancheGo, and be told that it is over: the clients are closed, and freed last.
  */
 void dsmr_plugin_stop(struct dsmr_plugin *p)
 {
+    stop_watching(p);
     dsmr_host_inbox_close(p->inbox);
     if (p->engine != NULL)
         dsmr_snow_engine_close(p->engine, "the chain is shut down");
@@ -167,9 +184,12 @@ static void on_signal(void *ctx, int number)
 static void *watch_parent(void *ctx)
 {
     struct dsmr_plugin *p = ctx;
-    struct pollfd ready = {.fd = p->parent_fd, .events = POLLIN};
-    while (poll(&ready, 1, -1) < 0 && errno == EINTR) {
+    struct pollfd ready[2] = {{.fd = p->parent_fd, .events = POLLIN},
+                              {.fd = p->watch_end_fd, .events = POLLIN}};
+    while (poll(ready, 2, -1) < 0 && errno == EINTR) {
     }
+    if (ready[1].revents != 0)
+        return NULL;
     atomic_store(&p->is_stopping, true);
     dsmr_host_inbox_wake(p->inbox);
     return NULL;
@@ -178,12 +198,11 @@ static void *watch_parent(void *ctx)
 static bool start_watch(struct dsmr_plugin *p, pid_t parent)
 {
     p->parent_fd = (int)syscall(SYS_pidfd_open, parent, 0u);
-    if (p->parent_fd < 0 || getppid() != parent)
+    p->watch_end_fd = eventfd(0, EFD_CLOEXEC);
+    if (p->parent_fd < 0 || p->watch_end_fd < 0 || getppid() != parent)
         return false;
-    if (pthread_create(&p->parent_thread, NULL, watch_parent, p) != 0)
-        return false;
-    pthread_detach(p->parent_thread);
-    return true;
+    p->has_watch = pthread_create(&p->watch_thread, NULL, watch_parent, p) == 0;
+    return p->has_watch;
 }
 
 static int shake_hands(struct dsmr_plugin *p, const char *engine)
@@ -245,7 +264,7 @@ static int start(struct dsmr_plugin *p, const char *engine, pid_t parent)
 
 int dsmr_plugin_run(const char *engine)
 {
-    static struct dsmr_plugin plugin; /* the watching thread may outlive everything else */
+    static struct dsmr_plugin plugin; /* large */
     struct dsmr_plugin *p = &plugin;
     pid_t parent = getppid();
     mallopt(M_ARENA_MAX, 4);

@@ -2,7 +2,8 @@
  *
  * plugin.c the process: handshake, loop, end; plugin_open.c Initialize, which makes everything;
  * plugin_direct.c the data plane "direct"; plugin_calls.c the calls of AvalancheGo.
- * Threads: all on the logic thread, but for may_end, is_stopping and parent_fd. */
+ * Threads: all on the logic thread, but for may_end, is_stopping and the two descriptors of
+ * the watch. */
 #ifndef DSMR_PLUGIN_PLUGIN_STATE_H
 #define DSMR_PLUGIN_PLUGIN_STATE_H
 
@@ -42,8 +43,9 @@ struct dsmr_plugin {
     bool has_signals;
     atomic_bool may_end; /* Shutdown was said */
     atomic_bool is_stopping;
-    int parent_fd;
-    pthread_t parent_thread;
+    int parent_fd, watch_end_fd;
+    pthread_t watch_thread;
+    bool has_watch;
     struct dsmr_stderr_log log;
     struct dsmr_metrics metrics;
 
