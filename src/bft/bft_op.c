@@ -7,6 +7,7 @@ struct dsmr_bft_op *dsmr_bft_op_add(struct dsmr_bft *bft, enum dsmr_bft_op_kind 
         if (bft->ops[i].kind == DSMR_BFT_OP_FREE) {
             bft->ops[i] = (struct dsmr_bft_op){
                 .request_id = ++bft->request_id,
+                .begun_ms = bft->now_ms,
                 .kind = (uint8_t)kind,
                 .peer = DSMR_BFT_NO_PEER,
             };

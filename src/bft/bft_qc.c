@@ -138,6 +138,7 @@ void dsmr_bft_qc_on_checked(struct dsmr_bft *bft, uint64_t request_id, enum dsmr
     DSMR_ASSERT(bft->checks > 0 && bft->peers[peer].checks > 0);
     bft->checks--;
     bft->peers[peer].checks--;
+    dsmr_block_pace_on_checked(bft, op);
     dsmr_bft_op_end(bft, op);
     if (err != DSMR_OK && dsmr_err_class_of(err) == DSMR_ERR_CLASS_PEER) {
         dsmr_bft_outbox_fault(bft, peer, DSMR_ERR_BAD_VOTE);

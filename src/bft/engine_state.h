@@ -146,6 +146,7 @@ enum dsmr_bft_op_kind {
 
 struct dsmr_bft_op {
     uint64_t request_id;
+    uint64_t begun_ms;
     uint8_t kind;               /* enum dsmr_bft_op_kind */
     bool is_catch_up;           /* CHECK: of a batch of blocks */
     uint32_t peer;              /* CHECK: who sent it */
@@ -285,6 +286,9 @@ struct dsmr_bft {
     bool is_build_refused; /* in this view, since the last WANTED */
     uint64_t build_after_ms;
     uint64_t propose_ms; /* when try_propose must run again */
+    bool has_proposed_block;
+    uint64_t proposed_block_ms; /* when the last proposal of a block was made or came */
+    uint64_t checks_ms;         /* what eight checks of votes or certificates take, of late */
 
     /* finality */
     struct dsmr_block *accepted;
@@ -466,6 +470,14 @@ void dsmr_voting_resume(struct dsmr_bft *bft, struct dsmr_bft_own_vote *own);
 void dsmr_voting_resend(struct dsmr_bft *bft, uint32_t peer);
 /* Those whose record or signature failed once more: the same votes, never others. */
 void dsmr_voting_again(struct dsmr_bft *bft);
+
+/* ---- block_pace.c ---- */
+/* AGGREGATE or CHECK_QC of op was answered. */
+void dsmr_block_pace_on_checked(struct dsmr_bft *bft, const struct dsmr_bft_op *op);
+/* A block was proposed, by us or by another leader. */
+void dsmr_block_pace_on_block(struct dsmr_bft *bft);
+/* From when on the next one may be built. */
+uint64_t dsmr_block_pace_due_ms(const struct dsmr_bft *bft);
 
 /* ---- tally.c ---- */
 void dsmr_tally_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg);

@@ -97,6 +97,9 @@ void dsmr_proposal_on_message(struct dsmr_bft *bft, uint32_t peer, const struct 
         .block_id = msg->u.proposal.block_id,
         .block = block,
     };
+    if (block != NULL) {
+        dsmr_block_pace_on_block(bft);
+    }
     if (view > bft->seen_view) {
         bft->seen_view = view;
     }
@@ -139,6 +142,9 @@ static void propose(struct dsmr_bft *bft, uint64_t parent_view, const struct dsm
         .block_id = block != NULL ? block->id : *parent_id,
         .block = dsmr_block_ref(block),
     };
+    if (block != NULL) {
+        dsmr_block_pace_on_block(bft);
+    }
     bft->seen_view = bft->view > bft->seen_view ? bft->view : bft->seen_view;
     dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_PROPOSED, bft->view, 0);
 }
@@ -219,8 +225,10 @@ void dsmr_proposal_try(struct dsmr_bft *bft)
         (void)dsmr_block_fetch_chain(bft, &parent_id, DSMR_BFT_NO_PEER);
         return;
     }
-    if (bft->now_ms < bft->build_after_ms) {
-        bft->propose_ms = bft->build_after_ms;
+    uint64_t due_ms = dsmr_block_pace_due_ms(bft);
+    due_ms = due_ms > bft->build_after_ms ? due_ms : bft->build_after_ms;
+    if (bft->now_ms < due_ms) {
+        bft->propose_ms = due_ms;
         return;
     }
     build(bft, parent_view, &parent_id);

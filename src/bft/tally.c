@@ -263,6 +263,7 @@ void dsmr_tally_on_aggregated(struct dsmr_bft *bft, const struct dsmr_bft_event 
         .signers = event->u.aggregated.signers,
         .sig = event->u.aggregated.sig,
     };
+    dsmr_block_pace_on_checked(bft, op);
     dsmr_bft_op_end(bft, op);
     if (qc.subject.epoch != bft->set->epoch) {
         return;

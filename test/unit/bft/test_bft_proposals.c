@@ -312,6 +312,53 @@ static void test_leader_builds_and_proposes(void **state)
     solo_free(s);
 }
 
+/* Nullifies the current view by a certificate whose check takes so long. */
+static void nullify_slowly(struct solo *s, uint64_t takes_ms)
+{
+    solo_nullify(s, solo_view(s));
+    s->now_ms += takes_ms;
+    struct dsmr_bft_event checked = {.kind = DSMR_BFT_EV_CHECKED, .request_id = s->held_request};
+    solo_step(s, &checked);
+}
+
+/* Rule 3.7: how long after the block before one is built, when checks take so long. */
+static uint64_t pause_of(uint64_t takes_ms)
+{
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    s->holds_check = true;
+    for (uint32_t i = 0; i < 4 || solo_leader(0, solo_view(s) + 1, 4) != 0; i++) {
+        nullify_slowly(s, takes_ms);
+    }
+    uint64_t view = solo_view(s), begun_ms = s->now_ms;
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    solo_propose(s, view, 0, &s->genesis->id, block);
+    s->to_build = world_block(block, 0, 3000);
+    solo_wanted(s, true);
+    solo_notarize(s, view, block);
+    struct dsmr_bft_event checked = {.kind = DSMR_BFT_EV_CHECKED, .request_id = s->held_request};
+    solo_step(s, &checked);
+    assert_int_equal(solo_view(s), view + 1);
+    while (s->builds == 0) {
+        solo_tick(s);
+    }
+    assert_int_equal(solo_view(s), view + 1);
+    uint64_t pause_ms = s->now_ms - begun_ms;
+    dsmr_block_unref(s->to_build);
+    dsmr_block_unref(block);
+    solo_free(s);
+    return pause_ms;
+}
+
+static void test_blocks_are_slower_where_checks_are(void **state)
+{
+    (void)state;
+    assert_int_equal(pause_of(0), 0);
+    assert_in_range(pause_of(1), 3, 8);
+    assert_int_equal(pause_of(6), SOLO_TIMEOUT_MS / 8);
+    assert_int_equal(pause_of(5000), SOLO_TIMEOUT_MS / 8); /* the longest */
+}
+
 /* Rule 3.6: a proposal is as good as the leader's vote. */
 static void test_proposal_waits_for_its_record(void **state)
 {
@@ -417,6 +464,7 @@ int main(void)
         cmocka_unit_test(test_not_yet_is_asked_again),
         cmocka_unit_test(test_invalid_block_gets_no_vote),
         cmocka_unit_test(test_leader_builds_and_proposes),
+        cmocka_unit_test(test_blocks_are_slower_where_checks_are),
         cmocka_unit_test(test_proposal_waits_for_its_record),
         cmocka_unit_test(test_leader_proposes_the_parent_again),
         cmocka_unit_test(test_checkpoint_after_many_failed_views),
