@@ -168,10 +168,10 @@ static void start(struct lane *lane, const struct dsmr_hash_message *message)
     lane->bytes = message->bytes;
     lane->blocks = whole;
     lane->end_blocks = blocks_of(message) - whole;
+    memset(lane->end, 0, sizeof(lane->end));
     if (left > 0) {
         memcpy(lane->end, lane->bytes + whole * BLOCK_BYTES, left);
     }
-    memset(lane->end + left, 0, sizeof(lane->end) - left);
     lane->end[left] = 0x80;
     dsmr_store_be64(lane->end + lane->end_blocks * BLOCK_BYTES - LENGTH_BYTES,
                     (uint64_t)message->len * 8u);
@@ -203,13 +203,13 @@ void dsmr_hash_lanes_run(struct dsmr_id *out, const struct dsmr_hash_message *me
     bool is_done[DSMR_HASH_LANES] = {false};
     uint32_t left = count;
     DSMR_ASSERT(count > 0 && count <= DSMR_HASH_LANES);
-    for (uint32_t i = 0; i < DSMR_HASH_LANES; i++) {
-        for (unsigned word = 0; word < WORDS; word++) {
+    for (unsigned word = 0; word < WORDS; word++) {
+        for (uint32_t i = 0; i < DSMR_HASH_LANES; i++) {
             state[word][i] = initial[word];
         }
-        if (i < count) {
-            start(&lanes[i], &messages[i]);
-        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        start(&lanes[i], &messages[i]);
     }
     while (left > 0) {
         const uint8_t *bytes[DSMR_HASH_LANES];

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,7 +20,9 @@
 #define NAME_DIGITS 16u
 #define DIR_MODE 0700
 #define FILE_MODE 0600
-#define STAGING_BYTES (1u << 20)
+#define STAGING_BYTES                                                                              \
+    (2u << 20)                 /* a huge page, where the kernel gives one: one piece for the disk */
+#define STEP_BYTES (64u << 10) /* copied and checked while it is in the cache */
 #define DIRECT_BYTES_MIN                                                                           \
     (64u << 10) /* below, the round trip to the disk costs more than a copy                        \
                  */
@@ -159,21 +162,36 @@ static enum dsmr_err write_all(int fd, const uint8_t *bytes, size_t len, uint64_
     return DSMR_OK;
 }
 
+/* Copies to where it is written from; the checksum goes on. */
+static uint32_t stage(const struct dsmr_segments *segments, uint32_t crc, const uint8_t *bytes,
+                      size_t len)
+{
+    for (size_t at = 0; at < len; at += STEP_BYTES) {
+        size_t step = len - at < STEP_BYTES ? len - at : STEP_BYTES;
+        memcpy(segments->staging + at, bytes + at, step);
+        crc = dsmr_crc32c(crc, bytes + at, step);
+    }
+    return crc;
+}
+
 /* The same around the page cache. The last block is filled up with zeros: no body begins in it.
  * IO of a file system that takes O_DIRECT at open and not here: the rest is written as usual. */
-static enum dsmr_err write_direct(struct dsmr_segments *segments, const uint8_t *bytes, size_t len)
+static enum dsmr_err write_direct(struct dsmr_segments *segments, uint32_t *crc,
+                                  const uint8_t *bytes, size_t len)
 {
     uint64_t offset = segments->end;
 
     while (len > 0 && segments->direct_fd >= 0) {
         size_t piece = len < STAGING_BYTES ? len : STAGING_BYTES;
         size_t padded = (size_t)align_up(piece);
-        memcpy(segments->staging, bytes, piece);
+        uint32_t crc_before = *crc;
+        *crc = stage(segments, *crc, bytes, piece);
         memset(segments->staging + piece, 0, padded - piece);
         enum dsmr_err err = write_all(segments->direct_fd, segments->staging, padded, offset);
         if (err == DSMR_ERR_IO && errno == EINVAL) {
             (void)close(segments->direct_fd);
             segments->direct_fd = -1;
+            *crc = crc_before;
             break;
         }
         if (err != DSMR_OK) {
@@ -183,21 +201,26 @@ static enum dsmr_err write_direct(struct dsmr_segments *segments, const uint8_t 
         len -= piece;
         offset += piece;
     }
+    *crc = dsmr_crc32c(*crc, bytes, len);
     return write_all(segments->fd, bytes, len, offset);
 }
 
-static enum dsmr_err write_body(struct dsmr_segments *segments, const uint8_t *bytes, size_t len)
+static enum dsmr_err write_body(struct dsmr_segments *segments, uint32_t *crc, const uint8_t *bytes,
+                                size_t len)
 {
-    if (segments->direct_fd < 0 || len < DIRECT_BYTES_MIN) {
-        return write_all(segments->fd, bytes, len, segments->end);
-    }
-    if (segments->staging == NULL) {
-        segments->staging = aligned_alloc(DSMR_SEGMENTS_ALIGN_BYTES, STAGING_BYTES);
-        if (segments->staging == NULL) {
-            return write_all(segments->fd, bytes, len, segments->end);
+    bool is_direct = segments->direct_fd >= 0 && len >= DIRECT_BYTES_MIN;
+    if (is_direct && segments->staging == NULL) {
+        segments->staging = aligned_alloc(STAGING_BYTES, STAGING_BYTES);
+        if (segments->staging != NULL) {
+            (void)madvise(segments->staging, STAGING_BYTES, MADV_HUGEPAGE);
         }
     }
-    return write_direct(segments, bytes, len);
+    *crc = 0;
+    if (is_direct && segments->staging != NULL) {
+        return write_direct(segments, crc, bytes, len);
+    }
+    *crc = dsmr_crc32c(*crc, bytes, len);
+    return write_all(segments->fd, bytes, len, segments->end);
 }
 
 enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_schema_place *place,
@@ -219,7 +242,7 @@ enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_s
             return err;
         }
     }
-    err = write_body(segments, bytes, len);
+    err = write_body(segments, &place->crc, bytes, len);
     if (err != DSMR_OK) {
         (void)fail(segments, segments->number, err,
                    strerror(err == DSMR_ERR_DISK_FULL ? ENOSPC : errno));
@@ -229,7 +252,6 @@ enum dsmr_err dsmr_segments_append(struct dsmr_segments *segments, struct dsmr_s
     place->segment = segments->number;
     place->offset = segments->end;
     place->len = len;
-    place->crc = dsmr_crc32c(0, bytes, len);
     segments->end = align_up(segments->end + len);
     segments->is_dirty = true;
     return DSMR_OK;

@@ -8,6 +8,7 @@
 
 #define HEADER_BYTES DSMR_CHUNK_HEADER_BYTES
 #define PREFIX_BYTES DSMR_CHUNK_TX_PREFIX_BYTES
+#define WALK_AHEAD 16u
 #define HASH_TOGETHER 64u /* transactions: few enough that their bytes are still in the cache */
 
 struct dsmr_chunk *dsmr_chunk_ref(struct dsmr_chunk *chunk)
@@ -88,6 +89,11 @@ static enum dsmr_err read_body(struct dsmr_chunk *chunk, const uint8_t *bytes, s
         chunk->tx_offsets[i] = (uint32_t)at;
         chunk->tx_lens[i] = tx_len;
         at += tx_len;
+        /* Most have one length: where the prefix of a later one is likely to be. */
+        size_t later = at + (size_t)WALK_AHEAD * (PREFIX_BYTES + tx_len);
+        if (later < len) {
+            __builtin_prefetch(bytes + later);
+        }
         if (i + 1 - hashed == HASH_TOGETHER) {
             hash_txs(chunk, bytes, hashed, HASH_TOGETHER);
             hashed = i + 1;
