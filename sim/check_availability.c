@@ -21,7 +21,7 @@ struct accept_key {
 };
 struct node {
     uint64_t height, time_ms; /* accepted durably */
-    uint64_t executed;
+    uint64_t executed, floor_ms;
     bool is_wiped; /* once: it need not have what it had */
 };
 struct availability {
@@ -128,6 +128,20 @@ static void on_gc(struct availability *self, struct dsmr_sim *sim, uint32_t node
     }
 }
 
+/* A full disk takes a collection and not the block that it goes by: that one's time is the chain's
+ * all the same. But a floor that a lost disk or a first start made is none. */
+static void on_floor(struct availability *self, const struct dsmr_sim *sim, uint32_t number,
+                     uint64_t floor_ms)
+{
+    struct node *node = &self->nodes[number];
+    bool is_chain_time = dsmr_sim_check_has_bad_disk(sim, number) && !node->is_wiped &&
+                         node->height > 0 && floor_ms > node->floor_ms;
+    if (is_chain_time && floor_ms > self->time_ms) {
+        self->time_ms = floor_ms;
+    }
+    node->floor_ms = floor_ms > node->floor_ms ? floor_ms : node->floor_ms;
+}
+
 static void on_block(struct availability *self, const struct dsmr_block *block)
 {
     for (uint32_t i = 0; i < block->certs_count; i++) {
@@ -149,6 +163,7 @@ static void stored(void *ctx, struct dsmr_sim *sim, uint32_t number,
         (void)add_certified(self, &write->u.cert->ref);
     } else if (write->kind == DSMR_STORE_GC) {
         on_gc(self, sim, number, &write->u.gc);
+        on_floor(self, sim, number, write->u.gc.floor_ms);
     } else if (write->kind == DSMR_STORE_ACCEPT) {
         const struct dsmr_block *block = write->u.accept.block;
         struct accept_key key = accept_key(number, block->height);

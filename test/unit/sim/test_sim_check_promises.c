@@ -336,6 +336,38 @@ static void test_holders_of_a_certified_chunk(void **state)
 }
 
 /* What a liar holds does not count; what one that lost its disk has lost is not asked of it. */
+/* A disk that has no room takes a collection and refuses the block that it goes by: chain time is
+ * there. Not with a good disk, nor with a lost one, whose floor goes by the clock. */
+static void test_a_floor_without_its_block(void **state)
+{
+    (void)state;
+    for (int what = 0; what < 3; what++) {
+        struct history h;
+        history_begin(&h, &dsmr_sim_check_availability);
+        struct dsmr_chunk *chunk = chunk_of(&h, 0, SLOT, 1);
+        struct dsmr_cert cert = cert_of(&h, &chunk->ref, 7);
+        struct dsmr_store_write write = {.kind = DSMR_STORE_CERT, .u.cert = &cert};
+        hold(&h, 1, chunk, true);
+        extend(&h, T(1), NULL, 0);
+        h.ops->stored(h.self, h.sim, 3, &write);
+        if (what == 2) {
+            restart(&h, 2, true);
+        }
+        if (what != 1) {
+            dsmr_sim_set_disk(h.sim, 2, DSMR_SIM_DISK_FULL);
+        }
+        tell_gc(&h, 2, chunk->ref.expiry_ms + 1, NULL);
+        dsmr_sim_pass(h.sim, 2 * DSMR_SIM_SECOND_US);
+        if (what == 0) {
+            history_is_right(&h);
+        } else {
+            history_breaks(&h, "11.1");
+        }
+        dsmr_chunk_unref(chunk);
+        history_end(&h);
+    }
+}
+
 static void test_liars_hold_nothing(void **state)
 {
     (void)state;
@@ -515,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_votes_that_contradict),
         cmocka_unit_test(test_votes_before_their_record),
         cmocka_unit_test(test_holders_of_a_certified_chunk),
+        cmocka_unit_test(test_a_floor_without_its_block),
         cmocka_unit_test(test_liars_hold_nothing),
         cmocka_unit_test(test_dropped_too_early),
         cmocka_unit_test(test_dropped_within_retention),
