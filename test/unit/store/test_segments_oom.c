@@ -2,6 +2,7 @@
  * says of it.
  *
  * Linked with malloc, calloc and realloc wrapped (cmake/tests.cmake). */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
