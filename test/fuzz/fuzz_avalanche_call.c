@@ -152,9 +152,10 @@ void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrap
 {
     (void)driver, (void)is_bootstrapping;
 }
-bool dsmr_driver_has_shared(const struct dsmr_driver *driver, const struct dsmr_reference *ref)
+bool dsmr_driver_has_shared(const struct dsmr_driver *driver, struct dsmr_bls_sig *share,
+                            const struct dsmr_reference *ref)
 {
-    (void)driver, (void)ref;
+    (void)driver, (void)share, (void)ref;
     return false;
 }
 
