@@ -9,7 +9,6 @@
 
 #define FRAME_BYTES (DSMR_CHUNK_HEADER_BYTES)
 #define GATHER_SLOTS 4u  /* how long transactions may gather behind an uncertified chunk */
-#define FOLLOWS_SLOTS 2u /* a chunk that soon after the one before follows it */
 #define CHUNK_COST_MS 2u /* of a core of each validator: its shares, its certificate */
 
 /* A slot for a new chunk: true, or false and *wait_wall_ms is when to try again. */
@@ -136,28 +135,11 @@ static uint32_t lowest_bytes(const struct dsmr_node *node)
     return left < lowest ? (uint32_t)left : lowest;
 }
 
-/* Chunks that follow each other leave when a slot starts: those of all producers meet then, and
- * are checked in one batch (5.1). When the next slot starts, seen from the first time that one
- * could have left; by the monotonic clock, so that no jump of the other one holds a chunk up. */
-static uint64_t slot_starts_at(struct dsmr_node *node)
-{
-    uint64_t slot_ms = node->config.params.slot_ms;
-    if (node->mono_ms - node->built_mono_ms >= FOLLOWS_SLOTS * slot_ms) {
-        node->chunk_due_mono_ms = 0;
-        return UINT64_MAX;
-    }
-    if (node->chunk_due_mono_ms == 0) {
-        uint64_t start_ms = (node->wall_ms + slot_ms - 1) / slot_ms * slot_ms;
-        node->chunk_due_mono_ms = dsmr_node_common_mono_at(node, start_ms);
-    }
-    return node->mono_ms < node->chunk_due_mono_ms ? node->chunk_due_mono_ms : UINT64_MAX;
-}
-
 /* A chunk costs every validator several pairings, whatever its size. So while one of ours waits for
  * its certificate, transactions gather until that comes, or until there is a chunk of them,
  * but not for long: Nagle's rule (RFC 896). Where many produce, they gather in any case for as long
  * as a core needs for a chunk of each. A lonely transaction never waits. UINT64_MAX: build now. */
-static uint64_t gather_until(struct dsmr_node *node, uint32_t bytes)
+static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
 {
     uint32_t slot_ms = node->config.params.slot_ms;
     uint64_t round_ms = (uint64_t)dsmr_chunk_pool_producers(node->chunks) * CHUNK_COST_MS;
@@ -172,11 +154,8 @@ static uint64_t gather_until(struct dsmr_node *node, uint32_t bytes)
     if (node->mono_ms < turn_ms) {
         return turn_ms;
     }
-    if (has_enough) {
-        return UINT64_MAX;
-    }
-    return node->own_uncertified_bytes == 0 || node->mono_ms >= until_ms ? slot_starts_at(node)
-                                                                         : until_ms;
+    return node->own_uncertified_bytes == 0 || has_enough || node->mono_ms >= until_ms ? UINT64_MAX
+                                                                                       : until_ms;
 }
 
 static void put_back(struct dsmr_node *node, uint32_t count)
@@ -251,7 +230,6 @@ static void start_chunk(struct dsmr_node *node, struct dsmr_chunk *chunk,
     own->state = DSMR_OWN_STORING;
     node->built_mono_ms = node->mono_ms;
     dsmr_own_ids_add(node->own_ids, chunk);
-    node->chunk_due_mono_ms = 0;
     struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_STORE_CHUNK);
     fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_OWN_STORE,
                                               (uint32_t)(own - node->own), own->use);

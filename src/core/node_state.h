@@ -306,8 +306,7 @@ struct dsmr_node {
     struct dsmr_own_chunk *own;
     uint32_t own_count, own_uncertified;
     uint64_t own_uncertified_bytes, own_waiting_bytes;
-    uint64_t built_mono_ms;     /* the last own chunk; 0: none yet */
-    uint64_t chunk_due_mono_ms; /* the slot start that the next own chunk waits for; 0: none */
+    uint64_t built_mono_ms;           /* the last own chunk; 0: none yet */
     struct dsmr_mempool_tx *take_txs; /* scratch of the builder: chunk_txs_max */
     struct dsmr_chunk_tx *build_txs;
 

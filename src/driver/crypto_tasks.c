@@ -1,7 +1,8 @@
 /* crypto_tasks.c - BLS and hashing on worker threads. A task owns its effect until it is done.
  *
  * A chunk takes two turns: its body among the bulk, its producer's signature among what is urgent,
- * where it is checked together with others (joint_check.h). */
+ * where it is checked together with others (joint_check.h). A small one takes one: a turn costs
+ * more than its body. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "driver/driver_state.h"
 #include "driver/joint_check.h"
 #include "wire/codec.h"
+
+#define SMALL_CHUNK_BYTES (16u << 10) /* its body takes no longer than its signature */
 
 struct crypto_task {
     struct dsmr_joint_task joint; /* its config is constant after start: workers may read it */
@@ -106,6 +109,10 @@ static void claim(struct dsmr_joint_task *joint, struct dsmr_joint_check *check)
     const struct dsmr_effect *fx = &t->fx;
     switch (fx->kind) {
     case DSMR_FX_VERIFY_CHUNK:
+        if (t->chunk == NULL)
+            check_body(t);
+        if (t->chunk == NULL)
+            break;
         dsmr_bitset_add(&t->signers, fx->u.verify_chunk.producer);
         claim_share(t, check, fx->u.verify_chunk.set, &fx->u.verify_chunk.producer_sig,
                     &t->chunk->ref);
@@ -146,6 +153,10 @@ static void settle(struct dsmr_joint_task *joint, enum dsmr_err err, const enum 
     struct crypto_task *t = (struct crypto_task *)joint;
     switch (t->fx.kind) {
     case DSMR_FX_VERIFY_CHUNK:
+        if (t->chunk == NULL) { /* its body is bad, or there was no memory to look at it */
+            t->err = t->err == DSMR_OK ? err : t->err;
+            break;
+        }
         t->err = err == DSMR_OK && errs[0] != DSMR_OK ? DSMR_ERR_PRODUCER_KEY : err;
         if (t->err != DSMR_OK) {
             dsmr_chunk_unref(t->chunk);
@@ -232,7 +243,9 @@ void dsmr_crypto_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
         dsmr_driver_halt(driver, DSMR_ERR_NO_MEMORY, "out of memory for a worker's task");
         return;
     }
-    bool is_plain = fx->kind == DSMR_FX_SIGN || fx->kind == DSMR_FX_VERIFY_CHUNK;
+    bool is_bulk = fx->kind == DSMR_FX_VERIFY_CHUNK &&
+                   (fx->u.verify_chunk.set == NULL || fx->u.verify_chunk.len > SMALL_CHUNK_BYTES);
+    bool is_plain = fx->kind == DSMR_FX_SIGN || is_bulk;
     t->joint = (struct dsmr_joint_task){
         .task = {.run = is_plain ? run : dsmr_joint_check_run,
                  .run_many = is_plain ? NULL : dsmr_joint_check_run_many,
@@ -244,9 +257,8 @@ void dsmr_crypto_tasks_core(struct dsmr_driver *driver, struct dsmr_effect *fx)
     };
     t->fx = *fx;
     driver->outstanding++;
-    driver->config.work.ops->submit(
-        driver->config.work.self,
-        fx->kind == DSMR_FX_VERIFY_CHUNK ? DSMR_WORK_BULK : DSMR_WORK_URGENT, &t->joint.task);
+    driver->config.work.ops->submit(driver->config.work.self,
+                                    is_bulk ? DSMR_WORK_BULK : DSMR_WORK_URGENT, &t->joint.task);
 }
 
 /* ---- the engine's votes ---- */

@@ -77,38 +77,6 @@ static void test_a_certificate_ends_the_gathering(void **state)
     cluster_free(cluster);
 }
 
-/* Steps to the given place in a slot. */
-static void run_to(struct cluster *cluster, uint64_t phase_ms)
-{
-    uint64_t slot_ms = cluster->params.slot_ms;
-    cluster_run(cluster, (slot_ms + phase_ms - cluster_wall_ms(cluster) % slot_ms) % slot_ms);
-}
-
-/* Whoever has a chunk in the slot before waits for the start of one: all producers' chunks meet. */
-static void test_what_follows_waits_for_a_slot(void **state)
-{
-    (void)state;
-    bool is_withheld = false;
-    struct cluster *cluster = start(&is_withheld);
-    uint64_t slot_ms = cluster->params.slot_ms;
-    run_to(cluster, slot_ms / 4);
-    cluster_submit(cluster, 0, 1, 100);
-    cluster_run(cluster, 1);
-    assert_int_equal(built(cluster), 1); /* lonely: in the middle of a slot */
-    run_to(cluster, slot_ms / 2);        /* its certificate is there */
-    cluster_submit(cluster, 0, 1, 100);
-    run_to(cluster, slot_ms - 1);
-    assert_int_equal(built(cluster), 1);
-    run_to(cluster, 1);
-    assert_int_equal(built(cluster), 2);
-    cluster_run(cluster, 2 * slot_ms); /* two slots without: the next one is lonely again */
-    run_to(cluster, slot_ms / 4);
-    cluster_submit(cluster, 0, 1, 100);
-    cluster_run(cluster, 1);
-    assert_int_equal(built(cluster), 3);
-    cluster_free(cluster);
-}
-
 static void test_a_full_chunk_does_not_wait(void **state)
 {
     (void)state;
@@ -133,7 +101,6 @@ int main(void)
         cmocka_unit_test(test_a_lonely_transaction_leaves_at_once),
         cmocka_unit_test(test_gathers_for_four_slots),
         cmocka_unit_test(test_a_certificate_ends_the_gathering),
-        cmocka_unit_test(test_what_follows_waits_for_a_slot),
         cmocka_unit_test(test_a_full_chunk_does_not_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@
 #define OUTSIDER 9u
 
 static struct dsmr_params params; /* of the world, as its nodes see them */
+static uint32_t tx_len = 64;      /* of forged chunks: with a large one they take two turns */
 
 static void keep_params(struct dsmr_driver_config *config)
 {
@@ -59,7 +60,7 @@ static struct dsmr_chunk *forge(struct dsmr_world *world, uint64_t ago, uint32_t
                                 bool is_same_twice, uint64_t lifetime_ms)
 {
     struct dsmr_chunk_tx txs[4];
-    uint8_t bytes[4][64];
+    uint8_t bytes[4][8192];
     uint64_t slot = dsmr_world_now_ms(world) / params.slot_ms - ago;
     struct dsmr_chunk_header header = {.domain = params.domain,
                                        .producer = dsmr_sim_bls_node_id(EVIL),
@@ -73,8 +74,8 @@ static struct dsmr_chunk *forge(struct dsmr_world *world, uint64_t ago, uint32_t
         dsmr_store_be64(bytes[i] + 1, slot * params.slot_ms + lifetime_ms);
         bytes[i][20] = (uint8_t)(is_same_twice ? 0 : i);
         bytes[i][21] = (uint8_t)ago;
-        txs[i] = (struct dsmr_chunk_tx){.bytes = bytes[i], .len = sizeof(bytes[i])};
-        dsmr_hash(&txs[i].id, bytes[i], sizeof(bytes[i]));
+        txs[i] = (struct dsmr_chunk_tx){.bytes = bytes[i], .len = tx_len};
+        dsmr_hash(&txs[i].id, bytes[i], tx_len);
     }
     assert_int_equal(dsmr_chunk_build(&chunk, &params, &header, txs, txs_count), DSMR_OK);
     return chunk;
@@ -132,6 +133,13 @@ static void test_signature_and_body(void **state)
     dsmr_buf_unref(bytes);
     dsmr_chunk_unref(chunk);
     dsmr_world_free(world);
+}
+
+static void test_large_chunks(void **state)
+{
+    tx_len = 8192;
+    test_signature_and_body(state);
+    tx_len = 64;
 }
 
 /* 6.6: what a signer checks of the transactions, whoever vouches for them. */
@@ -237,11 +245,9 @@ static void test_errors_are_counted_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signature_and_body),
-        cmocka_unit_test(test_transactions),
-        cmocka_unit_test(test_certificates),
-        cmocka_unit_test(test_equivocation),
-        cmocka_unit_test(test_errors_are_counted_once),
+        cmocka_unit_test(test_signature_and_body), cmocka_unit_test(test_large_chunks),
+        cmocka_unit_test(test_transactions),       cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_equivocation),       cmocka_unit_test(test_errors_are_counted_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
