@@ -25,7 +25,7 @@ build = cmake --build --preset $(1) -j $(JOBS)
 ctest = rm -f build/$(1)/$(2).xml; \
 	ctest --test-dir build/$(1) --no-tests=error --output-junit $(2).xml
 
-.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim simbench scale kills soak overload bench gate mutants canaries fmt lint tidy install example clean deps
+.PHONY: help all demo test unit e2e interop avalanche asan tsan clang fuzz sim simbench scale kills soak overload catchup cores bench gate mutants canaries fmt lint tidy install example clean deps
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -93,6 +93,12 @@ soak: all ## SOAK_MINUTES of SOAK_RATE transactions a second: memory, disk and l
 
 overload: all ## twice the load that is carried, and the time after it (OVERLOAD=options of bench/overload.py)
 	python3 -B bench/overload.py $(OVERLOAD)
+
+catchup: all ## a validator that was away under load (CATCHUP=options of bench/catchup.py)
+	python3 -B bench/catchup.py $(CATCHUP)
+
+cores: all ## the same load on one core and on two (CORES=options of bench/cores.py)
+	python3 -B bench/cores.py $(CORES)
 
 scale: all ## the sweep of docs/scale.md: what is missing in docs/scale, hours if all of it
 	tools/scale.py

@@ -52,7 +52,8 @@ struct dsmr_node_status {
     uint64_t accepted_height, chain_time_ms, epoch, executed_height;
     struct dsmr_id accepted_id, state_root;
     uint64_t mempool_txs, mempool_bytes, backlog_bytes, pending_bytes;
-    uint64_t room_bytes; /* of transactions that it would admit now; UINT64_MAX: as the mempool has */
+    uint64_t
+        room_bytes; /* of transactions that it would admit now; UINT64_MAX: as the mempool has */
     uint32_t certs_waiting, own_uncertified;
     bool is_behind;
     bool is_backlog_full;    /* too much is accepted and not executed: it does not sign */
