@@ -56,7 +56,7 @@ struct dsmr_grpc_server {
     _Atomic uint64_t serial;     /* of the newest call */
     atomic_bool is_stopping;
     pthread_mutex_t lock;  /* of these three: nothing may be started on a closed queue */
-    pthread_cond_t silent; /* there are no answers on their way */
+    pthread_cond_t silent; /* there are no answers on their way, or the queue is closed */
     bool is_closed;
     uint32_t sending; /* answers on their way */
     struct tag stopped;
@@ -264,6 +264,7 @@ static void close_queue(struct dsmr_grpc_server *server)
 {
     pthread_mutex_lock(&server->lock);
     server->is_closed = true;
+    pthread_cond_signal(&server->silent);
     pthread_mutex_unlock(&server->lock);
     grpc_completion_queue_shutdown(server->queue);
 }
@@ -349,7 +350,9 @@ const char *dsmr_grpc_server_address(const struct dsmr_grpc_server *server)
     return server->address;
 }
 
-/* An answer that was given last shall not be lost; who does not take it does not hold us. */
+/* An answer that was given last shall not be lost; who does not take it does not hold us. To cancel
+ * all calls, as one has to that are held, is to close the connections: a socket that is closed with
+ * something unread resets, and what it had sent may be gone. So with none held, they end first. */
 static void wait_for_silence(struct dsmr_grpc_server *server)
 {
     struct timespec until;
@@ -357,7 +360,8 @@ static void wait_for_silence(struct dsmr_grpc_server *server)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += LAST_WORDS_S;
     pthread_mutex_lock(&server->lock);
-    while (server->sending > 0 && rc == 0)
+    while ((server->sending > 0 || (!server->is_closed && atomic_load(&server->calls) == 0)) &&
+           rc == 0)
         rc = pthread_cond_timedwait(&server->silent, &server->lock, &until);
     pthread_mutex_unlock(&server->lock);
 }
