@@ -5,8 +5,11 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-#define LATE_MS 750u    /* what waits longer waits too long ... */
-#define TARGET_MS 1200u /* ... and then this is what it shall wait */
+#define LATE_MS 600u    /* what waits longer waits too long ... */
+#define TARGET_MS 900u /* ... and then this is what it shall wait */
+#define ENGINE_MS_MAX 1500u /* more is a queue of the engine's own */
+#define ENGINE_MS_USUAL 300u
+#define ENGINE_PARTS 8u
 #define LEAST_MS_MAX 2000u
 #define HALF_MS 32000u
 #define SETTLED_MS 1000u
@@ -107,8 +110,11 @@ static uint64_t bound(const struct dsmr_admission *adm, uint64_t mono_ms)
 {
     uint64_t late_ms = least_ms(adm) + least_ms(adm) / 2;
     uint64_t target_ms = 2 * least_ms(adm);
-    late_ms = late_ms > LATE_MS ? late_ms : LATE_MS;
-    target_ms = target_ms > TARGET_MS ? target_ms : TARGET_MS;
+    uint64_t engine_ms = adm->engine_ms8 / ENGINE_PARTS;
+    engine_ms = engine_ms < ENGINE_MS_MAX ? engine_ms : ENGINE_MS_MAX;
+    engine_ms = engine_ms > ENGINE_MS_USUAL ? engine_ms - ENGINE_MS_USUAL : 0;
+    late_ms = late_ms > LATE_MS + engine_ms ? late_ms : LATE_MS + engine_ms;
+    target_ms = target_ms > TARGET_MS + engine_ms ? target_ms : TARGET_MS + engine_ms;
     if (adm->busy_ms == 0 || mono_ms < adm->busy_ms + SETTLED_MS || adm->wait_ms <= late_ms) {
         return UINT64_MAX;
     }
@@ -134,6 +140,12 @@ static void note_least(struct dsmr_admission *adm, uint64_t wait_ms, uint64_t mo
     if (adm->least_ms[0] == 0 || wait_ms < adm->least_ms[0]) {
         adm->least_ms[0] = wait_ms;
     }
+}
+
+void dsmr_admission_on_accepted(struct dsmr_admission *adm, uint64_t waited_ms)
+{
+    waited_ms = waited_ms < 2 * ENGINE_MS_MAX ? waited_ms : 2 * ENGINE_MS_MAX;
+    adm->engine_ms8 = adm->engine_ms8 - adm->engine_ms8 / ENGINE_PARTS + waited_ms;
 }
 
 void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id *chunk_id,

@@ -6,7 +6,8 @@
  *             inside / rate, where rate is what of ours is executed in a second. So while what
  *             comes out has waited too long, inside may be rate * target. Both are measured. A
  *             small chunk that is built when no other is inside waits for no queue, but for the
- *             network and the engine: target is at least twice that. As long as nothing comes out,
+ *             network and the engine: target is at least twice that. What certificates wait for
+ *             their block beyond the usual is the engine's as well, and is added. As long as nothing comes out,
  * or waits are short, there is no bound. After "Controlling Queue Delay" (Nichols, Jacobson, 2012):
  * judge by the time that things have waited, not by the length of the queue; and BBR (Cardwell and
  * others, 2016): rate and least wait, each measured in a window of its own. Limits:     the last
@@ -36,6 +37,7 @@ struct dsmr_admission {
     uint64_t done_bucket;                                          /* of time: the newest */
     uint64_t busy_ms;     /* mono: since when chunks was never empty; 0: it is empty */
     uint64_t wait_ms;     /* of what was executed last */
+    uint64_t engine_ms8;  /* eight times what own certificates lately waited for their block */
     uint64_t least_ms[2]; /* least wait of this half minute and of the one before; 0: none */
     uint64_t half;        /* which half minute */
 };
@@ -47,6 +49,8 @@ void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_refer
                              uint64_t since_ms, uint64_t mono_ms);
 /* It comes to nothing: its transactions are in the mempool again, or gone. */
 void dsmr_admission_on_returned(struct dsmr_admission *adm, const struct dsmr_id *chunk_id);
+/* A block with an own chunk was accepted, that long after the chunk was certified. */
+void dsmr_admission_on_accepted(struct dsmr_admission *adm, uint64_t waited_ms);
 /* A chunk was executed; nothing happens if it is not in here. */
 void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id *chunk_id,
                                 uint64_t mono_ms);

@@ -56,6 +56,7 @@ static void end_own(struct dsmr_node *node, struct dsmr_own_chunk *own)
         own->told_ms = node->mono_ms;
     }
     if (own->is_told) {
+        dsmr_admission_on_accepted(&node->admission, node->mono_ms - own->told_ms);
         dsmr_node_common_observe(node, DSMR_METRIC_HISTOGRAM_TX_CERTIFIED_ACCEPTED, own->told_ms,
                                  own->ref.tx_count);
     }
