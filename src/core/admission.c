@@ -5,8 +5,8 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-#define LATE_MS 600u    /* what waits longer waits too long ... */
-#define TARGET_MS 900u /* ... and then this is what it shall wait */
+#define LATE_MS 600u        /* what waits longer waits too long ... */
+#define TARGET_MS 900u      /* ... and then this is what it shall wait */
 #define ENGINE_MS_MAX 1500u /* more is a queue of the engine's own */
 #define ENGINE_MS_USUAL 300u
 #define ENGINE_PARTS 8u

@@ -1,18 +1,19 @@
 /* admission.h - how much of clients' transactions this node takes in at once. protocol.md, 13.6.
  *
- * Why:        what is admitted should be executed soon. Queues that are only limited by memory fill
- *             under overload, and then everything waits as long as they are deep.
- * How:        Little's law. What is inside (mempool, own chunks that are not executed) waits for
- *             inside / rate, where rate is what of ours is executed in a second. So while what
- *             comes out has waited too long, inside may be rate * target. Both are measured. A
- *             small chunk that is built when no other is inside waits for no queue, but for the
- *             network and the engine: target is at least twice that. What certificates wait for
- *             their block beyond the usual is the engine's as well, and is added. As long as nothing comes out,
- * or waits are short, there is no bound. After "Controlling Queue Delay" (Nichols, Jacobson, 2012):
- * judge by the time that things have waited, not by the length of the queue; and BBR (Cardwell and
- * others, 2016): rate and least wait, each measured in a window of its own. Limits:     the last
- * DSMR_ADMISSION_CHUNKS_MAX own chunks; older ones count as executed. Threads:    one owner; a
- * plain value. */
+ * Why:     what is admitted should be executed soon. Queues that are only limited by memory fill
+ *          under overload, and then everything waits as long as they are deep.
+ * How:     Little's law. What is inside (mempool, own chunks that are not executed) waits for
+ *          inside / rate, where rate is what of ours is executed in a second. So while what comes
+ *          out has waited too long, inside may be rate * target. Both are measured. A small chunk
+ *          that is built when no other is inside waits for no queue, but for the network and the
+ *          engine: target is at least twice that. What certificates wait for their block beyond
+ *          the usual is the engine's as well, and is added. As long as nothing comes out, or
+ *          waits are short, there is no bound.
+ * After:   "Controlling Queue Delay" (Nichols, Jacobson, 2012): judge by the time that things have
+ *          waited, not by the length of the queue; BBR (Cardwell and others, 2016): rate and least
+ *          wait, each measured in a window of its own.
+ * Limits:  the last DSMR_ADMISSION_CHUNKS_MAX own chunks; older ones count as executed.
+ * Threads: one owner; a plain value. */
 #ifndef DSMR_CORE_ADMISSION_H
 #define DSMR_CORE_ADMISSION_H
 
