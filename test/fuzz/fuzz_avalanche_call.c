@@ -6,8 +6,7 @@
  *         (form odd: which). {128 and above, argument}: an answer of the driver, time, an end.
  * Checks: each call is answered once, at the latest when the engine is closed; what peers sent is
  *         answered at once and empty; a reply is the message of its method; blocks that come out
- *         are those that went in, by their ids, ancestors child by parent; what is accepted was
- *         verified. */
+ *         are those that went in, ancestors child by parent; what is accepted was verified. */
 #include <stdlib.h>
 #include <string.h>
 
