@@ -166,9 +166,10 @@ static bool repeat(struct dsmr_node *node, const struct dsmr_reference *ref)
     const struct dsmr_chunk_entry *entry = dsmr_chunk_pool_find(node->chunks, &ref->chunk_id);
     const struct dsmr_journal_entry *claim =
         dsmr_journal_find(node->journal, &ref->producer, ref->slot);
-    if (entry == NULL || entry->is_unreadable || claim == NULL ||
+    if (entry == NULL || !entry->is_signed || entry->is_unreadable || claim == NULL ||
         claim->state != DSMR_JOURNAL_DURABLE) {
-        return false; /* not held: it must be verified and stored (again) */
+        return false; /* not held, or fetched for a block after its body had been lost: it must be
+                         verified and stored (again) */
     }
     if (entry->has_share) {
         answer(node, entry);
@@ -194,7 +195,7 @@ void dsmr_share_policy_on_loaded(struct dsmr_node *node, const struct dsmr_reque
         }
         err = DSMR_ERR_BUSY; /* its producer sends it again */
     } else {
-        err = entry != NULL ? check_place(node, &job->ref) : DSMR_ERR_EXPIRED;
+        err = entry != NULL && entry->is_signed ? check_place(node, &job->ref) : DSMR_ERR_EXPIRED;
     }
     if (err != DSMR_OK) {
         refuse(node, &job->ref, err);
@@ -445,10 +446,9 @@ void dsmr_share_policy_on_signed(struct dsmr_node *node, const struct dsmr_reque
     struct dsmr_chunk_entry *entry = dsmr_chunk_pool_find(node->chunks, &job->ref.chunk_id);
     if (err != DSMR_OK) {
         refuse(node, &job->ref, DSMR_ERR_BUSY);
-    } else if (entry == NULL) {
-        refuse(node, &job->ref, DSMR_ERR_EXPIRED); /* left while it was signed */
+    } else if (entry == NULL || !entry->is_signed) { /* it left while it was signed (and a block */
+        refuse(node, &job->ref, DSMR_ERR_EXPIRED);   /* brought it back): INV-03 */
     } else {
-        DSMR_ASSERT(entry->is_signed); /* INV-03 */
         entry->share = *sig;
         entry->has_share = true;
         if (entry->state == DSMR_CHUNK_STORED) {
