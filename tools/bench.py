@@ -22,9 +22,9 @@ import scale_plot
 # rate (None: each of --rates), the limit that it is held against, options
 PROFILES = {
     "opaque": (None, "opaque", ["--load", "opaque"]),
-    "transfers": (9000, "transfers", ["--load", "transfers"]),
+    "transfers": (18000, "transfers", ["--load", "transfers"]),
     "hotspot": (5000, "transfers", ["--load", "transfers", "--accounts", "2"]),
-    "duplicates": (8000, "opaque", ["--load", "duplicates"]),
+    "duplicates": (40000, "opaque", ["--load", "duplicates"]),
     "lonely": (2, None, ["--load", "transfers"]),
 }
 COLUMNS = ("profile", "offered/s", "executed/s", "of limit", "certified p50/p99", "executed p50/p99",
@@ -107,7 +107,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="build/release/bin")
     parser.add_argument("--seconds", type=int, default=12)
-    parser.add_argument("--rates", default="10000,40000,60000,80000")
+    parser.add_argument("--rates", default="10000,80000,150000,220000")
     parser.add_argument("--out", default="build/bench")
     parser.add_argument("profiles", nargs="*", metavar="PROFILE", help=", ".join(PROFILES))
     options = parser.parse_args()
