@@ -33,6 +33,7 @@ __attribute__((format(printf, 2, 3))) static void fail(struct reader *r, const c
     va_start(args, format);
     vsnprintf(r->reason, DSMR_GENESIS_REASON_BYTES, format, args);
     va_end(args);
+    dsmr_cli_one_line(r->reason); /* it may quote a name out of the file */
     r->err = DSMR_ERR_CONFIG;
 }
 
