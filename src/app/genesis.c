@@ -361,7 +361,6 @@ enum dsmr_err dsmr_genesis_load(struct dsmr_genesis *out, char reason[DSMR_GENES
     read_text(&r, &genesis, text, len);
     free(text);
     if (r.err != DSMR_OK) {
-        dsmr_cli_one_line(inner);
         snprintf(reason, DSMR_GENESIS_REASON_BYTES, "%.200s: %.300s", path, inner);
         dsmr_genesis_close(&genesis);
         return r.err;
