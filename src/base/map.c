@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/id_hash.h"
 #include "base/prng.h"
 
 #define KEY_BYTES_MAX 64u
@@ -53,23 +54,12 @@ __attribute__((always_inline)) static inline void sip_round(uint64_t v[4])
     v[2] = rotl(v[2], 32);
 }
 
-/* Ids are SHA-256 of something: whoever looks for two that fall together has to find them by
- * trying, against keys that never leave the process. Two products are enough to spread them. */
-static inline uint64_t hash_id(const struct dsmr_map *map, const void *key)
-{
-    uint64_t w[4];
-    memcpy(w, key, sizeof(w));
-    __uint128_t one = (__uint128_t)(w[0] ^ map->k0) * (w[1] ^ map->k1);
-    __uint128_t two = (__uint128_t)(w[2] ^ map->k1) * (w[3] ^ map->k0);
-    return (uint64_t)one ^ (uint64_t)(one >> 64) ^ (uint64_t)two ^ (uint64_t)(two >> 64);
-}
-
 /* SipHash with one round a word and three at the end (Aumasson and Bernstein, 2012). Words are in
  * host order: the result never leaves the process. */
 static uint64_t hash_key(const struct dsmr_map *map, const void *key)
 {
     if (map->key_bytes == ID_BYTES) {
-        return hash_id(map, key);
+        return dsmr_id_hash(map->k0, map->k1, key);
     }
     uint64_t v[4] = {map->k0 ^ UINT64_C(0x736f6d6570736575), map->k1 ^ UINT64_C(0x646f72616e646f6d),
                      map->k0 ^ UINT64_C(0x6c7967656e657261),

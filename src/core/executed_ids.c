@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/id_hash.h"
 #include "base/prng.h"
 
 #define BUCKETS_A_WINDOW 32u
@@ -17,9 +18,8 @@
 struct bucket {
     uint64_t number; /* expiry / span */
     uint32_t count;
-    uint32_t mask;       /* slots - 1 */
-    uint32_t pages_room; /* for all that slots allow */
-    uint32_t *slots;     /* tag | 1 + place; 0: empty */
+    uint32_t mask;   /* slots - 1 */
+    uint32_t *slots; /* tag | 1 + place; 0: empty */
     struct dsmr_id **pages;
 };
 
@@ -33,15 +33,9 @@ struct dsmr_executed_ids {
     uint32_t buckets_room;
 };
 
-/* Ids are SHA-256 of something: whoever looks for two that fall together has to find them by
- * trying, against keys that never leave the process. Two products are enough to spread them. */
 static uint64_t hash(const struct dsmr_executed_ids *ids, const struct dsmr_id *id)
 {
-    uint64_t w[4];
-    memcpy(w, id->bytes, sizeof(w));
-    __uint128_t one = (__uint128_t)(w[0] ^ ids->keys[0]) * (w[1] ^ ids->keys[1]);
-    __uint128_t two = (__uint128_t)(w[2] ^ ids->keys[1]) * (w[3] ^ ids->keys[0]);
-    return (uint64_t)one ^ (uint64_t)(one >> 64) ^ (uint64_t)two ^ (uint64_t)(two >> 64);
+    return dsmr_id_hash(ids->keys[0], ids->keys[1], id->bytes);
 }
 
 static uint32_t tag_of(const struct bucket *bucket, uint64_t hashed)
@@ -57,6 +51,12 @@ static struct dsmr_id *id_at(const struct bucket *bucket, uint32_t place)
 static uint32_t capacity_of(uint32_t mask)
 {
     return mask / 4u * 3u;
+}
+
+/* For all that the slots allow. */
+static uint32_t pages_of(uint32_t mask)
+{
+    return capacity_of(mask) / IDS_A_PAGE + 1u;
 }
 
 static void bucket_free(struct bucket *bucket)
@@ -86,9 +86,10 @@ static uint32_t probe(const struct bucket *bucket, const struct dsmr_id *id, uin
 static enum dsmr_err resize(const struct dsmr_executed_ids *ids, struct bucket *bucket,
                             uint32_t slots_count)
 {
-    uint32_t mask = slots_count - 1u, room = capacity_of(mask) / IDS_A_PAGE + 1u;
+    uint32_t mask = slots_count - 1u;
     uint32_t *slots = calloc(slots_count, sizeof(*slots));
-    struct dsmr_id **pages = slots == NULL ? NULL : realloc(bucket->pages, room * sizeof(*pages));
+    struct dsmr_id **pages =
+        slots == NULL ? NULL : realloc(bucket->pages, pages_of(mask) * sizeof(*pages));
     if (pages == NULL) {
         free(slots);
         return DSMR_ERR_NO_MEMORY;
@@ -96,7 +97,6 @@ static enum dsmr_err resize(const struct dsmr_executed_ids *ids, struct bucket *
     free(bucket->slots);
     bucket->slots = slots;
     bucket->pages = pages;
-    bucket->pages_room = room;
     bucket->mask = mask;
     for (uint32_t place = 0; place < bucket->count; place++) {
         uint64_t hashed = hash(ids, id_at(bucket, place));
@@ -222,7 +222,7 @@ enum dsmr_err dsmr_executed_ids_add(struct dsmr_executed_ids *ids, const struct 
         if (page == NULL) {
             return DSMR_ERR_NO_MEMORY;
         }
-        DSMR_ASSERT(bucket->count / IDS_A_PAGE < bucket->pages_room);
+        DSMR_ASSERT(bucket->count / IDS_A_PAGE < pages_of(bucket->mask));
         bucket->pages[bucket->count / IDS_A_PAGE] = page;
     }
     *id_at(bucket, bucket->count) = *id;
