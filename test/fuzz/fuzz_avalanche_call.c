@@ -12,6 +12,7 @@
 
 #include "api/routes.h"
 #include "base/bytes.h"
+#include "fuzz/grpc_door.h"
 #include "plugin/plugin_state.h"
 #include "wire/codec.h"
 
@@ -36,32 +37,11 @@ struct dsmr_grpc_call {
 };
 static struct dsmr_grpc_call calls[CALLS_MAX];
 static uint32_t calls_count;
-static struct dsmr_grpc_server_config server;
 static struct dsmr_snow_engine *engine;
 static struct dsmr_params params;
 
 static void check_reply(const struct dsmr_grpc_call *call, const uint8_t *bytes, size_t len);
 
-enum dsmr_err dsmr_grpc_server_start(struct dsmr_grpc_server **out,
-                                     const struct dsmr_grpc_server_config *config)
-{
-    server = *config;
-    *out = NULL;
-    return DSMR_OK;
-}
-const char *dsmr_grpc_server_address(const struct dsmr_grpc_server *self)
-{
-    (void)self;
-    return "127.0.0.1:1";
-}
-void dsmr_grpc_server_stop(struct dsmr_grpc_server *self)
-{
-    (void)self;
-}
-void dsmr_grpc_server_free(struct dsmr_grpc_server *self)
-{
-    (void)self;
-}
 void dsmr_grpc_server_reply(struct dsmr_grpc_call *call, const uint8_t *bytes, size_t len)
 {
     must(++call->answers == 1);

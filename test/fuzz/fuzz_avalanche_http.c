@@ -11,6 +11,7 @@
 
 #include "avalanche/http_service.h"
 #include "avalanche/pb.h"
+#include "fuzz/grpc_door.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,30 +25,9 @@ static void must(bool holds)
 
 /* ---- gRPC ---- */
 
-static struct dsmr_grpc_server_config server;
 static uint32_t replies, failures;
 static int code;
 
-enum dsmr_err dsmr_grpc_server_start(struct dsmr_grpc_server **out,
-                                     const struct dsmr_grpc_server_config *config)
-{
-    server = *config;
-    *out = NULL;
-    return DSMR_OK;
-}
-const char *dsmr_grpc_server_address(const struct dsmr_grpc_server *self)
-{
-    (void)self;
-    return "";
-}
-void dsmr_grpc_server_stop(struct dsmr_grpc_server *self)
-{
-    (void)self;
-}
-void dsmr_grpc_server_free(struct dsmr_grpc_server *self)
-{
-    (void)self;
-}
 void dsmr_grpc_server_reply(struct dsmr_grpc_call *call, const uint8_t *bytes, size_t len)
 {
     Dsmr__Pb__HandleSimpleHTTPResponse *response =

@@ -22,6 +22,7 @@
 #include "avalanche/pb.h"
 #include "base/bytes.h"
 #include "ports/clock.h"
+#include "ports/net.h"
 #include "ports/task.h"
 #include "ports/work.h"
 
@@ -46,6 +47,23 @@ struct fake {
     struct dsmr_task *first, **end;
     uint64_t now_ms;
 };
+
+/* Of a net whose messages are of no interest. */
+static UNUSED void fake_ignore_message(void *owner, const struct dsmr_node_id *from,
+                                       struct dsmr_buf *bytes)
+{
+    (void)owner;
+    (void)from;
+    (void)bytes;
+}
+static UNUSED void fake_ignore_peer(void *owner, const struct dsmr_node_id *peer, bool is_up)
+{
+    (void)owner;
+    (void)peer;
+    (void)is_up;
+}
+static UNUSED const struct dsmr_net_handler fake_ignores = {.message = fake_ignore_message,
+                                                            .peer = fake_ignore_peer};
 
 static UNUSED void fake_handle(void *ctx, struct dsmr_grpc_call *call, const char *method,
                                const uint8_t *bytes, size_t len)

@@ -20,20 +20,6 @@ bool dsmr_driver_has_shared(const struct dsmr_driver *driver, struct dsmr_bls_si
     return true;
 }
 
-static void ignore_message(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
-{
-    (void)owner;
-    (void)from;
-    (void)bytes;
-}
-static void ignore_peer(void *owner, const struct dsmr_node_id *peer, bool is_up)
-{
-    (void)owner;
-    (void)peer;
-    (void)is_up;
-}
-static const struct dsmr_net_handler handler = {.message = ignore_message, .peer = ignore_peer};
-
 struct rig {
     struct fake *fake;
     struct dsmr_metrics metrics;
@@ -52,7 +38,7 @@ static void open_rig(struct rig *rig)
     config.inbox = fake_inbox(rig->fake);
     config.clock = fake_clock(rig->fake);
     config.metrics = &rig->metrics;
-    config.handler = &handler;
+    config.handler = &fake_ignores;
     rig->net = dsmr_app_net_new(&config);
     rig->acp118.net = rig->net;
     rig->acp118.domain.network_id = 88888;

@@ -24,20 +24,6 @@ struct node {
     uint32_t messages, ups, downs;
 };
 
-static void ignore_message(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
-{
-    (void)owner;
-    (void)from;
-    (void)bytes;
-}
-static void ignore_peer(void *owner, const struct dsmr_node_id *peer, bool is_up)
-{
-    (void)owner;
-    (void)peer;
-    (void)is_up;
-}
-static const struct dsmr_net_handler no_data = {.message = ignore_message, .peer = ignore_peer};
-
 static void on_message(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
 {
     struct node *node = owner;
@@ -139,7 +125,7 @@ static void open_keyed(struct node *node, uint8_t number, uint8_t chain, uint8_t
     beside.inbox = fake_inbox(node->fake);
     beside.clock = fake_clock(node->fake);
     beside.metrics = &node->metrics;
-    beside.handler = &no_data;
+    beside.handler = &fake_ignores;
     beside.self_id = node->id;
     beside.other = other;
     beside.ctx = node;

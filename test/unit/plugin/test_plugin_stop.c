@@ -7,20 +7,6 @@
 
 /* ---- a plugin that has its services and no chain ---- */
 
-static void ignore_message(void *owner, const struct dsmr_node_id *from, struct dsmr_buf *bytes)
-{
-    (void)owner;
-    (void)from;
-    (void)bytes;
-}
-static void ignore_peer(void *owner, const struct dsmr_node_id *peer, bool is_up)
-{
-    (void)owner;
-    (void)peer;
-    (void)is_up;
-}
-static const struct dsmr_net_handler handler = {.message = ignore_message, .peer = ignore_peer};
-
 static void open_services(struct dsmr_plugin *p)
 {
     struct dsmr_host_inbox_config inbox;
@@ -52,7 +38,7 @@ static void open_net(struct dsmr_plugin *p, struct fake *fake)
     config.inbox = inbox;
     config.clock = fake_clock(fake);
     config.metrics = &p->metrics;
-    config.handler = &handler;
+    config.handler = &fake_ignores;
     p->net = dsmr_app_net_new(&config);
     assert_non_null(p->workers);
     assert_non_null(p->net);

@@ -335,7 +335,6 @@ static void test_holders_of_a_certified_chunk(void **state)
     }
 }
 
-/* What a liar holds does not count; what one that lost its disk has lost is not asked of it. */
 /* A disk that has no room takes a collection and refuses the block that it goes by: chain time is
  * there. Not with a good disk, nor with a lost one, whose floor goes by the clock. */
 static void test_a_floor_without_its_block(void **state)
@@ -368,6 +367,7 @@ static void test_a_floor_without_its_block(void **state)
     }
 }
 
+/* What a liar holds does not count; what one that lost its disk has lost is not asked of it. */
 static void test_liars_hold_nothing(void **state)
 {
     (void)state;

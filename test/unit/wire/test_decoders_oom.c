@@ -11,35 +11,9 @@
 
 #include <cmocka.h>
 
+#include "lib/counted_malloc.h"
 #include "unit/wire/wire_samples.h"
 #include "wire/submit_frame.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-static size_t allocated;
-
-void *__wrap_malloc(size_t size)
-{
-    allocated += size;
-    return __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    allocated += count * size;
-    return __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    allocated += size;
-    return __real_realloc(old, size);
-}
 
 static void allocations_are_counted(void **state)
 {
