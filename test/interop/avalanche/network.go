@@ -113,6 +113,9 @@ func Start(ctx context.Context, spec Spec) (*Net, error) {
 	})
 }
 
+// olderBy is in seconds: enough gas for a subnet and its chains.
+const olderBy = 10
+
 func makePlugins(spec Spec) (string, error) {
 	plugins := filepath.Join(spec.Dir, "plugins")
 	if err := os.MkdirAll(plugins, 0o755); err != nil {
@@ -200,7 +203,7 @@ func describe(spec Spec, plugins string) (*tmpnet.Network, error) {
 			PreFundedKey: key,
 		})
 	}
-	return &tmpnet.Network{
+	network := &tmpnet.Network{
 		Owner:        VMName,
 		Nodes:        nodes,
 		DefaultFlags: flags,
@@ -209,7 +212,24 @@ func describe(spec Spec, plugins string) (*tmpnet.Network, error) {
 			PluginDir:       plugins,
 		}},
 		Subnets: []*tmpnet.Subnet{subnet},
-	}, nil
+	}
+	return network, makeOlder(network)
+}
+
+// makeOlder has the network begin a little before now. The gas that the P-Chain's transactions may
+// take starts at nothing and grows with each second of its time: a node that is ready within the
+// second in which its network began refuses to create the subnet.
+func makeOlder(network *tmpnet.Network) (err error) {
+	network.PreFundedKeys, err = tmpnet.NewPrivateKeys(tmpnet.DefaultPreFundedKeyCount)
+	if err != nil {
+		return err
+	}
+	network.Genesis, err = network.DefaultGenesis()
+	if err != nil {
+		return err
+	}
+	network.Genesis.StartTime -= olderBy
+	return nil
 }
 
 // startAlone starts one validator. tmpnet would switch sybil protection off for it, and then there
