@@ -13,6 +13,7 @@
 #define LEAST_MS_MAX 2000u
 #define HALF_MS 32000u
 #define SETTLED_MS 1000u
+#define PAUSE_MS 500u
 #define RECENT_BUCKETS 5u /* so that a load that grows finds its room soon */
 
 void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes)
@@ -22,14 +23,19 @@ void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes)
     adm->least_bytes = least_bytes;
 }
 
-static void forget(struct dsmr_admission *adm, struct dsmr_admission_chunk *chunk)
+static void forget(struct dsmr_admission *adm, struct dsmr_admission_chunk *chunk, uint64_t mono_ms)
 {
     DSMR_ASSERT(adm->built_bytes >= chunk->bytes);
     adm->built_bytes -= chunk->bytes;
     chunk->bytes = 0;
-    if (adm->built_bytes == 0) {
-        adm->busy_ms = 0;
-    }
+    adm->emptied_ms = mono_ms;
+}
+
+/* Chunks that leave with the slots may be executed before the next one leaves: only a while with
+ * nothing inside ends what was. */
+static bool is_busy(const struct dsmr_admission *adm, uint64_t mono_ms)
+{
+    return adm->busy_ms != 0 && (adm->built_bytes > 0 || mono_ms < adm->emptied_ms + PAUSE_MS);
 }
 
 static struct dsmr_admission_chunk *find(struct dsmr_admission *adm, const struct dsmr_id *chunk_id)
@@ -49,22 +55,24 @@ void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_refer
     struct dsmr_admission_chunk *chunk = &adm->chunks[adm->next];
     adm->next = (adm->next + 1) % DSMR_ADMISSION_CHUNKS_MAX;
     if (chunk->bytes > 0) {
-        forget(adm, chunk);
+        forget(adm, chunk, mono_ms);
     }
     *chunk = (struct dsmr_admission_chunk){
         .chunk_id = ref->chunk_id, .bytes = ref->chunk_bytes, .since_ms = since_ms};
     if (adm->built_bytes == 0) {
-        adm->busy_ms = mono_ms > 0 ? mono_ms : 1;
-        chunk->built_ms = chunk->bytes <= adm->least_bytes ? adm->busy_ms : 0;
+        mono_ms = mono_ms > 0 ? mono_ms : 1;
+        adm->busy_ms = is_busy(adm, mono_ms) ? adm->busy_ms : mono_ms;
+        chunk->built_ms = chunk->bytes <= adm->least_bytes ? mono_ms : 0;
     }
     adm->built_bytes += chunk->bytes;
 }
 
-void dsmr_admission_on_returned(struct dsmr_admission *adm, const struct dsmr_id *chunk_id)
+void dsmr_admission_on_returned(struct dsmr_admission *adm, const struct dsmr_id *chunk_id,
+                                uint64_t mono_ms)
 {
     struct dsmr_admission_chunk *chunk = find(adm, chunk_id);
     if (chunk != NULL) {
-        forget(adm, chunk);
+        forget(adm, chunk, mono_ms);
     }
 }
 
@@ -115,7 +123,7 @@ static uint64_t bound(const struct dsmr_admission *adm, uint64_t mono_ms)
     engine_ms = engine_ms > ENGINE_MS_USUAL ? engine_ms - ENGINE_MS_USUAL : 0;
     late_ms = late_ms > LATE_MS + engine_ms ? late_ms : LATE_MS + engine_ms;
     target_ms = target_ms > TARGET_MS + engine_ms ? target_ms : TARGET_MS + engine_ms;
-    if (adm->busy_ms == 0 || mono_ms < adm->busy_ms + SETTLED_MS || adm->wait_ms <= late_ms) {
+    if (!is_busy(adm, mono_ms) || mono_ms < adm->busy_ms + SETTLED_MS || adm->wait_ms <= late_ms) {
         return UINT64_MAX;
     }
     uint64_t most = executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms);
@@ -164,7 +172,7 @@ void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id
         adm->least_ms[0] = adm->least_ms[1] = 0;
         note_least(adm, adm->wait_ms, mono_ms);
     }
-    forget(adm, chunk);
+    forget(adm, chunk, mono_ms);
 }
 
 uint64_t dsmr_admission_room(const struct dsmr_admission *adm, uint64_t mempool_bytes,

@@ -36,7 +36,8 @@ struct dsmr_admission {
     uint64_t built_bytes;                                          /* of all in chunks */
     uint64_t done[DSMR_ADMISSION_BUCKETS];                         /* bytes executed */
     uint64_t done_bucket;                                          /* of time: the newest */
-    uint64_t busy_ms;     /* mono: since when chunks was never empty; 0: it is empty */
+    uint64_t busy_ms;     /* mono: since when chunks was never empty for long; 0: always */
+    uint64_t emptied_ms;  /* mono: when the last chunk left it */
     uint64_t wait_ms;     /* of what was executed last */
     uint64_t engine_ms8;  /* eight times what own certificates lately waited for their block */
     uint64_t least_ms[2]; /* least wait of this half minute and of the one before; 0: none */
@@ -49,7 +50,8 @@ void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes);
 void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_reference *ref,
                              uint64_t since_ms, uint64_t mono_ms);
 /* It comes to nothing: its transactions are in the mempool again, or gone. */
-void dsmr_admission_on_returned(struct dsmr_admission *adm, const struct dsmr_id *chunk_id);
+void dsmr_admission_on_returned(struct dsmr_admission *adm, const struct dsmr_id *chunk_id,
+                                uint64_t mono_ms);
 /* A block with an own chunk was accepted, that long after the chunk was certified. */
 void dsmr_admission_on_accepted(struct dsmr_admission *adm, uint64_t waited_ms);
 /* A chunk was executed; nothing happens if it is not in here. */

@@ -231,6 +231,17 @@ static void arm_hold(struct dsmr_node *node, const struct dsmr_block *tip)
     dsmr_node_common_arm(node, DSMR_TIMER_HOLD, node->hold.due_mono_ms);
 }
 
+/* Whether a block is worth building now. Once it was, it is until there is nothing to build. */
+static bool is_gathered(struct dsmr_node *node)
+{
+    uint64_t until_ms = node->is_ready ? 0 : dsmr_cert_gather_until(node);
+    if (until_ms == 0) {
+        return true;
+    }
+    dsmr_node_common_arm(node, DSMR_TIMER_READY, until_ms);
+    return false;
+}
+
 static bool compute_ready(struct dsmr_node *node)
 {
     const struct dsmr_block *tip = dsmr_block_builder_find(node, &node->preference);
@@ -249,7 +260,7 @@ static bool compute_ready(struct dsmr_node *node)
         fill_fields(node, &fields, tip, tip->epoch, time_ms);
         fill_wish(&wish, &used, &fields, tip);
         if (dsmr_cert_pool_has_fitting(node->certs, &wish)) {
-            return true;
+            return is_gathered(node);
         }
         /* A certificate may be ahead of its slot's start. */
         uint64_t slot_ms = node->config.params.slot_ms;
@@ -259,6 +270,7 @@ static bool compute_ready(struct dsmr_node *node)
             dsmr_node_common_arm(node, DSMR_TIMER_READY, dsmr_node_common_mono_at(node, next_ms));
         }
     }
+    dsmr_cert_gather_reset(node);
     if (!is_holding(node)) {
         node->is_hold_due = false;
         dsmr_retry_stop(&node->hold);

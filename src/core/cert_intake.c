@@ -6,6 +6,8 @@
 #include "core/share_collector.h"
 #include "wire/codec.h"
 
+#define PART_OF_SLOT 8u /* how long certificates gather for one batch, at most */
+
 static struct dsmr_cert_job *add_job(struct dsmr_node *node, const struct dsmr_id *hash)
 {
     if (dsmr_map_count(node->cert_job_of) >= DSMR_NODE_CERT_JOBS_MAX) {
@@ -94,53 +96,6 @@ static void store(struct dsmr_node *node, struct dsmr_cert_job *job)
     struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_STORE_CERT);
     fx->request_id = id;
     fx->u.store_cert = copy;
-}
-
-/* Sends what waits in the queue for verification, as far as batches are free. */
-static void flush(struct dsmr_node *node)
-{
-    for (uint32_t b = 0; b < DSMR_NODE_CERT_BATCHES_MAX && node->cert_queue_count > 0; b++) {
-        struct dsmr_cert_batch *batch = &node->cert_batches[b];
-        if (batch->count > 0 || !dsmr_requests_has_room(node->requests, 1)) {
-            continue;
-        }
-        uint32_t count = node->cert_queue_count < DSMR_NODE_CERT_BATCH_MAX
-                             ? node->cert_queue_count
-                             : DSMR_NODE_CERT_BATCH_MAX;
-        struct dsmr_cert *certs = calloc(count, sizeof(*certs));
-        struct dsmr_validator_set **sets = calloc(count, sizeof(struct dsmr_validator_set *));
-        if (certs == NULL || sets == NULL) {
-            free(certs);
-            free(sets);
-            return; /* the next certificate or answer tries again */
-        }
-        batch->use++;
-        for (uint32_t i = 0; i < count; i++) {
-            uint32_t item = node->cert_queue[node->cert_queue_head];
-            struct dsmr_cert_job *job = &node->cert_jobs[item];
-            node->cert_queue_head = (node->cert_queue_head + 1) % DSMR_NODE_CERT_JOBS_MAX;
-            node->cert_queue_count--;
-            struct dsmr_validator_set *set = dsmr_epochs_find(node->epochs, job->cert.ref.epoch);
-            if (set == NULL) { /* its epoch has left the registry meanwhile */
-                remove_job(node, job);
-                continue;
-            }
-            job->stage = DSMR_CERT_VERIFYING;
-            certs[batch->count] = job->cert;
-            sets[batch->count] = dsmr_validator_set_ref(set);
-            batch->jobs[batch->count++] = item;
-        }
-        if (batch->count == 0) {
-            free(certs);
-            free(sets);
-            continue;
-        }
-        struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_VERIFY_CERTS);
-        fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_CERT_VERIFY, b, batch->use);
-        fx->u.verify_certs.certs = certs;
-        fx->u.verify_certs.sets = sets;
-        fx->u.verify_certs.count = batch->count;
-    }
 }
 
 /* A peer may have as many certificates verified as its producer's slots allow, several times. */
@@ -260,6 +215,83 @@ static void finish(struct dsmr_node *node, struct dsmr_cert_job *job, enum dsmr_
     store(node, job);
 }
 
+static bool has_job(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
+{
+    for (uint32_t i = 0; i < node->cert_jobs_used; i++) {
+        const struct dsmr_cert_job *job = &node->cert_jobs[i];
+        if (job->stage != DSMR_CERT_FREE && dsmr_id_equal(&job->cert.ref.chunk_id, chunk_id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether more certificates are about to come, which one batch would check for half as much. */
+static bool is_gathering(struct dsmr_node *node)
+{
+    uint64_t until_ms = node->certs_queued_ms + node->config.params.slot_ms / PART_OF_SLOT;
+    if (node->mono_ms >= until_ms || !dsmr_cert_gather_expects(node, has_job)) {
+        return false;
+    }
+    dsmr_node_common_arm(node, DSMR_TIMER_CERTS, until_ms);
+    return true;
+}
+
+/* Sends what waits in the queue for verification, as far as batches are free. */
+static void flush(struct dsmr_node *node)
+{
+    if (node->cert_queue_count == 0 || is_gathering(node)) {
+        return;
+    }
+    for (uint32_t b = 0; b < DSMR_NODE_CERT_BATCHES_MAX && node->cert_queue_count > 0; b++) {
+        struct dsmr_cert_batch *batch = &node->cert_batches[b];
+        if (batch->count > 0 || !dsmr_requests_has_room(node->requests, 1)) {
+            continue;
+        }
+        uint32_t count = node->cert_queue_count < DSMR_NODE_CERT_BATCH_MAX
+                             ? node->cert_queue_count
+                             : DSMR_NODE_CERT_BATCH_MAX;
+        struct dsmr_cert *certs = calloc(count, sizeof(*certs));
+        struct dsmr_validator_set **sets = calloc(count, sizeof(struct dsmr_validator_set *));
+        if (certs == NULL || sets == NULL) {
+            free(certs);
+            free(sets);
+            return; /* the next certificate or answer tries again */
+        }
+        batch->use++;
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t item = node->cert_queue[node->cert_queue_head];
+            struct dsmr_cert_job *job = &node->cert_jobs[item];
+            node->cert_queue_head = (node->cert_queue_head + 1) % DSMR_NODE_CERT_JOBS_MAX;
+            node->cert_queue_count--;
+            struct dsmr_validator_set *set = dsmr_epochs_find(node->epochs, job->cert.ref.epoch);
+            if (set == NULL) { /* its epoch has left the registry meanwhile */
+                remove_job(node, job);
+                continue;
+            }
+            enum dsmr_err verdict;
+            if (dsmr_verdict_cache_find(node->verdicts, &verdict, &job->hash)) {
+                finish(node, job, verdict); /* a block brought it meanwhile */
+                continue;
+            }
+            job->stage = DSMR_CERT_VERIFYING;
+            certs[batch->count] = job->cert;
+            sets[batch->count] = dsmr_validator_set_ref(set);
+            batch->jobs[batch->count++] = item;
+        }
+        if (batch->count == 0) {
+            free(certs);
+            free(sets);
+            continue;
+        }
+        struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_VERIFY_CERTS);
+        fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_CERT_VERIFY, b, batch->use);
+        fx->u.verify_certs.certs = certs;
+        fx->u.verify_certs.sets = sets;
+        fx->u.verify_certs.count = batch->count;
+    }
+}
+
 void dsmr_cert_intake_on_message(struct dsmr_node *node, const struct dsmr_node_id *from,
                                  const struct dsmr_cert *cert)
 {
@@ -304,6 +336,7 @@ void dsmr_cert_intake_on_message(struct dsmr_node *node, const struct dsmr_node_
         return;
     }
     job->stage = DSMR_CERT_QUEUED;
+    node->certs_queued_ms = node->cert_queue_count == 0 ? node->mono_ms : node->certs_queued_ms;
     uint32_t tail = (node->cert_queue_head + node->cert_queue_count) % DSMR_NODE_CERT_JOBS_MAX;
     node->cert_queue[tail] = (uint32_t)(job - node->cert_jobs);
     node->cert_queue_count++;
@@ -330,6 +363,11 @@ bool dsmr_cert_intake_add_own(struct dsmr_node *node, struct dsmr_own_chunk *own
     }
     store(node, job);
     return job->stage == DSMR_CERT_STORING;
+}
+
+void dsmr_cert_intake_on_timer(struct dsmr_node *node)
+{
+    flush(node);
 }
 
 void dsmr_cert_intake_on_verified(struct dsmr_node *node, const struct dsmr_request *request,

@@ -20,6 +20,8 @@ void dsmr_cert_intake_on_verified(struct dsmr_node *node, const struct dsmr_requ
                                   const struct dsmr_event *event);
 void dsmr_cert_intake_on_stored(struct dsmr_node *node, const struct dsmr_request *request,
                                 enum dsmr_err err);
+/* The timer CERTS: those that have gathered are verified. */
+void dsmr_cert_intake_on_timer(struct dsmr_node *node);
 /* A certificate that was verified before: into the pool, if it is still of use. */
 void dsmr_cert_intake_restore(struct dsmr_node *node, const struct dsmr_cert *cert);
 

@@ -11,17 +11,40 @@
 #define GATHER_SLOTS 4u  /* how long transactions may gather behind an uncertified chunk */
 #define CHUNK_COST_MS 2u /* of a core of each validator: its shares, its certificate */
 
+/* Chunks follow each other: the last one is hardly older than a slot. */
+static bool is_busy(const struct dsmr_node *node)
+{
+    return node->built_mono_ms != 0 &&
+           node->mono_ms - node->built_mono_ms < 2u * (uint64_t)node->config.params.slot_ms;
+}
+
+/* Of a busy producer: the first start of a slot after its last chunk, on the monotonic clock. */
+static uint64_t next_turn(const struct dsmr_node *node)
+{
+    uint64_t slot_ms = node->config.params.slot_ms;
+    uint64_t into_ms = node->wall_ms % slot_ms; /* since the start of this slot */
+    if (!is_busy(node) || node->mono_ms - node->built_mono_ms > into_ms) {
+        return 0; /* a slot has started since */
+    }
+    return node->mono_ms + slot_ms - into_ms;
+}
+
 /* A slot for a new chunk: true, or false and *wait_wall_ms is when to try again. */
 static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wait_wall_ms)
 {
     uint64_t slot_ms = node->config.params.slot_ms;
     uint64_t now_slot = node->wall_ms / slot_ms;
     uint64_t last_slot = now_slot;
+    uint64_t turn_ms = next_turn(node);
     if (dsmr_health_floor_ends_ms(node) > node->wall_ms) { /* 6.3 holds for our own share too */
         *wait_wall_ms = dsmr_health_floor_ends_ms(node);
         return false;
     }
-    if (node->own_uncertified_bytes == 0 &&
+    if (turn_ms > node->mono_ms) {
+        *wait_wall_ms = dsmr_node_common_add(node->wall_ms, turn_ms - node->mono_ms);
+        return false;
+    }
+    if (node->own_uncertified_bytes == 0 && !is_busy(node) &&
         (now_slot + 1) * slot_ms <= node->wall_ms + node->config.params.clock_skew_ms) {
         last_slot++;
     }
@@ -345,7 +368,7 @@ void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk)
     uint32_t lost = 0;
     struct dsmr_id *lost_ids = malloc((size_t)chunk->ref.tx_count * sizeof(*lost_ids));
     dsmr_own_ids_remove(node->own_ids, chunk);
-    dsmr_admission_on_returned(&node->admission, &chunk->ref.chunk_id);
+    dsmr_admission_on_returned(&node->admission, &chunk->ref.chunk_id, node->mono_ms);
     for (uint32_t i = chunk->ref.tx_count; i-- > 0;) {
         struct dsmr_mempool_tx tx = {.owner = chunk->owner,
                                      .bytes = chunk->bytes + chunk->tx_offsets[i],

@@ -251,6 +251,7 @@ static void (*const timer_handlers[DSMR_TIMERS])(struct dsmr_node *node) = {
     [DSMR_TIMER_CHUNK] = dsmr_chunk_builder_run,
     [DSMR_TIMER_OWN] = dsmr_share_collector_on_timer,
     [DSMR_TIMER_READY] = dsmr_block_builder_update,
+    [DSMR_TIMER_CERTS] = dsmr_cert_intake_on_timer,
     [DSMR_TIMER_HOLD] = dsmr_block_builder_on_hold,
     [DSMR_TIMER_BUILD] = dsmr_block_builder_on_timer,
     [DSMR_TIMER_STATUS] = dsmr_health_on_timer,

@@ -19,6 +19,7 @@
 #include "core/admission.h"
 #include "core/backpressure.h"
 #include "core/block_tree.h"
+#include "core/cert_gather.h"
 #include "core/cert_pool.h"
 #include "core/chunk_pool.h"
 #include "core/clock_offset.h"
@@ -241,6 +242,7 @@ enum dsmr_node_timer {
     DSMR_TIMER_CHUNK,   /* the slot allows a chunk */
     DSMR_TIMER_OWN,     /* resend own chunks and certificates */
     DSMR_TIMER_READY,   /* a certificate's slot begins, or the minimal gap is over */
+    DSMR_TIMER_CERTS,   /* certificates have gathered long enough */
     DSMR_TIMER_HOLD,    /* something cannot be included: try an empty block */
     DSMR_TIMER_BUILD,   /* a build waits for its time */
     DSMR_TIMER_STATUS,  /* tell the others our heights */
@@ -315,6 +317,7 @@ struct dsmr_node {
     struct dsmr_map *cert_job_of; /* certificate hash -> u32 index */
     uint32_t *cert_queue;         /* ring of QUEUED jobs */
     uint32_t cert_queue_head, cert_queue_count;
+    uint64_t certs_queued_ms; /* mono: when the first of the queue came */
     struct dsmr_cert_batch cert_batches[DSMR_NODE_CERT_BATCHES_MAX];
 
     /* Blocks */
@@ -322,9 +325,10 @@ struct dsmr_node {
     struct dsmr_pending_build builds[DSMR_NODE_BUILDS_MAX];
     struct dsmr_cert *select_certs;           /* scratch of the builder: block_certs_max */
     const struct dsmr_reference **cert_order; /* scratch of the verifier: block_certs_max */
-    bool is_ready;                            /* what was last said to the engine */
-    bool is_ready_known;                      /* whether it was ever said */
-    bool is_hold_due; /* the timer HOLD fired and no build has answered since */
+    struct dsmr_cert_gather gather;
+    bool is_ready;       /* what was last said to the engine */
+    bool is_ready_known; /* whether it was ever said */
+    bool is_hold_due;    /* the timer HOLD fired and no build has answered since */
     struct dsmr_retry hold;
 
     /* Execution */

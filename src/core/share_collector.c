@@ -185,6 +185,7 @@ void dsmr_share_collector_on_signed(struct dsmr_node *node, const struct dsmr_re
     request_message(&msg, own);
     dsmr_effects_broadcast(node->fx, own->set, &msg, own->chunk);
     own->first_sent_ms = own->last_sent_ms = node->mono_ms;
+    dsmr_cert_gather_on_share(node, &own->ref.chunk_id);
     dsmr_retry_start(&own->retry, &node->prng, node->mono_ms);
     dsmr_node_common_arm(node, DSMR_TIMER_OWN, own->retry.due_mono_ms);
     aggregate(node, own);

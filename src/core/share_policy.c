@@ -454,6 +454,7 @@ void dsmr_share_policy_on_signed(struct dsmr_node *node, const struct dsmr_reque
         if (entry->state == DSMR_CHUNK_STORED) {
             dsmr_chunk_pool_set_state(node->chunks, &job->ref.chunk_id, DSMR_CHUNK_SHARED, 0);
         }
+        dsmr_cert_gather_on_share(node, &job->ref.chunk_id);
         answer(node, entry);
         dsmr_effects_trace(node->fx, DSMR_TRACE_SHARE_GIVEN, &job->ref.chunk_id, 0, 0);
         dsmr_node_common_count(node, DSMR_METRIC_CHUNKS_SHARED, 1);

@@ -95,7 +95,7 @@ static void busy_run(struct busy_moment *busy)
         cluster_submit(cluster, i, 1, 120);
     }
     cluster_send_chunk_request(cluster, 3, 1, busy->first, NULL);
-    for (uint32_t step = 0; step < 30; step++) {
+    for (uint32_t step = 0; step < 60; step++) { /* longer than a slot */
         cluster_run(cluster, 2);
         if (cluster->nodes[1].node == NULL) {
             cluster_start(cluster, 1);

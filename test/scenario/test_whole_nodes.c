@@ -50,6 +50,7 @@ static void test_dup_tx_everywhere(void **state)
     struct dsmr_world *world = dsmr_world_new(&config);
     execute_some(world, 0, 1, 1);
     uint64_t before = dsmr_world_executed(world);
+    dsmr_world_pass(world, 1000); /* so that all send it at once: nobody sees it executed before */
     for (uint32_t i = 0; i < 4; i++)
         dsmr_world_submit(world, i, 77);
     dsmr_world_pass(world, 5000);

@@ -210,9 +210,9 @@ static void test_returned_and_forgotten(void **state)
     flow(100, 20000, LATE_MS + 50);
     uint64_t room = dsmr_admission_room(&adm, 0, 20000);
     struct dsmr_id id = id_of(built - 1);
-    dsmr_admission_on_returned(&adm, &id);
+    dsmr_admission_on_returned(&adm, &id, 0);
     assert_int_equal(dsmr_admission_room(&adm, 0, 20000), room + CHUNK);
-    dsmr_admission_on_returned(&adm, &id); /* twice is once */
+    dsmr_admission_on_returned(&adm, &id, 0); /* twice is once */
     id = id_of(1u << 20);
     dsmr_admission_on_executed(&adm, &id, 20000); /* another one's */
     assert_int_equal(dsmr_admission_room(&adm, 0, 20000), room + CHUNK);
