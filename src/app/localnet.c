@@ -11,6 +11,7 @@
 
 #include "app/cli_load.h"
 #include "app/cli_load_check.h"
+#include "app/cli_scrape.h"
 #include "app/cli_view.h"
 #include "app/exit_codes.h"
 #include "app/files.h"
@@ -20,6 +21,10 @@
 /* What it takes to start the processes, generously; the chain waits for it. */
 #define START_MS 500u
 #define START_NODE_MS 150u
+/* Before the first block nodes take transactions and make no chunks: a load that began then would
+ * come down on the chain all at once. */
+#define FIRST_BLOCK_TRIES 1000u
+#define FIRST_BLOCK_POLL_MS 20u
 
 #define OPTIONS(duration, load, rate, accounts)                                                      \
     {"validators", "N", DSMR_CLI_NUMBER,       1, DSMR_TESTNET_NODES_MAX,                            \
@@ -237,6 +242,21 @@ static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot
     dsmr_cli_view_update(net->view, snapshot);
 }
 
+/* Until the chain has begun on all nodes; what it takes too long for, the load will show. */
+static void await_first_block(const struct localnet *net)
+{
+    struct timespec poll = {.tv_nsec = (long)FIRST_BLOCK_POLL_MS * 1000000};
+    uint32_t begun = 0;
+    for (uint32_t i = 0; i < FIRST_BLOCK_TRIES && begun < net->nodes.count && !stop_asked; i++) {
+        struct dsmr_cli_sample sample;
+        enum dsmr_err err = dsmr_cli_scrape(&sample, &net->load.nodes[begun], true, 1000);
+        if (err == DSMR_OK && sample.has_status && sample.height > 0)
+            begun++;
+        else
+            (void)nanosleep(&poll, NULL);
+    }
+}
+
 static int load(struct localnet *net)
 {
     static char accounts[PATH_MAX];
@@ -252,6 +272,8 @@ static int load(struct localnet *net)
         node->pid = (int)net->nodes.nodes[i].pid;
     }
     net->load.nodes_count = net->nodes.count;
+    if (net->load.rate != 0)
+        await_first_block(net);
     net->load.accounts_dir = accounts;
     bool is_json = dsmr_cli_flag(net->values, "json");
     if (!is_json || net->load.rate != 0) { /* an idle network is left alone if nobody looks */
