@@ -216,6 +216,36 @@ static void each_to_all_is_offered_once(void **state)
     chain_close(a);
 }
 
+/* Three times 60 ms with two lonely ones, then 140 ms at the rate; the first time is warm-up. */
+static void bursts_have_latencies_of_their_own(void **state)
+{
+    struct chain *chain = chain_open();
+    struct dsmr_cli_load_config config = config_for(chain);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    (void)state;
+    config.idle_ms = 60;
+    config.burst_ms = 140;
+    config.lonely_ms = 20;
+    config.duration_ms = 600;
+    config.warmup_ms = 200;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_true(r.has_bursts && r.is_drained && r.is_verified);
+    assert_int_equal(r.sent, 3 * (2 + 280));
+    assert_int_equal(r.executed_txs, r.sent);
+    assert_int_equal(r.missing_txs + r.notices_twice, 0);
+    assert_int_equal(r.idle.executed.count, 2 * 2);
+    assert_int_equal(r.burst_first.executed.count, 2 * 200); /* of the first 100 ms */
+    assert_int_equal(r.burst.executed.count, 2 * 280);
+    assert_int_equal(r.executed.count, 2 * 282);
+    assert_true(r.burst_first.executed.max_ms <= r.burst.executed.max_ms);
+    assert_true(r.burst.executed.max_ms <= r.executed.max_ms);
+    assert_true(r.offered_tx_per_s > 1409 && r.offered_tx_per_s < 1411); /* on the average */
+    config.burst_ms = 0;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    chain_close(chain);
+}
+
 static void different_roots_are_not_equal(void **state)
 {
     struct chain *a = chain_open();
@@ -426,6 +456,7 @@ int main(void)
         cmocka_unit_test(a_node_that_hides_transactions_is_found_out),
         cmocka_unit_test(a_node_that_runs_one_twice_is_found_out),
         cmocka_unit_test(each_to_all_is_offered_once),
+        cmocka_unit_test(bursts_have_latencies_of_their_own),
         cmocka_unit_test(different_roots_are_not_equal),
         cmocka_unit_test(a_root_that_could_not_be_read_is_not_equal),
         cmocka_unit_test(wrong_configs_have_a_sentence),
