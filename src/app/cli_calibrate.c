@@ -346,8 +346,11 @@ static bool measure_tcp(struct primitives *out)
     bool ok = connect_pair(pair) && bytes != NULL;
     if (ok && pthread_create(&thread, NULL, drain, &pair[1]) == 0) {
         double begin = now_us(CLOCK_PROCESS_CPUTIME_ID);
-        for (uint32_t sent = 0; sent < TCP_BYTES && ok; sent += TCP_STEP) {
-            ok = send(pair[0], bytes, TCP_STEP, MSG_NOSIGNAL) == (ssize_t)TCP_STEP;
+        for (uint64_t sent = 0;
+             sent < TCP_BYTES && ok;) { /* a part, if we were stopped meanwhile */
+            ssize_t len = send(pair[0], bytes, TCP_STEP, MSG_NOSIGNAL);
+            ok = len > 0;
+            sent += ok ? (uint64_t)len : 0;
         }
         (void)shutdown(pair[0], SHUT_WR);
         pthread_join(thread, NULL);
