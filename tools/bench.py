@@ -27,7 +27,7 @@ import scale_plot
 PROFILES = {
     "opaque": (None, "opaque", ["--load", "opaque"]),
     "transfers": (18000, "transfers", ["--load", "transfers"]),
-    "hotspot": (5000, "transfers", ["--load", "transfers", "--accounts", "2"]),
+    "hotspot": (5000, "transfers", ["--load", "hotspot"]),
     "duplicates": (40000, "opaque", ["--load", "duplicates"]),
     "lonely": (2, None, ["--load", "transfers"]),
     "idle-then-burst": (80000, None, ["--load", "idle-then-burst", "--idle", "{idle}ms",

@@ -287,12 +287,13 @@ static void measure(struct dsmr_cli_load_result *out, const struct monitor *moni
         const struct dsmr_cli_load_gain *begin = &monitor->begin.gains[i];
         const struct dsmr_cli_load_gain *end = &monitor->end.gains[i];
         if (!monitor->end.is_reachable[i]) {
-            cpu_us = disk = network = NAN;
+            cpu_us = disk = network = out->node_cpu_us_per_tx[i] = NAN;
             continue;
         }
         uint64_t own = end->executed_txs - begin->executed_txs;
         executed = own < executed ? own : executed;
-        cpu_us += end->has_cpu ? (double)(end->cpu_us - begin->cpu_us) : NAN;
+        out->node_cpu_us_per_tx[i] = end->has_cpu ? (double)(end->cpu_us - begin->cpu_us) : NAN;
+        cpu_us += out->node_cpu_us_per_tx[i];
         disk += (double)(end->disk_bytes - begin->disk_bytes);
         network += (double)(end->net_bytes_sent - begin->net_bytes_sent);
     }
@@ -303,6 +304,10 @@ static void measure(struct dsmr_cli_load_result *out, const struct monitor *moni
     out->executed_tx_per_s = executed != UINT64_MAX ? (double)executed / between_s : NAN;
     out->payload_mb_per_s = out->executed_tx_per_s * tx_bytes / 1e6;
     out->cpu_us_per_tx = cpu_us / txs;
+    out->nodes_count = config->nodes_count;
+    for (uint32_t i = 0; i < config->nodes_count; i++) {
+        out->node_cpu_us_per_tx[i] /= txs;
+    }
     out->disk_bytes_per_tx = disk / txs;
     out->network_bytes_per_tx = network / txs;
 }

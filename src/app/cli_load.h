@@ -54,6 +54,7 @@ struct dsmr_cli_load_config {
     uint32_t expiry_ms;       /* a transaction's expiry: now + this; 0: 40 000 */
     uint32_t grace_ms;        /* after its expiry, until one no node knows is lost; 0: 5 000 */
     const char *accounts_dir; /* TRANSFERS: *.json as testnet writes them */
+    uint32_t accounts_max;    /* TRANSFERS: only between so many of them, at least 2; 0: all */
     uint64_t amount;          /* TRANSFERS: 0: 1 */
     uint64_t seed;            /* 0: from the clock */
     uint32_t roots_wait_ms;   /* at most this long until all nodes tell one root; 0: 20 000 */
@@ -85,6 +86,8 @@ struct dsmr_cli_load_result {
     /* All nodes together, over transactions executed in the measured part. CPU: if all pids are
      * known, and no node was restarted. */
     double cpu_us_per_tx, disk_bytes_per_tx, network_bytes_per_tx;
+    double node_cpu_us_per_tx[DSMR_CLI_NODES_MAX]; /* of them, nodes_count */
+    uint32_t nodes_count;
     uint64_t backlog_blocks_max; /* accepted and not executed by one node, of the whole run */
     double rss_max_mb;           /* largest node's peak anonymous memory, of those with a pid */
     /* Of the whole run: */

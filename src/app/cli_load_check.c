@@ -43,7 +43,10 @@ static bool is_load(const struct dsmr_cli_values *values, const char *kind)
 int dsmr_cli_load_check_options(const struct dsmr_cli_values *values,
                                 struct dsmr_cli_load_config *config)
 {
-    config->kind = is_load(values, "transfers") ? DSMR_CLI_LOAD_TRANSFERS : DSMR_CLI_LOAD_OPAQUE;
+    bool is_hotspot = is_load(values, "hotspot");
+    config->kind =
+        is_hotspot || is_load(values, "transfers") ? DSMR_CLI_LOAD_TRANSFERS : DSMR_CLI_LOAD_OPAQUE;
+    config->accounts_max = is_hotspot ? 2 : 0;
     config->to_all = is_load(values, "duplicates");
     config->rate = is_load(values, "none") ? 0 : (uint32_t)dsmr_cli_number(values, "rate");
     config->tx_bytes = (uint32_t)dsmr_cli_number(values, "tx-bytes");

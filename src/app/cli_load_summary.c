@@ -74,6 +74,22 @@ static void latency(struct text *text, const char *name, const struct dsmr_cli_l
     add(text, "}");
 }
 
+/* Of each node, in the order of the nodes. */
+static void cpu_of_nodes(struct text *text, const struct dsmr_cli_load_result *r)
+{
+    member(text, "node_cpu_us_per_tx");
+    add(text, "[");
+    for (uint32_t i = 0; i < r->nodes_count; i++) {
+        add(text, "%s", i == 0 ? "" : ",");
+        if (isnan(r->node_cpu_us_per_tx[i])) {
+            add(text, "null");
+        } else {
+            add(text, "%.2f", r->node_cpu_us_per_tx[i]);
+        }
+    }
+    add(text, "]");
+}
+
 static void moments(struct text *text, const char *name,
                     const struct dsmr_cli_load_latency *certified,
                     const struct dsmr_cli_load_latency *executed)
@@ -139,6 +155,7 @@ size_t dsmr_cli_load_summary_json(char *out, size_t capacity, const struct dsmr_
     bursts(&text, r);
     stages(&text, r);
     real(&text, "cpu_us_per_tx", r->cpu_us_per_tx, 2);
+    cpu_of_nodes(&text, r);
     real(&text, "disk_bytes_per_tx", r->disk_bytes_per_tx, 1);
     real(&text, "network_bytes_per_tx", r->network_bytes_per_tx, 1);
     real(&text, "rss_max_mb", r->rss_max_mb, 1);

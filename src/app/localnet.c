@@ -42,11 +42,10 @@
          DSMR_CLI_CHOICE,                                                                            \
          0,                                                                                          \
          0,                                                                                          \
-         "transfers|opaque|duplicates|idle-then-burst|none",                                         \
+         "transfers|hotspot|opaque|duplicates|idle-then-burst|none",                                 \
          load,                                                                                       \
-         "what is sent: signed transfers, random bytes, random bytes to every node at once, "        \
-         "random "                                                                                   \
-         "bytes in bursts, or nothing"},                                                             \
+         "what is sent: signed transfers, all of them between two accounts, random bytes, random "   \
+         "bytes to every node at once, random bytes in bursts, or nothing"},                         \
         {"rate", "N", DSMR_CLI_NUMBER, 1, 10000000, NULL, rate, "transactions a second"},            \
         DSMR_CLI_LOAD_CHECK_BURSTS,                                                                  \
         {"tx-bytes",        "N",  DSMR_CLI_NUMBER, 32,                                               \

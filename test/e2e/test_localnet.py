@@ -80,6 +80,15 @@ def bursts_are_measured():
             check(0 < times["p50"] <= times["p95"] <= times["p99"] <= times["max"], "%s" % summary)
 
 
+def hotspots_run():
+    with Localnet("--load", "hotspot", "--rate", "500", "--duration", "2s") as net:
+        code, summary, err = net.end()
+        check(code == 0 and err == "", "%d %s" % (code, err))
+    check(summary["executed_txs"] == 1000 and summary["failed_txs"] == 0, "%s" % summary)
+    check(len(summary["node_cpu_us_per_tx"]) == 4, "%s" % summary)
+    check(abs(sum(summary["node_cpu_us_per_tx"]) - summary["cpu_us_per_tx"]) < 0.1, "%s" % summary)
+
+
 def runs_until_interrupted():
     for number in (signal.SIGINT, signal.SIGTERM):
         with Localnet("--duration", "0", "--validators", "2") as net:
@@ -170,6 +179,6 @@ def a_full_disk_is_said():
 
 
 if __name__ == "__main__":
-    main(duplicates_run_once, bursts_are_measured, runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
+    main(duplicates_run_once, bursts_are_measured, hotspots_run, runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
          a_killed_node_that_came_back_is_not, nodes_need_dsmrd, a_low_disk_is_said,
          a_full_disk_is_said)

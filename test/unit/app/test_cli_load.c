@@ -52,6 +52,8 @@ static void an_honest_node_is_measured(void **state)
     assert_string_equal(r.engine, "test");
     assert_int_equal(r.validators, 4);
     assert_true(r.cpu_us_per_tx >= 0); /* not NAN */
+    assert_int_equal(r.nodes_count, 1);
+    assert_true(r.node_cpu_us_per_tx[0] == r.cpu_us_per_tx); /* the only one */
     char members[4096], json[4200];
     assert_true(dsmr_cli_load_summary_json(members, sizeof(members), &r) > 0);
     assert_int_equal(dsmr_cli_load_summary_json(members, 10, &r), 0);
@@ -387,6 +389,50 @@ static void transactions_are_distinct_and_authentic(void **state)
     }
 }
 
+static struct dsmr_transfer_tx transfer_of(const struct dsmr_cli_load_tx *maker, uint64_t index)
+{
+    uint8_t bytes[DSMR_TRANSFER_TX_BYTES_MAX];
+    struct dsmr_transfer_tx tx;
+    uint32_t len = dsmr_cli_load_tx_make(maker, bytes, index, 1000);
+    assert_int_equal(dsmr_transfer_tx_parse(&tx, &maker->domain, bytes, len), DSMR_OK);
+    return tx;
+}
+
+static void a_hotspot_is_two_accounts(void **state)
+{
+    char folder[] = "/tmp/dsmr-test-XXXXXX";
+    char path[64];
+    const struct dsmr_domain domain = {.network_id = 3};
+    struct dsmr_cli_load_config config;
+    const char *reason = "";
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
+        FILE *file = fopen(path, "w");
+        fprintf(file, "{\"secret_key\":\"%064d\"}", i + 1);
+        (void)fclose(file);
+    }
+    dsmr_cli_load_config_default(&config);
+    config.kind = DSMR_CLI_LOAD_TRANSFERS;
+    config.accounts_dir = folder;
+    for (config.accounts_max = 0; config.accounts_max <= 4; config.accounts_max += 2) {
+        struct dsmr_cli_load_tx maker;
+        assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain), DSMR_OK);
+        const struct dsmr_transfer_tx first = transfer_of(&maker, 0),
+                                      third = transfer_of(&maker, 2);
+        bool is_same = memcmp(&first.from, &third.from, sizeof(first.from)) == 0 &&
+                       memcmp(&first.to, &third.to, sizeof(first.to)) == 0;
+        assert_int_equal(is_same, config.accounts_max == 2); /* there are no four */
+        dsmr_cli_load_tx_close(&maker);
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void histograms_are_read(void **state)
 {
     struct dsmr_cli_sample sample;
@@ -461,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_root_that_could_not_be_read_is_not_equal),
         cmocka_unit_test(wrong_configs_have_a_sentence),
         cmocka_unit_test(transactions_are_distinct_and_authentic),
+        cmocka_unit_test(a_hotspot_is_two_accounts),
         cmocka_unit_test(metrics_text_is_read),
         cmocka_unit_test(histograms_are_read),
     };

@@ -238,6 +238,9 @@ static void what_is_known_is_told(void **state)
     (void)snprintf(r.engine, sizeof(r.engine), "bft");
     r.validators = 7;
     r.cpu_us_per_tx = 0; /* zero is a value */
+    r.nodes_count = 2;
+    r.node_cpu_us_per_tx[0] = 4.25;
+    r.node_cpu_us_per_tx[1] = NAN;
     r.executed = (struct dsmr_cli_load_latency){.count = 1, .p50_ms = 1.5};
     r.stages[DSMR_CLI_LOAD_STAGE_ACCEPTED] =
         (struct dsmr_cli_load_stage){.count = 1, .p50_ms = 7.5, .p99_ms = 9, .mean_ms = 8};
@@ -250,6 +253,10 @@ static void what_is_known_is_told(void **state)
     assert_string_equal(json_string_value(json_object_get(summary, "engine")), "bft");
     assert_int_equal(json_integer_value(json_object_get(summary, "validators")), 7);
     assert_true(json_is_real(json_object_get(summary, "cpu_us_per_tx")));
+    const json_t *nodes = json_object_get(summary, "node_cpu_us_per_tx");
+    assert_int_equal(json_array_size(nodes), 2);
+    assert_near(json_real_value(json_array_get(nodes, 0)), 4.25);
+    assert_true(json_is_null(json_array_get(nodes, 1)));
     assert_true(json_is_integer(json_object_get(summary, "height")));
     assert_int_equal(json_string_length(json_object_get(summary, "state_root")), 64);
     assert_int_equal(json_integer_value(json_object_get(summary, "executed_twice_txs")), 2);
@@ -440,8 +447,8 @@ static void a_warm_up_is_shorter_than_its_load(void **state)
 static int read_options(struct dsmr_cli_load_config *config, int argc, char **argv)
 {
     static const struct dsmr_cli_option options[] = {
-        {"load", "KIND", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque|duplicates|idle-then-burst|none",
-         "opaque", ""},
+        {"load", "KIND", DSMR_CLI_CHOICE, 0, 0,
+         "transfers|hotspot|opaque|duplicates|idle-then-burst|none", "opaque", ""},
         {"rate", "N", DSMR_CLI_NUMBER, 1, 1000, NULL, "9", ""},
         {"tx-bytes", "N", DSMR_CLI_NUMBER, 1, 1000, NULL, "77", ""},
         {"duration", "TIME", DSMR_CLI_DURATION, 0, 86400000, NULL, "30s", ""},
@@ -466,6 +473,7 @@ static void loads_are_read_from_options(void **state)
         bool to_all, is_refused;
     } table[] = {
         {"transfers", "1s", 9, 0, 0, DSMR_CLI_LOAD_TRANSFERS, false, false},
+        {"hotspot", "1s", 9, 0, 0, DSMR_CLI_LOAD_TRANSFERS, false, false},
         {"opaque", "1s", 9, 0, 0, DSMR_CLI_LOAD_OPAQUE, false, false},
         {"duplicates", "1s", 9, 0, 0, DSMR_CLI_LOAD_OPAQUE, true, false},
         {"none", "1s", 0, 0, 0, DSMR_CLI_LOAD_OPAQUE, false, false},
@@ -485,6 +493,7 @@ static void loads_are_read_from_options(void **state)
         assert_int_equal(code, table[i].is_refused ? DSMR_EXIT_USAGE : -1);
         assert_int_equal(config.kind, table[i].kind);
         assert_int_equal(config.to_all, table[i].to_all);
+        assert_int_equal(config.accounts_max, strcmp(table[i].load, "hotspot") == 0 ? 2 : 0);
         assert_int_equal(config.rate, table[i].rate);
         assert_int_equal(config.tx_bytes, 77);
         assert_int_equal(config.idle_ms, table[i].idle_ms);
