@@ -1,16 +1,22 @@
-/* bench_gate.c - stages of the data path with fixed inputs, to be counted and not timed.
+/* bench_gate.c - stages of the data path with fixed inputs, to be counted, and to be looked at.
  *
- * usage: bench_gate STAGE...       runs them; bench_gate --list names them
+ * usage: bench_gate                times each beside what it cannot be faster than: a primitive
+ *        bench_gate STAGE...       runs them; bench_gate --list names them
  * tools/gate.py runs each under callgrind, which counts the instructions of its stage_ function
- * alone, and compares with bench/gate.txt. An instruction is the same on a busy machine. */
+ * alone, and compares with bench/gate.txt. An instruction is the same on a busy machine; times are
+ * processor time with inputs in the cache, medians of RUNS. */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/bitset.h"
 #include "base/bytes.h"
 #include "base/map.h"
 #include "base/metrics.h"
+#include "core/assembler.h"
+#include "core/exec_queue.h"
 #include "core/executed_ids.h"
 #include "core/mempool.h"
 #include "core/own_ids.h"
@@ -25,6 +31,7 @@
 #define CERTS 64u
 #define BLOCKS 16u
 #define SLOT UINT64_C(17000000000)
+#define RUNS 25u
 
 static struct dsmr_params params;
 static uint8_t txs_bytes[TXS][TX_BYTES];
@@ -40,7 +47,9 @@ static struct dsmr_mempool_tx taken[TXS];
 static struct dsmr_executed_ids *executed_ids;
 static struct dsmr_own_ids *own_ids;
 static struct dsmr_map *map;
+static struct dsmr_kv_mem *memory;
 static struct dsmr_kv kv;
+static struct dsmr_node *node; /* as much of one as its assembler looks at */
 static struct dsmr_executed *executed[BLOCKS];
 
 static void check(enum dsmr_err err, const char *what)
@@ -130,9 +139,36 @@ static void make_blocks(void)
     }
 }
 
+/* One accepted block with one certificate, whose chunk is there. */
+static void make_node(void)
+{
+    struct dsmr_cert cert = {.ref = chunk->ref};
+    const struct dsmr_block fields = {
+        .height = 1, .time_ms = SLOT * 100 + 500, .epoch = 8, .certs_count = 1, .certs = &cert};
+    struct dsmr_block *block = NULL;
+    check(dsmr_block_build(&block, &params, &fields), "block");
+    node = calloc(1, sizeof *node);
+    must(node != NULL, "node");
+    node->fx = calloc(1, sizeof *node->fx);
+    must(node->fx != NULL, "effects");
+    check(dsmr_effects_init(node->fx), "effects");
+    node->config.params = params;
+    node->executed_ids = executed_ids;
+    node->requests = dsmr_requests_new(8);
+    must(node->requests != NULL && dsmr_exec_queue_init(&node->queue, 1), "queue");
+    struct dsmr_exec_block *item = dsmr_exec_queue_push(&node->queue, block);
+    dsmr_block_unref(block);
+    check(dsmr_exec_queue_open(&node->queue), "window");
+    item->bodies[0].state = DSMR_BODY_HELD;
+    item->bodies[0].chunk = dsmr_chunk_ref(chunk);
+    item->missing = item->todo = 0;
+    node->queue.durable_height = 1;
+}
+
 static void set_up(void)
 {
     struct dsmr_block *block = NULL;
+    memset(certs, 0, sizeof certs);
     make_header();
     make_txs();
     check(dsmr_chunk_build(&chunk, &params, &header, txs, TXS), "chunk");
@@ -151,10 +187,32 @@ static void set_up(void)
     own_ids = dsmr_own_ids_new(4 * TXS, 1);
     map = dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint32_t), 4 * TXS, 1);
     must(mempool != NULL && executed_ids != NULL && own_ids != NULL && map != NULL, "tables");
-    struct dsmr_kv_mem *mem = dsmr_kv_mem_new();
-    must(mem != NULL, "memory");
-    kv = dsmr_kv_mem_port(mem);
+    memory = dsmr_kv_mem_new();
+    must(memory != NULL, "memory");
+    kv = dsmr_kv_mem_port(memory);
     make_blocks();
+    make_node();
+}
+
+static void tear_down(void)
+{
+    dsmr_effects_clear(node->fx);
+    dsmr_effects_close(node->fx);
+    dsmr_exec_queue_close(&node->queue);
+    dsmr_requests_free(node->requests);
+    free(node->fx);
+    free(node);
+    for (uint32_t b = 0; b < BLOCKS; b++) {
+        dsmr_executed_unref(executed[b]);
+    }
+    dsmr_kv_mem_free(memory);
+    dsmr_map_free(map);
+    dsmr_own_ids_free(own_ids);
+    dsmr_executed_ids_free(executed_ids);
+    dsmr_mempool_free(mempool);
+    dsmr_buf_unref(block_buf);
+    dsmr_buf_unref(chunk_buf);
+    dsmr_chunk_unref(chunk);
 }
 
 /* ---- stages: not inlined, so that callgrind finds them by name ---- */
@@ -162,6 +220,8 @@ static void set_up(void)
 #define STAGE __attribute__((noinline)) void
 
 STAGE stage_hash(void);
+STAGE stage_tx_root(void);
+STAGE stage_assemble(void);
 STAGE stage_chunk_build(void);
 STAGE stage_chunk_decode(void);
 STAGE stage_chunk_check(void);
@@ -179,6 +239,12 @@ STAGE stage_hash(void) /* TXS ids */
     for (uint32_t i = 0; i < TXS; i++) {
         dsmr_hash(&id, txs[i].bytes, txs[i].len);
     }
+}
+
+STAGE stage_tx_root(void)
+{
+    struct dsmr_id root;
+    dsmr_hash_merkle_root(&root, chunk->tx_ids, TXS);
 }
 
 STAGE stage_chunk_build(void)
@@ -246,6 +312,12 @@ STAGE stage_executed_ids(void) /* TXS new ones, and a look for each */
     }
 }
 
+STAGE stage_assemble(void) /* order, windows, duplicates: a block of TXS becomes a plan */
+{
+    dsmr_assembler_run(node);
+    must(node->queue.executing == 1 && node->queue.items[0].plan->txs_count == TXS, "assemble");
+}
+
 STAGE stage_own_ids(void)
 {
     dsmr_own_ids_add(own_ids, chunk);
@@ -278,24 +350,130 @@ STAGE stage_exec_index(void) /* BLOCKS of TXS, merged once */
     }
 }
 
+/* ---- what a stage cannot be faster than ---- */
+
+static uint8_t sink[TXS * 4][48]; /* as many places as a table of TXS has, or more */
+
+static void primitive_hash_many(void)
+{
+    static struct dsmr_id ids[TXS];
+    struct dsmr_hash_message messages[TXS];
+    for (uint32_t i = 0; i < TXS; i++) {
+        messages[i] = (struct dsmr_hash_message){.bytes = txs_bytes[i], .len = TX_BYTES};
+    }
+    dsmr_hash_many(ids, messages, TXS);
+}
+
+static void primitive_hash_ids(void)
+{
+    struct dsmr_id id;
+    dsmr_hash(&id, chunk->tx_ids, TXS * sizeof *chunk->tx_ids);
+}
+
+static void primitive_hash_block(void)
+{
+    struct dsmr_id id;
+    dsmr_hash(&id, block_buf->bytes, block_buf->len);
+}
+
+static void primitive_copy(void)
+{
+    static uint8_t bytes[TXS * TX_BYTES];
+    memcpy(bytes, txs_bytes, sizeof bytes);
+    sink[0][0] ^= bytes[TXS];
+}
+
+static void primitive_heads(void) /* the first bytes of each */
+{
+    for (uint32_t i = 0; i < TXS; i++) {
+        sink[0][0] ^= chunk->bytes[chunk->tx_offsets[i]];
+    }
+}
+
+static void primitive_place(void) /* each id to a place that follows from it */
+{
+    for (uint32_t i = 0; i < TXS; i++) {
+        memcpy(sink[dsmr_load_be32(txs[i].id.bytes) % (TXS * 4)], txs[i].id.bytes, 32);
+    }
+}
+
+static void primitive_index(void)
+{
+    for (uint32_t b = 0; b < BLOCKS; b++) {
+        memcpy(sink, executed[b]->ids, TXS * sizeof executed[b]->ids[0]);
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
-} stages[] = {{"hash", stage_hash},
-              {"chunk_build", stage_chunk_build},
-              {"chunk_decode", stage_chunk_decode},
-              {"chunk_check", stage_chunk_check},
-              {"block_build", stage_block_build},
-              {"block_decode", stage_block_decode},
-              {"mempool", stage_mempool},
-              {"executed_ids", stage_executed_ids},
-              {"own_ids", stage_own_ids},
-              {"map", stage_map},
-              {"exec_index", stage_exec_index}};
+    uint32_t count;       /* of what a run is about */
+    const char *of, *why; /* what that is; the primitive */
+    void (*primitive)(void);
+} stages[] = {
+    {"hash", stage_hash, TXS, "tx", "many at once", primitive_hash_many},
+    {"tx_root", stage_tx_root, TXS, "tx", "SHA-256 of all ids in a row", primitive_hash_ids},
+    {"chunk_build", stage_chunk_build, TXS, "tx", "copy", primitive_copy},
+    {"chunk_decode", stage_chunk_decode, TXS, "tx", "hash, many at once", primitive_hash_many},
+    {"chunk_check", stage_chunk_check, TXS, "tx", "read a byte of each", primitive_heads},
+    {"block_build", stage_block_build, CERTS, "cert", "SHA-256 of it", primitive_hash_block},
+    {"block_decode", stage_block_decode, CERTS, "cert", "SHA-256 of it", primitive_hash_block},
+    {"mempool", stage_mempool, TXS, "tx", "id to its place", primitive_place},
+    {"executed_ids", stage_executed_ids, TXS, "tx", "id to its place", primitive_place},
+    {"assemble", stage_assemble, TXS, "tx", "id to its place", primitive_place},
+    {"own_ids", stage_own_ids, TXS, "tx", "id to its place", primitive_place},
+    {"map", stage_map, TXS, "tx", "id to its place", primitive_place},
+    {"exec_index", stage_exec_index, BLOCKS *TXS, "tx", "copy of the ids", primitive_index},
+};
+
+/* ---- times ---- */
+
+static double thread_ns(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static int compare_ns(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* Each run works on new inputs: a stage may use them up. */
+static double median_ns(void (*run)(void))
+{
+    double took[RUNS];
+    for (uint32_t i = 0; i < RUNS; i++) {
+        set_up();
+        double begun = thread_ns();
+        run();
+        took[i] = thread_ns() - begun;
+        tear_down();
+    }
+    qsort(took, RUNS, sizeof took[0], compare_ns);
+    return took[RUNS / 2];
+}
+
+static void time_all(void)
+{
+    printf("%-14s %10s %10s %7s  primitive\n", "stage", "ns each", "primitive", "times");
+    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+        double stage = median_ns(stages[i].run) / stages[i].count;
+        double primitive = median_ns(stages[i].primitive) / stages[i].count;
+        printf("%-14s %10.1f %10.1f %7.1f  %s, a %s\n", stages[i].name, stage, primitive,
+               stage / primitive, stages[i].why, stages[i].of);
+    }
+}
 
 int main(int argc, char **argv)
 {
     bool is_list = argc == 2 && strcmp(argv[1], "--list") == 0;
+    if (argc == 1) {
+        time_all();
+        return 0;
+    }
     if (!is_list) {
         set_up();
     }

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <lmdb.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,28 @@ struct cost {
     double ms;      /* one commit of one group */
     double drop_ms; /* to let all of it go, for each group */
 };
+
+/* The primitive: the same bytes appended to a plain file, and fdatasync. */
+static double bare_ms(uint32_t len, uint32_t count, uint32_t rounds)
+{
+    char path[5000];
+    (void)snprintf(path, sizeof path, "%s/file", fresh("bare"));
+    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    double start = now_ms();
+    for (uint32_t r = 0; r < rounds; r++) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (write(fd, noise + (r * 4096u) % MIB, len) != (ssize_t)len) {
+                die("write");
+            }
+        }
+        if (fdatasync(fd) != 0) {
+            die("fdatasync");
+        }
+    }
+    double ms = (now_ms() - start) / rounds;
+    (void)close(fd);
+    return ms;
+}
 
 /* rounds groups of count bodies of len bytes; a sync for each group. */
 static struct cost segment_bodies(uint32_t len, uint32_t count, uint32_t rounds)
@@ -177,17 +200,20 @@ static void bench_bodies(void)
     } cases[] = {{512, 1, 200},   {4096, 1, 200}, {4096, 64, 50}, {65536, 1, 100}, {65536, 16, 60},
                  {262144, 4, 60}, {MIB, 1, 100},  {MIB, 4, 30},   {2 * MIB, 2, 30}};
 
-    (void)printf("bodies: one durable group    segments ms   LMDB ms   ratio   drop ms: segments"
-                 "   LMDB\n");
+    (void)printf("bodies: one durable group   bare file ms   segments ms   times   LMDB ms   times"
+                 "   drop ms: segments   LMDB\n");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct cost s = {1e9, 1e9};
         struct cost l = {1e9, 1e9};
+        double bare = 1e9;
         for (int turn = 0; turn < 5; turn++) { /* in turns, best of five: disks have moods */
+            bare = fmin(bare, bare_ms(cases[i].len, cases[i].count, cases[i].rounds));
             better(&s, segment_bodies(cases[i].len, cases[i].count, cases[i].rounds));
             better(&l, lmdb_bodies(cases[i].len, cases[i].count, cases[i].rounds));
         }
-        (void)printf("  %7u B x %2u              %11.3f %9.3f %7.2f %19.3f %6.3f\n", cases[i].len,
-                     cases[i].count, s.ms, l.ms, l.ms / s.ms, s.drop_ms, l.drop_ms);
+        (void)printf("  %7u B x %2u            %13.3f %13.3f %7.2f %9.3f %7.2f %19.3f %6.3f\n",
+                     cases[i].len, cases[i].count, bare, s.ms, s.ms / bare, l.ms, l.ms / bare,
+                     s.drop_ms, l.drop_ms);
     }
 }
 

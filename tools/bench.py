@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
 """Loads a network of four validators on this machine with each profile and prints one table beside
-what the machine allows (`dsmr bench --calibrate`, measured before and after).
+what the machine allows (`dsmr bench --calibrate`, measured right before each run).
 
-    tools/bench.py [--bin DIR] [--seconds N] [--rates N,N,...] [--out DIR] [PROFILE ...]
+    tools/bench.py [--bin DIR] [--seconds N] [--rates N,N,...] [--repeat N] [--out DIR] [PROFILE ...]
 
 Profiles: opaque (random bytes of 512, at each of --rates), transfers, hotspot (transfers between two
-accounts), duplicates (each opaque transaction to all nodes), lonely (two transfers a second).
-Writes bench.json (every summary, the calibrations, the load of the machine) and bench.svg
-(throughput against latency of opaque) to --out. Exit code 1 if a run was not right: something
-expired, ran twice, was not found on a node, or roots differ.
+accounts), duplicates (each opaque transaction to all nodes), lonely (two transfers a second),
+idle-then-burst (opaque, one every 500 ms, then 80 000 a second for a twelfth of --seconds; three times).
+A row for each run; with --repeat all profiles run so many times, one after the other, and a second
+table has medians, with minimum and maximum. Writes bench.json (every summary with its calibration
+and the load of the machine, and the medians) and bench.svg (throughput against latency of opaque)
+to --out. Exit code 1 if a run was not right: something expired, ran twice, was not found on a node,
+or roots differ.
 """
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -23,12 +27,44 @@ import scale_plot
 PROFILES = {
     "opaque": (None, "opaque", ["--load", "opaque"]),
     "transfers": (18000, "transfers", ["--load", "transfers"]),
-    "hotspot": (5000, "transfers", ["--load", "transfers", "--accounts", "2"]),
+    "hotspot": (5000, "transfers", ["--load", "hotspot"]),
     "duplicates": (40000, "opaque", ["--load", "duplicates"]),
     "lonely": (2, None, ["--load", "transfers"]),
+    "idle-then-burst": (80000, None, ["--load", "idle-then-burst", "--idle", "{idle}ms",
+                                      "--burst", "{burst}ms"]),
 }
-COLUMNS = ("profile", "offered/s", "executed/s", "of limit", "certified p50/p99", "executed p50/p99",
-           "CPU us/tx", "limit us", "disk B/tx", "net B/tx", "MB")
+PARTS = {"idle": "when idle", "burst_first": "first 100 ms of bursts", "burst": "bursts"}
+
+
+def share_of_limit(result):
+    executed, limit = result["executed_tx_per_s"], limit_of(result, "tx_per_s")
+    return None if executed is None or limit is None else 100 * executed / limit
+
+
+def limit_of(result, unit):
+    limit = PROFILES[result["profile"]][1]
+    return limit and result["calibration"]["limit_%s_%s" % (limit, unit)]
+
+
+def latency(kind, at):
+    return lambda result: result["latency_ms"][kind][at]
+
+
+# heading, value (None: not known, or does not apply), form
+LATENCIES = [("%s %s ms" % (kind, at), latency(kind, at), "%.0f")
+             for kind, at in (("certified", "p50"), ("certified", "p99"), ("executed", "p50"),
+                              ("executed", "p99"), ("executed", "max"))]
+FIGURES = [
+    ("offered/s", lambda result: result["offered_tx_per_s"], "%.0f"),
+    ("executed/s", lambda result: result["executed_tx_per_s"], "%.0f"),
+    ("of limit", share_of_limit, "%.0f%%"),
+    ("CPU us/tx", lambda result: result["cpu_us_per_tx"], "%.1f"),
+    ("limit us", lambda result: limit_of(result, "us_per_tx"), "%.1f"),
+    *LATENCIES,
+    ("disk B/tx", lambda result: result["disk_bytes_per_tx"], "%.0f"),
+    ("net B/tx", lambda result: result["network_bytes_per_tx"], "%.0f"),
+    ("MB", lambda result: result["rss_max_mb"], "%.0f"),
+]
 
 
 def last_line(words, ends=(0,)):
@@ -45,16 +81,21 @@ def calibrate(options):
     return last_line([os.path.join(options.bin, "dsmr"), "bench", "--calibrate", "--json"])
 
 
-def run(options, name, rate):
+def run(options, name, rate, turn):
     before = os.getloadavg()[0]
+    calibration = calibrate(options)
+    if calibration is None:
+        return None
+    times = {"idle": options.seconds * 1000 // 4, "burst": options.seconds * 1000 // 12}
     words = [os.path.join(options.bin, "dsmr"), "localnet", "--json", "--rate", str(rate),
-             "--duration", "%ds" % options.seconds] + PROFILES[name][2]
+             "--duration", "%ds" % options.seconds] + [word.format(**times)
+                                                       for word in PROFILES[name][2]]
     begin = time.monotonic()
     summary = last_line(words, range(128))  # one that is not right tells its numbers all the same
     if summary is None or summary.get("event") != "summary":
         return None
-    return dict(summary, profile=name, rate=rate, load_average_before=before,
-                wall_s=round(time.monotonic() - begin, 1))
+    return dict(summary, profile=name, rate=rate, turn=turn, calibration=calibration,
+                load_average_before=before, wall_s=round(time.monotonic() - begin, 1))
 
 
 def is_right(result):
@@ -63,36 +104,47 @@ def is_right(result):
             result["expired_txs"] == 0 and result["executed_txs"] == result["admitted_txs"] > 0)
 
 
-def number(value, form="%.0f"):
-    return "-" if value is None else form % value
+def spread(values):
+    known = [value for value in values if value is not None]
+    return known and {"median": statistics.median(known), "min": min(known), "max": max(known)}
 
 
-def pair(latency):
-    return "%s / %s ms" % (number(latency["p50"]), number(latency["p99"]))
+def cell(figure, form):
+    if not figure:
+        return "-"
+    median, low, high = (form % figure[which] for which in ("median", "min", "max"))
+    return median if low == high else "%s (%s to %s)" % (median, low, high)
 
 
-def row(result, calibration):
-    limit = PROFILES[result["profile"]][1]
-    executed = result["executed_tx_per_s"]
-    share = us = None
-    if limit is not None:
-        us = calibration["limit_%s_us_per_tx" % limit]
-        share = executed and 100 * executed / calibration["limit_%s_tx_per_s" % limit]
-    cells = [result["profile"] + ("" if is_right(result) else " (!)"),
-             number(result["offered_tx_per_s"]), number(executed), number(share, "%.0f%%"),
-             pair(result["latency_ms"]["certified"]), pair(result["latency_ms"]["executed"]),
-             number(result["cpu_us_per_tx"], "%.1f"), number(us, "%.1f"),
-             number(result["disk_bytes_per_tx"]), number(result["network_bytes_per_tx"]),
-             number(result["rss_max_mb"])]
-    return "| " + " | ".join(cells) + " |"
+def rows_of(runs):
+    """The figures of runs of one profile at one rate: of all transactions, then of the parts of a
+    load in bursts, which have latencies and nothing else."""
+    label = runs[0]["profile"] + ("" if all(map(is_right, runs)) else " (!)")
+    rows = [(label, {name: spread([value(run) for run in runs]) for name, value, _ in FIGURES})]
+    for part, words in PARTS.items() if runs[0]["bursts_ms"] else []:
+        of_part = [{"latency_ms": run["bursts_ms"][part]} for run in runs]
+        rows.append((label + ", " + words,
+                     {name: spread([value(run) for run in of_part]) for name, value, _ in LATENCIES}))
+    return rows
 
 
-def plot(results):
-    points = {"certified p50": ("certified", "p50"), "executed p50": ("executed", "p50"),
-              "executed p99": ("executed", "p99")}
-    data = [(label, [(r["executed_tx_per_s"], r["latency_ms"][kind][at]) for r in results
-                     if r["profile"] == "opaque" and r["latency_ms"][kind][at]])
-            for label, (kind, at) in points.items()]
+def print_rows(runs):
+    for label, figures in rows_of(runs):
+        cells = [cell(figures.get(name), form) for name, _, form in FIGURES]
+        print("| " + " | ".join([label] + cells) + " |", flush=True)
+
+
+def print_head():
+    names = ["profile"] + [name for name, _, _ in FIGURES]
+    print("| " + " | ".join(names) + " |\n|" + "---|" * len(names), flush=True)
+
+
+def plot(groups):
+    opaque = [rows_of(runs)[0][1] for (name, _), runs in groups.items() if name == "opaque"]
+    points = {"certified p50": "certified p50 ms", "executed p50": "executed p50 ms",
+              "executed p99": "executed p99 ms"}
+    data = [(label, [(row["executed/s"]["median"], row[name]["median"]) for row in opaque
+                     if row["executed/s"] and row[name]]) for label, name in points.items()]
     return scale_plot.lines("Opaque transactions of 512 bytes, four validators on this machine",
                             "executed, tx/s", "ms", data, (False, False))
 
@@ -108,6 +160,7 @@ def main():
     parser.add_argument("--bin", default="build/release/bin")
     parser.add_argument("--seconds", type=int, default=12)
     parser.add_argument("--rates", default="10000,80000,150000,220000")
+    parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--out", default="build/bench")
     parser.add_argument("profiles", nargs="*", metavar="PROFILE", help=", ".join(PROFILES))
     options = parser.parse_args()
@@ -115,28 +168,34 @@ def main():
     if unknown:
         parser.error("unknown profile: " + unknown[0])
     rates = [int(rate) for rate in options.rates.split(",")]
+    wanted = [(name, rate) for name in options.profiles or PROFILES
+              for rate in (rates if PROFILES[name][0] is None else [PROFILES[name][0]])]
     os.makedirs(options.out, exist_ok=True)
-    calibrations, results, missing = [calibrate(options)], [], 0
-    if calibrations[0] is None:
-        return 1
-    print("| " + " | ".join(COLUMNS) + " |\n|" + "---|" * len(COLUMNS), flush=True)
-    for name in options.profiles or PROFILES:
-        rate = PROFILES[name][0]
-        for each in rates if rate is None else [rate]:
-            result = run(options, name, each)
+    groups, missing = {}, 0
+    print_head()
+    for turn in range(options.repeat):
+        for name, rate in wanted:
+            result = run(options, name, rate, turn)
             if result is None:
                 missing += 1
                 continue
-            results.append(result)
-            print(row(result, calibrations[0]), flush=True)
-    calibrations.append(calibrate(options))
-    write(options, "bench.json", json.dumps({"calibrations": calibrations, "results": results},
-                                            indent=1) + "\n")
-    svg = plot(results)
+            groups.setdefault((name, rate), []).append(result)
+            print_rows([result])
+    if options.repeat > 1:
+        print("\nmedian of %d (minimum to maximum)\n" % options.repeat)
+        print_head()
+        for runs in groups.values():
+            print_rows(runs)
+    results = [result for runs in groups.values() for result in runs]
+    medians = [{"profile": label, "rate": rate, "figures": figures}
+               for (_, rate), runs in groups.items() for label, figures in rows_of(runs)]
+    write(options, "bench.json", json.dumps({"medians": medians, "results": results}, indent=1) +
+          "\n")
+    svg = plot(groups)
     if svg is not None:
         write(options, "bench.svg", svg)
     wrong = [r["profile"] for r in results if not is_right(r)]
-    print("%d runs in %s; limits by the calibration before them%s" % (
+    print("%d runs in %s; each held against the calibration before it%s" % (
         len(results), options.out, "; not right: " + ", ".join(wrong) if wrong else ""))
     return 1 if wrong or missing else 0
 

@@ -99,15 +99,10 @@ static int read_nodes(const struct dsmr_cli_values *values, struct dsmr_cli_load
 static int read_config(const struct dsmr_cli_values *values, struct dsmr_cli_load_config *config)
 {
     dsmr_cli_load_config_default(config);
-    config->kind = strcmp(dsmr_cli_text(values, "load"), "transfers") == 0 ? DSMR_CLI_LOAD_TRANSFERS
-                                                                           : DSMR_CLI_LOAD_OPAQUE;
-    config->to_all = strcmp(dsmr_cli_text(values, "load"), "duplicates") == 0;
-    config->rate = (uint32_t)dsmr_cli_number(values, "rate");
-    config->tx_bytes = (uint32_t)dsmr_cli_number(values, "tx-bytes");
     config->accounts_dir = dsmr_cli_text(values, "keys");
     config->verify = dsmr_cli_flag(values, "verify");
     config->stop = &bench_stop;
-    int code = dsmr_cli_load_check_times(values, config);
+    int code = dsmr_cli_load_check_options(values, config);
     return code < 0 ? read_nodes(values, config) : code;
 }
 

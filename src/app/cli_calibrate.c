@@ -13,24 +13,35 @@
 #include "crypto/bls.h"
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
+#include "crypto/hash_lanes.h"
 #include "host/os_random.h"
 #include "host/workers.h"
 
 #define TX_BYTES 512u
+#define TRANSFER_BYTES 206.0
 #define BATCH_ED 256u
 #define BATCH_BLS 64u
 #define NODES 4.0
 #define REST_US 0.5 /* framing, index, duplicates: 6 of the design's notes on the limit */
 #define MEASURE_US 150000.0
+#define DISK_ROUNDS 5u /* between the other measurements */
+#define DISK_MIB_US 50000.0
+#define DISK_256_US 20000.0
+#define DISK_ROUND_MAX 100u /* appends of one size */
+#define MIB (1u << 20)
 #define TCP_BYTES (256u << 20)
 #define TCP_STEP (256u << 10)
 
-/* Microseconds each; negative: could not be measured. */
+struct spread {
+    double median_us, min_us, max_us;
+};
+
 struct primitives {
-    double sha256_tx_us;
+    double sha256_tx_us;      /* one after the other */
+    double sha256_many_tx_us; /* as many at once as the machine can */
     double aes_byte_ns;
     double tcp_byte_ns; /* both ends */
-    double append_mib_us, append_256_us;
+    struct spread append_mib, append_256;
     double bls_sign_us, bls_verify_us, bls_batch_us;
     double ed25519_sign_us, ed25519_batch_us;
 };
@@ -42,17 +53,17 @@ static double now_us(clockid_t clock)
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-/* Mean time of work(ctx) over at least MEASURE_US, after one run that warms up. */
+/* Mean processor time of work(ctx) over at least MEASURE_US, after one run that warms up. */
 static double measure(void (*work)(void *ctx), void *ctx)
 {
     work(ctx);
     uint64_t runs = 0;
-    double begin = now_us(CLOCK_MONOTONIC);
+    double begin = now_us(CLOCK_THREAD_CPUTIME_ID);
     double took = 0;
     while (took < MEASURE_US) {
         work(ctx);
         runs++;
-        took = now_us(CLOCK_MONOTONIC) - begin;
+        took = now_us(CLOCK_THREAD_CPUTIME_ID) - begin;
     }
     return took / (double)runs;
 }
@@ -66,6 +77,21 @@ static void hash_txs(void *ctx)
     for (uint32_t i = 0; i < 256; i++) {
         dsmr_hash(&id, bytes + i * TX_BYTES, TX_BYTES);
         bytes[i * TX_BYTES] ^= id.bytes[0];
+    }
+}
+
+/* What the nodes do with a chunk (src/crypto/hash_lanes.h). */
+static void hash_many_txs(void *ctx)
+{
+    uint8_t *bytes = ctx;
+    struct dsmr_id ids[256];
+    struct dsmr_hash_message messages[256];
+    for (uint32_t i = 0; i < 256; i++) {
+        messages[i] = (struct dsmr_hash_message){.bytes = bytes + i * TX_BYTES, .len = TX_BYTES};
+    }
+    dsmr_hash_many(ids, messages, 256);
+    for (uint32_t i = 0; i < 256; i++) {
+        bytes[i * TX_BYTES] ^= ids[i].bytes[0];
     }
 }
 
@@ -208,39 +234,75 @@ static bool measure_ed25519(struct primitives *out)
 
 /* ---- disk ---- */
 
-struct append {
-    int fd;
-    size_t len;
-    const uint8_t *bytes;
-    bool is_good;
+/* A disk is now quick, now slow, for a second at a time: samples are taken in rounds over all of
+ * the calibration, and the median counts. */
+struct samples {
+    double us[DISK_ROUNDS * DISK_ROUND_MAX];
+    size_t count;
 };
 
-static void append_sync(void *ctx)
-{
-    struct append *a = ctx;
-    a->is_good =
-        write(a->fd, a->bytes, a->len) == (ssize_t)a->len && fdatasync(a->fd) == 0 && a->is_good;
-}
+struct disk {
+    int fd; /* of a file that has no name any more */
+    bool is_good;
+    uint8_t bytes[MIB];
+    struct samples mib, small;
+};
 
-static bool measure_disk(struct primitives *out, const char *folder)
+static struct disk *disk_open(const char *folder)
 {
     char path[4096];
-    uint8_t *bytes = malloc(1u << 20);
+    struct disk *disk = calloc(1, sizeof(*disk));
+    if (disk == NULL) {
+        return NULL;
+    }
     (void)snprintf(path, sizeof(path), "%s/dsmr-calibrate-XXXXXX", folder);
-    struct append a = {.fd = bytes != NULL ? mkstemp(path) : -1, .bytes = bytes, .is_good = true};
-    if (a.fd < 0) {
-        free(bytes);
-        return false;
+    disk->fd = mkstemp(path);
+    if (disk->fd < 0) {
+        free(disk);
+        return NULL;
     }
     (void)unlink(path);
-    memset(bytes, 0x5a, 1u << 20);
-    a.len = 1u << 20;
-    out->append_mib_us = measure(append_sync, &a);
-    a.len = 256;
-    out->append_256_us = measure(append_sync, &a);
-    close(a.fd);
-    free(bytes);
-    return a.is_good;
+    memset(disk->bytes, 0x5a, sizeof(disk->bytes));
+    disk->is_good = true;
+    return disk;
+}
+
+static void disk_close(struct disk *disk)
+{
+    close(disk->fd);
+    free(disk);
+}
+
+static void append(struct disk *disk, struct samples *samples, size_t len, double at_least_us)
+{
+    double begin = now_us(CLOCK_MONOTONIC), now = begin;
+    for (uint32_t i = 0; i < DISK_ROUND_MAX && now - begin < at_least_us && disk->is_good; i++) {
+        double before = now;
+        disk->is_good =
+            write(disk->fd, disk->bytes, len) == (ssize_t)len && fdatasync(disk->fd) == 0;
+        now = now_us(CLOCK_MONOTONIC);
+        samples->us[samples->count++] = now - before;
+    }
+}
+
+static void disk_round(struct disk *disk)
+{
+    append(disk, &disk->mib, MIB, DISK_MIB_US);
+    append(disk, &disk->small, 256, DISK_256_US);
+}
+
+static int compare_us(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+static struct spread spread_of(struct samples *samples)
+{
+    qsort(samples->us, samples->count, sizeof(samples->us[0]), compare_us);
+    return (struct spread){.median_us = samples->us[samples->count / 2],
+                           .min_us = samples->us[0],
+                           .max_us = samples->us[samples->count - 1]};
 }
 
 /* ---- loopback ---- */
@@ -284,8 +346,11 @@ static bool measure_tcp(struct primitives *out)
     bool ok = connect_pair(pair) && bytes != NULL;
     if (ok && pthread_create(&thread, NULL, drain, &pair[1]) == 0) {
         double begin = now_us(CLOCK_PROCESS_CPUTIME_ID);
-        for (uint32_t sent = 0; sent < TCP_BYTES && ok; sent += TCP_STEP) {
-            ok = send(pair[0], bytes, TCP_STEP, MSG_NOSIGNAL) == (ssize_t)TCP_STEP;
+        for (uint64_t sent = 0;
+             sent < TCP_BYTES && ok;) { /* a part, if we were stopped meanwhile */
+            ssize_t len = send(pair[0], bytes, TCP_STEP, MSG_NOSIGNAL);
+            ok = len > 0;
+            sent += ok ? (uint64_t)len : 0;
         }
         (void)shutdown(pair[0], SHUT_WR);
         pthread_join(thread, NULL);
@@ -302,86 +367,163 @@ static bool measure_tcp(struct primitives *out)
 
 /* ---- the limit ---- */
 
+/* Processor time of all four nodes and the client for a transaction; for writing, what the disk
+ * takes. */
 struct limit {
-    double opaque_us, transfer_us; /* CPU of all four nodes and the client, a transaction */
+    double hash_us, tcp_us, tls_us, disk_us; /* opaque */
+    double opaque_us, transfer_us;
     uint32_t cores;
 };
 
-/* Hash once on each node; client and three copies over TCP; three copies encrypted and decrypted;
+/* Hashed once on each node; client and three copies over TCP; three copies encrypted and decrypted;
  * written on each node; the rest. For transfers a signature check on each node as well. */
 static struct limit limit_of(const struct primitives *p)
 {
-    double hash = NODES * p->sha256_tx_us;
-    double tcp = NODES * TX_BYTES * p->tcp_byte_ns / 1000.0;
-    double tls = 2.0 * (NODES - 1.0) * TX_BYTES * p->aes_byte_ns / 1000.0;
-    double disk = NODES * TX_BYTES * p->append_mib_us / (double)(1u << 20);
-    struct limit limit = {.opaque_us = hash + tcp + tls + disk + REST_US,
+    double hash = p->sha256_many_tx_us < p->sha256_tx_us ? p->sha256_many_tx_us : p->sha256_tx_us;
+    struct limit limit = {.hash_us = NODES * hash,
+                          .tcp_us = NODES * TX_BYTES * p->tcp_byte_ns / 1000.0,
+                          .tls_us = 2.0 * (NODES - 1.0) * TX_BYTES * p->aes_byte_ns / 1000.0,
+                          .disk_us = NODES * TX_BYTES * p->append_mib.median_us / MIB,
                           .cores = dsmr_workers_processors()};
-    limit.transfer_us = limit.opaque_us * 206.0 / TX_BYTES + NODES * p->ed25519_batch_us;
+    limit.opaque_us = limit.hash_us + limit.tcp_us + limit.tls_us + limit.disk_us + REST_US;
+    limit.transfer_us = limit.opaque_us * TRANSFER_BYTES / TX_BYTES + NODES * p->ed25519_batch_us;
     return limit;
 }
 
-static void print(const struct dsmr_cli_values *values, const struct primitives *p)
+static double tx_per_s(const struct limit *limit, double us)
 {
-    const struct limit limit = limit_of(p);
-    double opaque = limit.cores * 1e6 / limit.opaque_us;
-    double transfers = limit.cores * 1e6 / limit.transfer_us;
-    if (dsmr_cli_flag(values, "json")) {
-        printf("{\"event\":\"calibration\",\"sha256_512_us\":%.3f,\"aes_128_gcm_ns_per_byte\":%.3f,"
-               "\"tcp_loopback_ns_per_byte\":%.3f,\"append_sync_1mib_us\":%.1f,"
-               "\"append_sync_256_us\":%.1f,\"bls_sign_us\":%.1f,\"bls_verify_us\":%.1f,"
-               "\"bls_batch_64_us\":%.1f,\"ed25519_sign_us\":%.2f,\"ed25519_batch_256_us\":%.2f,"
-               "\"cores\":%u,\"limit_opaque_us_per_tx\":%.2f,\"limit_opaque_tx_per_s\":%.0f,"
-               "\"limit_transfers_us_per_tx\":%.2f,\"limit_transfers_tx_per_s\":%.0f}\n",
-               p->sha256_tx_us, p->aes_byte_ns, p->tcp_byte_ns, p->append_mib_us, p->append_256_us,
-               p->bls_sign_us, p->bls_verify_us, p->bls_batch_us, p->ed25519_sign_us,
-               p->ed25519_batch_us, limit.cores, limit.opaque_us, opaque, limit.transfer_us,
-               transfers);
-        return;
-    }
+    return limit->cores * 1e6 / us;
+}
+
+static void print_json(const struct primitives *p, const struct limit *limit)
+{
+    printf("{\"event\":\"calibration\",\"sha256_512_us\":%.3f,\"sha256_512_many_us\":%.3f,"
+           "\"aes_128_gcm_ns_per_byte\":%.3f,\"tcp_loopback_ns_per_byte\":%.3f,"
+           "\"append_sync_1mib_us\":%.1f,\"append_sync_1mib_min_us\":%.1f,"
+           "\"append_sync_1mib_max_us\":%.1f,\"append_sync_256_us\":%.1f,"
+           "\"append_sync_256_min_us\":%.1f,\"append_sync_256_max_us\":%.1f,",
+           p->sha256_tx_us, p->sha256_many_tx_us, p->aes_byte_ns, p->tcp_byte_ns,
+           p->append_mib.median_us, p->append_mib.min_us, p->append_mib.max_us,
+           p->append_256.median_us, p->append_256.min_us, p->append_256.max_us);
+    printf("\"bls_sign_us\":%.1f,\"bls_verify_us\":%.1f,\"bls_batch_64_us\":%.1f,"
+           "\"ed25519_sign_us\":%.2f,\"ed25519_batch_256_us\":%.2f,\"cores\":%u,",
+           p->bls_sign_us, p->bls_verify_us, p->bls_batch_us, p->ed25519_sign_us,
+           p->ed25519_batch_us, limit->cores);
+    printf("\"limit_opaque_parts_us\":{\"hash\":%.2f,\"tcp\":%.2f,\"tls\":%.2f,\"disk\":%.2f,"
+           "\"rest\":%.2f},\"limit_opaque_us_per_tx\":%.2f,\"limit_opaque_tx_per_s\":%.0f,"
+           "\"limit_transfers_us_per_tx\":%.2f,\"limit_transfers_tx_per_s\":%.0f}\n",
+           limit->hash_us, limit->tcp_us, limit->tls_us, limit->disk_us, REST_US, limit->opaque_us,
+           tx_per_s(limit, limit->opaque_us), limit->transfer_us,
+           tx_per_s(limit, limit->transfer_us));
+}
+
+static void print_append(const char *size, const struct spread *append)
+{
+    printf("  append and fdatasync of %-5s   %8.0f us  (median; %.0f to %.0f)\n", size,
+           append->median_us, append->min_us, append->max_us);
+}
+
+static void print_primitives(const struct primitives *p)
+{
     printf("primitives of this machine, one core each\n");
     printf("  SHA-256 of 512 bytes            %8.2f us  (%.2f GB/s)\n", p->sha256_tx_us,
            TX_BYTES / p->sha256_tx_us / 1000.0);
+    printf("    many at once, each            %8.2f us  (%s)\n", p->sha256_many_tx_us,
+           dsmr_hash_lanes_exist() ? "sixteen, AVX-512" : "no AVX-512: as above");
     printf("  AES-128-GCM                     %8.2f ns a byte\n", p->aes_byte_ns);
     printf("  TCP over loopback, both ends    %8.2f ns a byte\n", p->tcp_byte_ns);
-    printf("  append and fdatasync of 1 MiB   %8.0f us\n", p->append_mib_us);
-    printf("  append and fdatasync of 256 B   %8.0f us\n", p->append_256_us);
+    print_append("1 MiB", &p->append_mib);
+    print_append("256 B", &p->append_256);
     printf("  BLS sign                        %8.0f us\n", p->bls_sign_us);
     printf("  BLS verify                      %8.0f us\n", p->bls_verify_us);
     printf("  BLS batch of 64, each           %8.0f us\n", p->bls_batch_us);
     printf("  Ed25519 sign                    %8.1f us\n", p->ed25519_sign_us);
     printf("  Ed25519 batch of 256, each      %8.1f us\n", p->ed25519_batch_us);
-    printf("implied limit for 4 validators and their load on %u cores\n", limit.cores);
-    printf("  opaque, 512 bytes   %6.1f us a transaction: %.0f tx/s\n", limit.opaque_us, opaque);
-    printf("  signed transfers    %6.1f us a transaction: %.0f tx/s\n", limit.transfer_us,
-           transfers);
+}
+
+static void print_limit(const struct primitives *p, const struct limit *limit)
+{
+    printf("implied limit for 4 validators and their load on %u cores\n", limit->cores);
+    printf("  opaque, 512 bytes   %8.2f us a transaction: %.0f tx/s\n", limit->opaque_us,
+           tx_per_s(limit, limit->opaque_us));
+    printf("    hashed by each node           %8.2f us\n", limit->hash_us);
+    printf("    client and three copies, TCP  %8.2f us\n", limit->tcp_us);
+    printf("    three copies, AES both ends   %8.2f us\n", limit->tls_us);
+    printf("    durable on each node          %8.2f us  (time of the disk)\n", limit->disk_us);
+    printf("    the rest, put down            %8.2f us\n", REST_US);
+    printf("  signed transfers    %8.2f us a transaction: %.0f tx/s\n", limit->transfer_us,
+           tx_per_s(limit, limit->transfer_us));
+    printf("    Ed25519 on each node, batches %8.2f us\n", NODES * p->ed25519_batch_us);
+    printf("    %3.0f bytes as above           %8.2f us\n", TRANSFER_BYTES,
+           limit->opaque_us * TRANSFER_BYTES / TX_BYTES);
+}
+
+/* ---- all of it ---- */
+
+/* A round of the disk before and after each. An exit code; *what: a sentence if it is not OK. */
+static int measure_all(struct primitives *p, const char **what, struct disk *disk, uint8_t *bytes)
+{
+    disk_round(disk);
+    p->sha256_tx_us = measure(hash_txs, bytes) / 256.0;
+    p->sha256_many_tx_us = measure(hash_many_txs, bytes) / 256.0;
+    p->aes_byte_ns = measure(encrypt, bytes) * 1000.0 / (128u << 10);
+    disk_round(disk);
+    *what = "a signature did not verify";
+    if (!measure_bls(p)) {
+        return DSMR_EXIT_INTERNAL;
+    }
+    disk_round(disk);
+    if (!measure_ed25519(p)) {
+        return DSMR_EXIT_INTERNAL;
+    }
+    disk_round(disk);
+    *what = "no TCP over loopback";
+    if (!measure_tcp(p)) {
+        return DSMR_EXIT_UNAVAILABLE;
+    }
+    disk_round(disk);
+    *what = "a file cannot be written";
+    if (!disk->is_good) {
+        return DSMR_EXIT_IO;
+    }
+    p->append_mib = spread_of(&disk->mib);
+    p->append_256 = spread_of(&disk->small);
+    return DSMR_EXIT_OK;
 }
 
 int dsmr_cli_calibrate_run(const struct dsmr_cli_values *values)
 {
-    struct primitives p;
-    const char *folder = getenv("TMPDIR");
+    struct primitives p = {0};
+    const char *what = "";
+    const char *folder = dsmr_cli_text(values, "dir");
+    folder = folder != NULL ? folder : getenv("TMPDIR");
+    folder = folder != NULL && *folder != '\0' ? folder : "/tmp";
+    struct disk *disk = disk_open(folder);
     uint8_t *bytes = calloc(256, TX_BYTES);
-    memset(&p, 0, sizeof(p));
-    if (bytes == NULL) {
-        return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");
+    int code = DSMR_EXIT_IO;
+    if (disk == NULL) {
+        code = dsmr_cli_fail(values, code, "%s: cannot be written", folder);
+    } else if (bytes == NULL) {
+        code = dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");
+    } else {
+        code = measure_all(&p, &what, disk, bytes);
+        if (code != DSMR_EXIT_OK) {
+            code = dsmr_cli_fail(values, code, "calibration in %s: %s", folder, what);
+        }
     }
-    if (dsmr_cli_text(values, "dir") != NULL) {
-        folder = dsmr_cli_text(values, "dir");
+    if (disk != NULL) {
+        disk_close(disk);
     }
-    p.sha256_tx_us = measure(hash_txs, bytes) / 256.0;
-    p.aes_byte_ns = measure(encrypt, bytes) * 1000.0 / (128u << 10);
     free(bytes);
-    if (!measure_bls(&p) || !measure_ed25519(&p)) {
-        return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "a signature did not verify");
+    if (code != DSMR_EXIT_OK) {
+        return code;
     }
-    if (!measure_disk(&p, folder != NULL && *folder != '\0' ? folder : "/tmp")) {
-        return dsmr_cli_fail(values, DSMR_EXIT_IO, "%s: cannot be written",
-                             folder != NULL && *folder != '\0' ? folder : "/tmp");
+    const struct limit limit = limit_of(&p);
+    if (dsmr_cli_flag(values, "json")) {
+        print_json(&p, &limit);
+    } else {
+        print_primitives(&p);
+        print_limit(&p, &limit);
     }
-    if (!measure_tcp(&p)) {
-        return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE, "no TCP over loopback");
-    }
-    print(values, &p);
     return DSMR_EXIT_OK;
 }

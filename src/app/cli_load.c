@@ -1,5 +1,6 @@
 #include "app/cli_load.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #define PROGRESS_MS 200u
 #define ROOTS_WAIT_MS 20000u
 #define GRACE_MS 5000u
+#define LONELY_MS 500u
 #define TRANSFER_MEMO_BYTES 16u
 
 /* What all nodes had gained at one moment. */
@@ -129,6 +131,10 @@ static enum dsmr_err check_config(const struct dsmr_cli_load_config *config, con
         *reason = "the warm-up must be shorter than the load";
         return DSMR_ERR_CONFIG;
     }
+    if (config->idle_ms != 0 && config->burst_ms == 0) {
+        *reason = "a burst must last a millisecond at least";
+        return DSMR_ERR_CONFIG;
+    }
     return DSMR_OK;
 }
 
@@ -240,6 +246,33 @@ static void latency(struct dsmr_cli_load_latency *out, const struct dsmr_histogr
     out->max_ms = (double)histogram->max / 1000.0;
 }
 
+static bool measure_latencies(struct dsmr_cli_load_result *out, const struct monitor *monitor)
+{
+    const struct {
+        struct dsmr_cli_load_latency *certified, *executed;
+        unsigned parts;
+    } rows[] = {
+        {&out->certified, &out->executed, UINT_MAX},
+        {&out->idle.certified, &out->idle.executed, 1u << DSMR_CLI_LOAD_PART_IDLE},
+        {&out->burst_first.certified, &out->burst_first.executed, 1u << DSMR_CLI_LOAD_PART_FIRST},
+        {&out->burst.certified, &out->burst.executed,
+         1u << DSMR_CLI_LOAD_PART_FIRST | 1u << DSMR_CLI_LOAD_PART_REST},
+    };
+    struct dsmr_histogram *histograms = calloc(2, sizeof(*histograms));
+    if (histograms == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        dsmr_cli_load_sender_latency(monitor->sender, &histograms[0], &histograms[1],
+                                     rows[i].parts);
+        latency(rows[i].certified, &histograms[0]);
+        latency(rows[i].executed, &histograms[1]);
+    }
+    out->has_bursts = monitor->config->idle_ms != 0;
+    free(histograms);
+    return true;
+}
+
 /* Rates and costs between the two moments. A cost is known if that of every node is. */
 static void measure(struct dsmr_cli_load_result *out, const struct monitor *monitor)
 {
@@ -254,12 +287,13 @@ static void measure(struct dsmr_cli_load_result *out, const struct monitor *moni
         const struct dsmr_cli_load_gain *begin = &monitor->begin.gains[i];
         const struct dsmr_cli_load_gain *end = &monitor->end.gains[i];
         if (!monitor->end.is_reachable[i]) {
-            cpu_us = disk = network = NAN;
+            cpu_us = disk = network = out->node_cpu_us_per_tx[i] = NAN;
             continue;
         }
         uint64_t own = end->executed_txs - begin->executed_txs;
         executed = own < executed ? own : executed;
-        cpu_us += end->has_cpu ? (double)(end->cpu_us - begin->cpu_us) : NAN;
+        out->node_cpu_us_per_tx[i] = end->has_cpu ? (double)(end->cpu_us - begin->cpu_us) : NAN;
+        cpu_us += out->node_cpu_us_per_tx[i];
         disk += (double)(end->disk_bytes - begin->disk_bytes);
         network += (double)(end->net_bytes_sent - begin->net_bytes_sent);
     }
@@ -270,6 +304,10 @@ static void measure(struct dsmr_cli_load_result *out, const struct monitor *moni
     out->executed_tx_per_s = executed != UINT64_MAX ? (double)executed / between_s : NAN;
     out->payload_mb_per_s = out->executed_tx_per_s * tx_bytes / 1e6;
     out->cpu_us_per_tx = cpu_us / txs;
+    out->nodes_count = config->nodes_count;
+    for (uint32_t i = 0; i < config->nodes_count; i++) {
+        out->node_cpu_us_per_tx[i] /= txs;
+    }
     out->disk_bytes_per_tx = disk / txs;
     out->network_bytes_per_tx = network / txs;
 }
@@ -291,15 +329,10 @@ static void measure_stages(struct dsmr_cli_load_result *out, const struct monito
 static enum dsmr_err summarise(struct dsmr_cli_load_result *out, const struct monitor *monitor)
 {
     struct dsmr_cli_load_sender_totals totals;
-    struct dsmr_histogram *histograms = calloc(2, sizeof(*histograms));
-    if (histograms == NULL) {
+    if (!measure_latencies(out, monitor)) {
         return DSMR_ERR_NO_MEMORY;
     }
     dsmr_cli_load_sender_totals(monitor->sender, &totals);
-    dsmr_cli_load_sender_latency(monitor->sender, &histograms[0], &histograms[1]);
-    latency(&out->certified, &histograms[0]);
-    latency(&out->executed, &histograms[1]);
-    free(histograms);
     uint64_t load_ms = monitor->end.elapsed_ms;
     if (monitor->config->duration_ms != 0 && load_ms > monitor->config->duration_ms) {
         load_ms = monitor->config->duration_ms;
@@ -378,6 +411,7 @@ enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **r
     own.seed =
         own.seed != 0 ? own.seed : (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     own.grace_ms = own.grace_ms != 0 ? own.grace_ms : GRACE_MS;
+    own.lonely_ms = own.lonely_ms != 0 ? own.lonely_ms : LONELY_MS;
     monitor->config = &own;
     enum dsmr_err err = check_config(&own, reason);
     if (err == DSMR_OK) {

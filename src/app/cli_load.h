@@ -3,10 +3,9 @@
  * Why:        latency is measured from the time at which a transaction was meant to be sent, so
  *             that a node that stalls cannot hide it by slowing the generator.
  * How:        one thread sends every tick_ms to every node; transaction i of the run goes to node
- *             i % nodes_count, or with to_all to each of them, and was meant for start + i / rate.
- *             Another thread (the caller's)
- *             scrapes the nodes and calls progress; a third looks up what a node took and says
- *             nothing more of.
+ *             i % nodes_count, or with to_all to each of them, and was meant for start + i / rate,
+ *             or in bursts (cli_load_shape.h). Another thread (the caller's) scrapes the nodes and
+ *             calls progress; a third looks up what a node took and says nothing more of.
  * Limits:     DSMR_CLI_NODES_MAX nodes; with verify 9 bytes a transaction are kept.
  * Threads:    dsmr_cli_load_run blocks; progress is called on the calling thread; *config.stop may
  *             be set by another thread or a signal handler. */
@@ -42,6 +41,9 @@ struct dsmr_cli_load_config {
     uint32_t nodes_count;
     enum dsmr_cli_load_kind kind;
     uint32_t rate;            /* transactions a second over all nodes; 0: no load, only watch */
+    uint32_t idle_ms;         /* 0: even load; else idle and burst in turns, at rate in a burst */
+    uint32_t burst_ms;        /* with idle_ms: at least 1 */
+    uint32_t lonely_ms;       /* from one transaction to the next when idle; 0: 500 */
     bool to_all;              /* OPAQUE: each to every node; what is counted below is copies, but
                                  for offered_tx_per_s and what the nodes' own counters say */
     uint32_t tx_bytes;        /* opaque: whole transaction, at least 25 bytes */
@@ -52,6 +54,7 @@ struct dsmr_cli_load_config {
     uint32_t expiry_ms;       /* a transaction's expiry: now + this; 0: 40 000 */
     uint32_t grace_ms;        /* after its expiry, until one no node knows is lost; 0: 5 000 */
     const char *accounts_dir; /* TRANSFERS: *.json as testnet writes them */
+    uint32_t accounts_max;    /* TRANSFERS: only between so many of them, at least 2; 0: all */
     uint64_t amount;          /* TRANSFERS: 0: 1 */
     uint64_t seed;            /* 0: from the clock */
     uint32_t roots_wait_ms;   /* at most this long until all nodes tell one root; 0: 20 000 */
@@ -75,10 +78,16 @@ struct dsmr_cli_load_result {
     double executed_tx_per_s; /* the minimum over nodes, from their own counters */
     double payload_mb_per_s;  /* of executed_tx_per_s */
     struct dsmr_cli_load_latency certified, executed;
+    bool has_bursts; /* idle_ms was not 0 */
+    struct dsmr_cli_load_moments {
+        struct dsmr_cli_load_latency certified, executed;
+    } idle, burst_first, burst; /* lonely ones; see DSMR_CLI_LOAD_SHAPE_FIRST_US; whole bursts */
     struct dsmr_cli_load_stage stages[DSMR_CLI_LOAD_STAGES]; /* by the nodes' own clocks */
     /* All nodes together, over transactions executed in the measured part. CPU: if all pids are
      * known, and no node was restarted. */
     double cpu_us_per_tx, disk_bytes_per_tx, network_bytes_per_tx;
+    double node_cpu_us_per_tx[DSMR_CLI_NODES_MAX]; /* of them, nodes_count */
+    uint32_t nodes_count;
     uint64_t backlog_blocks_max; /* accepted and not executed by one node, of the whole run */
     double rss_max_mb;           /* largest node's peak anonymous memory, of those with a pid */
     /* Of the whole run: */

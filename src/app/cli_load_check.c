@@ -35,6 +35,37 @@ int dsmr_cli_load_check_times(const struct dsmr_cli_values *values,
     return -1;
 }
 
+static bool is_load(const struct dsmr_cli_values *values, const char *kind)
+{
+    return strcmp(dsmr_cli_text(values, "load"), kind) == 0;
+}
+
+int dsmr_cli_load_check_options(const struct dsmr_cli_values *values,
+                                struct dsmr_cli_load_config *config)
+{
+    bool is_hotspot = is_load(values, "hotspot");
+    config->kind =
+        is_hotspot || is_load(values, "transfers") ? DSMR_CLI_LOAD_TRANSFERS : DSMR_CLI_LOAD_OPAQUE;
+    config->accounts_max = is_hotspot ? 2 : 0;
+    config->to_all = is_load(values, "duplicates");
+    config->rate = is_load(values, "none") ? 0 : (uint32_t)dsmr_cli_number(values, "rate");
+    config->tx_bytes = (uint32_t)dsmr_cli_number(values, "tx-bytes");
+    int code = dsmr_cli_load_check_times(values, config);
+    if (code >= 0 || !is_load(values, "idle-then-burst")) {
+        return code;
+    }
+    config->idle_ms = (uint32_t)dsmr_cli_number(values, "idle");
+    config->burst_ms = (uint32_t)dsmr_cli_number(values, "burst");
+    if (config->duration_ms != 0 && config->duration_ms <= config->idle_ms) {
+        return dsmr_cli_fail(
+            values, DSMR_EXIT_USAGE,
+            "--duration must be longer than --idle, for a burst to come, not %u ms "
+            "with %u ms",
+            config->duration_ms, config->idle_ms);
+    }
+    return code;
+}
+
 /* ---- roots ---- */
 
 static void sleep_ms(long ms)

@@ -8,6 +8,25 @@
 #include "app/cli_load.h"
 #include "app/cli_options.h"
 
+/* Options of verbs that have --load: what idle-then-burst looks like. */
+#define DSMR_CLI_LOAD_CHECK_BURSTS                                                                 \
+    {"idle",                                                                                       \
+     "TIME",                                                                                       \
+     DSMR_CLI_DURATION,                                                                            \
+     100,                                                                                          \
+     3600000,                                                                                      \
+     NULL,                                                                                         \
+     "3s",                                                                                         \
+     "of idle-then-burst: one transaction every 500 ms for so long, then a burst at --rate, and "  \
+     "again"},                                                                                     \
+    {                                                                                              \
+        "burst", "TIME", DSMR_CLI_DURATION, 10, 600000, NULL, "1s",                                \
+            "of idle-then-burst: how long each burst lasts"                                        \
+    }
+/* Reads --load, --rate, --tx-bytes, --idle, --burst, --duration and --warmup into *config. A
+ * sentence and an exit code, or -1. */
+int dsmr_cli_load_check_options(const struct dsmr_cli_values *values,
+                                struct dsmr_cli_load_config *config);
 /* Reads --duration and --warmup into *config. A warm-up that is not shorter than the load is a
  * mistake if it was asked for; else it is a quarter of the load. A sentence and an exit code, or
  * -1. */

@@ -25,13 +25,6 @@ static uint64_t now_us(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
-/* When transaction index of the run was meant to be sent, from its start. */
-static uint64_t meant_us(const struct dsmr_cli_load_sender *s, uint64_t index)
-{
-    uint64_t rate = s->config->rate;
-    return index / rate * 1000000u + index % rate * 1000000u / rate;
-}
-
 /* ---- notices ---- */
 
 static void record(struct dsmr_cli_load_sender_node *node, const struct dsmr_submit_run *run,
@@ -46,11 +39,12 @@ static void record(struct dsmr_cli_load_sender_node *node, const struct dsmr_sub
         if (tx == NULL) {
             continue; /* its time is no longer known */
         }
-        uint64_t begin_us = meant_us(s, tx->index);
+        enum dsmr_cli_load_part part;
+        uint64_t begin_us = dsmr_cli_load_shape_meant_us(&s->shape, &part, tx->index);
         uint64_t took_us = elapsed_us > begin_us ? elapsed_us - begin_us : 0;
         dsmr_histogram_add(&node->interval[which], took_us, 1);
         if (begin_us >= warm_us) {
-            dsmr_histogram_add(&s->latency[which], took_us, 1);
+            dsmr_histogram_add(&s->latency[part][which], took_us, 1);
         }
     }
 }
@@ -263,9 +257,10 @@ static void send_one(struct dsmr_cli_load_sender *s, uint64_t expiry_ms)
 {
     uint32_t count = s->config->nodes_count;
     uint64_t index = s->next_index++;
+    enum dsmr_cli_load_part part;
+    uint64_t meant_us = dsmr_cli_load_shape_meant_us(&s->shape, &part, index);
     struct dsmr_cli_load_sender_node *first = &s->nodes[index % count];
-    first->totals.measured_sent +=
-        meant_us(s, index) >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
+    first->totals.measured_sent += meant_us >= (uint64_t)s->config->warmup_ms * 1000u ? 1 : 0;
     for (uint32_t i = 0; i < (s->config->to_all ? count : 1u); i++) {
         send_to(s, &s->nodes[(index + i) % count], index, expiry_ms);
     }
@@ -281,12 +276,10 @@ static void flush(struct dsmr_submit_client *client)
 /* What is due by now; at most a quarter of a second at once, so that notices are heard. */
 static void send_due(struct dsmr_cli_load_sender *s, uint64_t at_us)
 {
-    uint64_t rate = s->config->rate;
-    uint64_t until_us = (at_us < s->end_us ? at_us : s->end_us) - s->start_us;
-    /* Transaction i is meant for i / rate: the first one at once. */
-    uint64_t due = until_us / 1000000u * rate + until_us % 1000000u * rate / 1000000u;
-    due += at_us < s->end_us;
-    uint64_t most = s->next_index + rate / 4 + 1;
+    /* One that is meant for this moment is due, but none at the end. */
+    uint64_t until_us = (at_us < s->end_us ? at_us + 1 : s->end_us) - s->start_us;
+    uint64_t due = dsmr_cli_load_shape_due(&s->shape, until_us);
+    uint64_t most = s->next_index + s->config->rate / 4 + 1;
     uint32_t expiry = s->config->expiry_ms != 0 ? s->config->expiry_ms : EXPIRY_MS;
     uint64_t expiry_ms = now_us(CLOCK_REALTIME) / 1000u + expiry;
     while (s->next_index < due && s->next_index < most) {
@@ -333,9 +326,7 @@ static void move_phase(struct dsmr_cli_load_sender *s, uint64_t at_us)
         s->phase = DSMR_CLI_LOAD_MEASURING;
     }
     if (s->phase < DSMR_CLI_LOAD_DRAINING && at_us >= s->end_us) {
-        uint64_t length_us = s->end_us - s->start_us;
-        uint64_t due =
-            length_us / 1000000u * config->rate + length_us % 1000000u * config->rate / 1000000u;
+        uint64_t due = dsmr_cli_load_shape_due(&s->shape, s->end_us - s->start_us);
         if (is_stopped || s->next_index >= due) {
             s->phase = DSMR_CLI_LOAD_DRAINING;
         }
@@ -401,7 +392,7 @@ static enum dsmr_err open_node(struct dsmr_cli_load_sender *s,
         return DSMR_ERR_NO_MEMORY;
     }
     if (config->verify && config->duration_ms != 0) {
-        uint64_t all = ((uint64_t)config->duration_ms + 1000u) * config->rate / 1000u;
+        uint64_t all = dsmr_cli_load_shape_due(&s->shape, (uint64_t)config->duration_ms * 1000u);
         all = all < UINT32_MAX ? all : UINT32_MAX; /* see note_id */
         node->ids_count = (size_t)(all / (config->to_all ? 1u : config->nodes_count) + 2);
         node->ids = calloc(node->ids_count, sizeof(*node->ids));
@@ -418,7 +409,7 @@ static enum dsmr_err open_all(struct dsmr_cli_load_sender *s, const char **reaso
     uint32_t connected = 0;
     s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     s->nodes = calloc(s->config->nodes_count, sizeof(*s->nodes));
-    s->latency = calloc(2, sizeof(*s->latency));
+    s->latency = calloc(DSMR_CLI_LOAD_PARTS, sizeof(*s->latency));
     *reason = "out of memory for the load";
     if (s->epoll_fd < 0 || s->nodes == NULL || s->latency == NULL) {
         return DSMR_ERR_NO_MEMORY;
@@ -445,6 +436,10 @@ enum dsmr_err dsmr_cli_load_sender_start(struct dsmr_cli_load_sender **out, cons
         return DSMR_ERR_NO_MEMORY;
     }
     s->config = config;
+    s->shape = (struct dsmr_cli_load_shape){.rate = config->rate,
+                                            .idle_us = config->idle_ms * UINT64_C(1000),
+                                            .burst_us = config->burst_ms * UINT64_C(1000),
+                                            .lonely_us = config->lonely_ms * UINT64_C(1000)};
     s->domain = *domain;
     s->epoll_fd = -1;
     pthread_mutex_init(&s->lock, NULL);

@@ -1,7 +1,8 @@
 /* cli_load_sender.h - the thread that sends at the given rate and hears what became of it.
  *
- * Invariants: transaction i is meant for start + i / rate, whether or not the node keeps up. A node
- *             whose connection or send buffer cannot take it loses it: counted as refused.
+ * Invariants: when transaction i is meant to be sent depends on nothing but cli_load_shape.h,
+ *             whether or not the node keeps up. A node whose connection or send buffer cannot take
+ *             it loses it: counted as refused.
  *             What was in flight on a connection that ended is looked up (cli_load_lookup.h), and
  *             so is, once its expiry is over, what a node has said nothing more of.
  * Limits:     latencies are known for transactions that were reported on their own connection, and
@@ -11,6 +12,7 @@
 #define DSMR_APP_CLI_LOAD_SENDER_H
 
 #include "app/cli_load.h"
+#include "app/cli_load_shape.h"
 #include "client/histogram.h"
 
 struct dsmr_cli_load_sender; /* opaque */
@@ -45,10 +47,11 @@ void dsmr_cli_load_sender_snapshot(struct dsmr_cli_load_sender *sender,
                                    struct dsmr_cli_load_snapshot *out);
 void dsmr_cli_load_sender_totals(struct dsmr_cli_load_sender *sender,
                                  struct dsmr_cli_load_sender_totals *out);
-/* Latencies of transactions meant for after the warm-up, over all nodes. */
+/* Latencies of transactions meant for after the warm-up, over all nodes; parts: 1 << part of each
+ * dsmr_cli_load_part that counts. */
 void dsmr_cli_load_sender_latency(struct dsmr_cli_load_sender *sender,
-                                  struct dsmr_histogram *certified,
-                                  struct dsmr_histogram *executed);
+                                  struct dsmr_histogram *certified, struct dsmr_histogram *executed,
+                                  unsigned parts);
 /* With verify, after DONE: first eight bytes of the ids that were reported executed. Caller frees
  * *out. NO_MEMORY. */
 DSMR_MUST_USE enum dsmr_err dsmr_cli_load_sender_executed(struct dsmr_cli_load_sender *sender,

@@ -79,11 +79,17 @@ void dsmr_cli_load_sender_totals(struct dsmr_cli_load_sender *s,
 }
 
 void dsmr_cli_load_sender_latency(struct dsmr_cli_load_sender *s, struct dsmr_histogram *certified,
-                                  struct dsmr_histogram *executed)
+                                  struct dsmr_histogram *executed, unsigned parts)
 {
+    dsmr_histogram_clear(certified);
+    dsmr_histogram_clear(executed);
     pthread_mutex_lock(&s->lock);
-    *certified = s->latency[0];
-    *executed = s->latency[1];
+    for (unsigned part = 0; part < DSMR_CLI_LOAD_PARTS; part++) {
+        if ((parts >> part & 1u) != 0) {
+            dsmr_histogram_merge(certified, &s->latency[part][0]);
+            dsmr_histogram_merge(executed, &s->latency[part][1]);
+        }
+    }
     pthread_mutex_unlock(&s->lock);
 }
 

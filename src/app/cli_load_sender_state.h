@@ -34,7 +34,8 @@ struct dsmr_cli_load_sender {
     struct dsmr_cli_load_tx maker;
     struct dsmr_cli_load_lookup *lookup;
     struct dsmr_cli_load_sender_node *nodes;
-    struct dsmr_histogram *latency; /* certified, executed */
+    struct dsmr_cli_load_shape shape;
+    struct dsmr_histogram (*latency)[2]; /* by part of the shape: certified, executed */
     int epoll_fd;
     pthread_t thread;
     bool is_running;

@@ -74,6 +74,48 @@ static void latency(struct text *text, const char *name, const struct dsmr_cli_l
     add(text, "}");
 }
 
+/* Of each node, in the order of the nodes. */
+static void cpu_of_nodes(struct text *text, const struct dsmr_cli_load_result *r)
+{
+    member(text, "node_cpu_us_per_tx");
+    add(text, "[");
+    for (uint32_t i = 0; i < r->nodes_count; i++) {
+        add(text, "%s", i == 0 ? "" : ",");
+        if (isnan(r->node_cpu_us_per_tx[i])) {
+            add(text, "null");
+        } else {
+            add(text, "%.2f", r->node_cpu_us_per_tx[i]);
+        }
+    }
+    add(text, "]");
+}
+
+static void moments(struct text *text, const char *name,
+                    const struct dsmr_cli_load_latency *certified,
+                    const struct dsmr_cli_load_latency *executed)
+{
+    member(text, name);
+    add(text, "{");
+    latency(text, "certified", certified);
+    latency(text, "executed", executed);
+    add(text, "}");
+}
+
+/* null: the load was an even one. */
+static void bursts(struct text *text, const struct dsmr_cli_load_result *r)
+{
+    member(text, "bursts_ms");
+    if (!r->has_bursts) {
+        add(text, "null");
+        return;
+    }
+    add(text, "{");
+    moments(text, "idle", &r->idle.certified, &r->idle.executed);
+    moments(text, "burst_first", &r->burst_first.certified, &r->burst_first.executed);
+    moments(text, "burst", &r->burst.certified, &r->burst.executed);
+    add(text, "}");
+}
+
 static void stage(struct text *text, const char *name, const struct dsmr_cli_load_stage *s)
 {
     bool has_any = s->count > 0;
@@ -109,13 +151,11 @@ size_t dsmr_cli_load_summary_json(char *out, size_t capacity, const struct dsmr_
     real(&text, "certified_tx_per_s", r->certified_tx_per_s, 1);
     real(&text, "executed_tx_per_s", r->executed_tx_per_s, 1);
     real(&text, "payload_mb_per_s", r->payload_mb_per_s, 3);
-    member(&text, "latency_ms");
-    add(&text, "{");
-    latency(&text, "certified", &r->certified);
-    latency(&text, "executed", &r->executed);
-    add(&text, "}");
+    moments(&text, "latency_ms", &r->certified, &r->executed);
+    bursts(&text, r);
     stages(&text, r);
     real(&text, "cpu_us_per_tx", r->cpu_us_per_tx, 2);
+    cpu_of_nodes(&text, r);
     real(&text, "disk_bytes_per_tx", r->disk_bytes_per_tx, 1);
     real(&text, "network_bytes_per_tx", r->network_bytes_per_tx, 1);
     real(&text, "rss_max_mb", r->rss_max_mb, 1);

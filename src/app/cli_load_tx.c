@@ -154,6 +154,8 @@ enum dsmr_err dsmr_cli_load_tx_init(struct dsmr_cli_load_tx *maker, const char *
     if (err != DSMR_OK) {
         dsmr_cli_load_tx_close(maker);
     }
+    bool is_limited = config->accounts_max != 0 && config->accounts_max < maker->accounts_count;
+    maker->accounts_used = is_limited ? config->accounts_max : maker->accounts_count;
     return err;
 }
 
@@ -180,9 +182,9 @@ static void make_opaque(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint
 static uint32_t make_transfer(const struct dsmr_cli_load_tx *maker, uint8_t *out, uint64_t index,
                               uint64_t expiry_ms)
 {
-    const struct dsmr_ed25519_signing_key *from = &maker->accounts[index % maker->accounts_count];
+    const struct dsmr_ed25519_signing_key *from = &maker->accounts[index % maker->accounts_used];
     const struct dsmr_ed25519_signing_key *to =
-        &maker->accounts[(index + 1) % maker->accounts_count];
+        &maker->accounts[(index + 1) % maker->accounts_used];
     struct dsmr_transfer_tx tx;
     memset(&tx, 0, sizeof(tx));
     tx.expiry_ms = expiry_ms;

@@ -24,6 +24,7 @@ struct dsmr_cli_load_tx {
     struct dsmr_domain domain;
     struct dsmr_ed25519_signing_key *accounts;
     uint32_t accounts_count;
+    uint32_t accounts_used; /* of them, the first */
     uint32_t accounts_room;
 };
 

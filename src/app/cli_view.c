@@ -294,6 +294,18 @@ static void print_latency(FILE *out, const char *name, const struct dsmr_cli_loa
     }
 }
 
+static void print_bursts(FILE *out, const struct dsmr_cli_load_result *r)
+{
+    if (r->has_bursts) {
+        print_latency(out, "idle, certified", &r->idle.certified);
+        print_latency(out, "idle, executed", &r->idle.executed);
+        print_latency(out, "first 0.1 s, certified", &r->burst_first.certified);
+        print_latency(out, "first 0.1 s, executed", &r->burst_first.executed);
+        print_latency(out, "burst, certified", &r->burst.certified);
+        print_latency(out, "burst, executed", &r->burst.executed);
+    }
+}
+
 static void print_stages(FILE *out, const struct dsmr_cli_load_result *r)
 {
     static const char *const names[DSMR_CLI_LOAD_STAGES] = {
@@ -339,6 +351,7 @@ static void print_load(FILE *out, const struct dsmr_cli_load_result *r)
     print_rate(out, "executed", r->executed_tx_per_s, rest);
     print_latency(out, "latency to certified", &r->certified);
     print_latency(out, "latency to executed", &r->executed);
+    print_bursts(out, r);
     print_stages(out, r);
     fprintf(out,
             "  %-22s %llu sent, %llu admitted, %llu executed (%llu failed), %llu refused, "

@@ -1,6 +1,7 @@
 /* dsmr_main.c - the client: keys, transfers, questions, load, a network on this machine. */
 #include <stdio.h>
 
+#include "app/cli_load_check.h"
 #include "app/cli_options.h"
 #include "app/cli_verbs.h"
 #include "app/exit_codes.h"
@@ -46,10 +47,12 @@ static const struct dsmr_cli_option bench_options[] = {
     {"nodes", "LIST", DSMR_CLI_TEXT, 0, 0, NULL, NULL,
      "HOST:HTTP_PORT:SUBMIT_PORT[:PID] of each node, separated by commas; with the process ids of "
      "nodes on this machine CPU and memory are known"},
-    {"load", "KIND", DSMR_CLI_CHOICE, 0, 0, "transfers|opaque|duplicates", "opaque",
-     "signed transfers from the accounts of --keys, random bytes, or random bytes to every node at "
-     "once"},
+    {"load", "KIND", DSMR_CLI_CHOICE, 0, 0, "transfers|hotspot|opaque|duplicates|idle-then-burst",
+     "opaque",
+     "signed transfers between the accounts of --keys, all of them between two of these, random "
+     "bytes, random bytes to every node at once, or random bytes in bursts"},
     {"rate", "N", DSMR_CLI_NUMBER, 1, 10000000, NULL, "1000", "transactions a second, over all"},
+    DSMR_CLI_LOAD_CHECK_BURSTS,
     {"tx-bytes", "N", DSMR_CLI_NUMBER, 32, 65536, NULL, "512", "size of an opaque transaction"},
     {"duration", "TIME", DSMR_CLI_DURATION, 0, 86400000, NULL, "30s",
      "how long the load lasts; 0 runs until interrupted"},

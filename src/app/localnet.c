@@ -47,11 +47,12 @@
          DSMR_CLI_CHOICE,                                                                            \
          0,                                                                                          \
          0,                                                                                          \
-         "transfers|opaque|duplicates|none",                                                         \
+         "transfers|hotspot|opaque|duplicates|idle-then-burst|none",                                 \
          load,                                                                                       \
-         "what is sent: signed transfers, random bytes, random bytes to every node at once, or "     \
-         "nothing"},                                                                                 \
+         "what is sent: signed transfers, all of them between two accounts, random bytes, random "   \
+         "bytes to every node at once, random bytes in bursts, or nothing"},                         \
         {"rate", "N", DSMR_CLI_NUMBER, 1, 10000000, NULL, rate, "transactions a second"},            \
+        DSMR_CLI_LOAD_CHECK_BURSTS,                                                                  \
         {"tx-bytes",        "N",  DSMR_CLI_NUMBER, 32,                                               \
          DSMR_TX_BYTES_MAX, NULL, "512",           "size of an opaque transaction"},                 \
         {"accounts", "N",  DSMR_CLI_NUMBER, 2,                                                       \
@@ -223,15 +224,9 @@ static void announce(const struct localnet *net)
 static int configure_load(struct localnet *net)
 {
     struct dsmr_cli_load_config *load = &net->load;
-    enum { TRANSFERS, OPAQUE, DUPLICATES, NONE }; /* as the option lists them */
-    uint64_t kind = dsmr_cli_number(net->values, "load");
     dsmr_cli_load_config_default(load);
-    load->kind = kind == TRANSFERS ? DSMR_CLI_LOAD_TRANSFERS : DSMR_CLI_LOAD_OPAQUE;
-    load->to_all = kind == DUPLICATES;
-    load->rate = kind == NONE ? 0 : (uint32_t)dsmr_cli_number(net->values, "rate");
-    load->tx_bytes = (uint32_t)dsmr_cli_number(net->values, "tx-bytes");
     load->stop = &stop_asked;
-    int code = dsmr_cli_load_check_times(net->values, load);
+    int code = dsmr_cli_load_check_options(net->values, load);
     load->verify = load->duration_ms != 0;
     return code;
 }

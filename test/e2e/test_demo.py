@@ -130,8 +130,16 @@ def calibration_measures_this_machine():
         check(code == 0, "exit code %d: %s" % (code, err))
         check(os.listdir(folder) == [], "it leaves %s" % os.listdir(folder))
         found = json.loads(out)
-        check(found.pop("event") == "calibration" and len(found) == 15, out)
-        check(all(value > 0 for value in found.values()), out)
+        parts = found.pop("limit_opaque_parts_us")
+        check(found.pop("event") == "calibration" and len(found) == 20, out)
+        check(all(value > 0 for value in [*found.values(), *parts.values()]), out)
+        for size in ("1mib", "256"):
+            low, middle, high = (found["append_sync_%s%s_us" % (size, which)]
+                                 for which in ("_min", "", "_max"))
+            check(low <= middle <= high, out)
+        quickest = min(found["sha256_512_us"], found["sha256_512_many_us"])
+        check(abs(parts["hash"] - 4 * quickest) < 0.02, out)
+        check(abs(sum(parts.values()) - found["limit_opaque_us_per_tx"]) < 0.05, out)
         for kind in ("opaque", "transfers"):
             implied = found["cores"] * 1e6 / found["limit_%s_us_per_tx" % kind]
             check(abs(found["limit_%s_tx_per_s" % kind] / implied - 1) < 0.01, out)

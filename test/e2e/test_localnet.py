@@ -66,6 +66,29 @@ def duplicates_run_once():
     check(499 < summary["offered_tx_per_s"] < 501, "%s" % summary)
 
 
+def bursts_are_measured():
+    with Localnet("--load", "idle-then-burst", "--rate", "1000", "--idle", "1100ms", "--burst",
+                  "400ms", "--warmup", "0", "--duration", "3s") as net:
+        code, summary, err = net.end()
+    check(code == 0 and err == "", "%d %s" % (code, err))
+    check(summary["sent_txs"] == 2 * (2 + 400) == summary["executed_txs"], "%s" % summary)
+    check(summary["verified"] and summary["missing_txs"] == 0, "%s" % summary)
+    check(267 < summary["offered_tx_per_s"] < 269, "%s" % summary)
+    check(sorted(summary["bursts_ms"]) == ["burst", "burst_first", "idle"], "%s" % summary)
+    for part in summary["bursts_ms"].values():
+        for times in part.values():
+            check(0 < times["p50"] <= times["p95"] <= times["p99"] <= times["max"], "%s" % summary)
+
+
+def hotspots_run():
+    with Localnet("--load", "hotspot", "--rate", "500", "--duration", "2s") as net:
+        code, summary, err = net.end()
+        check(code == 0 and err == "", "%d %s" % (code, err))
+    check(summary["executed_txs"] == 1000 and summary["failed_txs"] == 0, "%s" % summary)
+    check(len(summary["node_cpu_us_per_tx"]) == 4, "%s" % summary)
+    check(abs(sum(summary["node_cpu_us_per_tx"]) - summary["cpu_us_per_tx"]) < 0.1, "%s" % summary)
+
+
 def runs_until_interrupted():
     for number in (signal.SIGINT, signal.SIGTERM):
         with Localnet("--duration", "0", "--validators", "2") as net:
@@ -156,6 +179,6 @@ def a_full_disk_is_said():
 
 
 if __name__ == "__main__":
-    main(duplicates_run_once, runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
+    main(duplicates_run_once, bursts_are_measured, hotspots_run, runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
          a_killed_node_that_came_back_is_not, nodes_need_dsmrd, a_low_disk_is_said,
          a_full_disk_is_said)

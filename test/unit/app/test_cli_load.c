@@ -52,6 +52,8 @@ static void an_honest_node_is_measured(void **state)
     assert_string_equal(r.engine, "test");
     assert_int_equal(r.validators, 4);
     assert_true(r.cpu_us_per_tx >= 0); /* not NAN */
+    assert_int_equal(r.nodes_count, 1);
+    assert_true(r.node_cpu_us_per_tx[0] == r.cpu_us_per_tx); /* the only one */
     char members[4096], json[4200];
     assert_true(dsmr_cli_load_summary_json(members, sizeof(members), &r) > 0);
     assert_int_equal(dsmr_cli_load_summary_json(members, 10, &r), 0);
@@ -216,6 +218,36 @@ static void each_to_all_is_offered_once(void **state)
     chain_close(a);
 }
 
+/* Three times 60 ms with two lonely ones, then 140 ms at the rate; the first time is warm-up. */
+static void bursts_have_latencies_of_their_own(void **state)
+{
+    struct chain *chain = chain_open();
+    struct dsmr_cli_load_config config = config_for(chain);
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    (void)state;
+    config.idle_ms = 60;
+    config.burst_ms = 140;
+    config.lonely_ms = 20;
+    config.duration_ms = 600;
+    config.warmup_ms = 200;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_true(r.has_bursts && r.is_drained && r.is_verified);
+    assert_int_equal(r.sent, 3 * (2 + 280));
+    assert_int_equal(r.executed_txs, r.sent);
+    assert_int_equal(r.missing_txs + r.notices_twice, 0);
+    assert_int_equal(r.idle.executed.count, 2 * 2);
+    assert_int_equal(r.burst_first.executed.count, 2 * 200); /* of the first 100 ms */
+    assert_int_equal(r.burst.executed.count, 2 * 280);
+    assert_int_equal(r.executed.count, 2 * 282);
+    assert_true(r.burst_first.executed.max_ms <= r.burst.executed.max_ms);
+    assert_true(r.burst.executed.max_ms <= r.executed.max_ms);
+    assert_true(r.offered_tx_per_s > 1409 && r.offered_tx_per_s < 1411); /* on the average */
+    config.burst_ms = 0;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
+    chain_close(chain);
+}
+
 static void different_roots_are_not_equal(void **state)
 {
     struct chain *a = chain_open();
@@ -357,6 +389,50 @@ static void transactions_are_distinct_and_authentic(void **state)
     }
 }
 
+static struct dsmr_transfer_tx transfer_of(const struct dsmr_cli_load_tx *maker, uint64_t index)
+{
+    uint8_t bytes[DSMR_TRANSFER_TX_BYTES_MAX];
+    struct dsmr_transfer_tx tx;
+    uint32_t len = dsmr_cli_load_tx_make(maker, bytes, index, 1000);
+    assert_int_equal(dsmr_transfer_tx_parse(&tx, &maker->domain, bytes, len), DSMR_OK);
+    return tx;
+}
+
+static void a_hotspot_is_two_accounts(void **state)
+{
+    char folder[] = "/tmp/dsmr-test-XXXXXX";
+    char path[64];
+    const struct dsmr_domain domain = {.network_id = 3};
+    struct dsmr_cli_load_config config;
+    const char *reason = "";
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
+        FILE *file = fopen(path, "w");
+        fprintf(file, "{\"secret_key\":\"%064d\"}", i + 1);
+        (void)fclose(file);
+    }
+    dsmr_cli_load_config_default(&config);
+    config.kind = DSMR_CLI_LOAD_TRANSFERS;
+    config.accounts_dir = folder;
+    for (config.accounts_max = 0; config.accounts_max <= 4; config.accounts_max += 2) {
+        struct dsmr_cli_load_tx maker;
+        assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain), DSMR_OK);
+        const struct dsmr_transfer_tx first = transfer_of(&maker, 0),
+                                      third = transfer_of(&maker, 2);
+        bool is_same = memcmp(&first.from, &third.from, sizeof(first.from)) == 0 &&
+                       memcmp(&first.to, &third.to, sizeof(first.to)) == 0;
+        assert_int_equal(is_same, config.accounts_max == 2); /* there are no four */
+        dsmr_cli_load_tx_close(&maker);
+    }
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void histograms_are_read(void **state)
 {
     struct dsmr_cli_sample sample;
@@ -426,10 +502,12 @@ int main(void)
         cmocka_unit_test(a_node_that_hides_transactions_is_found_out),
         cmocka_unit_test(a_node_that_runs_one_twice_is_found_out),
         cmocka_unit_test(each_to_all_is_offered_once),
+        cmocka_unit_test(bursts_have_latencies_of_their_own),
         cmocka_unit_test(different_roots_are_not_equal),
         cmocka_unit_test(a_root_that_could_not_be_read_is_not_equal),
         cmocka_unit_test(wrong_configs_have_a_sentence),
         cmocka_unit_test(transactions_are_distinct_and_authentic),
+        cmocka_unit_test(a_hotspot_is_two_accounts),
         cmocka_unit_test(metrics_text_is_read),
         cmocka_unit_test(histograms_are_read),
     };

@@ -238,6 +238,9 @@ static void what_is_known_is_told(void **state)
     (void)snprintf(r.engine, sizeof(r.engine), "bft");
     r.validators = 7;
     r.cpu_us_per_tx = 0; /* zero is a value */
+    r.nodes_count = 2;
+    r.node_cpu_us_per_tx[0] = 4.25;
+    r.node_cpu_us_per_tx[1] = NAN;
     r.executed = (struct dsmr_cli_load_latency){.count = 1, .p50_ms = 1.5};
     r.stages[DSMR_CLI_LOAD_STAGE_ACCEPTED] =
         (struct dsmr_cli_load_stage){.count = 1, .p50_ms = 7.5, .p99_ms = 9, .mean_ms = 8};
@@ -250,6 +253,10 @@ static void what_is_known_is_told(void **state)
     assert_string_equal(json_string_value(json_object_get(summary, "engine")), "bft");
     assert_int_equal(json_integer_value(json_object_get(summary, "validators")), 7);
     assert_true(json_is_real(json_object_get(summary, "cpu_us_per_tx")));
+    const json_t *nodes = json_object_get(summary, "node_cpu_us_per_tx");
+    assert_int_equal(json_array_size(nodes), 2);
+    assert_near(json_real_value(json_array_get(nodes, 0)), 4.25);
+    assert_true(json_is_null(json_array_get(nodes, 1)));
     assert_true(json_is_integer(json_object_get(summary, "height")));
     assert_int_equal(json_string_length(json_object_get(summary, "state_root")), 64);
     assert_int_equal(json_integer_value(json_object_get(summary, "executed_twice_txs")), 2);
@@ -263,6 +270,36 @@ static void what_is_known_is_told(void **state)
     assert_near(json_real_value(json_object_get(stage, "p99")), 9);
     assert_near(json_real_value(json_object_get(stage, "mean")), 8);
     assert_int_equal(json_integer_value(json_object_get(summary, "backlog_blocks_max")), 3);
+    json_decref(summary);
+}
+
+static void bursts_are_told_beside_the_idle_time(void **state)
+{
+    struct dsmr_cli_load_result r = nothing_known();
+    (void)state;
+    json_t *summary = summary_of(&r);
+    assert_true(json_is_null(json_object_get(summary, "bursts_ms")));
+    json_decref(summary);
+    r.has_bursts = true;
+    r.idle.executed = (struct dsmr_cli_load_latency){.count = 1, .p50_ms = 11};
+    r.burst_first.certified = (struct dsmr_cli_load_latency){.count = 1, .p99_ms = 22};
+    r.burst.executed = (struct dsmr_cli_load_latency){.count = 1, .max_ms = 33};
+    static const struct {
+        const char *part, *kind, *at;
+        double value; /* NAN: null */
+    } table[] = {{"idle", "executed", "p50", 11},         {"idle", "certified", "p50", NAN},
+                 {"burst_first", "certified", "p99", 22}, {"burst_first", "executed", "max", NAN},
+                 {"burst", "executed", "max", 33},        {"burst", "certified", "p95", NAN}};
+    summary = summary_of(&r);
+    const json_t *bursts = json_object_get(summary, "bursts_ms");
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const json_t *part = json_object_get(bursts, table[i].part);
+        const json_t *at = json_object_get(json_object_get(part, table[i].kind), table[i].at);
+        assert_true(isnan(table[i].value) ? json_is_null(at) : json_is_real(at));
+        if (json_is_real(at)) {
+            assert_near(json_real_value(at), table[i].value);
+        }
+    }
     json_decref(summary);
 }
 
@@ -292,6 +329,18 @@ static void people_read_unknown(void **state)
     assert_non_null(strstr(text, "memory                 unknown\n"));
     assert_non_null(strstr(text, "executed               unknown\n"));
     assert_non_null(strstr(text, "state roots            unknown\n"));
+    assert_null(strstr(text, "burst"));
+    r.has_bursts = true;
+    r.idle.executed.count = r.burst_first.executed.count = r.burst.certified.count = 1;
+    r.idle.executed.p50_ms = 11;
+    r.burst_first.executed.p99_ms = 22;
+    r.burst.certified.max_ms = 33;
+    dsmr_cli_view_summary(file, &r);
+    text = written(file);
+    assert_non_null(strstr(text, "  idle, executed         p50 11.0 ms"));
+    assert_non_null(strstr(text, "  first 0.1 s, executed  p50 0.0 ms   p95 0.0 ms   p99 22.0 ms"));
+    assert_non_null(strstr(text, "max 33.0 ms\n"));
+    assert_null(strstr(text, "idle, certified")); /* none */
     (void)fclose(file);
 }
 
@@ -394,6 +443,64 @@ static void a_warm_up_is_shorter_than_its_load(void **state)
     }
 }
 
+/* The options of `dsmr bench` and `dsmr localnet`, read from a command line. */
+static int read_options(struct dsmr_cli_load_config *config, int argc, char **argv)
+{
+    static const struct dsmr_cli_option options[] = {
+        {"load", "KIND", DSMR_CLI_CHOICE, 0, 0,
+         "transfers|hotspot|opaque|duplicates|idle-then-burst|none", "opaque", ""},
+        {"rate", "N", DSMR_CLI_NUMBER, 1, 1000, NULL, "9", ""},
+        {"tx-bytes", "N", DSMR_CLI_NUMBER, 1, 1000, NULL, "77", ""},
+        {"duration", "TIME", DSMR_CLI_DURATION, 0, 86400000, NULL, "30s", ""},
+        {"warmup", "TIME", DSMR_CLI_DURATION, 0, 86400000, NULL, "3s", ""},
+        DSMR_CLI_LOAD_CHECK_BURSTS,
+    };
+    static const struct dsmr_cli_verb verb = {
+        .name = "load", .options = options, .options_count = sizeof(options) / sizeof(options[0])};
+    static const struct dsmr_cli_program loads = {.name = "prog", .verbs = &verb, .verbs_count = 1};
+    static struct dsmr_cli_values values;
+    assert_int_equal(dsmr_cli_parse(&values, &loads, argc, argv), -1);
+    dsmr_cli_load_config_default(config);
+    return dsmr_cli_load_check_options(&values, config);
+}
+
+static void loads_are_read_from_options(void **state)
+{
+    static const struct {
+        const char *load, *duration;
+        uint32_t rate, idle_ms, burst_ms;
+        enum dsmr_cli_load_kind kind;
+        bool to_all, is_refused;
+    } table[] = {
+        {"transfers", "1s", 9, 0, 0, DSMR_CLI_LOAD_TRANSFERS, false, false},
+        {"hotspot", "1s", 9, 0, 0, DSMR_CLI_LOAD_TRANSFERS, false, false},
+        {"opaque", "1s", 9, 0, 0, DSMR_CLI_LOAD_OPAQUE, false, false},
+        {"duplicates", "1s", 9, 0, 0, DSMR_CLI_LOAD_OPAQUE, true, false},
+        {"none", "1s", 0, 0, 0, DSMR_CLI_LOAD_OPAQUE, false, false},
+        {"idle-then-burst", "0", 9, 5000, 250, DSMR_CLI_LOAD_OPAQUE, false, false},
+        {"idle-then-burst", "5001ms", 9, 5000, 250, DSMR_CLI_LOAD_OPAQUE, false, false},
+        {"idle-then-burst", "5s", 9, 5000, 250, DSMR_CLI_LOAD_OPAQUE, false, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct dsmr_cli_load_config config;
+        char *argv[] = {"prog",       "load",
+                        "--load",     (char *)table[i].load,
+                        "--duration", (char *)table[i].duration,
+                        "--idle",     "5s",
+                        "--burst",    "250ms"};
+        int code = read_options(&config, sizeof(argv) / sizeof(argv[0]), argv);
+        assert_int_equal(code, table[i].is_refused ? DSMR_EXIT_USAGE : -1);
+        assert_int_equal(config.kind, table[i].kind);
+        assert_int_equal(config.to_all, table[i].to_all);
+        assert_int_equal(config.accounts_max, strcmp(table[i].load, "hotspot") == 0 ? 2 : 0);
+        assert_int_equal(config.rate, table[i].rate);
+        assert_int_equal(config.tx_bytes, 77);
+        assert_int_equal(config.idle_ms, table[i].idle_ms);
+        assert_int_equal(config.burst_ms, table[i].burst_ms);
+    }
+}
+
 /* ---- draining ---- */
 
 static struct dsmr_cli_load_snapshot at(uint64_t elapsed_ms, bool is_draining, uint64_t executed)
@@ -475,9 +582,11 @@ int main(void)
         cmocka_unit_test(a_restart_is_seen_by_its_histograms),
         cmocka_unit_test(what_is_not_known_is_null),
         cmocka_unit_test(what_is_known_is_told),
+        cmocka_unit_test(bursts_are_told_beside_the_idle_time),
         cmocka_unit_test(people_read_unknown),
         cmocka_unit_test(a_load_is_judged),
         cmocka_unit_test(a_warm_up_is_shorter_than_its_load),
+        cmocka_unit_test(loads_are_read_from_options),
         cmocka_unit_test(draining_is_told_once_a_second),
         cmocka_unit_test(plain_lines_say_what_is_waited_for),
     };
