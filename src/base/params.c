@@ -8,7 +8,7 @@ void dsmr_params_default(struct dsmr_params *params)
 {
     memset(params, 0, sizeof(*params));
     params->slot_ms = 100;
-    params->chunk_bytes_max = 4u << 20;
+    params->chunk_bytes_max = 8u << 20;
     params->chunk_txs_max = 16384;
     params->chunk_lifetime_ms = 30000;
     params->validity_window_ms = 60000;
