@@ -22,8 +22,8 @@
 #define START_MS 500u
 #define START_NODE_MS 150u
 /* Before the first block nodes take transactions and make no chunks: a load that began then would
- * come down on the chain all at once. */
-#define FIRST_BLOCK_TRIES 1000u
+ * come down on the chain all at once. Longer than this it does not wait for that block. */
+#define FIRST_BLOCK_MS 2000u
 #define FIRST_BLOCK_POLL_MS 20u
 
 #define OPTIONS(duration, load, rate, accounts)                                                      \
@@ -140,12 +140,17 @@ static int choose_directory(struct localnet *net)
     return -1;
 }
 
+static uint64_t wall_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
 static int make(struct localnet *net)
 {
     char reason[DSMR_HOME_REASON_BYTES] = "";
     struct dsmr_testnet_config *testnet = &net->testnet;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     testnet->directory = net->directory;
     testnet->validators = (uint32_t)dsmr_cli_number(net->values, "validators");
     testnet->node_prefix = "node";
@@ -159,8 +164,7 @@ static int make(struct localnet *net)
     testnet->retention_ms = UINT64_MAX;
     /* The chain begins when all nodes run. A node that starts after the first block must take
      * itself for one that was wiped, and signs nothing for a chunk's lifetime. */
-    testnet->time_ms = (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u + START_MS +
-                       START_NODE_MS * testnet->validators;
+    testnet->time_ms = wall_ms() + START_MS + START_NODE_MS * testnet->validators;
     testnet->workers = (uint32_t)dsmr_cli_number(net->values, "workers");
     if (dsmr_localnet_nodes_ports(testnet->ports, testnet->validators) != DSMR_OK)
         return dsmr_cli_fail(net->values, DSMR_EXIT_UNAVAILABLE, "no free ports: %s",
@@ -241,12 +245,13 @@ static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot
 static void await_first_block(const struct localnet *net)
 {
     struct timespec poll = {.tv_nsec = (long)FIRST_BLOCK_POLL_MS * 1000000};
-    uint32_t begun = 0;
-    for (uint32_t i = 0; i < FIRST_BLOCK_TRIES && begun < net->nodes.count && !stop_asked; i++) {
+    for (uint32_t begun = 0; begun < net->nodes.count && !stop_asked;) {
         struct dsmr_cli_sample sample;
-        enum dsmr_err err = dsmr_cli_scrape(&sample, &net->load.nodes[begun], true, 1000);
-        if (err == DSMR_OK && sample.has_status && sample.height > 0)
+        (void)dsmr_cli_scrape(&sample, &net->load.nodes[begun], true, 1000);
+        if (sample.has_status && sample.height > 0)
             begun++;
+        else if (wall_ms() > net->testnet.time_ms + FIRST_BLOCK_MS)
+            break;
         else
             (void)nanosleep(&poll, NULL);
     }

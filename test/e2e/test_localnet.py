@@ -2,6 +2,7 @@
 """What scripts rely on in dsmr localnet: how it ends, what it says then, and what it leaves."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -87,6 +88,14 @@ def hotspots_run():
     check(summary["executed_txs"] == 1000 and summary["failed_txs"] == 0, "%s" % summary)
     check(len(summary["node_cpu_us_per_tx"]) == 4, "%s" % summary)
     check(abs(sum(summary["node_cpu_us_per_tx"]) - summary["cpu_us_per_tx"]) < 0.1, "%s" % summary)
+
+
+def load_begins_with_the_chain():
+    code, out, err = run(DSMR, "localnet", "--validators", "2", "--load", "opaque", "--rate", "100",
+                         "--duration", "1s", "--plain")
+    check(code == 0 and err == "", "%d %s" % (code, err))
+    heights = re.findall(r" s  2 of 2 nodes  height ([0-9]+) ", out)
+    check(len(heights) > 0 and int(heights[0]) >= 1, out)
 
 
 def runs_until_interrupted():
@@ -179,6 +188,7 @@ def a_full_disk_is_said():
 
 
 if __name__ == "__main__":
-    main(duplicates_run_once, bursts_are_measured, hotspots_run, runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
+    main(duplicates_run_once, bursts_are_measured, hotspots_run,
+         load_begins_with_the_chain, runs_until_interrupted, dies_with_its_nodes, a_killed_node_is_missed,
          a_killed_node_that_came_back_is_not, nodes_need_dsmrd, a_low_disk_is_said,
          a_full_disk_is_said)
