@@ -11,6 +11,7 @@
 
 #include "base/bitset.h"
 #include "base/bytes.h"
+#include "base/prng.h"
 #include "crypto/message_points.h"
 #include "unit/crypto/bls_set.h"
 
@@ -441,6 +442,61 @@ static void keys_that_add_up_to_nothing(void **state)
     free(fixture);
 }
 
+/* One of many things that may be wrong with an item, or nothing. */
+static void spoil(struct fixture *fixture, uint32_t i, struct dsmr_prng *prng)
+{
+    uint32_t other = (uint32_t)(dsmr_prng_next(prng) % 12);
+    switch (dsmr_prng_next(prng) % 16) {
+    case 0:
+        fixture->messages[i] ^= 1u << 24;
+        break;
+    case 1:
+        fixture->sigs[i] = fixture->sigs[other];
+        break;
+    case 2:
+        fixture->signers[i] = fixture->signers[other];
+        break;
+    case 3:
+        negate(&fixture->sigs[i]);
+        break;
+    case 4:
+        bls_set_outside_subgroup(&fixture->sigs[i], 5);
+        break;
+    case 5:
+        dsmr_bitset_add(&fixture->signers[i], other == 0 ? SIZE : other);
+        break;
+    default:
+        break;
+    }
+}
+
+static void verdicts_are_those_of_one_by_one(void **state)
+{
+    (void)state;
+    struct dsmr_prng prng;
+    unsigned good = 0, bad = 0;
+    dsmr_prng_init(&prng, 11);
+    for (unsigned round = 0; round < 40; round++) {
+        enum dsmr_err errs[SIZE];
+        uint32_t count = 2 + (uint32_t)(dsmr_prng_next(&prng) % 11);
+        struct fixture *fixture = round % 2 == 0 ? groups_new(12) : fixture_new(12);
+        for (uint32_t i = 0; i < count; i++) {
+            spoil(fixture, i, &prng);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t random = dsmr_prng_next(&prng);
+            memcpy(fixture->random + (size_t)i * 8, &random, 8);
+            errs[i] = dsmr_bls_verify_aggregate(set, &fixture->signers[i], &fixture->sigs[i],
+                                                &fixture->messages[i], 4);
+            good += errs[i] == DSMR_OK ? 1 : 0;
+            bad += errs[i] == DSMR_OK ? 0 : 1;
+        }
+        expect_batch(fixture, count, errs);
+        free(fixture);
+    }
+    assert_true(good > 50 && bad > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +515,7 @@ int main(void)
         cmocka_unit_test(signatures_of_the_same_signers_that_are_swapped),
         cmocka_unit_test(certificates_of_two_sets),
         cmocka_unit_test(keys_that_add_up_to_nothing),
+        cmocka_unit_test(verdicts_are_those_of_one_by_one),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
