@@ -15,7 +15,7 @@ struct entry {
     size_t group;  /* of the same signers in the same set: neighbours */
     bool is_known; /* the point of its message was */
     blst_p2_affine hash;
-    struct dsmr_coefficient factor;
+    struct dsmr_coefficient coefficient;
     struct dsmr_coefficient_point sig, message;
 };
 
@@ -176,10 +176,10 @@ static enum dsmr_err batch_fill(struct batch *batch, size_t *count,
         if (!entry_init(entry, batch->order[i])) {
             continue;
         }
-        if (entries == 0) { /* an error has to meet the random factors of the others */
-            dsmr_coefficient_one(&entry->factor);
+        if (entries == 0) { /* what is wrong with it alone is wrong with any; else others decide */
+            dsmr_coefficient_one(&entry->coefficient);
         } else {
-            dsmr_coefficient_from(&entry->factor, random + entries * DSMR_COEFFICIENT_BYTES);
+            dsmr_coefficient_from(&entry->coefficient, random + entries * DSMR_COEFFICIENT_BYTES);
         }
         if (entries == 0 || compare_signers(entry->item, entry[-1].item) != 0) {
             batch->jobs[groups++] =
@@ -202,7 +202,7 @@ static void sum_sigs(struct batch *batch, blst_p2 *out, size_t from, size_t coun
 {
     for (size_t i = 0; i < count; i++) {
         const struct entry *entry = &batch->entries[from + i];
-        batch->terms[i] = (struct dsmr_coefficient_term){&entry->factor, &entry->sig};
+        batch->terms[i] = (struct dsmr_coefficient_term){&entry->coefficient, &entry->sig};
     }
     dsmr_coefficient_sum(out, batch->terms, count);
 }
@@ -211,7 +211,7 @@ static void sum_messages(struct batch *batch, blst_p2 *out, size_t from, size_t 
 {
     for (size_t i = 0; i < count; i++) {
         const struct entry *entry = &batch->entries[from + i];
-        batch->terms[i] = (struct dsmr_coefficient_term){&entry->factor, &entry->message};
+        batch->terms[i] = (struct dsmr_coefficient_term){&entry->coefficient, &entry->message};
     }
     dsmr_coefficient_sum(out, batch->terms, count);
 }
@@ -226,8 +226,9 @@ static size_t run_of_group(const struct entry *first, size_t count)
     return run;
 }
 
-/* The pairs whose product is one if all signatures are right: (-G1, sum of factor * sig), and for
- * each group (factor * key, message) or, of several entries, (key, sum of factor * message). */
+/* The pairs whose product is one if all signatures are right, with coefficients c: (-G1, sum of
+ * c * sig), and for each group (c * key, message) or, of several entries, (key, sum of
+ * c * message). */
 static size_t make_pairs(struct batch *batch, size_t from, size_t count)
 {
     size_t pairs = 0, keys = 0, messages = 0;
@@ -239,7 +240,7 @@ static size_t make_pairs(struct batch *batch, size_t from, size_t count)
         const blst_p1_affine *key = &batch->sums[entry->group];
         run = run_of_group(entry, from + count - i);
         if (run == 1) {
-            dsmr_coefficient_mult(&batch->keys[keys], &entry->factor, key);
+            dsmr_coefficient_mult(&batch->keys[keys], &entry->coefficient, key);
             batch->ps[pairs] = &batch->affine_keys[keys++];
             batch->qs[pairs++] = &entry->hash;
         } else {

@@ -40,7 +40,7 @@ static int unit_at(byte digit, unsigned scale)
 
 /* Whenever something is added, the sum is 2 m times the point, m small and not 0: neither what is
  * added nor its inverse, so that the simplest addition will do. */
-void dsmr_coefficient_mult(blst_p1 *out, const struct dsmr_coefficient *factor,
+void dsmr_coefficient_mult(blst_p1 *out, const struct dsmr_coefficient *coefficient,
                            const blst_p1_affine *point)
 {
     blst_fp root, x[3] = {point->x}, y[2] = {point->y};
@@ -50,7 +50,7 @@ void dsmr_coefficient_mult(blst_p1 *out, const struct dsmr_coefficient *factor,
     blst_fp_mul(&x[2], &x[1], &root);
     blst_fp_cneg(&y[1], &y[0], true);
     for (unsigned at = DSMR_COEFFICIENT_DIGITS * SCALES; at-- > 0;) {
-        int unit = unit_at(factor->digits[at / SCALES], at % SCALES);
+        int unit = unit_at(coefficient->digits[at / SCALES], at % SCALES);
         if (begun) {
             blst_p1_double(out, out);
         }
@@ -98,7 +98,7 @@ void dsmr_coefficient_sum(blst_p2 *out, const struct dsmr_coefficient_term *term
     for (unsigned at = DSMR_COEFFICIENT_DIGITS * SCALES; at-- > 0;) {
         blst_p2_double(out, out);
         for (size_t i = 0; i < count; i++) {
-            int unit = unit_at(terms[i].factor->digits[at / SCALES], at % SCALES);
+            int unit = unit_at(terms[i].coefficient->digits[at / SCALES], at % SCALES);
             const struct dsmr_coefficient_point *point = terms[i].point;
             if (unit >= 0) {
                 blst_p2_affine term = {point->x[unit % 3], point->y[unit / 3]};

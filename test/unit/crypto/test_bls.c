@@ -372,7 +372,7 @@ static void certificates_of_the_same_signers(void **state)
     free(fixture);
 }
 
-/* The sums of signatures and of messages stay the same: only factors of their own tell. */
+/* The sums of signatures and of messages stay the same: only coefficients of their own tell. */
 static void signatures_of_the_same_signers_that_are_swapped(void **state)
 {
     (void)state;

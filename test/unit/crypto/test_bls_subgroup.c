@@ -55,7 +55,7 @@ static void move(struct dsmr_bls_sig *sig)
     blst_p2_compress(sig->bytes, &sum);
 }
 
-/* In a batch the factor of all but the first makes the small part vanish: 52 = 4 - 2 * 8 + 64. */
+/* In a batch the coefficient of the second makes the small part vanish: 52 = 4 - 2 * 8 + 64. */
 static void refused_among_others(const struct dsmr_validator_set *set,
                                  const struct dsmr_bls_sig *moved)
 {

@@ -1,5 +1,5 @@
-/* test_coefficient.c - factors of a batch: what they are is computed here again, from the header's
- * words, modulo the groups' order; multiplying by that number is blst's. */
+/* test_coefficient.c - coefficients of a batch: what they are is computed here again, from the
+ * header's words, modulo the groups' order; multiplying by that number is blst's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "base/prng.h"
 #include "crypto/coefficient.h"
 
-#define FACTORS 200u
+#define COEFFICIENTS 200u
 
 /* A digit as u + v L; L^2 = -1 - L. */
 static void digit_value(int *u, int *v, unsigned digit)
@@ -89,22 +89,22 @@ static void any_point(blst_p2_affine *out, struct dsmr_prng *prng)
     blst_p2_to_affine(out, &point);
 }
 
-static void a_key_times_a_factor(void **state)
+static void a_key_times_a_coefficient(void **state)
 {
     (void)state;
     struct dsmr_prng prng;
     dsmr_prng_init(&prng, 5);
-    for (unsigned i = 0; i < FACTORS; i++) {
+    for (unsigned i = 0; i < COEFFICIENTS; i++) {
         byte random[8], scalar[32];
-        struct dsmr_coefficient factor;
+        struct dsmr_coefficient coefficient;
         blst_p1 point, product;
         blst_p1_affine affine;
         random_bytes(random, &prng);
         blst_p1_mult(&point, blst_p1_generator(), random, 64);
         blst_p1_to_affine(&affine, &point);
         make_random(random, i, &prng);
-        dsmr_coefficient_from(&factor, random);
-        dsmr_coefficient_mult(&product, &factor, &affine);
+        dsmr_coefficient_from(&coefficient, random);
+        dsmr_coefficient_mult(&product, &coefficient, &affine);
         scalar_of(scalar, random);
         blst_p1_mult(&point, &point, scalar, 255);
         assert_true(blst_p1_is_equal(&point, &product));
@@ -112,13 +112,13 @@ static void a_key_times_a_factor(void **state)
 }
 
 /* Of one term and of many; also of points that are equal, or each other's inverse. */
-static void a_sum_of_factors_times_signatures(void **state)
+static void a_sum_of_coefficients_times_signatures(void **state)
 {
     (void)state;
     struct dsmr_prng prng;
     dsmr_prng_init(&prng, 6);
     for (unsigned count = 1; count <= 40; count += count < 6 ? 1 : 17) {
-        struct dsmr_coefficient factors[40];
+        struct dsmr_coefficient coefficients[40];
         struct dsmr_coefficient_point points[40];
         struct dsmr_coefficient_term terms[40];
         blst_p2 sum, expected = {0};
@@ -132,10 +132,10 @@ static void a_sum_of_factors_times_signatures(void **state)
             } else if (i % 3 == 2) {
                 blst_fp2_cneg(&point.y, &point.y, true);
             }
-            make_random(random, i % 2 == 0 ? i : FACTORS, &prng);
-            dsmr_coefficient_from(&factors[i], random);
+            make_random(random, i % 2 == 0 ? i : COEFFICIENTS, &prng);
+            dsmr_coefficient_from(&coefficients[i], random);
             dsmr_coefficient_prepare(&points[i], &point);
-            terms[i] = (struct dsmr_coefficient_term){&factors[i], &points[i]};
+            terms[i] = (struct dsmr_coefficient_term){&coefficients[i], &points[i]};
             scalar_of(scalar, random);
             blst_p2_from_affine(&product, &point);
             blst_p2_mult(&product, &product, scalar, 255);
@@ -146,24 +146,26 @@ static void a_sum_of_factors_times_signatures(void **state)
     }
 }
 
-/* The same point with the same factor, so that each addition doubles; and with its inverse. */
+/* The same point with the same coefficient, so that each addition doubles; and with its inverse. */
 static void points_that_meet(void **state)
 {
     (void)state;
     static const byte random[8] = {0x21, 0x43, 0x65, 0x87, 0xa9, 0xcb, 0xed, 0x0f};
     struct dsmr_prng prng;
-    struct dsmr_coefficient factor;
+    struct dsmr_coefficient coefficient;
     struct dsmr_coefficient_point point, inverse;
     blst_p2_affine affine;
     blst_p2 one, sum;
     dsmr_prng_init(&prng, 7);
     any_point(&affine, &prng);
-    dsmr_coefficient_from(&factor, random);
+    dsmr_coefficient_from(&coefficient, random);
     dsmr_coefficient_prepare(&point, &affine);
     blst_fp2_cneg(&affine.y, &affine.y, true);
     dsmr_coefficient_prepare(&inverse, &affine);
-    const struct dsmr_coefficient_term terms[4] = {
-        {&factor, &point}, {&factor, &point}, {&factor, &inverse}, {&factor, &inverse}};
+    const struct dsmr_coefficient_term terms[4] = {{&coefficient, &point},
+                                                   {&coefficient, &point},
+                                                   {&coefficient, &inverse},
+                                                   {&coefficient, &inverse}};
     dsmr_coefficient_sum(&one, terms, 1);
     dsmr_coefficient_sum(&sum, terms, 2);
     blst_p2_double(&one, &one);
@@ -190,17 +192,17 @@ static void digits_differ_modulo_eight(void **state)
     }
 }
 
-static void no_factor_is_zero(void **state)
+static void no_coefficient_is_zero(void **state)
 {
     (void)state;
     static const byte zeros[8];
-    struct dsmr_coefficient factor, one;
+    struct dsmr_coefficient coefficient, one;
     blst_p1 product;
     blst_p1_affine generator;
     blst_p1_to_affine(&generator, blst_p1_generator());
-    dsmr_coefficient_from(&factor, zeros);
+    dsmr_coefficient_from(&coefficient, zeros);
     dsmr_coefficient_one(&one);
-    assert_memory_equal(&factor, &one, sizeof factor);
+    assert_memory_equal(&coefficient, &one, sizeof coefficient);
     dsmr_coefficient_mult(&product, &one, &generator);
     assert_true(blst_p1_is_equal(&product, blst_p1_generator()));
 }
@@ -208,9 +210,11 @@ static void no_factor_is_zero(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_key_times_a_factor), cmocka_unit_test(a_sum_of_factors_times_signatures),
-        cmocka_unit_test(points_that_meet),     cmocka_unit_test(digits_differ_modulo_eight),
-        cmocka_unit_test(no_factor_is_zero),
+        cmocka_unit_test(a_key_times_a_coefficient),
+        cmocka_unit_test(a_sum_of_coefficients_times_signatures),
+        cmocka_unit_test(points_that_meet),
+        cmocka_unit_test(digits_differ_modulo_eight),
+        cmocka_unit_test(no_coefficient_is_zero),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
