@@ -3,9 +3,9 @@
  * usage: bench_certs [validators ...]        default: 4 16 100 300 1000
  * Prints milliseconds of one core for each certificate of blocks of 1 to 256, each with signers of
  * its own, a little over two thirds of the set; beside it what a certificate costs whose verdict
- * is cached, and the primitive: one pairing check. Only keys are added up that differ from block to
- * block, so everything that a set allows to be kept is kept after the first. Messages have been met
- * before, as references have in a node (src/crypto/message_points.h).
+ * is cached, and the primitive: one pairing check. Each of them with messages that are new to the
+ * node, and with messages that it has met, as those it signed itself (crypto/message_points.h).
+ * What a set keeps to add up keys (crypto/key_sum.h) is made before, as after its first blocks.
  * Then signing, aggregating and verifying with four validators, beside the operations of blst that
  * each cannot do without. */
 #define _GNU_SOURCE
@@ -22,6 +22,7 @@
 #include "core/verdict_cache.h"
 #include "crypto/aggregate.h"
 #include "crypto/bls.h"
+#include "crypto/message_points.h"
 #include "wire/codec.h"
 
 #define CERTS_MAX 256u
@@ -134,21 +135,49 @@ static void verify_one(struct block *b)
           "a certificate is not valid");
 }
 
-/* Milliseconds of one run, after one that warms up. */
-static double measure(struct block *b, void (*work)(struct block *b))
+/* Other messages take the places of all in the table of points. */
+static void forget(void)
 {
-    work(b);
-    double begun = thread_ns(), took = 0;
+    static uint64_t other;
+    static const blst_p2_affine none;
+    for (uint32_t i = 0; i < DSMR_MESSAGE_POINTS_MAX; i++) {
+        other++;
+        dsmr_message_points_add(&none, &other, sizeof other);
+    }
+}
+
+/* Milliseconds of one run, after one that warms up. */
+static double measure(struct block *b, bool are_new, void (*work)(struct block *b))
+{
+    double took = 0;
     uint64_t runs = 0;
-    for (; took < MEASURE_NS; runs++, took = thread_ns() - begun) {
+    for (work(b); took < MEASURE_NS; runs++) {
+        if (are_new) {
+            forget();
+        }
+        double begun = thread_ns();
         work(b);
+        took += thread_ns() - begun;
     }
     return took / (double)runs / 1e6;
 }
 
-static void measure_set(uint32_t validators)
+static void measure_blocks(struct block *b, bool are_new)
 {
     static const uint32_t counts[] = {1, 4, 16, 64, 256};
+    printf("| %u | %s |", b->set->count, are_new ? "new" : "met");
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        b->count = counts[i];
+        printf(" %.3f |", measure(b, are_new, verify) / counts[i]);
+        (void)fflush(stdout);
+    }
+    b->count = CERTS_MAX;
+    printf(" %.4f | %.3f |\n", measure(b, false, look_up) / CERTS_MAX,
+           measure(b, are_new, verify_one));
+}
+
+static void measure_set(uint32_t validators)
+{
     struct dsmr_prng prng;
     struct block *b = calloc(1, sizeof *b);
     check(b != NULL, "out of memory");
@@ -162,14 +191,11 @@ static void measure_set(uint32_t validators)
         dsmr_cert_hash(&hash, &b->certs[i]);
         dsmr_verdict_cache_add(b->cache, &hash, DSMR_OK);
     }
-    printf("| %u |", validators);
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        b->count = counts[i];
-        printf(" %.3f |", measure(b, verify) / counts[i]);
-        (void)fflush(stdout);
+    for (b->count = 1; b->count <= CERTS_MAX; b->count *= 2) {
+        verify(b);
     }
-    b->count = CERTS_MAX;
-    printf(" %.4f | %.3f |\n", measure(b, look_up) / CERTS_MAX, measure(b, verify_one));
+    measure_blocks(b, true);
+    measure_blocks(b, false);
     dsmr_verdict_cache_free(b->cache);
     dsmr_validator_set_unref(b->set);
     free(b);
@@ -320,8 +346,8 @@ static void measure_stages(void)
 int main(int argc, char **argv)
 {
     static const uint32_t defaults[] = {4, 16, 100, 300, 1000};
-    printf("| validators | 1 certificate, ms | of 4 | of 16 | of 64 | of 256 | cached | alone |\n"
-           "|---|---|---|---|---|---|---|---|\n");
+    printf("| validators | messages | 1 certificate, ms | of 4 | of 16 | of 64 | of 256 | cached | "
+           "alone |\n|---|---|---|---|---|---|---|---|---|\n");
     for (int i = 1; i < argc; i++) {
         unsigned long validators = strtoul(argv[i], NULL, 10);
         check(validators > 0 && validators <= DSMR_VALIDATORS_MAX, "validators: 1 to 1024");

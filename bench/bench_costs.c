@@ -74,8 +74,8 @@ struct bls {
     struct dsmr_validator_set *set;
     struct dsmr_share *shares;
     size_t count; /* of shares, or of items */
-    struct dsmr_bitset signers;
-    struct dsmr_bls_sig sum;
+    struct dsmr_bitset signers, item_signers[BATCH];
+    struct dsmr_bls_sig sum, item_sums[BATCH];
     struct dsmr_bls_batch_item items[BATCH];
     uint8_t message[32];
 };
@@ -112,14 +112,31 @@ static void verify_batch(void *ctx)
     for (size_t i = 0; i < sizeof random; i++) {
         random[i] = (uint8_t)(i * 7 + 1);
     }
-    for (size_t i = 0; i < b->count; i++) {
+    check(dsmr_bls_verify_batch(b->items, b->count, random) == DSMR_OK, "a batch does not verify");
+}
+
+/* Items whose signers are as many neighbours each, from another place on. */
+static void make_items(struct bls *b, uint32_t signers)
+{
+    struct dsmr_bls_sig *sigs = calloc(signers, sizeof *sigs);
+    check(sigs != NULL, "out of memory");
+    for (uint32_t i = 0; i < BATCH; i++) {
+        size_t bad;
+        memset(&b->item_signers[i], 0, sizeof b->item_signers[i]);
+        for (uint32_t k = 0; k < signers; k++) {
+            uint32_t at = (i + k) % b->set->count;
+            dsmr_bitset_add(&b->item_signers[i], at);
+            sigs[k] = b->shares[at].sig;
+        }
+        check(dsmr_bls_aggregate(&b->item_sums[i], &bad, sigs, signers) == DSMR_OK,
+              "signatures do not add up");
         b->items[i] = (struct dsmr_bls_batch_item){.set = b->set,
-                                                   .signers = &b->signers,
-                                                   .sig = &b->sum,
+                                                   .signers = &b->item_signers[i],
+                                                   .sig = &b->item_sums[i],
                                                    .message = b->message,
                                                    .len = sizeof b->message};
     }
-    check(dsmr_bls_verify_batch(b->items, b->count, random) == DSMR_OK, "a batch does not verify");
+    free(sigs);
 }
 
 static void make_set(struct bls *b, uint32_t validators)
@@ -127,6 +144,7 @@ static void make_set(struct bls *b, uint32_t validators)
     b->set = calloc(1, sizeof *b->set + validators * sizeof b->set->validators[0]);
     b->shares = calloc(validators, sizeof *b->shares);
     check(b->set != NULL && b->shares != NULL, "out of memory");
+    b->set->refs = 1;
     b->set->count = validators;
     b->set->total_weight = validators;
     for (uint32_t i = 0; i < validators; i++) {
@@ -152,9 +170,11 @@ static void measure_bls(uint32_t validators)
     double verify_ns = measure(verify, b);
     b->count = 1;
     double one_share = measure(aggregate, b);
+    make_items(b, 1);
     double one_key = measure(verify_batch, b);
     b->count = quorum;
     double many_shares = measure(aggregate, b);
+    make_items(b, quorum);
     b->count = 1;
     double many_keys = measure(verify_batch, b);
     b->count = BATCH;
@@ -167,7 +187,7 @@ static void measure_bls(uint32_t validators)
     row("bls_key", key);
     row("bls_batch", many_keys - each);
     row("bls_batch_each", each - key * quorum);
-    free(b->set);
+    dsmr_validator_set_unref(b->set);
     free(b->shares);
     free(b);
 }

@@ -93,8 +93,8 @@ struct dsmr_validator_set {
     /* Of dsmr_validator_set_find, which makes it when it is first asked; NULL before. From then on
      * node ids do not change. */
     uint16_t *_Atomic places;
-    /* What all keys add up to: of crypto, which makes it when it first helps; NULL before. From
-     * then on keys do not change. */
+    /* What all keys add up to, and more behind it (crypto/key_sum.h): of crypto, which makes it
+     * when it first helps; NULL before. From then on keys do not change. */
     struct dsmr_bls_point *_Atomic all_keys;
     struct dsmr_validator validators[];
 };

@@ -10,6 +10,7 @@
 
 #include "app/cli_verbs.h"
 #include "app/exit_codes.h"
+#include "base/bitset.h"
 #include "crypto/bls.h"
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
@@ -115,8 +116,8 @@ struct bls {
     struct dsmr_bls_sig sig;
     struct dsmr_bls_sig sigs[BATCH_BLS];
     uint8_t messages[BATCH_BLS][32];
-    struct dsmr_validator_set *set;
-    struct dsmr_bitset signers;
+    struct dsmr_validator_set *set; /* all with one key */
+    struct dsmr_bitset signers[BATCH_BLS];
     struct dsmr_bls_batch_item items[BATCH_BLS];
     bool is_good;
 };
@@ -151,24 +152,24 @@ static bool measure_bls(struct primitives *out)
     if (b == NULL) {
         return false;
     }
-    b->set = calloc(1, sizeof(*b->set) + sizeof(b->set->validators[0]));
+    b->set = calloc(1, sizeof(*b->set) + BATCH_BLS * sizeof(b->set->validators[0]));
     bool ok = b->set != NULL;
     if (ok) {
         dsmr_os_random(entropy, sizeof(entropy));
         dsmr_bls_keygen(&b->key, entropy);
         dsmr_bls_public_key(&key, &b->key);
-        b->set->count = 1;
-        b->set->total_weight = 1;
-        b->set->validators[0].weight = 1;
+        b->set->refs = 1;
+        b->set->count = BATCH_BLS;
         ok = dsmr_bls_key_decode(&b->set->validators[0].public_key, &b->set->validators[0].point,
                                  &key) == DSMR_OK;
-        b->signers.words[0] = 1;
         b->is_good = true;
-        for (uint32_t i = 0; i < BATCH_BLS; i++) {
+        for (uint32_t i = 0; i < BATCH_BLS; i++) { /* of other signers each: nothing is shared */
+            b->set->validators[i] = b->set->validators[0];
+            dsmr_bitset_add(&b->signers[i], i);
             dsmr_os_random(b->messages[i], sizeof(b->messages[i]));
             dsmr_bls_sign(&b->sigs[i], &b->key, b->messages[i], sizeof(b->messages[i]));
             b->items[i] = (struct dsmr_bls_batch_item){.set = b->set,
-                                                       .signers = &b->signers,
+                                                       .signers = &b->signers[i],
                                                        .sig = &b->sigs[i],
                                                        .message = b->messages[i],
                                                        .len = sizeof(b->messages[i])};
@@ -181,7 +182,7 @@ static bool measure_bls(struct primitives *out)
         ok = b->is_good;
     }
     dsmr_bls_wipe(&b->key);
-    free(b->set);
+    dsmr_validator_set_unref(b->set);
     free(b);
     return ok;
 }

@@ -1,16 +1,13 @@
 #include "crypto/bls.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "base/bitset.h"
+#include "crypto/bls_batch.h"
 #include "crypto/bls_points.h"
 #include "crypto/key_sum.h"
 #include "crypto/message_points.h"
-
-#define COEFFICIENT_BYTES 8u
-#define COEFFICIENT_BITS 64u
 
 static const char sign_suite[] = "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 static const char proof_suite[] = "BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
@@ -66,12 +63,22 @@ void dsmr_bls_public_key(struct dsmr_bls_public_key *out, const struct dsmr_bls_
     wipe(&scalar, sizeof(scalar));
 }
 
+static void hash_as(blst_p2 *out, const void *message, size_t len, const char *suite)
+{
+    blst_hash_to_g2(out, message, len, (const byte *)suite, strlen(suite), NULL, 0);
+}
+
 static void message_point_as(blst_p2_affine *out, const void *message, size_t len,
                              const char *suite)
 {
     blst_p2 hash;
-    blst_hash_to_g2(&hash, message, len, (const byte *)suite, strlen(suite), NULL, 0);
+    hash_as(&hash, message, len, suite);
     blst_p2_to_affine(out, &hash);
+}
+
+void dsmr_bls_hash_message(blst_p2 *out, const void *message, size_t len)
+{
+    hash_as(out, message, len, sign_suite);
 }
 
 void dsmr_bls_message_point(blst_p2_affine *out, const void *message, size_t len)
@@ -280,145 +287,17 @@ enum dsmr_err dsmr_bls_aggregate(struct dsmr_bls_sig *out, size_t *bad,
     return DSMR_OK;
 }
 
-/* ---- batches ---- */
-
-/* One item, decoded once; coefficient * key is computed once and serves every bisection. */
-struct batch_entry {
-    struct dsmr_bls_batch_item *item;
-    uint8_t coefficient[COEFFICIENT_BYTES];
-    blst_p1_affine key; /* sum of the signers' keys, times the coefficient */
-    blst_p2_affine sig;
-    blst_p2_affine hash;
-};
-
-/* Work memory of one call. */
-struct batch {
-    struct batch_entry *entries;
-    const blst_p2_affine **qs; /* count + 1 of each */
-    const blst_p1_affine **ps;
-    const byte **scalars;
-    limb_t *scratch;
-};
-
-static void batch_close(struct batch *batch)
-{
-    free(batch->entries);
-    free(batch->qs);
-    free(batch->ps);
-    free(batch->scalars);
-    free(batch->scratch);
-}
-
-static bool batch_init(struct batch *batch, size_t count)
-{
-    batch->entries = calloc(count, sizeof(*batch->entries));
-    batch->qs = calloc(count + 1, sizeof(*batch->qs));
-    batch->ps = calloc(count + 1, sizeof(*batch->ps));
-    batch->scalars = calloc(count, sizeof(*batch->scalars));
-    batch->scratch = malloc(blst_p2s_mult_pippenger_scratch_sizeof(count));
-    return batch->entries != NULL && batch->qs != NULL && batch->ps != NULL &&
-           batch->scalars != NULL && batch->scratch != NULL;
-}
-
-/* Decodes what an item names; its error if that cannot be valid whatever the pairing says. */
-static enum dsmr_err entry_init(struct batch_entry *entry, struct dsmr_bls_batch_item *item,
-                                const uint8_t random[COEFFICIENT_BYTES])
-{
-    blst_p1 sum;
-    enum dsmr_err err = sum_keys(&sum, item->set, item->signers);
-    if (err != DSMR_OK) {
-        return err;
-    }
-    if (blst_p1_is_inf(&sum) || !dsmr_bls_sig_decode(&entry->sig, item->sig) ||
-        !blst_p2_affine_in_g2(&entry->sig)) {
-        return DSMR_ERR_BAD_SIGNATURE;
-    }
-    entry->item = item;
-    memcpy(entry->coefficient, random, COEFFICIENT_BYTES);
-    static const uint8_t zero[COEFFICIENT_BYTES];
-    if (memcmp(entry->coefficient, zero, COEFFICIENT_BYTES) == 0) {
-        entry->coefficient[0] = 1; /* zero would accept anything */
-    }
-    blst_p1_mult(&sum, &sum, entry->coefficient, COEFFICIENT_BITS);
-    blst_p1_to_affine(&entry->key, &sum);
-    dsmr_bls_message_point(&entry->hash, item->message, item->len);
-    return DSMR_OK;
-}
-
-/* True if product of e(coefficient * key, hash) = e(G1, sum of coefficient * sig). */
-static bool batch_holds(struct batch *batch, size_t from, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        batch->qs[i] = &batch->entries[from + i].sig;
-        batch->scalars[i] = batch->entries[from + i].coefficient;
-    }
-    blst_p2 sum;
-    blst_p2_affine sig;
-    blst_p2s_mult_pippenger(&sum, batch->qs, count, batch->scalars, COEFFICIENT_BITS,
-                            batch->scratch);
-    blst_p2_to_affine(&sig, &sum);
-    for (size_t i = 0; i < count; i++) {
-        batch->qs[i] = &batch->entries[from + i].hash;
-        batch->ps[i] = &batch->entries[from + i].key;
-    }
-    size_t pairs = count;
-    if (!blst_p2_affine_is_inf(&sig)) { /* e(G1, identity) = 1: nothing to multiply by */
-        batch->qs[pairs] = &sig;
-        batch->ps[pairs++] = &BLS12_381_NEG_G1;
-    }
-    blst_fp12 product;
-    blst_miller_loop_n(&product, batch->qs, batch->ps, pairs);
-    blst_final_exp(&product, &product);
-    return blst_fp12_is_one(&product);
-}
-
-/* Sets the items' errors; depth is the logarithm of count. */
-static bool batch_bisect(struct batch *batch, size_t from, size_t count)
-{
-    if (batch_holds(batch, from, count)) {
-        return true;
-    }
-    if (count == 1) {
-        batch->entries[from].item->err = DSMR_ERR_BAD_SIGNATURE;
-        return false;
-    }
-    size_t half = count / 2;
-    (void)batch_bisect(batch, from, half);
-    (void)batch_bisect(batch, from + half, count - half);
-    return false;
-}
-
 enum dsmr_err dsmr_bls_verify_batch(struct dsmr_bls_batch_item *items, size_t count,
                                     const uint8_t *random)
 {
-    struct batch batch = {0};
     if (count == 0) {
         return DSMR_OK;
     }
-    if (count == 1) { /* nothing to cancel with: no coefficient */
-        items[0].err = dsmr_bls_verify_aggregate(items[0].set, items[0].signers, items[0].sig,
-                                                 items[0].message, items[0].len);
-        return items[0].err == DSMR_OK ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
+    if (count > 1) {
+        return dsmr_bls_batch_verify(items, count, random);
     }
-    enum dsmr_err result = DSMR_OK;
-    if (!batch_init(&batch, count)) {
-        result = DSMR_ERR_NO_MEMORY;
-        goto out;
-    }
-    size_t entries = 0;
-    for (size_t i = 0; i < count; i++) {
-        items[i].err =
-            entry_init(&batch.entries[entries], &items[i], random + i * COEFFICIENT_BYTES);
-        if (items[i].err == DSMR_OK) {
-            entries++;
-        } else {
-            result = DSMR_ERR_BAD_SIGNATURE;
-        }
-    }
-    if (entries > 0 && !batch_bisect(&batch, 0, entries)) {
-        result = DSMR_ERR_BAD_SIGNATURE;
-    }
-out:
-    batch_close(&batch);
-    return result;
+    /* nothing to cancel with: no coefficient */
+    items[0].err = dsmr_bls_verify_aggregate(items[0].set, items[0].signers, items[0].sig,
+                                             items[0].message, items[0].len);
+    return items[0].err == DSMR_OK ? DSMR_OK : DSMR_ERR_BAD_SIGNATURE;
 }

@@ -11,6 +11,8 @@
 
 #include "base/bitset.h"
 #include "base/bytes.h"
+#include "base/prng.h"
+#include "crypto/message_points.h"
 #include "unit/crypto/bls_set.h"
 
 static const char text[] = "a message";
@@ -316,6 +318,185 @@ static void errors_that_cancel_are_found(void **state)
     free(fixture);
 }
 
+/* Whatever is in the table of messages' points: nothing, some of a batch, all of it. */
+static void messages_that_are_new(void **state)
+{
+    (void)state;
+    enum { COUNT = 9 };
+    static const blst_p2_affine nothing;
+    enum dsmr_err errs[SIZE] = {DSMR_OK};
+    struct fixture *fixture = fixture_new(COUNT);
+    for (uint32_t every = 1; every <= COUNT + 1; every++) {
+        for (uint32_t i = 0; i < DSMR_MESSAGE_POINTS_MAX; i++) {
+            uint64_t other = every << 16 | i;
+            dsmr_message_points_add(&nothing, &other, sizeof(other));
+        }
+        for (uint32_t i = every - 1; i < COUNT; i += every) {
+            bls_set_sign(&fixture->sigs[COUNT], 0, &fixture->messages[i], 4);
+        }
+        expect_batch(fixture, COUNT, errs);
+        expect_batch(fixture, COUNT, errs);
+    }
+    free(fixture);
+}
+
+/* Certificates of the same signers, four and two of them, among others; each of them bad once. */
+static struct fixture *groups_new(uint32_t count)
+{
+    struct fixture *fixture = fixture_new(count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i % 3 != 2) {
+            aggregate_of(&fixture->sigs[i], &fixture->signers[i], i % 3, 23, &fixture->messages[i],
+                         4);
+        }
+    }
+    return fixture;
+}
+
+static void certificates_of_the_same_signers(void **state)
+{
+    (void)state;
+    enum { COUNT = 10 };
+    enum dsmr_err errs[SIZE] = {DSMR_OK};
+    struct fixture *fixture = groups_new(COUNT);
+    expect_batch(fixture, COUNT, errs);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        fixture->messages[i] ^= 1u << 20;
+        errs[i] = DSMR_ERR_BAD_SIGNATURE;
+        expect_batch(fixture, COUNT, errs);
+        fixture->messages[i] ^= 1u << 20;
+        errs[i] = DSMR_OK;
+    }
+    fixture->items[4] = fixture->items[1]; /* one that comes twice */
+    expect_batch(fixture, COUNT, errs);
+    free(fixture);
+}
+
+/* The sums of signatures and of messages stay the same: only coefficients of their own tell. */
+static void signatures_of_the_same_signers_that_are_swapped(void **state)
+{
+    (void)state;
+    enum dsmr_err errs[SIZE] = {DSMR_OK};
+    struct fixture *fixture = groups_new(10);
+    struct dsmr_bls_sig sig = fixture->sigs[3];
+    fixture->sigs[3] = fixture->sigs[6];
+    fixture->sigs[6] = sig;
+    errs[3] = errs[6] = DSMR_ERR_BAD_SIGNATURE;
+    expect_batch(fixture, 10, errs);
+    free(fixture);
+}
+
+/* The same bits are other signers in another set. */
+static void certificates_of_two_sets(void **state)
+{
+    (void)state;
+    enum dsmr_err errs[SIZE] = {DSMR_OK};
+    struct fixture *fixture = groups_new(6);
+    struct dsmr_validator_set *other = bls_set_new(SIZE);
+    struct dsmr_validator moved = other->validators[0];
+    other->validators[0] = other->validators[2];
+    other->validators[2] = moved;
+    fixture->items[4].set = other; /* of 1, 24, 47: they are the same there */
+    expect_batch(fixture, 6, errs);
+    fixture->items[0].set = other;
+    errs[0] = DSMR_ERR_BAD_SIGNATURE;
+    expect_batch(fixture, 6, errs);
+    dsmr_validator_set_unref(other);
+    free(fixture);
+}
+
+/* Keys that cancel, with whatever signature. Their set lies before the others' in memory, so that
+ * they come first, and the others close up. */
+static void keys_that_add_up_to_nothing(void **state)
+{
+    (void)state;
+    enum dsmr_err errs[SIZE] = {DSMR_OK};
+    struct fixture *fixture = groups_new(9);
+    struct dsmr_validator_set *one = bls_set_new(SIZE), *two = bls_set_new(SIZE);
+    struct dsmr_validator_set *first = (uintptr_t)one < (uintptr_t)two ? one : two;
+    struct dsmr_validator_set *last = first == one ? two : one;
+    struct dsmr_bitset both = {{3}};
+    struct dsmr_bls_public_key key;
+    dsmr_bls_key_compress(&key, &first->validators[0].point);
+    key.bytes[0] ^= 0x20;
+    assert_int_equal(dsmr_bls_key_decode(NULL, &first->validators[1].point, &key), DSMR_OK);
+    for (uint32_t i = 0; i < 9; i++) {
+        fixture->items[i].set = last;
+    }
+    for (uint32_t i = 0; i < 9; i += 4) {
+        fixture->items[i].set = first;
+        fixture->items[i].signers = &both;
+        errs[i] = DSMR_ERR_BAD_SIGNATURE;
+        expect_batch(fixture, 9, errs);
+    }
+    for (uint32_t i = 1; i < 9; i += i % 4 == 3 ? 2 : 1) { /* none is left out */
+        fixture->messages[i] ^= 1u << 20;
+        errs[i] = DSMR_ERR_BAD_SIGNATURE;
+        expect_batch(fixture, 9, errs);
+        fixture->messages[i] ^= 1u << 20;
+        errs[i] = DSMR_OK;
+    }
+    expect_batch(fixture, 1, errs);
+    dsmr_validator_set_unref(one);
+    dsmr_validator_set_unref(two);
+    free(fixture);
+}
+
+/* One of many things that may be wrong with an item, or nothing. */
+static void spoil(struct fixture *fixture, uint32_t i, struct dsmr_prng *prng)
+{
+    uint32_t other = (uint32_t)(dsmr_prng_next(prng) % 12);
+    switch (dsmr_prng_next(prng) % 16) {
+    case 0:
+        fixture->messages[i] ^= 1u << 24;
+        break;
+    case 1:
+        fixture->sigs[i] = fixture->sigs[other];
+        break;
+    case 2:
+        fixture->signers[i] = fixture->signers[other];
+        break;
+    case 3:
+        negate(&fixture->sigs[i]);
+        break;
+    case 4:
+        bls_set_outside_subgroup(&fixture->sigs[i], 5);
+        break;
+    case 5:
+        dsmr_bitset_add(&fixture->signers[i], other == 0 ? SIZE : other);
+        break;
+    default:
+        break;
+    }
+}
+
+static void verdicts_are_those_of_one_by_one(void **state)
+{
+    (void)state;
+    struct dsmr_prng prng;
+    unsigned good = 0, bad = 0;
+    dsmr_prng_init(&prng, 11);
+    for (unsigned round = 0; round < 40; round++) {
+        enum dsmr_err errs[SIZE];
+        uint32_t count = 2 + (uint32_t)(dsmr_prng_next(&prng) % 11);
+        struct fixture *fixture = round % 2 == 0 ? groups_new(12) : fixture_new(12);
+        for (uint32_t i = 0; i < count; i++) {
+            spoil(fixture, i, &prng);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            uint64_t random = dsmr_prng_next(&prng);
+            memcpy(fixture->random + (size_t)i * 8, &random, 8);
+            errs[i] = dsmr_bls_verify_aggregate(set, &fixture->signers[i], &fixture->sigs[i],
+                                                &fixture->messages[i], 4);
+            good += errs[i] == DSMR_OK ? 1 : 0;
+            bad += errs[i] == DSMR_OK ? 0 : 1;
+        }
+        expect_batch(fixture, count, errs);
+        free(fixture);
+    }
+    assert_true(good > 50 && bad > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +510,12 @@ int main(void)
         cmocka_unit_test(valid_batches_of_every_size),
         cmocka_unit_test(each_bad_item_is_named),
         cmocka_unit_test(errors_that_cancel_are_found),
+        cmocka_unit_test(messages_that_are_new),
+        cmocka_unit_test(certificates_of_the_same_signers),
+        cmocka_unit_test(signatures_of_the_same_signers_that_are_swapped),
+        cmocka_unit_test(certificates_of_two_sets),
+        cmocka_unit_test(keys_that_add_up_to_nothing),
+        cmocka_unit_test(verdicts_are_those_of_one_by_one),
     };
     return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }
