@@ -183,7 +183,7 @@ static void set_up(void)
     block_buf = buf_of(block->bytes->bytes, block->bytes->len);
     dsmr_block_unref(block);
     mempool = dsmr_mempool_new(4 * TXS, UINT64_MAX / 2, 1);
-    executed_ids = dsmr_executed_ids_new(params.validity_window_ms, 1);
+    executed_ids = dsmr_executed_ids_new(params.validity_window_ms, &(struct dsmr_id){{1}});
     own_ids = dsmr_own_ids_new(4 * TXS, 1);
     map = dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint32_t), 4 * TXS, 1);
     must(mempool != NULL && executed_ids != NULL && own_ids != NULL && map != NULL, "tables");

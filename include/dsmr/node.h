@@ -2,7 +2,7 @@
  *
  * Why:     everything that the protocol decides is in here, and nothing else: the same code runs in
  *          the daemon, in the AvalancheGo plugin, in the simulator and in an embedder's program.
- * Not here: clock, socket, file, thread, randomness (but a seed), BLS, logging.
+ * Not here: clock, socket, file, thread, randomness (but a seed and a secret), BLS, logging.
  * Memory:  allocated in dsmr_node_new from the limits; payloads are reference-counted buffers.
  * Threads: one owner. */
 #ifndef DSMR_NODE_H
@@ -19,8 +19,10 @@ struct dsmr_node_config {
     struct dsmr_params params;
     struct dsmr_node_id node_id;
     struct dsmr_address fee_recipient; /* of own chunks */
-    uint64_t seed;                     /* jitter and orders */
-    uint32_t validators_max;           /* largest set of the chain */
+    uint64_t seed;                     /* jitter and orders; others may come to know it */
+    struct dsmr_id secret;   /* unpredictable, new with each start, and told to nobody: who knows it
+                              * can make two ids that this node takes for one (decision 018) */
+    uint32_t validators_max; /* largest set of the chain */
     uint64_t mempool_bytes_max;
     uint32_t mempool_txs_max;
     uint64_t chunk_cache_bytes_max; /* chunk bodies kept in memory */

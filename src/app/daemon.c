@@ -212,6 +212,7 @@ static int open_driver(struct daemon *d)
     config.node.fee_recipient = d->settings.fee_recipient;
     config.node.node_id = d->identity->node_id;
     config.node.seed = seed;
+    dsmr_os_random(config.node.secret.bytes, sizeof config.node.secret.bytes);
     config.node.validators_max = d->genesis.validators_max;
     config.node.mempool_bytes_max = dsmr_cli_number(d->values, "mempool-bytes");
     config.node.mempool_txs_max = (uint32_t)dsmr_cli_number(d->values, "mempool-txs");

@@ -3,11 +3,10 @@
  * Why:        a transaction runs once, whatever chunks carry it (protocol.md, section 10.3).
  * Not here:   durability: the executed ids of each block are stored with the block's results and
  *             come back by dsmr_executed_ids_add before anything executes.
- * How:        one open-addressing table for each bucket of expiry times (the bucket of an id is a
- *             function of its expiry alone), allocated with its first id, doubled when three
- *             quarters full, freed whole. So a lookup touches one table. A slot has 32 bits, a
- *             place and a part of the hash; ids lie apart from them and never move: 37 to 43 bytes
- *             for an id.
+ * How:        one set of fingerprints (base/id_print.h) for each bucket of expiry times (the
+ *             bucket of an id is a function of its expiry alone), made with its first id, freed
+ *             whole. So a lookup touches one set. 92 bits under a key that nobody knows tell ids
+ *             apart (decisions/018-executed-ids.md); about 13 bytes of memory for each.
  * Invariants: an id goes only when a block whose own time exceeds its expiry was executed.
  * Limits:     memory follows what was executed in the window; NO_MEMORY is the caller's reason to
  *             halt, because to forget an id would fork.
@@ -19,8 +18,10 @@
 
 struct dsmr_executed_ids; /* opaque */
 
-/* window_ms: the validity window; a bucket spans about a 32nd of it, at least 1 ms. */
-DSMR_MUST_USE struct dsmr_executed_ids *dsmr_executed_ids_new(uint64_t window_ms, uint64_t seed);
+/* window_ms: the validity window; a bucket spans about a 32nd of it, at least 1 ms. secret: random,
+ * and told to nobody. */
+DSMR_MUST_USE struct dsmr_executed_ids *dsmr_executed_ids_new(uint64_t window_ms,
+                                                              const struct dsmr_id *secret);
 void dsmr_executed_ids_free(struct dsmr_executed_ids *ids); /* NULL is fine */
 /* OK, DUPLICATE (nothing changed), NO_MEMORY, EXPIRED: expiry_ms is below the highest time given to
  * advance, so that it can never run again (nothing changed). Expiries may lie anywhere from there

@@ -2,7 +2,9 @@
 #include "dsmr/node.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/bytes.h"
 #include "core/assembler.h"
 #include "core/block_accept.h"
 #include "core/block_builder.h"
@@ -21,6 +23,7 @@
 #include "core/share_collector.h"
 #include "core/share_policy.h"
 #include "core/submission.h"
+#include "crypto/hash.h"
 
 #define SETS_MAX 64u
 #define EVIDENCE_MAX 1024u
@@ -53,6 +56,17 @@ static uint64_t chunks_of_producer(const struct dsmr_params *params)
 static uint32_t bounded(uint64_t count, uint32_t limit)
 {
     return count < limit ? (uint32_t)count : limit;
+}
+
+/* For the executed ids: of the secret, and of the seed for those who have no secret. */
+static struct dsmr_executed_ids *new_executed_ids(const struct dsmr_node_config *config)
+{
+    uint8_t bytes[sizeof(config->secret) + sizeof(config->seed)];
+    struct dsmr_id secret;
+    memcpy(bytes, &config->secret, sizeof(config->secret));
+    dsmr_store_be64(bytes + sizeof(config->secret), config->seed);
+    dsmr_hash(&secret, bytes, sizeof(bytes));
+    return dsmr_executed_ids_new(config->params.validity_window_ms, &secret);
 }
 
 static bool new_pools(struct dsmr_node *node)
@@ -94,7 +108,7 @@ static bool new_pools(struct dsmr_node *node)
     node->tree = dsmr_block_tree_new(DSMR_PROCESSING_BLOCKS_MAX, seed);
     node->index = dsmr_accepted_index_new(INDEX_MAX, seed);
     node->epochs = dsmr_epochs_new(SETS_MAX);
-    node->executed_ids = dsmr_executed_ids_new(params->validity_window_ms, seed);
+    node->executed_ids = new_executed_ids(config);
     node->requests = dsmr_requests_new(DSMR_NODE_REQUESTS_MAX);
     node->share_job_of =
         dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint32_t), DSMR_NODE_SHARE_JOBS_MAX, seed);

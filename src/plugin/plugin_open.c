@@ -212,6 +212,7 @@ static void fill_node_config(const struct dsmr_plugin *p, struct dsmr_driver_con
     config->node.fee_recipient = p->config.fee_recipient;
     config->node.node_id = p->node_id;
     config->node.seed = seed;
+    dsmr_os_random(config->node.secret.bytes, sizeof config->node.secret.bytes);
     config->node.validators_max = p->genesis.validators_max;
     config->node.mempool_bytes_max = p->config.mempool_bytes;
     config->node.mempool_txs_max = p->config.mempool_txs;

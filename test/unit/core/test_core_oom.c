@@ -27,6 +27,8 @@ void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 
+static const struct dsmr_id secret = {{1}};
+
 #define NEVER UINT32_MAX
 static uint32_t allocations_left = NEVER; /* until one fails; NEVER: none fails */
 static bool has_failed;
@@ -86,7 +88,7 @@ static void test_constructors(void **state)
     ASSERT_SURVIVES(dsmr_chunk_pool, dsmr_chunk_pool_new(&config), dsmr_chunk_pool_free);
     ASSERT_SURVIVES(dsmr_epochs, dsmr_epochs_new(10), dsmr_epochs_free);
     ASSERT_SURVIVES(dsmr_evidence_log, dsmr_evidence_log_new(10, 2, 1), dsmr_evidence_log_free);
-    ASSERT_SURVIVES(dsmr_executed_ids, dsmr_executed_ids_new(10, 1), dsmr_executed_ids_free);
+    ASSERT_SURVIVES(dsmr_executed_ids, dsmr_executed_ids_new(10, &secret), dsmr_executed_ids_free);
     ASSERT_SURVIVES(dsmr_journal, dsmr_journal_new(10, 1), dsmr_journal_free);
     ASSERT_SURVIVES(dsmr_mempool, dsmr_mempool_new(10, 10, 1), dsmr_mempool_free);
     ASSERT_SURVIVES(dsmr_peer_table, dsmr_peer_table_new(10, 1), dsmr_peer_table_free);
@@ -136,10 +138,40 @@ static void test_growing_index_is_unchanged_on_failure(void **state)
     dsmr_accepted_index_free(index);
 }
 
+static void test_splitting_cells_are_unchanged_on_failure(void **state)
+{
+    (void)state;
+    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret);
+    uint32_t failures = 0;
+    for (uint64_t n = 0; n < 5000; n++) { /* in one bucket: its sixteen cells are split */
+        struct dsmr_id id = id_of(n);
+        enum dsmr_err err = DSMR_ERR_NO_MEMORY;
+        for (uint32_t nth = 0; err != DSMR_OK; nth++) {
+            allocations_left = nth;
+            err = dsmr_executed_ids_add(ids, &id, 100);
+            allocations_left = NEVER;
+            assert_true(err == DSMR_OK || err == DSMR_ERR_NO_MEMORY);
+            if (err != DSMR_OK) {
+                failures++;
+                dsmr_executed_ids_check(ids);
+                assert_false(dsmr_executed_ids_has(ids, &id, 100));
+            }
+            assert_int_equal(dsmr_executed_ids_count(ids), err == DSMR_OK ? n + 1 : n);
+        }
+    }
+    dsmr_executed_ids_check(ids);
+    for (uint64_t n = 0; n < 5000; n++) {
+        struct dsmr_id id = id_of(n);
+        assert_true(dsmr_executed_ids_has(ids, &id, 100));
+    }
+    assert_true(failures > 5);
+    dsmr_executed_ids_free(ids);
+}
+
 static void test_growing_ids_are_unchanged_on_failure(void **state)
 {
     (void)state;
-    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, 1);
+    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret);
     uint32_t failures = 0;
     for (uint64_t n = 0; n < 500; n++) {
         struct dsmr_id id = id_of(n);
@@ -185,6 +217,7 @@ int main(void)
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_growing_index_is_unchanged_on_failure),
         cmocka_unit_test(test_growing_ids_are_unchanged_on_failure),
+        cmocka_unit_test(test_splitting_cells_are_unchanged_on_failure),
         cmocka_unit_test(test_tree_is_unchanged_on_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

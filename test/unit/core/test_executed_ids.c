@@ -1,10 +1,12 @@
 #include "core/executed_ids.h"
 #include "leaf_fixture.h"
 
+static const struct dsmr_id secret = {{1}};
+
 static void test_once_in_the_window(void **state)
 {
     (void)state;
-    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, 1); /* buckets of 100 ms */
+    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret); /* buckets of 100 ms */
     struct dsmr_id a = id_of(1);
     struct dsmr_id b = id_of(2);
     assert_false(dsmr_executed_ids_has(ids, &a, 1000));
@@ -20,7 +22,7 @@ static void test_once_in_the_window(void **state)
 static void test_goes_only_when_a_later_block_was_executed(void **state)
 {
     (void)state;
-    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, 1);
+    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret);
     struct dsmr_id a = id_of(1);
     struct dsmr_id b = id_of(2);
     struct dsmr_id late = id_of(3);
@@ -45,7 +47,7 @@ static void test_goes_only_when_a_later_block_was_executed(void **state)
 static void test_far_expiries_and_tiny_windows(void **state)
 {
     (void)state;
-    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(1, 1);
+    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(1, &secret);
     struct dsmr_id a = id_of(1);
     assert_int_equal(dsmr_executed_ids_add(ids, &a, UINT64_MAX), DSMR_OK);
     assert_int_equal(dsmr_executed_ids_add(ids, &a, 0), DSMR_OK);
@@ -65,7 +67,7 @@ static void test_far_expiries_and_tiny_windows(void **state)
 static void test_a_bucket_grows(void **state)
 {
     (void)state;
-    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, 1);
+    struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret);
     for (uint64_t n = 0; n < 10000; n++) {
         struct dsmr_id id = id_of(n);
         assert_int_equal(dsmr_executed_ids_add(ids, &id, 5000), DSMR_OK);
