@@ -376,6 +376,41 @@ static void test_liars_make_nobody_wait_longer(void **state)
     cluster_free(cluster);
 }
 
+/* As many liars as may be, each with a chunk in every slot and another one in the middle of it, all
+ * signed by all and never certified: every slot has its block, and all that is submitted runs. */
+static void test_blocks_go_on_among_liars(void **state)
+{
+    (void)state;
+    enum { HONEST = 5, ALL = 7, SLOTS = 20 };
+    struct cluster_config config = {.nodes = ALL, .seed = 93};
+    struct cluster *cluster = cluster_new(&config);
+    uint64_t height = 0;
+    cluster_run(cluster, 3000);
+    cluster_crash(cluster, HONEST);
+    cluster_crash(cluster, HONEST + 1);
+    cluster_run(cluster, SLOT_MS - cluster_wall_ms(cluster) % SLOT_MS);
+    for (uint32_t ms = 0; ms < SLOTS * SLOT_MS; ms += SLOT_MS / 2) {
+        for (uint32_t liar = HONEST; liar < ALL; liar++) {
+            uint64_t slot = cluster_slot(cluster) - (ms % SLOT_MS == 0 ? 0 : 2 * SLOTS);
+            struct dsmr_chunk *chunk = cluster_forge_chunk(cluster, liar, slot, 0, 1);
+            for (uint32_t to = 0; to < HONEST; to++)
+                cluster_send_chunk_request(cluster, liar, to, chunk, NULL);
+            dsmr_chunk_unref(chunk);
+        }
+        for (uint32_t i = 0; i < HONEST; i++)
+            cluster_submit(cluster, i, 1, 100);
+        cluster_run(cluster, SLOT_MS / 2);
+        if (ms >= SLOT_MS && ms % SLOT_MS != 0) {
+            assert_true(cluster->chain_height > height);
+            height = cluster->chain_height;
+        }
+    }
+    cluster_run(cluster, 3 * SLOT_MS);
+    assert_int_equal(cluster_executed_txs(cluster, 0), HONEST * SLOTS * 2);
+    assert_true(cluster->nodes[0].signs >= 4 * SLOTS);
+    cluster_free(cluster);
+}
+
 /* Who starts again remembers no share, so that nothing is waited for. */
 static void test_nothing_is_expected_after_a_restart(void **state)
 {
@@ -448,6 +483,7 @@ int main(void)
         cmocka_unit_test(test_a_block_waits_for_half_a_slot),
         cmocka_unit_test(test_what_is_a_slot_old_is_not_expected),
         cmocka_unit_test(test_liars_make_nobody_wait_longer),
+        cmocka_unit_test(test_blocks_go_on_among_liars),
         cmocka_unit_test(test_nothing_is_expected_after_a_restart),
         cmocka_unit_test(test_slots_of_any_length),
     };
