@@ -246,6 +246,7 @@ static bool compute_ready(struct dsmr_node *node)
 {
     const struct dsmr_block *tip = dsmr_block_builder_find(node, &node->preference);
     if (tip == NULL || !dsmr_node_common_is_healthy(node)) {
+        dsmr_cert_gather_reset(node);
         return false;
     }
     if (tip->epoch == DSMR_EPOCH_NONE) {

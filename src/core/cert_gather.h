@@ -3,18 +3,15 @@
  * Why:     chunks that leave when a slot starts are certified within some milliseconds of each
  *          other, and a block costs the same votes whatever it holds: one that takes the first
  *          certificate only makes the others wait for the next block.
- * How:     chunks that were signed here within a slot and have no certificate yet are expected. A
- *          quarter of a slot is the most that anyone waits for them, a liar's chunk included.
- * Not here: whether there is something to build (block_builder).
- * Threads: one owner. */
+ * How:     chunks that were signed here within a slot and have no certificate yet are expected.
+ * Half a slot is the most that a block waits for them, a liar's chunk included. Not here: whether
+ * there is something to build (block_builder). Threads: one owner. */
 #ifndef DSMR_CORE_CERT_GATHER_H
 #define DSMR_CORE_CERT_GATHER_H
 
 #include "dsmr/types.h"
 
-#define DSMR_CERT_GATHER_CHUNKS                                                                    \
-    32u /* the last ones; of more than that the oldest are forgotten                               \
-         */
+#define DSMR_CERT_GATHER_CHUNKS 32u /* the last ones; of more the oldest are forgotten */
 
 struct dsmr_node;
 

@@ -217,11 +217,13 @@ static void finish(struct dsmr_node *node, struct dsmr_cert_job *job, enum dsmr_
 
 static bool has_job(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
 {
-    for (uint32_t i = 0; i < node->cert_jobs_used; i++) {
+    size_t left = dsmr_map_count(node->cert_job_of);
+    for (uint32_t i = 0; left > 0 && i < node->cert_jobs_used; i++) {
         const struct dsmr_cert_job *job = &node->cert_jobs[i];
         if (job->stage != DSMR_CERT_FREE && dsmr_id_equal(&job->cert.ref.chunk_id, chunk_id)) {
             return true;
         }
+        left -= job->stage != DSMR_CERT_FREE;
     }
     return false;
 }
@@ -237,58 +239,76 @@ static bool is_gathering(struct dsmr_node *node)
     return true;
 }
 
-/* Sends what waits in the queue for verification, as far as batches are free. */
+/* The next one of the queue into the batch, unless it is settled already. */
+static void take_next(struct dsmr_node *node, struct dsmr_cert_batch *batch,
+                      struct dsmr_cert *certs, struct dsmr_validator_set **sets)
+{
+    uint32_t item = node->cert_queue[node->cert_queue_head];
+    struct dsmr_cert_job *job = &node->cert_jobs[item];
+    node->cert_queue_head = (node->cert_queue_head + 1) % DSMR_NODE_CERT_JOBS_MAX;
+    node->cert_queue_count--;
+    struct dsmr_validator_set *set = dsmr_epochs_find(node->epochs, job->cert.ref.epoch);
+    if (set == NULL) { /* its epoch has left the registry meanwhile */
+        remove_job(node, job);
+        return;
+    }
+    enum dsmr_err verdict;
+    if (dsmr_verdict_cache_find(node->verdicts, &verdict, &job->hash)) {
+        finish(node, job, verdict); /* a block brought it meanwhile */
+        return;
+    }
+    job->stage = DSMR_CERT_VERIFYING;
+    certs[batch->count] = job->cert;
+    sets[batch->count] = dsmr_validator_set_ref(set);
+    batch->jobs[batch->count++] = item;
+}
+
+static void send_batch(struct dsmr_node *node, uint32_t b)
+{
+    struct dsmr_cert_batch *batch = &node->cert_batches[b];
+    uint32_t count = node->cert_queue_count < DSMR_NODE_CERT_BATCH_MAX ? node->cert_queue_count
+                                                                       : DSMR_NODE_CERT_BATCH_MAX;
+    struct dsmr_cert *certs = calloc(count, sizeof(*certs));
+    struct dsmr_validator_set **sets = calloc(count, sizeof(struct dsmr_validator_set *));
+    if (certs == NULL || sets == NULL) {
+        free(certs);
+        free(sets);
+        return;
+    }
+    batch->use++;
+    for (uint32_t i = 0; i < count; i++) {
+        take_next(node, batch, certs, sets);
+    }
+    if (batch->count == 0) {
+        free(certs);
+        free(sets);
+        return;
+    }
+    struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_VERIFY_CERTS);
+    fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_CERT_VERIFY, b, batch->use);
+    fx->u.verify_certs.certs = certs;
+    fx->u.verify_certs.sets = sets;
+    fx->u.verify_certs.count = batch->count;
+}
+
+/* Sends what waits in the queue for verification, as far as batches are free. What is left over
+ * then waits for one of them; or, where none could be made (all were settled, or there is no room),
+ * for the timer: their senders would not wake us, for to them they are on their way. */
 static void flush(struct dsmr_node *node)
 {
+    bool is_any_busy = false;
     if (node->cert_queue_count == 0 || is_gathering(node)) {
         return;
     }
-    for (uint32_t b = 0; b < DSMR_NODE_CERT_BATCHES_MAX && node->cert_queue_count > 0; b++) {
-        struct dsmr_cert_batch *batch = &node->cert_batches[b];
-        if (batch->count > 0 || !dsmr_requests_has_room(node->requests, 1)) {
-            continue;
+    for (uint32_t b = 0; b < DSMR_NODE_CERT_BATCHES_MAX; b++) {
+        if (node->cert_queue_count > 0 && node->cert_batches[b].count == 0 &&
+            dsmr_requests_has_room(node->requests, 1)) {
+            send_batch(node, b);
         }
-        uint32_t count = node->cert_queue_count < DSMR_NODE_CERT_BATCH_MAX
-                             ? node->cert_queue_count
-                             : DSMR_NODE_CERT_BATCH_MAX;
-        struct dsmr_cert *certs = calloc(count, sizeof(*certs));
-        struct dsmr_validator_set **sets = calloc(count, sizeof(struct dsmr_validator_set *));
-        if (certs == NULL || sets == NULL) {
-            free(certs);
-            free(sets);
-            return; /* the next certificate or answer tries again */
-        }
-        batch->use++;
-        for (uint32_t i = 0; i < count; i++) {
-            uint32_t item = node->cert_queue[node->cert_queue_head];
-            struct dsmr_cert_job *job = &node->cert_jobs[item];
-            node->cert_queue_head = (node->cert_queue_head + 1) % DSMR_NODE_CERT_JOBS_MAX;
-            node->cert_queue_count--;
-            struct dsmr_validator_set *set = dsmr_epochs_find(node->epochs, job->cert.ref.epoch);
-            if (set == NULL) { /* its epoch has left the registry meanwhile */
-                remove_job(node, job);
-                continue;
-            }
-            enum dsmr_err verdict;
-            if (dsmr_verdict_cache_find(node->verdicts, &verdict, &job->hash)) {
-                finish(node, job, verdict); /* a block brought it meanwhile */
-                continue;
-            }
-            job->stage = DSMR_CERT_VERIFYING;
-            certs[batch->count] = job->cert;
-            sets[batch->count] = dsmr_validator_set_ref(set);
-            batch->jobs[batch->count++] = item;
-        }
-        if (batch->count == 0) {
-            free(certs);
-            free(sets);
-            continue;
-        }
-        struct dsmr_effect *fx = dsmr_effects_add(node->fx, DSMR_FX_VERIFY_CERTS);
-        fx->request_id = dsmr_node_common_request(node, DSMR_REQUEST_CERT_VERIFY, b, batch->use);
-        fx->u.verify_certs.certs = certs;
-        fx->u.verify_certs.sets = sets;
-        fx->u.verify_certs.count = batch->count;
+        is_any_busy = is_any_busy || node->cert_batches[b].count > 0;
+    }
+    if (node->cert_queue_count > 0 && !is_any_busy) {
+        dsmr_node_common_arm(node, DSMR_TIMER_CERTS, node->mono_ms + 1);
     }
 }
 

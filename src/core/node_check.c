@@ -86,6 +86,20 @@ static void check_jobs(const struct dsmr_node *node)
     DSMR_ASSERT(pruned == node->fetches_pruned);
 }
 
+/* What waits has something that ends the wait: an answer, or a timer. */
+static void check_waits(const struct dsmr_node *node)
+{
+    bool is_any_busy = false;
+    for (uint32_t b = 0; b < DSMR_NODE_CERT_BATCHES_MAX; b++) {
+        is_any_busy = is_any_busy || node->cert_batches[b].count > 0;
+    }
+    DSMR_ASSERT(node->cert_queue_count <= dsmr_map_count(node->cert_job_of));
+    DSMR_ASSERT(node->cert_queue_count == 0 || is_any_busy ||
+                node->timers[DSMR_TIMER_CERTS] != UINT64_MAX);
+    DSMR_ASSERT(node->gather.since_ms == 0 || node->is_ready || node->is_halted ||
+                node->timers[DSMR_TIMER_READY] != UINT64_MAX);
+}
+
 void dsmr_node_check(const struct dsmr_node *node)
 {
     dsmr_mempool_check(node->mempool);
@@ -100,6 +114,7 @@ void dsmr_node_check(const struct dsmr_node *node)
     check_own(node);
     check_chunks(node);
     check_jobs(node);
+    check_waits(node);
     if (node->is_started && node->queue.count > 0) { /* INV-02: nothing between, nothing twice */
         uint64_t first = node->queue.first_height;
         DSMR_ASSERT(node->is_halted || first == node->executed_height + 1);

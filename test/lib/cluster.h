@@ -78,7 +78,8 @@ struct cluster_node {
     uint32_t traces[32]; /* by enum dsmr_trace */
     uint32_t faults;
     enum dsmr_err last_fault;
-    uint32_t signs, chunk_stores, cert_verifies, chunk_verifies; /* effects so far */
+    uint32_t signs, chunk_stores, cert_verifies, chunk_verifies; /* so far */
+    uint32_t cert_batches; /* effects that asked for cert_verifies certificates */
     uint32_t submitted_ok, submitted_refused;
     uint32_t returned, txs_expired, told_certified;
     enum dsmr_err last_submit, last_build, last_verdict, last_accept;

@@ -150,6 +150,7 @@ static void on_verify_certs(struct cluster *cluster, uint32_t number, const stru
         DSMR_ASSERT(err == DSMR_OK);
     }
     cluster->nodes[number].cert_verifies += count;
+    cluster->nodes[number].cert_batches++;
     push_verdicts(cluster, number, fx->request_id, errs, count);
 }
 

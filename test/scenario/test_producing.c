@@ -105,6 +105,49 @@ static void test_slots(void **state)
     cluster_free(cluster);
 }
 
+/* 5.1: who has just started does not know that it was busy. If the running slot has a chunk of its
+ * earlier life, the next chunk has the next slot and leaves at once, but none is further ahead.
+ * Whoever has not started again meanwhile is busy then: it waits for the first slot that is free.
+ */
+static void check_slots_after_a_restart(bool is_restarted_twice)
+{
+    struct wire wire;
+    struct cluster *cluster = start(&wire);
+    uint64_t slot_ms = cluster->params.slot_ms;
+    cluster_run(cluster, slot_ms - cluster_wall_ms(cluster) % slot_ms + 10);
+    uint64_t slot = cluster_slot(cluster);
+    cluster_submit(cluster, 0, 1, 100);
+    cluster_run(cluster, 20);
+    assert_int_equal(newest(cluster)->ref.slot, slot);
+    for (uint32_t life = 0; life <= is_restarted_twice; life++) {
+        assert_int_equal(cluster->nodes[0].disk.certs_count, life + 1);
+        cluster_crash(cluster, 0);
+        cluster_start(cluster, 0);
+        cluster_run(cluster, 5);
+        if (life == 0) {
+            cluster_submit(cluster, 0, 1, 100);
+            cluster_run(cluster, 20);
+            assert_int_equal(newest(cluster)->ref.slot, slot + 1);
+        }
+    }
+    assert_int_equal(cluster_slot(cluster), slot);
+    cluster_submit(cluster, 0, 1, 100);
+    while (cluster_slot(cluster) < slot + (is_restarted_twice ? 1 : 2)) {
+        assert_int_equal(newest(cluster)->ref.slot, slot + 1);
+        cluster_run(cluster, 1);
+    }
+    cluster_run(cluster, cluster->work_ms); /* of the disk */
+    assert_int_equal(newest(cluster)->ref.slot, slot + 2);
+    cluster_free(cluster);
+}
+
+static void test_slot_after_a_restart(void **state)
+{
+    (void)state;
+    check_slots_after_a_restart(false);
+    check_slots_after_a_restart(true);
+}
+
 /* 3.8: before the chain has an epoch nothing is produced and nothing signed. */
 static void test_nothing_without_an_epoch(void **state)
 {
@@ -290,6 +333,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_slots),
+        cmocka_unit_test(test_slot_after_a_restart),
         cmocka_unit_test(test_nothing_without_an_epoch),
         cmocka_unit_test(test_stored_before_sent),
         cmocka_unit_test(test_sent_again),

@@ -117,6 +117,29 @@ static void test_an_empty_queue_has_no_bound(void **state)
     assert_true(dsmr_admission_room(&adm, 1u << 30, 20000) == UINT64_MAX);
 }
 
+/* Chunks that leave when a slot starts are executed before the next slot does. That is no end of a
+ * load: half a second without any is. */
+static void test_between_two_slots_nothing_is_forgotten(void **state)
+{
+    (void)state;
+    begin();
+    uint64_t at = 1000;
+    for (; at < 20000; at += 100) {
+        build(CHUNK, at - LATE_MS, at);
+        execute(at + 60);
+        for (uint64_t into = 60; into < 100 && at > 4000; into += 13) {
+            uint64_t bound = dsmr_admission_room(&adm, 0, at + into);
+            assert_in_range(bound, 50 * TARGET_MS * 9 / 10, 50 * TARGET_MS * 12 / 10);
+        }
+    }
+    uint64_t emptied = at - 100 + 60;
+    assert_true(dsmr_admission_room(&adm, 0, emptied + 499) < UINT64_MAX);
+    assert_true(dsmr_admission_room(&adm, 0, emptied + 500) == UINT64_MAX);
+    build(CHUNK, emptied, emptied + 500); /* and what was does not come back with the next one */
+    assert_true(dsmr_admission_room(&adm, 0, emptied + 501) == UINT64_MAX);
+    assert_true(dsmr_admission_room(&adm, 0, emptied + 1400) == UINT64_MAX);
+}
+
 /* Of the last three seconds a byte is left. */
 static void test_never_below_the_least(void **state)
 {
@@ -231,6 +254,7 @@ int main(void)
         cmocka_unit_test(test_follows_a_load_that_grows),
         cmocka_unit_test(test_no_bound_while_nothing_runs),
         cmocka_unit_test(test_an_empty_queue_has_no_bound),
+        cmocka_unit_test(test_between_two_slots_nothing_is_forgotten),
         cmocka_unit_test(test_never_below_the_least),
         cmocka_unit_test(test_a_slow_network_is_no_overload),
         cmocka_unit_test(test_a_slow_engine_is_no_overload),
