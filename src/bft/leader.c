@@ -86,7 +86,8 @@ void dsmr_leader_on_word(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_
         dsmr_leader_of(bft, vote->view) == dsmr_validator_set_find(bft->set, &from->node_id);
     if (vote->kind == DSMR_VOTE_NULLIFY && is_leader &&
         (round == NULL || !round->proposal.is_set)) {
-        /* In an idle network it votes for nothing, and is as good as any when it is there again. */
-        from->passes_until_ms = bft->now_ms + bft->view_timeout_ms;
+        /* In an idle network it votes for nothing, and is as good as any when it is there again. In
+         * a slow one its next turn is some views away. */
+        from->passes_until_ms = bft->now_ms + bft->view_timeout_max_ms;
     }
 }

@@ -207,7 +207,7 @@ static void test_who_gave_up_is_passed_over_until_it_takes_part(void **state)
         } else if (sign == PROPOSES) {
             solo_propose(s, view, 0, &s->genesis->id, block);
         } else if (sign == RESTS) {
-            s->now_ms += SOLO_TIMEOUT_MS;
+            s->now_ms += SOLO_TIMEOUT_MAX_MS;
         }
         view = next_turn(s, view);
         assert_int_equal(has_nullified(s, view), sign < VOTES_NOTARIZE);
