@@ -54,7 +54,7 @@
     X(VIEW_CHANGES, counter, "bft_nullified_views_total", "views that ended without a block")      \
     X(VIEW_TIMEOUTS, counter, "bft_view_timeouts_total", "views whose timer ended at this node")   \
     X(VIEWS_SKIPPED, counter, "bft_skipped_views_total",                                           \
-      "views of silent leaders, not waited for")                                                   \
+      "views of leaders that are silent or behind, not waited for")                                \
     X(UNDER_FLOOR, gauge, "under_floor", "1 while slots are not over that it may have signed")     \
     X(UNSERVED, gauge, "unserved", "1 while it waits for chunks and nobody may serve it")          \
     X(ABSTAINS, gauge, "bft_abstains", "1 while this validator's earlier votes are unknown")       \

@@ -134,7 +134,7 @@ enum dsmr_bft_effect_kind {
 enum dsmr_bft_trace {
     DSMR_BFT_TRACE_VIEW,      /* entered view a */
     DSMR_BFT_TRACE_TIMEOUT,   /* view a timed out */
-    DSMR_BFT_TRACE_SKIPPED,   /* view a: its leader is silent and not waited for */
+    DSMR_BFT_TRACE_SKIPPED,   /* view a: its leader is silent or passes, and is not waited for */
     DSMR_BFT_TRACE_PROPOSED,  /* we lead view a and proposed */
     DSMR_BFT_TRACE_NOTARIZED, /* view a, height b */
     DSMR_BFT_TRACE_NULLIFIED, /* view a */

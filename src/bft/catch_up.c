@@ -42,6 +42,13 @@ static bool is_behind(const struct dsmr_bft *bft)
     return bft->catch_up.target_height > bft->accepted->height;
 }
 
+/* More than the next block is known final, and not all of them are here: a target is set for
+ * certificates whose blocks are missing only. */
+bool dsmr_catch_up_is_far(const struct dsmr_bft *bft)
+{
+    return bft->catch_up.target_height > bft->accepted->height + 1;
+}
+
 /* Who follows hears of a finalization once. While its block layer waits for a block it asks, in
  * case that one message was lost; voters have timers for that. */
 static bool is_polling(const struct dsmr_bft *bft)

@@ -168,9 +168,10 @@ struct dsmr_bft_told { /* BFT_POSITION */
 struct dsmr_bft_peer {
     struct dsmr_node_id node_id;
     bool is_up;
-    bool is_silent;  /* it went, or a view of its timed out, and nothing has come since */
-    uint32_t checks; /* CHECK_QC outstanding */
-    uint32_t serves; /* requests served since serve_from_ms */
+    bool is_silent;           /* it went, or a view of its timed out, and nothing has come since */
+    uint64_t passes_until_ms; /* it gave a view of its up, and took no part since; 0: not so */
+    uint32_t checks;          /* CHECK_QC outstanding */
+    uint32_t serves;          /* requests served since serve_from_ms */
     uint64_t serve_from_ms;
     uint64_t answer_after_ms;  /* our position is not sent before */
     uint64_t hint_after_ms;    /* it is not asked for its position before */
@@ -396,10 +397,12 @@ uint64_t dsmr_doubt_deadline(const struct dsmr_bft *bft);
 void dsmr_leader_begin(struct dsmr_bft *bft);
 /* Index in the set of view's leader; -1 if nobody may sign. */
 int dsmr_leader_of(const struct dsmr_bft *bft, uint64_t view);
-/* The current view's timer has ended without a proposal. */
-void dsmr_leader_timed_out(struct dsmr_bft *bft);
-/* Waiting for the current view's leader is of no use: rule 8.2. */
-bool dsmr_leader_is_silent(const struct dsmr_bft *bft);
+void dsmr_leader_timed_out(struct dsmr_bft *bft); /* in the current view, without a proposal */
+/* Waiting for the current view's leader is of no use: it is silent, or passes (rules 8.2, 8.3). */
+bool dsmr_leader_is_skipped(const struct dsmr_bft *bft);
+bool dsmr_leader_must_pass(const struct dsmr_bft *bft); /* we lead, and are far behind: rule 8.3 */
+/* A proposal of peer (NULL), or its first vote of that kind and view. */
+void dsmr_leader_on_word(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_vote_subject *vote);
 
 /* ---- round.c ---- */
 /* The round of a view of the window, made empty if it was not there; NULL outside the window. */
@@ -535,8 +538,8 @@ void dsmr_block_fetch_serve_views(struct dsmr_bft *bft, uint32_t peer, const str
 void dsmr_block_fetch_serve_block(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg);
 
 /* ---- catch_up.c ---- */
-/* A verified certificate says that height is final. */
-void dsmr_catch_up_target(struct dsmr_bft *bft, uint64_t height, uint32_t peer);
+void dsmr_catch_up_target(struct dsmr_bft *bft, uint64_t height, uint32_t peer); /* is final */
+bool dsmr_catch_up_is_far(const struct dsmr_bft *bft);        /* as rule 8.3 says it */
 void dsmr_catch_up_hint(struct dsmr_bft *bft, uint32_t peer); /* peer speaks of a later epoch */
 void dsmr_catch_up_on_blocks(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_msg *msg,
                              struct dsmr_buf *bytes);
@@ -556,10 +559,8 @@ void dsmr_pacemaker_update(struct dsmr_bft *bft); /* starts and stops the timers
 /* ---- bft_journal.c: records as they are written ---- */
 #define DSMR_BFT_JOURNAL_KEY_BYTES 17u
 /* Kinds of records; votes have the numbers of enum dsmr_vote_kind, certificates follow. */
-#define DSMR_BFT_JOURNAL_CERT 3u /* plus the vote's kind: 4, 5, 6 */
-#define DSMR_BFT_JOURNAL_VOTES_FROM                                                                \
-    7u /* one for the journal: its key has all ones but for that                                   \
-        */
+#define DSMR_BFT_JOURNAL_CERT 3u       /* plus the vote's kind: 4, 5, 6 */
+#define DSMR_BFT_JOURNAL_VOTES_FROM 7u /* once, under a key of ones but for that */
 #define DSMR_BFT_JOURNAL_VERSION 1u
 #define DSMR_BFT_JOURNAL_VERSION_WITH_CERT 2u /* a vote's, with what it rests on */
 /* STORE of an own vote, answered to op; proposal: NOTARIZE only. False: out of memory. */

@@ -55,9 +55,39 @@ void dsmr_leader_timed_out(struct dsmr_bft *bft)
 
 /* Each leader is skipped at most once between two final views: should the signs be wrong, by
  * connections that come and go or by messages that are late, timers decide as before. */
-bool dsmr_leader_is_silent(const struct dsmr_bft *bft)
+static bool is_first_turn(const struct dsmr_bft *bft)
+{
+    return bft->view - bft->final_view <= bft->leaders_count;
+}
+
+bool dsmr_leader_is_skipped(const struct dsmr_bft *bft)
 {
     const struct dsmr_bft_peer *leader = current_leader(bft);
-    return leader != NULL && leader->is_silent && !has_proposal(bft) &&
-           bft->view - bft->final_view <= bft->leaders_count;
+    return leader != NULL && (leader->is_silent || bft->now_ms < leader->passes_until_ms) &&
+           !has_proposal(bft) && is_first_turn(bft);
+}
+
+bool dsmr_leader_must_pass(const struct dsmr_bft *bft)
+{
+    return bft->self >= 0 && dsmr_leader_of(bft, bft->view) == bft->self &&
+           dsmr_catch_up_is_far(bft) && !has_proposal(bft) && is_first_turn(bft) &&
+           dsmr_doubt_may_vote(bft, bft->view);
+}
+
+void dsmr_leader_on_word(struct dsmr_bft *bft, uint32_t peer, const struct dsmr_vote_subject *vote)
+{
+    struct dsmr_bft_peer *from = &bft->peers[peer];
+    if (vote == NULL || vote->kind == DSMR_VOTE_NOTARIZE) {
+        from->passes_until_ms = 0;
+        return;
+    }
+    const struct dsmr_bft_round *round = dsmr_round_find(bft, vote->view);
+    bool is_leader =
+        dsmr_leader_of(bft, vote->view) == dsmr_validator_set_find(bft->set, &from->node_id);
+    if (vote->kind == DSMR_VOTE_NULLIFY && is_leader &&
+        (round == NULL || !round->proposal.is_set)) {
+        /* In an idle network it votes for nothing, and is as good as any when it is there again. In
+         * a slow one its next turn is some views away. */
+        from->passes_until_ms = bft->now_ms + bft->view_timeout_max_ms;
+    }
 }

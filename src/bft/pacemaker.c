@@ -71,19 +71,28 @@ void dsmr_pacemaker_on_time(struct dsmr_bft *bft)
     }
 }
 
+/* Rules 8.2 and 8.3: nobody waits for who is known to propose nothing, ourselves included. */
+static void skip(struct dsmr_bft *bft)
+{
+    bft->view_deadline_ms = UINT64_MAX;
+    bft->is_timed_out = true;
+    dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_SKIPPED, bft->view, 0);
+    dsmr_voting_nullify(bft);
+}
+
 void dsmr_pacemaker_update(struct dsmr_bft *bft)
 {
+    if (!bft->is_timed_out && dsmr_leader_must_pass(bft)) {
+        skip(bft); /* whether a block is wanted is what who is behind does not know */
+    }
     if (!dsmr_pacemaker_is_needed(bft)) {
         bft->view_deadline_ms = UINT64_MAX;
         bft->retry_deadline_ms = UINT64_MAX;
         bft->retry_count = 0;
         return;
     }
-    if (!bft->is_timed_out && dsmr_leader_is_silent(bft)) { /* rule 8.2 */
-        bft->view_deadline_ms = UINT64_MAX;
-        bft->is_timed_out = true;
-        dsmr_bft_outbox_trace(bft, DSMR_BFT_TRACE_SKIPPED, bft->view, 0);
-        dsmr_voting_nullify(bft);
+    if (!bft->is_timed_out && dsmr_leader_is_skipped(bft)) {
+        skip(bft);
     }
     if (bft->view_deadline_ms == UINT64_MAX && !bft->is_timed_out) {
         bft->view_deadline_ms = bft->now_ms + dsmr_pacemaker_timeout(bft);

@@ -97,6 +97,7 @@ void dsmr_proposal_on_message(struct dsmr_bft *bft, uint32_t peer, const struct 
         .block_id = msg->u.proposal.block_id,
         .block = block,
     };
+    dsmr_leader_on_word(bft, peer, NULL);
     if (block != NULL) {
         dsmr_block_pace_on_block(bft);
     }

@@ -182,6 +182,7 @@ void dsmr_tally_on_message(struct dsmr_bft *bft, uint32_t peer, const struct dsm
         return;
     }
     put(slot, subject, &msg->u.vote.sig);
+    dsmr_leader_on_word(bft, peer, subject);
     if (subject->view > bft->seen_view) {
         bft->seen_view = subject->view;
     }

@@ -118,13 +118,13 @@ static void test_dead_leader_is_not_waited_for(void **state)
     execute_some(world, 0, 1, 1);
     for (uint32_t phase = 0; phase < 3; phase++) { /* all four; one dies; it is back */
         uint64_t timeouts = sum_of(world, DSMR_METRIC_VIEW_TIMEOUTS);
-        uint64_t skipped = sum_of(world, DSMR_METRIC_VIEWS_SKIPPED);
         struct dsmr_query_status before;
         if (phase == 1)
             dsmr_world_crash(world, 3);
         if (phase == 2)
             dsmr_world_restart(world, 3);
-        dsmr_world_pass(world, 1000);
+        dsmr_world_pass(world, 1000); /* it may have had to give a view up: 8.3 */
+        uint64_t skipped = sum_of(world, DSMR_METRIC_VIEWS_SKIPPED);
         dsmr_world_status(world, 0, &before);
         for (uint32_t i = 0; i < 200; i++) {
             dsmr_world_submit(world, i % 3, 10000 * (phase + 1) + i);

@@ -10,7 +10,8 @@
 static inline void cluster_answer(struct cluster *c, uint32_t n, uint64_t request_id,
                                   const struct dsmr_bft_event *answer, struct dsmr_block *block)
 {
-    struct world_ev ev = {.at_ms = c->now_ms + dsmr_prng_below(&c->prng, 4),
+    uint32_t more_ms = answer->kind == DSMR_BFT_EV_VERDICT ? c->verify_ms : 0;
+    struct world_ev ev = {.at_ms = c->now_ms + dsmr_prng_below(&c->prng, 4) + more_ms,
                           .kind = WORLD_EV_ANSWER,
                           .node = n,
                           .generation = c->nodes[n].generation,

@@ -102,7 +102,9 @@ struct cluster {
     bool loses_finalize;               /* no FINALIZE vote arrives */
     bool is_crash_common;              /* crash_in of one node stops all */
     uint64_t restart_ms;               /* when crashed ones come back; UINT64_MAX: by hand */
-    const char *broken;                /* first contract violation */
+    bool knows_behind;  /* who is behind wants and builds nothing (protocol.md, 12.5) */
+    uint32_t verify_ms; /* a VERIFY takes so long */
+    const char *broken; /* first contract violation */
 };
 
 static inline void cluster_fail(struct cluster *c, const char *what)
@@ -238,6 +240,17 @@ static inline void cluster_accept(struct cluster *c, uint32_t n,
     cluster_write(c, n, &write);
 }
 
+/* More than a third of the others are more than 16 blocks ahead. */
+static inline bool cluster_is_behind(const struct cluster *c, const struct cluster_node *node)
+{
+    uint32_t ahead = 0;
+    for (uint32_t n = 0; n < c->count; n++) {
+        ahead +=
+            c->nodes[n].is_up && cluster_tip(&c->nodes[n])->height > cluster_tip(node)->height + 16;
+    }
+    return c->knows_behind && 3 * ahead > c->count;
+}
+
 static inline void cluster_update_wanted(struct cluster *c, uint32_t n)
 {
     struct cluster_node *node = &c->nodes[n];
@@ -249,7 +262,7 @@ static inline void cluster_update_wanted(struct cluster *c, uint32_t n)
         cluster_fail(c, "PREFER names a block that is not known");
         return;
     }
-    bool is_wanted = preferred->height < c->demand;
+    bool is_wanted = preferred->height < c->demand && !cluster_is_behind(c, node);
     if (is_wanted != node->was_wanted) {
         node->was_wanted = is_wanted;
         struct world_ev ev = {
@@ -271,6 +284,7 @@ static inline struct dsmr_block *cluster_build(struct cluster *c, struct cluster
         return NULL;
     }
     *err = parent->height >= c->demand                     ? DSMR_ERR_NOTHING_TO_BUILD
+           : cluster_is_behind(c, node)                    ? DSMR_ERR_BEHIND
            : cluster_chance(c, c->config.not_yet_permille) ? DSMR_ERR_NOT_YET
                                                            : DSMR_OK;
     if (*err != DSMR_OK) {

@@ -119,8 +119,8 @@ static void test_who_timed_out_is_not_waited_for_again(void **state)
             solo_tick(s);
         }
         if (speaks == 1) {
-            struct dsmr_vote_subject vote = solo_subject(view, DSMR_VOTE_NULLIFY, NULL);
-            solo_vote(s, leader, &vote);
+            struct dsmr_msg word = {.type = DSMR_MSG_BFT_REQUEST_VIEW};
+            solo_hear(s, leader, &word);
         }
         view = next_turn(s, view);
         assert_int_equal(has_nullified(s, view), speaks == 0);
