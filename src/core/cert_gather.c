@@ -3,6 +3,7 @@
 #include "core/node_state.h"
 
 #define PART_OF_SLOT 2u
+#define LONGEST_MS 100u /* where slots are long: a view has to end in time */
 
 void dsmr_cert_gather_on_share(struct dsmr_node *node, const struct dsmr_id *chunk_id)
 {
@@ -47,7 +48,8 @@ uint64_t dsmr_cert_gather_until(struct dsmr_node *node)
     if (gather->since_ms == 0) {
         gather->since_ms = node->mono_ms;
     }
-    uint64_t until_ms = gather->since_ms + node->config.params.slot_ms / PART_OF_SLOT;
+    uint32_t longest_ms = node->config.params.slot_ms / PART_OF_SLOT;
+    uint64_t until_ms = gather->since_ms + (longest_ms < LONGEST_MS ? longest_ms : LONGEST_MS);
     for (uint32_t i = 0; node->mono_ms < until_ms && i < DSMR_CERT_GATHER_CHUNKS; i++) {
         if (expected(node, i) != NULL) {
             return until_ms;

@@ -6,7 +6,8 @@
 #include "core/share_collector.h"
 #include "wire/codec.h"
 
-#define PART_OF_SLOT 8u /* how long certificates gather for one batch, at most */
+#define PART_OF_SLOT 8u /* how long certificates gather for one batch, at most ... */
+#define LONGEST_MS 25u  /* ... and where slots are long */
 
 static struct dsmr_cert_job *add_job(struct dsmr_node *node, const struct dsmr_id *hash)
 {
@@ -231,7 +232,8 @@ static bool has_job(const struct dsmr_node *node, const struct dsmr_id *chunk_id
 /* Whether more certificates are about to come, which one batch would check for half as much. */
 static bool is_gathering(struct dsmr_node *node)
 {
-    uint64_t until_ms = node->certs_queued_ms + node->config.params.slot_ms / PART_OF_SLOT;
+    uint32_t longest_ms = node->config.params.slot_ms / PART_OF_SLOT;
+    uint64_t until_ms = node->certs_queued_ms + (longest_ms < LONGEST_MS ? longest_ms : LONGEST_MS);
     if (node->mono_ms >= until_ms || !dsmr_cert_gather_expects(node, has_job)) {
         return false;
     }
