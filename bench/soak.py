@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A network under steady load for long: memory, disk and latency must not drift.
 
-    make soak SOAK_MINUTES=30 SOAK_RATE=40000        # transactions a second; choose half of what the machine carries
+    make soak SOAK_MINUTES=30 SOAK_RATE=110000       # transactions a second; choose half of what the machine carries
     python3 -B bench/soak.py --help
 
 Four validators with a retention of a minute. What is kept because it is recent (chunks, results, ids) fills up in the first
@@ -93,7 +93,7 @@ def judge(samples, marks):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--minutes", type=int, default=30)
-    parser.add_argument("--rate", type=int, default=40000)
+    parser.add_argument("--rate", type=int, default=110000)
     parser.add_argument("--app", choices=["transfers", "opaque"], default="opaque")
     options = parser.parse_args()
     if options.minutes < MINUTES_MIN:
