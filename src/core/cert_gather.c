@@ -13,6 +13,13 @@ void dsmr_cert_gather_on_share(struct dsmr_node *node, const struct dsmr_id *chu
     gather->next = (gather->next + 1u) % DSMR_CERT_GATHER_CHUNKS;
 }
 
+uint32_t dsmr_cert_gather_wait_ms(const struct dsmr_node *node, uint32_t part_of_slot,
+                                  uint32_t longest_ms)
+{
+    uint32_t wait_ms = node->config.params.slot_ms / part_of_slot;
+    return wait_ms < longest_ms ? wait_ms : longest_ms;
+}
+
 void dsmr_cert_gather_reset(struct dsmr_node *node)
 {
     node->gather.since_ms = 0;
@@ -48,8 +55,7 @@ uint64_t dsmr_cert_gather_until(struct dsmr_node *node)
     if (gather->since_ms == 0) {
         gather->since_ms = node->mono_ms;
     }
-    uint32_t longest_ms = node->config.params.slot_ms / PART_OF_SLOT;
-    uint64_t until_ms = gather->since_ms + (longest_ms < LONGEST_MS ? longest_ms : LONGEST_MS);
+    uint64_t until_ms = gather->since_ms + dsmr_cert_gather_wait_ms(node, PART_OF_SLOT, LONGEST_MS);
     for (uint32_t i = 0; node->mono_ms < until_ms && i < DSMR_CERT_GATHER_CHUNKS; i++) {
         if (expected(node, i) != NULL) {
             return until_ms;

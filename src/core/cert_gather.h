@@ -4,8 +4,9 @@
  *          other, and a block costs the same votes whatever it holds: one that takes the first
  *          certificate only makes the others wait for the next block.
  * How:     chunks that were signed here within a slot and have no certificate yet are expected.
- * Half a slot is the most that a block waits for them, a liar's chunk included. Not here: whether
- * there is something to build (block_builder). Threads: one owner. */
+ *          Half a slot is the most that a block waits for them, a liar's chunk included.
+ * Not here: whether there is something to build (block_builder).
+ * Threads: one owner. */
 #ifndef DSMR_CORE_CERT_GATHER_H
 #define DSMR_CORE_CERT_GATHER_H
 
@@ -24,6 +25,9 @@ struct dsmr_cert_gather {
 
 /* We have signed this chunk: its certificate is expected. */
 void dsmr_cert_gather_on_share(struct dsmr_node *node, const struct dsmr_id *chunk_id);
+/* The longest wait: a part of a slot, bounded where slots are long. */
+uint32_t dsmr_cert_gather_wait_ms(const struct dsmr_node *node, uint32_t part_of_slot,
+                                  uint32_t longest_ms);
 /* Whether the certificate of another's chunk is expected that has not come (has_come says no). */
 bool dsmr_cert_gather_expects(const struct dsmr_node *node,
                               bool (*has_come)(const struct dsmr_node *node,

@@ -133,13 +133,14 @@ static enum dsmr_err filter(struct dsmr_node *node, const struct dsmr_cert *cert
     return err;
 }
 
-/* A certificate that the pool holds is acknowledged once its write is over. */
-static bool is_being_stored(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
+/* Whether a certificate of the chunk is on its way, and as far as that. */
+static bool has_job(const struct dsmr_node *node, const struct dsmr_id *chunk_id,
+                    enum dsmr_cert_stage least)
 {
     size_t left = dsmr_map_count(node->cert_job_of);
     for (uint32_t i = 0; left > 0 && i < node->cert_jobs_used; i++) {
         const struct dsmr_cert_job *job = &node->cert_jobs[i];
-        if (job->stage == DSMR_CERT_STORING && dsmr_id_equal(&job->cert.ref.chunk_id, chunk_id)) {
+        if (job->stage >= least && dsmr_id_equal(&job->cert.ref.chunk_id, chunk_id)) {
             return true;
         }
         left -= job->stage != DSMR_CERT_FREE;
@@ -176,7 +177,8 @@ static void refuse(struct dsmr_node *node, const struct dsmr_node_id *from,
     }
     if (err == DSMR_ERR_DUPLICATE) {
         const struct dsmr_cert *held = dsmr_cert_pool_find(node->certs, &cert->ref.chunk_id);
-        if (is_being_stored(node, &cert->ref.chunk_id)) {
+        /* What the pool holds is acknowledged once its write is over. */
+        if (has_job(node, &cert->ref.chunk_id, DSMR_CERT_STORING)) {
             return;
         }
         if (held != NULL && !dsmr_cert_pool_is_stored(node->certs, &cert->ref.chunk_id)) {
@@ -216,25 +218,17 @@ static void finish(struct dsmr_node *node, struct dsmr_cert_job *job, enum dsmr_
     store(node, job);
 }
 
-static bool has_job(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
+static bool has_come(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
 {
-    size_t left = dsmr_map_count(node->cert_job_of);
-    for (uint32_t i = 0; left > 0 && i < node->cert_jobs_used; i++) {
-        const struct dsmr_cert_job *job = &node->cert_jobs[i];
-        if (job->stage != DSMR_CERT_FREE && dsmr_id_equal(&job->cert.ref.chunk_id, chunk_id)) {
-            return true;
-        }
-        left -= job->stage != DSMR_CERT_FREE;
-    }
-    return false;
+    return has_job(node, chunk_id, DSMR_CERT_QUEUED);
 }
 
 /* Whether more certificates are about to come, which one batch would check for half as much. */
 static bool is_gathering(struct dsmr_node *node)
 {
-    uint32_t longest_ms = node->config.params.slot_ms / PART_OF_SLOT;
-    uint64_t until_ms = node->certs_queued_ms + (longest_ms < LONGEST_MS ? longest_ms : LONGEST_MS);
-    if (node->mono_ms >= until_ms || !dsmr_cert_gather_expects(node, has_job)) {
+    uint64_t until_ms =
+        node->certs_queued_ms + dsmr_cert_gather_wait_ms(node, PART_OF_SLOT, LONGEST_MS);
+    if (node->mono_ms >= until_ms || !dsmr_cert_gather_expects(node, has_come)) {
         return false;
     }
     dsmr_node_common_arm(node, DSMR_TIMER_CERTS, until_ms);

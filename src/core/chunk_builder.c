@@ -18,15 +18,11 @@ static bool is_busy(const struct dsmr_node *node)
            node->mono_ms - node->built_mono_ms < 2u * (uint64_t)node->config.params.slot_ms;
 }
 
-/* Of a busy producer: the first start of a slot after its last chunk, on the monotonic clock. */
-static uint64_t next_turn(const struct dsmr_node *node)
+/* Whether a busy producer has to wait for the next slot: none has started since its last chunk. */
+static bool is_out_of_step(const struct dsmr_node *node)
 {
-    uint64_t slot_ms = node->config.params.slot_ms;
-    uint64_t into_ms = node->wall_ms % slot_ms; /* since the start of this slot */
-    if (!is_busy(node) || node->mono_ms - node->built_mono_ms > into_ms) {
-        return 0; /* a slot has started since */
-    }
-    return node->mono_ms + slot_ms - into_ms;
+    return is_busy(node) &&
+           node->mono_ms - node->built_mono_ms <= node->wall_ms % node->config.params.slot_ms;
 }
 
 /* A slot for a new chunk: true, or false and *wait_wall_ms is when to try again. */
@@ -35,13 +31,12 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
     uint64_t slot_ms = node->config.params.slot_ms;
     uint64_t now_slot = node->wall_ms / slot_ms;
     uint64_t last_slot = now_slot;
-    uint64_t turn_ms = next_turn(node);
     if (dsmr_health_floor_ends_ms(node) > node->wall_ms) { /* 6.3 holds for our own share too */
         *wait_wall_ms = dsmr_health_floor_ends_ms(node);
         return false;
     }
-    if (turn_ms > node->mono_ms) {
-        *wait_wall_ms = dsmr_node_common_add(node->wall_ms, turn_ms - node->mono_ms);
+    *wait_wall_ms = (now_slot + 1) * slot_ms;
+    if (is_out_of_step(node)) {
         return false;
     }
     if (node->own_uncertified_bytes == 0 && !is_busy(node) &&
@@ -54,7 +49,6 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
             return true;
         }
     }
-    *wait_wall_ms = (now_slot + 1) * slot_ms;
     return false;
 }
 

@@ -3,14 +3,7 @@
 #ifndef DSMR_TEST_COUNTED_MALLOC_H
 #define DSMR_TEST_COUNTED_MALLOC_H
 
-#include <stddef.h>
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
+#include "lib/wrapped_malloc.h"
 
 static size_t allocated;
 

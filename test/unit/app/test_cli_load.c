@@ -333,6 +333,22 @@ static void wrong_configs_have_a_sentence(void **state)
     assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_UNAVAILABLE);
 }
 
+/* folder: a template, made into a folder of so many accounts, which config sends from. */
+static void make_accounts(struct dsmr_cli_load_config *config, char *folder, int count)
+{
+    assert_non_null(mkdtemp(folder));
+    for (int i = 0; i < count; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
+        FILE *file = fopen(path, "w");
+        fprintf(file, "{\"secret_key\":\"%064d\"}", i + 1);
+        (void)fclose(file);
+    }
+    dsmr_cli_load_config_default(config);
+    config->kind = DSMR_CLI_LOAD_TRANSFERS;
+    config->accounts_dir = folder;
+}
+
 static void transactions_are_distinct_and_authentic(void **state)
 {
     char folder[] = "/tmp/dsmr-test-XXXXXX";
@@ -343,16 +359,7 @@ static void transactions_are_distinct_and_authentic(void **state)
     const char *reason = "";
     uint8_t a[DSMR_TRANSFER_TX_BYTES_MAX], b[DSMR_TRANSFER_TX_BYTES_MAX];
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    for (int i = 0; i < 2; i++) {
-        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
-        FILE *file = fopen(path, "w");
-        fprintf(file, "{\"secret_key\":\"%064d\"}", i + 1);
-        (void)fclose(file);
-    }
-    dsmr_cli_load_config_default(&config);
-    config.kind = DSMR_CLI_LOAD_TRANSFERS;
-    config.accounts_dir = folder;
+    make_accounts(&config, folder, 2);
     config.seed = 9;
     assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain), DSMR_OK);
     uint32_t len = dsmr_cli_load_tx_make(&maker, a, 0, 1000);
@@ -406,16 +413,7 @@ static void a_hotspot_is_two_accounts(void **state)
     struct dsmr_cli_load_config config;
     const char *reason = "";
     (void)state;
-    assert_non_null(mkdtemp(folder));
-    for (int i = 0; i < 3; i++) {
-        (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
-        FILE *file = fopen(path, "w");
-        fprintf(file, "{\"secret_key\":\"%064d\"}", i + 1);
-        (void)fclose(file);
-    }
-    dsmr_cli_load_config_default(&config);
-    config.kind = DSMR_CLI_LOAD_TRANSFERS;
-    config.accounts_dir = folder;
+    make_accounts(&config, folder, 3);
     for (config.accounts_max = 0; config.accounts_max <= 4; config.accounts_max += 2) {
         struct dsmr_cli_load_tx maker;
         assert_int_equal(dsmr_cli_load_tx_init(&maker, &reason, &config, &domain), DSMR_OK);

@@ -465,6 +465,14 @@ static inline struct cluster *cluster_new(const struct cluster_config *config)
     return c;
 }
 
+/* Four nodes whose messages and writes take a while, and whose views are long beside that. */
+static inline struct cluster *cluster_four(uint64_t seed)
+{
+    struct cluster_config config = {
+        .seed = seed, .nodes_count = 4, .delay_ms = 10, .disk_ms = 5, .view_timeout_ms = 1000};
+    return cluster_new(&config);
+}
+
 static inline void cluster_schedule(struct cluster *c, uint64_t from_height, const uint32_t *nodes,
                                     uint32_t count)
 {

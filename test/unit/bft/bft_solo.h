@@ -426,6 +426,34 @@ static inline void solo_free(struct solo *s)
     free(s);
 }
 
+static inline struct solo *solo_started(void)
+{
+    struct solo *s = solo_new(NULL);
+    solo_start(s);
+    return s;
+}
+
+static inline bool solo_has_nullified(const struct solo *s, uint64_t view)
+{
+    const struct dsmr_vote_subject *vote = solo_voted(s, DSMR_VOTE_NULLIFY);
+    return vote != NULL && vote->view == view;
+}
+
+/* To the next view with the same leader, by certificates; the view before it is final. */
+static inline uint64_t solo_next_turn(struct solo *s, uint64_t view)
+{
+    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
+    while (solo_view(s) < view + 4) {
+        if (solo_view(s) == view + 3) {
+            solo_finalize(s, solo_view(s), block);
+        } else {
+            solo_nullify(s, solo_view(s));
+        }
+    }
+    dsmr_block_unref(block);
+    return solo_view(s);
+}
+
 /* Node 4 is in the second set only, which decides from height 2 on. */
 static inline struct solo *solo_with_two_sets(void)
 {

@@ -5,19 +5,6 @@
 #define PATIENCE_MS 600000u
 #define AWAY_BLOCKS 600u
 
-static bool has_nullified(const struct solo *s, uint64_t view)
-{
-    const struct dsmr_vote_subject *vote = solo_voted(s, DSMR_VOTE_NULLIFY);
-    return vote != NULL && vote->view == view;
-}
-
-static struct solo *start(void)
-{
-    struct solo *s = solo_new(NULL);
-    solo_start(s);
-    return s;
-}
-
 /* Shows the engine that a block of that height is final, one that it has not got, in the view
  * before the next one that it leads or does not lead. That next view. */
 static uint64_t show_final(struct solo *s, uint64_t height, bool is_leader)
@@ -45,10 +32,10 @@ static void test_who_is_behind_gives_its_view_up(void **state)
 {
     (void)state;
     for (uint64_t height = 1; height <= 1000; height += height < 3 ? 1 : 997) {
-        struct solo *s = start();
+        struct solo *s = solo_started();
         uint64_t view = show_final(s, height, true);
         /* Of the next block alone it is not known that others have it long since. */
-        assert_int_equal(has_nullified(s, view), height > 1);
+        assert_int_equal(solo_has_nullified(s, view), height > 1);
         assert_null(solo_said(s, DSMR_MSG_BFT_PROPOSAL));
         solo_free(s);
     }
@@ -57,7 +44,7 @@ static void test_who_is_behind_gives_its_view_up(void **state)
 static void test_who_does_not_lead_gives_nothing_up(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     (void)show_final(s, 1000, false);
     assert_null(solo_voted(s, DSMR_VOTE_NULLIFY));
     solo_free(s);
@@ -68,20 +55,20 @@ static void test_who_does_not_lead_gives_nothing_up(void **state)
 static void test_who_is_behind_gives_up_one_turn(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t first = show_final(s, 1000, true), view = first;
-    assert_true(has_nullified(s, view));
+    assert_true(solo_has_nullified(s, view));
     for (int turn = 0; turn < 2; turn++) {
         solo_forget(s);
         do {
             solo_nullify(s, solo_view(s));
         } while (solo_leader(0, solo_view(s), 4) != 0);
         view = solo_view(s);
-        assert_false(has_nullified(s, view));
+        assert_false(solo_has_nullified(s, view));
     }
     assert_int_equal(view, first + 8);
     view = show_final(s, 2000, true);
-    assert_true(has_nullified(s, view));
+    assert_true(solo_has_nullified(s, view));
     solo_free(s);
 }
 
@@ -112,12 +99,12 @@ static void test_a_view_that_is_given_up_is_not_waited_for(void **state)
 {
     (void)state;
     for (int is_wanted = 0; is_wanted < 2; is_wanted++) {
-        struct solo *s = start();
+        struct solo *s = solo_started();
         uint64_t view = solo_go_to_view(s, false);
         solo_wanted(s, is_wanted == 1);
         solo_forget(s);
         leader_gives_up(s, view);
-        assert_true(has_nullified(s, view));
+        assert_true(solo_has_nullified(s, view));
         solo_free(s);
     }
 }
@@ -125,7 +112,7 @@ static void test_a_view_that_is_given_up_is_not_waited_for(void **state)
 static void test_the_word_of_another_does_not_count(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t view = solo_go_to_view(s, false);
     struct dsmr_vote_subject vote = solo_subject(view, DSMR_VOTE_NULLIFY, NULL);
     solo_wanted(s, true);
@@ -136,7 +123,7 @@ static void test_the_word_of_another_does_not_count(void **state)
             break;
         }
     }
-    assert_false(has_nullified(s, view));
+    assert_false(solo_has_nullified(s, view));
     solo_free(s);
 }
 
@@ -144,7 +131,7 @@ static void test_the_word_of_another_does_not_count(void **state)
 static void test_a_proposal_counts_more(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t view = solo_go_to_view(s, false);
     struct dsmr_block *block = world_block(s->genesis, 0, 2000);
     s->holds_verify = true;
@@ -152,29 +139,13 @@ static void test_a_proposal_counts_more(void **state)
     solo_propose(s, view, 0, &s->genesis->id, block);
     solo_forget(s);
     leader_gives_up(s, view);
-    assert_false(has_nullified(s, view));
+    assert_false(solo_has_nullified(s, view));
     s->holds_verify = false;
     struct dsmr_bft_event verdict = {.kind = DSMR_BFT_EV_VERDICT, .request_id = s->held_request};
     solo_step(s, &verdict);
     assert_non_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
     dsmr_block_unref(block);
     solo_free(s);
-}
-
-/* To the next view with the same leader, the view before it final. */
-static uint64_t next_turn(struct solo *s, uint64_t view)
-{
-    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
-    solo_forget(s);
-    while (solo_view(s) < view + 4) {
-        if (solo_view(s) == view + 3) {
-            solo_finalize(s, solo_view(s), block);
-        } else {
-            solo_nullify(s, solo_view(s));
-        }
-    }
-    dsmr_block_unref(block);
-    return solo_view(s);
 }
 
 enum sign { NOTHING, FETCHES, VOTES_NULLIFY, VOTES_NOTARIZE, PROPOSES, RESTS, SIGNS };
@@ -185,7 +156,7 @@ static void test_who_gave_up_is_passed_over_until_it_takes_part(void **state)
 {
     (void)state;
     for (int sign = NOTHING; sign < SIGNS; sign++) {
-        struct solo *s = start();
+        struct solo *s = solo_started();
         uint64_t view = solo_go_to_view(s, false);
         while (solo_leader(0, view, 4) == 1) { /* certificates come from node 1 */
             solo_nullify(s, view);
@@ -209,14 +180,26 @@ static void test_who_gave_up_is_passed_over_until_it_takes_part(void **state)
         } else if (sign == RESTS) {
             s->now_ms += SOLO_TIMEOUT_MAX_MS;
         }
-        view = next_turn(s, view);
-        assert_int_equal(has_nullified(s, view), sign < VOTES_NOTARIZE);
+        solo_forget(s);
+        view = solo_next_turn(s, view);
+        assert_int_equal(solo_has_nullified(s, view), sign < VOTES_NOTARIZE);
         dsmr_block_unref(block);
         solo_free(s);
     }
 }
 
 /* ---- many ---- */
+
+static struct cluster *ten_blocks(uint64_t seed, uint32_t verify_ms)
+{
+    struct cluster *c = cluster_four(seed);
+    c->knows_behind = true;
+    c->verify_ms = verify_ms;
+    cluster_start_all(c, NULL);
+    cluster_demand(c, 10);
+    cluster_assert(c, cluster_run_to(c, 10, PATIENCE_MS));
+    return c;
+}
 
 /* Four nodes, blocks as fast as it goes; one is away for a minute of virtual time and comes back
  * under the same load. Its block layer wants nothing until it is there again. No view of the others
@@ -225,15 +208,8 @@ static void test_one_that_comes_back_costs_no_timeout(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct cluster_config config = {
-            .seed = seed, .nodes_count = 4, .delay_ms = 10, .disk_ms = 5, .view_timeout_ms = 1000};
-        struct cluster *c = cluster_new(&config);
+        struct cluster *c = ten_blocks(seed, 3);
         struct cluster_node *node = &c->nodes[seed % 4];
-        c->knows_behind = true;
-        c->verify_ms = 3;
-        cluster_start_all(c, NULL);
-        cluster_demand(c, 10);
-        cluster_assert(c, cluster_run_to(c, 10, PATIENCE_MS));
         cluster_demand(c, UINT64_MAX);
         node->is_away = true;
         cluster_crash(c, (uint32_t)(seed % 4));
@@ -266,13 +242,7 @@ static void test_all_come_back(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 20; seed++) {
-        struct cluster_config config = {
-            .seed = seed, .nodes_count = 4, .delay_ms = 10, .disk_ms = 5, .view_timeout_ms = 1000};
-        struct cluster *c = cluster_new(&config);
-        c->knows_behind = true;
-        cluster_start_all(c, NULL);
-        cluster_demand(c, 10);
-        cluster_assert(c, cluster_run_to(c, 10, PATIENCE_MS));
+        struct cluster *c = ten_blocks(seed, 0);
         for (uint32_t n = 0; n < 4; n++) {
             c->nodes[n].is_away = true;
             cluster_crash(c, n);

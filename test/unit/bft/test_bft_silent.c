@@ -4,60 +4,47 @@
 
 #define PATIENCE_MS 600000u
 
-static bool has_nullified(const struct solo *s, uint64_t view)
-{
-    const struct dsmr_vote_subject *vote = solo_voted(s, DSMR_VOTE_NULLIFY);
-    return vote != NULL && vote->view == view;
-}
-
-static struct solo *start(void)
-{
-    struct solo *s = solo_new(NULL);
-    solo_start(s);
-    return s;
-}
-
 static void test_leader_that_went_is_not_waited_for(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t view = solo_go_to_view(s, false);
     solo_forget(s);
     solo_peer(s, solo_leader(0, view, 4), false);
     assert_int_equal(s->sent_count, 0); /* an idle network stays silent */
     assert_true(dsmr_bft_deadline_ms(s->bft) == UINT64_MAX);
     solo_wanted(s, true);
-    assert_true(has_nullified(s, view)); /* no time has passed */
+    assert_true(solo_has_nullified(s, view)); /* no time has passed */
     solo_free(s);
 }
 
 static void test_leader_that_goes_while_others_wait(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t view = solo_go_to_view(s, false);
     solo_wanted(s, true);
     s->now_ms += SOLO_TIMEOUT_MS / 2;
     solo_event(s, DSMR_BFT_EV_TICK);
-    assert_false(has_nullified(s, view));
+    assert_false(solo_has_nullified(s, view));
     solo_peer(s, solo_leader(0, view, 4), false);
-    assert_true(has_nullified(s, view));
+    assert_true(solo_has_nullified(s, view));
     solo_free(s);
 }
 
 static void test_leader_that_comes_back_has_its_time(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t view = solo_go_to_view(s, false);
     solo_peer(s, solo_leader(0, view, 4), false);
     solo_peer(s, solo_leader(0, view, 4), true);
     solo_wanted(s, true);
     s->now_ms += SOLO_TIMEOUT_MS - 1;
     solo_event(s, DSMR_BFT_EV_TICK);
-    assert_false(has_nullified(s, view));
+    assert_false(solo_has_nullified(s, view));
     solo_tick(s);
-    assert_true(has_nullified(s, view));
+    assert_true(solo_has_nullified(s, view));
     solo_free(s);
 }
 
@@ -65,36 +52,21 @@ static void test_leader_that_comes_back_has_its_time(void **state)
 static void test_proposal_of_who_went_is_voted_for(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t view = solo_go_to_view(s, false);
     struct dsmr_block *block = world_block(s->genesis, 0, 2000);
     s->holds_verify = true;
     solo_wanted(s, true);
     solo_propose(s, view, 0, &s->genesis->id, block);
     solo_peer(s, solo_leader(0, view, 4), false);
-    assert_false(has_nullified(s, view));
+    assert_false(solo_has_nullified(s, view));
     s->holds_verify = false;
     struct dsmr_bft_event verdict = {.kind = DSMR_BFT_EV_VERDICT, .request_id = s->held_request};
     solo_step(s, &verdict);
     assert_non_null(solo_voted(s, DSMR_VOTE_NOTARIZE));
-    assert_false(has_nullified(s, view));
+    assert_false(solo_has_nullified(s, view));
     dsmr_block_unref(block);
     solo_free(s);
-}
-
-/* To the next view with the same leader, by certificates; the view before it is final. */
-static uint64_t next_turn(struct solo *s, uint64_t view)
-{
-    struct dsmr_block *block = world_block(s->genesis, 0, 2000);
-    while (solo_view(s) < view + 4) {
-        if (solo_view(s) == view + 3) {
-            solo_finalize(s, solo_view(s), block);
-        } else {
-            solo_nullify(s, solo_view(s));
-        }
-    }
-    dsmr_block_unref(block);
-    return solo_view(s);
 }
 
 static uint32_t any_but(uint32_t node)
@@ -107,7 +79,7 @@ static void test_who_timed_out_is_not_waited_for_again(void **state)
 {
     (void)state;
     for (int speaks = 0; speaks < 2; speaks++) {
-        struct solo *s = start();
+        struct solo *s = solo_started();
         uint64_t view = solo_go_to_view(s, false);
         while (solo_leader(0, view, 4) == 1) { /* certificates come from node 1 */
             solo_nullify(s, view);
@@ -115,15 +87,15 @@ static void test_who_timed_out_is_not_waited_for_again(void **state)
         }
         uint32_t leader = solo_leader(0, view, 4);
         solo_wanted(s, true);
-        while (!has_nullified(s, view)) {
+        while (!solo_has_nullified(s, view)) {
             solo_tick(s);
         }
         if (speaks == 1) {
             struct dsmr_msg word = {.type = DSMR_MSG_BFT_REQUEST_VIEW};
             solo_hear(s, leader, &word);
         }
-        view = next_turn(s, view);
-        assert_int_equal(has_nullified(s, view), speaks == 0);
+        view = solo_next_turn(s, view);
+        assert_int_equal(solo_has_nullified(s, view), speaks == 0);
         solo_free(s);
     }
 }
@@ -132,17 +104,17 @@ static void test_who_timed_out_is_not_waited_for_again(void **state)
 static void test_who_proposed_is_not_silent(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     uint64_t view = solo_go_to_view(s, false);
     struct dsmr_block *block = world_block(s->genesis, 0, 2000);
     s->verdict = DSMR_ERR_NOT_YET;
     solo_wanted(s, true);
     solo_propose(s, view, 0, &s->genesis->id, block);
-    while (!has_nullified(s, view)) {
+    while (!solo_has_nullified(s, view)) {
         solo_tick(s);
     }
-    view = next_turn(s, view);
-    assert_false(has_nullified(s, view));
+    view = solo_next_turn(s, view);
+    assert_false(solo_has_nullified(s, view));
     dsmr_block_unref(block);
     solo_free(s);
 }
@@ -152,7 +124,7 @@ static void test_who_proposed_is_not_silent(void **state)
 static void test_each_leader_is_skipped_once(void **state)
 {
     (void)state;
-    struct solo *s = start();
+    struct solo *s = solo_started();
     struct dsmr_block *block = world_block(s->genesis, 0, 2000);
     solo_wanted(s, true);
     for (int final = 0; final < 2; final++) {
@@ -163,7 +135,7 @@ static void test_each_leader_is_skipped_once(void **state)
             if (leader != 0) {
                 solo_peer(s, leader, true);
                 solo_peer(s, leader, false);
-                assert_int_equal(has_nullified(s, view), i < 4);
+                assert_int_equal(solo_has_nullified(s, view), i < 4);
             }
             struct dsmr_vote_subject subject = solo_subject(view, DSMR_VOTE_NULLIFY, NULL);
             struct dsmr_quorum_cert qc = world_cert(&subject, 3);
@@ -179,9 +151,7 @@ static void test_each_leader_is_skipped_once(void **state)
 
 static struct cluster *four(uint64_t seed)
 {
-    struct cluster_config config = {
-        .seed = seed, .nodes_count = 4, .delay_ms = 10, .disk_ms = 5, .view_timeout_ms = 1000};
-    struct cluster *c = cluster_new(&config);
+    struct cluster *c = cluster_four(seed);
     cluster_start_all(c, NULL);
     cluster_demand(c, 4);
     cluster_assert(c, cluster_run_to(c, 4, PATIENCE_MS));

@@ -18,14 +18,8 @@
 #include "core/verdict_cache.h"
 #include "dsmr/dsmr.h"
 #include "leaf_fixture.h"
+#include "lib/wrapped_malloc.h"
 #include "wire/codec.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 
 static const struct dsmr_id secret = {{1}};
 

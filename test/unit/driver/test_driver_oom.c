@@ -12,14 +12,8 @@
 #include <cmocka.h>
 
 #include "driver/driver_state.h"
+#include "lib/wrapped_malloc.h"
 #include "wire/codec.h"
-
-void *__real_malloc(size_t size);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_malloc(size_t size);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *old, size_t size);
 
 #define NEVER UINT32_MAX
 #define TXS 3u
