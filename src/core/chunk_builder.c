@@ -10,6 +10,10 @@
 #define FRAME_BYTES (DSMR_CHUNK_HEADER_BYTES)
 #define GATHER_SLOTS 4u  /* how long transactions may gather behind an uncertified chunk */
 #define CHUNK_COST_MS 2u /* of a core of each validator: its shares, its certificate */
+#define HEAVY_MS 100u    /* between chunks that are costly for what they hold */
+/* From here on a chunk's transactions cost a validator as much as its pairings do: where that comes
+ * in every slot, processors are what is scarce. */
+#define HEAVY_BYTES (768u << 10)
 
 /* Chunks follow each other: the last one is hardly older than a slot. */
 static bool is_busy(const struct dsmr_node *node)
@@ -25,6 +29,26 @@ static bool is_out_of_step(const struct dsmr_node *node)
            node->mono_ms - node->built_mono_ms <= node->wall_ms % node->config.params.slot_ms;
 }
 
+/* Nothing is won by waiting for more. */
+static uint32_t worth_bytes(const struct dsmr_node *node)
+{
+    return node->config.params.chunk_bytes_max;
+}
+
+/* Whether a producer with much to send has to wait for the next slot: where slots are short, such
+ * chunks leave when a tenth of a second starts, by all clocks, and not more often. */
+static bool is_out_of_round(const struct dsmr_node *node)
+{
+    const struct dsmr_params *params = &node->config.params;
+    uint32_t slots = HEAVY_MS / params->slot_ms;
+    uint64_t bytes = dsmr_mempool_bytes(node->mempool);
+    return slots > 1 && node->built_mono_ms != 0 &&
+           node->mono_ms - node->built_mono_ms < HEAVY_MS &&
+           node->wall_ms / params->slot_ms % slots != 0 && bytes >= HEAVY_BYTES &&
+           bytes < worth_bytes(node) / 2u &&
+           dsmr_mempool_txs(node->mempool) < params->chunk_txs_max / 2u;
+}
+
 /* A slot for a new chunk: true, or false and *wait_wall_ms is when to try again. */
 static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wait_wall_ms)
 {
@@ -36,7 +60,7 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
         return false;
     }
     *wait_wall_ms = (now_slot + 1) * slot_ms;
-    if (is_out_of_step(node)) {
+    if (is_out_of_step(node) || is_out_of_round(node)) {
         return false;
     }
     if (node->own_uncertified_bytes == 0 && !is_busy(node) &&
@@ -104,12 +128,6 @@ void dsmr_chunk_builder_backlogs(const struct dsmr_node *node, struct dsmr_backl
             node->mono_ms > own->first_sent_ms ? node->mono_ms - own->first_sent_ms : 0;
         out->uncertified_ms = waited_ms > out->uncertified_ms ? waited_ms : out->uncertified_ms;
     }
-}
-
-/* Nothing is won by waiting for more. */
-static uint32_t worth_bytes(const struct dsmr_node *node)
-{
-    return node->config.params.chunk_bytes_max;
 }
 
 /* What backpressure allows is for a slot. The slots that went by without a chunk count too, so that

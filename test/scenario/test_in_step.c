@@ -128,6 +128,59 @@ static void test_a_clock_that_is_set_holds_no_chunk(void **state)
     }
 }
 
+static uint32_t tuned_slot_ms;
+
+static void tune_large(struct dsmr_node_config *config, uint32_t number)
+{
+    (void)number;
+    config->params.slot_ms = tuned_slot_ms;
+    config->params.chunk_bytes_max = 8u << 20;
+    config->params.pending_bytes_max = 64u << 20;
+    config->mempool_bytes_max = 16u << 20;
+}
+
+/* How many chunks node 0 builds in 2 s, with so many KiB arriving in each slot. They must start
+ * when a slot in rounds_of does. */
+static uint64_t built_with(uint32_t slot_ms, uint32_t kib, uint32_t rounds_of)
+{
+    tuned_slot_ms = slot_ms;
+    struct cluster_config config = {.nodes = NODES, .seed = 93, .tune = tune_large};
+    struct cluster *cluster = cluster_new(&config);
+    cluster->params.slot_ms = slot_ms;
+    cluster->params.chunk_bytes_max = 8u << 20;
+    cluster->params.pending_bytes_max = 64u << 20;
+    cluster_run(cluster, 3000);
+    cluster_run(cluster, 2000 - cluster_wall_ms(cluster) % 2000 + 3);
+    uint64_t before = 0;
+    for (uint32_t ms = 0; ms < 2500; ms++) {
+        before = ms == 500 ? built(cluster, 0) : before;
+        if (ms % slot_ms == 0) {
+            cluster_submit(cluster, 0, kib / 8u, 8u << 10);
+        }
+        bool has_built = (builders(cluster) & 1u) != 0;
+        if (has_built && ms >= 500) {
+            assert_int_equal(cluster_wall_ms(cluster) % ((uint64_t)rounds_of * slot_ms), 0);
+        }
+    }
+    uint64_t sum = built(cluster, 0) - before;
+    cluster_free(cluster);
+    return sum;
+}
+
+/* A chunk costs its pairings whatever it holds: one that holds enough to keep a processor busy waits
+ * for a tenth of a second to start, together with the others' and whatever the slots are, and a
+ * smaller or a very large one for its slot. */
+static void test_heavy_chunks_leave_every_tenth_of_a_second(void **state)
+{
+    (void)state;
+    assert_in_range(built_with(50, 760, 1), 39, 41);
+    assert_in_range(built_with(50, 776, 2), 19, 21);
+    assert_in_range(built_with(50, 1400, 2), 19, 21);
+    assert_in_range(built_with(25, 776, 4), 19, 21);
+    assert_in_range(built_with(100, 776, 1), 19, 21);
+    assert_in_range(built_with(50, 4104, 1), 39, 41); /* more than half of chunk_bytes_max */
+}
+
 /* ---- certificates and blocks: node 0 is looked at, the others do not speak of themselves ---- */
 static bool pass_to_none(struct cluster *cluster, uint32_t from, uint32_t to,
                          const struct dsmr_msg *msg)
@@ -431,8 +484,6 @@ static void test_nothing_is_expected_after_a_restart(void **state)
 }
 
 /* The waits are parts of a slot however short slots are, and bounded where they are long. */
-static uint32_t tuned_slot_ms;
-
 static void tune(struct dsmr_node_config *config, uint32_t number)
 {
     (void)number;
@@ -474,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_the_second_of_a_slot_waits_for_the_next),
         cmocka_unit_test(test_busy_producers_send_together),
         cmocka_unit_test(test_a_clock_that_is_set_holds_no_chunk),
+        cmocka_unit_test(test_heavy_chunks_leave_every_tenth_of_a_second),
         cmocka_unit_test(test_certificates_are_verified_together),
         cmocka_unit_test(test_an_eighth_of_a_slot_and_no_longer),
         cmocka_unit_test(test_a_block_has_the_verdict),
