@@ -21,8 +21,7 @@
 #define DIR_MODE 0700
 #define FILE_MODE 0600
 #define STAGING_BYTES                                                                              \
-    (2u << 20)                 /* a huge page, where the kernel gives one: one piece for the disk */
-#define STEP_BYTES (64u << 10) /* copied and checked while it is in the cache */
+    (2u << 20) /* a huge page, where the kernel gives one: one piece for the disk */
 #define DIRECT_BYTES_MIN                                                                           \
     (64u << 10) /* below, the round trip to the disk costs more than a copy                        \
                  */
@@ -162,18 +161,6 @@ static enum dsmr_err write_all(int fd, const uint8_t *bytes, size_t len, uint64_
     return DSMR_OK;
 }
 
-/* Copies to where it is written from; the checksum goes on. */
-static uint32_t stage(const struct dsmr_segments *segments, uint32_t crc, const uint8_t *bytes,
-                      size_t len)
-{
-    for (size_t at = 0; at < len; at += STEP_BYTES) {
-        size_t step = len - at < STEP_BYTES ? len - at : STEP_BYTES;
-        memcpy(segments->staging + at, bytes + at, step);
-        crc = dsmr_crc32c(crc, bytes + at, step);
-    }
-    return crc;
-}
-
 /* The same around the page cache. The last block is filled up with zeros: no body begins in it.
  * IO of a file system that takes O_DIRECT at open and not here: the rest is written as usual. */
 static enum dsmr_err write_direct(struct dsmr_segments *segments, uint32_t *crc,
@@ -185,7 +172,7 @@ static enum dsmr_err write_direct(struct dsmr_segments *segments, uint32_t *crc,
         size_t piece = len < STAGING_BYTES ? len : STAGING_BYTES;
         size_t padded = (size_t)align_up(piece);
         uint32_t crc_before = *crc;
-        *crc = stage(segments, *crc, bytes, piece);
+        *crc = dsmr_crc32c_copy(*crc, segments->staging, bytes, piece);
         memset(segments->staging + piece, 0, padded - piece);
         enum dsmr_err err = write_all(segments->direct_fd, segments->staging, padded, offset);
         if (err == DSMR_ERR_IO && errno == EINVAL) {

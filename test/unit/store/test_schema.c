@@ -55,6 +55,33 @@ static void crc_of_long_runs(void **state)
     }
 }
 
+/* What it copies is what it checks, wherever both lie, with an end of any length behind the parts
+ * that go side by side, and a little less than one of them; nothing else is touched. */
+static void crc_of_what_is_copied(void **state)
+{
+    enum { BLOCK = 3 * 4096, BLOCKS = 2, LESS = 8, ENDS = 512, GUARD = 64 };
+    static uint8_t from[BLOCKS * BLOCK + ENDS + 8];
+    static _Alignas(16) uint8_t to[sizeof from + GUARD];
+
+    (void)state;
+    fill_body(from, sizeof from, 7);
+    for (size_t blocks = 0; blocks <= BLOCKS; blocks++) {
+        size_t first = blocks == 0 ? 0 : blocks * BLOCK - LESS;
+        for (size_t len = first; len <= blocks * BLOCK + ENDS; len++) {
+            size_t shift = len % 8;
+            const uint8_t *at = from + 5 - shift / 2;
+            memset(to, 0xa5, sizeof to);
+            uint32_t crc = dsmr_crc32c_copy(0x12345678u, to + shift, at, len);
+            assert_int_equal(crc, dsmr_crc32c_portable(0x12345678u, at, len));
+            assert_memory_equal(to + shift, at, len);
+            for (size_t i = 0; i < GUARD; i++) {
+                assert_int_equal(to[shift + len + i], 0xa5);
+            }
+            assert_true(shift == 0 || to[shift - 1] == 0xa5);
+        }
+    }
+}
+
 static int order(const struct dsmr_schema_key *a, const struct dsmr_schema_key *b)
 {
     uint32_t len = a->len < b->len ? a->len : b->len;
@@ -248,6 +275,7 @@ int main(void)
         cmocka_unit_test(crc_of_known_values),
         cmocka_unit_test(crc_of_any_length_in_any_pieces),
         cmocka_unit_test(crc_of_long_runs),
+        cmocka_unit_test(crc_of_what_is_copied),
         cmocka_unit_test(keys_sort_by_number),
         cmocka_unit_test(journal_key_round_trip),
         cmocka_unit_test(chunk_record_round_trip),
