@@ -89,13 +89,13 @@ if(TARGET dsmr_plugin AND CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   target_link_libraries(dsmr-avalanche-44 PRIVATE dsmr_app dsmr_avalanche)
   set_target_properties(dsmr-avalanche-44 PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/interop)
-  foreach(group Plugin Lone Five)
+  foreach(group Plugin Lone Late Five)
     add_test(NAME interop_avalanche_${group} COMMAND tools/avalanche.sh test ^Test${group}
       WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endforeach()
   add_test(NAME interop_avalanche_Docs COMMAND test/interop/avalanche/test_docs.py
     WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
-  foreach(group Plugin Lone Five Docs)
+  foreach(group Plugin Lone Late Five Docs)
     set_tests_properties(interop_avalanche_${group} PROPERTIES LABELS interop TIMEOUT 1200
       RUN_SERIAL ON SKIP_RETURN_CODE 77
       ENVIRONMENT "DSMR_BIN=${CMAKE_BINARY_DIR}/bin;DSMR_BUILD=${CMAKE_BINARY_DIR}")

@@ -285,7 +285,7 @@ bool dsmr_p_validators_look(struct dsmr_p_validators *validators)
     look->validators = validators;
     validators->is_looking = true;
     dsmr_grpc_client_start(validators->config.node,
-                           "/validatorstate.ValidatorState/GetCurrentHeight", NULL, 0, TIMEOUT_MS,
+                           "/validatorstate.ValidatorState/GetMinimumHeight", NULL, 0, TIMEOUT_MS,
                            on_height, look);
     return false;
 }

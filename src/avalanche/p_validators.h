@@ -34,8 +34,9 @@ void dsmr_p_validators_free(struct dsmr_p_validators *validators); /* NULL is fi
 struct dsmr_validators dsmr_p_validators_port(struct dsmr_p_validators *validators);
 /* Who is told of a set that has come; before it, nobody. */
 void dsmr_p_validators_attach(struct dsmr_p_validators *validators, struct dsmr_driver *driver);
-/* Whether the subnet is known to have validators. If not, the set of the P-Chain's height is asked
- * for: call it again by and by. Of the logic thread. */
+/* Whether the subnet is known to have validators at the height that AvalancheGo gives the next
+ * block, or at a higher one: the minimum height, which lies up to 30 s behind the P-Chain. If not,
+ * its set is asked for: call it again by and by. Of the logic thread. */
 bool dsmr_p_validators_look(struct dsmr_p_validators *validators);
 
 #endif

@@ -6,7 +6,9 @@
  *          it is DSMR_EPOCH_NONE. Every block says that it wants one.
  * Begin:   the first block is empty and built at once, by whoever is first (protocol.md, 8.4).
  *          A node whose subnet has no validators, as where sybil protection is off, would accept
- *          its own and be alone with it for ever: config.may_begin.
+ *          its own and be alone with it for ever. And the P-Chain height which AvalancheGo gives
+ *          the first block is the epoch of all blocks above it until a later one ends that: if
+ *          the subnet had no validators then, there is none. Hence config.may_begin.
  * Pointer: the last accepted block of AvalancheGo's own database stands in that database too, so
  *          that both share the fate of a power loss; it is written after the node's own accept
  *          is durable and before the answer. Blocks above it are nobody's: GetBlock does not

@@ -28,6 +28,7 @@ var (
 var (
 	lone = shared{name: "lone"}
 	five = shared{name: "five"}
+	late = shared{name: "late"}
 )
 
 type shared struct {
@@ -47,7 +48,7 @@ func TestMain(m *testing.M) {
 	// CutOff puts filters on sockets, which those of multipath TCP do not take.
 	_ = os.Setenv("GODEBUG", "multipathtcp=0")
 	code := m.Run()
-	for _, network := range []*shared{&lone, &five} {
+	for _, network := range []*shared{&lone, &five, &late} {
 		if network.net == nil {
 			continue
 		}

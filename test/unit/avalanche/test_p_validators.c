@@ -407,7 +407,8 @@ static void test_the_least_used_gives_way(void **state)
     close_rig(&rig);
 }
 
-/* Before an epoch is known: the set of the P-Chain's height, asked for until it has members. */
+/* Before an epoch is known: the set of the height that the first block would get, which is not the
+ * P-Chain's own, asked for until it has members. */
 static void test_look(void **state)
 {
     struct rig rig;
@@ -422,7 +423,7 @@ static void test_look(void **state)
         assert_false(dsmr_p_validators_look(rig.validators));
         assert_false(dsmr_p_validators_look(rig.validators)); /* one question at a time */
         assert_string_equal(fake_next_call(rig.fake)->method,
-                            "/validatorstate.ValidatorState/GetCurrentHeight");
+                            "/validatorstate.ValidatorState/GetMinimumHeight");
         fake_await(rig.fake);
         fake_answer(rig.fake, answers[i]);
         fake_step(rig.fake); /* the set may be there before this returns */
