@@ -104,11 +104,17 @@ static void note_time(struct dsmr_snow_engine *engine, struct dsmr_snow_request 
                   (now_ms - ahead->since_ms) / 1000u, by_ms, engine->config.params.clock_skew_ms);
 }
 
+/* Room for one more block comes with the next accept, and none comes while we wait. */
+static bool is_full(const struct dsmr_snow_engine *engine)
+{
+    return dsmr_map_count(engine->blocks) >= DSMR_PROCESSING_BLOCKS_MAX;
+}
+
 static bool is_for_later(const struct dsmr_snow_engine *engine,
                          const struct dsmr_snow_request *request, enum dsmr_err err)
 {
     uint64_t now_ms = dsmr_snow_now_ms(engine);
-    bool may_change = err == DSMR_ERR_NOT_YET || err == DSMR_ERR_BUSY ||
+    bool may_change = err == DSMR_ERR_NOT_YET || (err == DSMR_ERR_BUSY && !is_full(engine)) ||
                       err == DSMR_ERR_EPOCH_UNKNOWN || err == DSMR_ERR_BEHIND;
     return may_change && now_ms < request->until_ms &&
            !is_hopeless(engine, request, request->until_ms - now_ms);

@@ -162,6 +162,32 @@ static void test_no_wait_for_what_cannot_come(void **state)
     close_rig(&rig);
 }
 
+/* One proposer may make any number of blocks at a height. Where the core has no room for more, only
+ * an accept makes some, and AvalancheGo accepts nothing while it waits for us. */
+static void test_no_wait_for_room(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, 0, 0);
+    size_t done = 0;
+    for (uint64_t i = 0; i <= DSMR_PROCESSING_BLOCKS_MAX; i++) {
+        struct dsmr_block *block = make_block(&rig, rig.chain[0], rig.fake->now_ms - i);
+        verify(&rig, block, 9);
+        rig.port.ops->verdict(rig.port.self, asked.request_id, DSMR_ERR_BUSY);
+        if (i < DSMR_PROCESSING_BLOCKS_MAX) { /* a late disk: asked again */
+            assert_int_equal(rig.ended, done);
+            rig.fake->now_ms = dsmr_snow_engine_deadline_ms(rig.engine);
+            dsmr_snow_engine_tick(rig.engine);
+            rig.port.ops->verdict(rig.port.self, asked.request_id, DSMR_OK);
+        }
+        ended(&rig, ++done);
+        assert_int_equal(rig.err, i < DSMR_PROCESSING_BLOCKS_MAX ? DSMR_OK : DSMR_ERR_MALFORMED);
+        dsmr_block_unref(block);
+    }
+    assert_string_equal(rig.reason, dsmr_err_text(DSMR_ERR_BUSY));
+    close_rig(&rig);
+}
+
 /* A call for a block whose time lies so far ahead of this clock. If later_ms is not 0 it is asked
  * again so much later, and then it is good. */
 static void verify_ahead(struct rig *rig, uint64_t by_ms, uint64_t later_ms)
@@ -415,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_accept_of_what_was_not_verified),
         cmocka_unit_test(test_verdicts_for_later),
         cmocka_unit_test(test_no_wait_for_what_cannot_come),
+        cmocka_unit_test(test_no_wait_for_room),
         cmocka_unit_test(test_a_clock_that_is_behind_is_said),
         cmocka_unit_test(test_blocks_that_lie_ahead_share_one_wait),
         cmocka_unit_test(test_blocks_that_wait_for_the_clock_are_said),
