@@ -8,6 +8,10 @@
 #define POINTER_KEY "dsmr/last_accepted"
 #define POINTER_BYTES (8u + 32u)
 #define DB_TIMEOUT_MS 10000u
+/* An accept that fails has AvalancheGo shut the chain down, so a node that was stopped or starved
+ * for a while must not make it fail: like its own writes, this one waits as long as it takes, or
+ * until the client is closed. */
+#define ACCEPT_TIMEOUT_MS UINT32_MAX
 
 static bool is_put(const uint8_t *bytes, size_t len)
 {
@@ -49,7 +53,7 @@ void dsmr_snow_write_pointer(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
         return;
     }
     dsmr_grpc_client_start(engine->config.db, "/rpcdb.Database/Put", bytes->bytes, bytes->len,
-                           DB_TIMEOUT_MS, on_pointer, call);
+                           ACCEPT_TIMEOUT_MS, on_pointer, call);
     dsmr_buf_unref(bytes);
 }
 
