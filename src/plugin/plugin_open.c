@@ -31,6 +31,8 @@ static bool read_request(struct dsmr_plugin *p, const Dsmr__Pb__InitializeReques
         strlen(request->chain_data_dir) + 16u >= sizeof p->data_dir ||
         request->db_server_addr == NULL || request->server_addr == NULL)
         return dsmr_plugin_refuse(p, "the request misses ids, addresses or the data directory");
+    if (request->upgrade_bytes.len > 0) /* who put it there expects something of it */
+        return dsmr_plugin_refuse(p, "upgrade.json: this VM has no upgrades, remove the file");
     if (dsmr_plugin_config_read(&p->config, reason, request->config_bytes.data,
                                 request->config_bytes.len) != DSMR_OK)
         return dsmr_plugin_refuse(p, "%s", reason);

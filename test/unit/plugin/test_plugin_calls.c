@@ -23,7 +23,7 @@ static struct child {
     pid_t pid;
     int pipe[2];
     char dir[64], log[80];
-} children[4];
+} children[5];
 
 static void be_plugin(const struct child *child)
 {
@@ -125,6 +125,8 @@ static void await_end(struct ending *ending)
     pthread_mutex_unlock(&ending->lock);
 }
 
+static const char *upgrade = ""; /* of the next Initialize */
+
 static struct dsmr_buf *initialize_bytes(struct rig *rig, const char *time_ms, const char *config)
 {
     Dsmr__Pb__InitializeRequest request = DSMR__PB__INITIALIZE_REQUEST__INIT;
@@ -137,6 +139,7 @@ static struct dsmr_buf *initialize_bytes(struct rig *rig, const char *time_ms, c
     DSMR_PB_BYTES(&request, chain_id, id, 32);
     DSMR_PB_BYTES(&request, node_id, id, 20);
     DSMR_PB_BYTES(&request, genesis_bytes, genesis, strlen(genesis));
+    DSMR_PB_BYTES(&request, upgrade_bytes, upgrade, strlen(upgrade));
     DSMR_PB_BYTES(&request, config_bytes, config, strlen(config));
     request.chain_data_dir = rig->child->dir;
     request.db_server_addr = request.server_addr = address;
@@ -306,6 +309,19 @@ static void test_an_initialize_that_fails_ends_it(void **state)
     assert_non_null(strstr(log, "error plugin: config: \"worker\" is not a key"));
 }
 
+/* There are none: to ignore one would be to leave the network of those who do not. */
+static void test_an_upgrade_is_refused(void **state)
+{
+    struct rig rig;
+    (void)state;
+    open_rig(&rig, &children[4]);
+    upgrade = "{}";
+    assert_int_not_equal(initialize(&rig, PAST_MS, ""), DSMR_OK);
+    upgrade = "";
+    assert_string_equal(rig.reason, "upgrade.json: this VM has no upgrades, remove the file");
+    close_rig(&rig, DSMR_EXIT_CONFIG);
+}
+
 /* The plugin of a node that was killed has not ended yet: the next one waits for the store. */
 static void test_a_store_that_is_not_free_yet(void **state)
 {
@@ -451,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_a_plugins_life),
         cmocka_unit_test(test_a_chain_that_has_begun_is_no_warning),
         cmocka_unit_test(test_an_initialize_that_fails_ends_it),
+        cmocka_unit_test(test_an_upgrade_is_refused),
         cmocka_unit_test(test_a_store_that_is_not_free_yet),
         cmocka_unit_test(test_a_halt_is_the_health),
         cmocka_unit_test(test_calls_about_peers_that_do_not_parse),
