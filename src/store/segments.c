@@ -21,7 +21,8 @@
 #define DIR_MODE 0700
 #define FILE_MODE 0600
 #define STAGING_BYTES                                                                              \
-    (2u << 20) /* a huge page, where the kernel gives one: one piece for the disk */
+    (2u << 20)                /* a huge page, where the kernel gives one: one piece for the disk */
+#define READ_BYTES (1u << 20) /* at once */
 #define DIRECT_BYTES_MIN                                                                           \
     (64u << 10) /* below, the round trip to the disk costs more than a copy                        \
                  */
@@ -313,8 +314,37 @@ void dsmr_segments_release(const struct dsmr_segments *segments, uint64_t number
     }
 }
 
+/* The first *at bytes of a body around the page cache, piece by piece through an aligned buffer,
+ * whose pages are no new ones. What does not go so, or ends early, is left to the other way. */
+static enum dsmr_err read_direct(size_t *at, struct dsmr_buf *out, int fd,
+                                 const struct dsmr_schema_place *place)
+{
+    size_t piece = place->len < READ_BYTES ? (size_t)align_up(place->len) : READ_BYTES;
+    uint8_t *bytes = aligned_alloc(DSMR_SEGMENTS_ALIGN_BYTES, piece);
+    bool is_whole = bytes != NULL;
+
+    while (is_whole && *at < place->len) {
+        size_t left = place->len - *at;
+        size_t wanted = left < piece ? (size_t)align_up(left) : piece;
+        ssize_t n = pread(fd, bytes, wanted, (off_t)(place->offset + *at));
+        if (n < 0 && errno != EINTR && errno != EINVAL) {
+            free(bytes);
+            return DSMR_ERR_IO;
+        }
+        if (n > 0) {
+            size_t got = (size_t)n < left ? (size_t)n : left;
+            memcpy(out->bytes + *at, bytes, got);
+            *at += got;
+        }
+        is_whole = n == (ssize_t)wanted || (n < 0 && errno == EINTR);
+    }
+    free(bytes);
+    return DSMR_OK;
+}
+
 /* Nothing is allocated for a body that the file does not have. */
-static enum dsmr_err read_body(struct dsmr_buf **out, int fd, const struct dsmr_schema_place *place)
+static enum dsmr_err read_body(struct dsmr_buf **out, int fd, int direct_fd,
+                               const struct dsmr_schema_place *place)
 {
     struct stat st;
     size_t at = 0;
@@ -329,7 +359,11 @@ static enum dsmr_err read_body(struct dsmr_buf **out, int fd, const struct dsmr_
     if (*out == NULL) {
         return DSMR_ERR_NO_MEMORY;
     }
-    while (at < place->len) {
+    enum dsmr_err err = direct_fd >= 0 ? read_direct(&at, *out, direct_fd, place) : DSMR_OK;
+    if (err != DSMR_OK) {
+        return err;
+    }
+    while (at < place->len) { /* all of it, or what there was no way around the cache for */
         ssize_t n = pread(fd, (*out)->bytes + at, place->len - at, (off_t)(place->offset + at));
         if (n < 0 && errno != EINTR) {
             return DSMR_ERR_IO;
@@ -348,6 +382,7 @@ enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments, struct ds
     char name[NAME_BYTES];
     struct dsmr_buf *buf = NULL;
     enum dsmr_err err;
+    int direct_fd = -1;
     int fd;
 
     name_of(name, place->segment);
@@ -355,7 +390,13 @@ enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments, struct ds
     if (fd < 0) {
         return errno == ENOENT ? DSMR_ERR_UNKNOWN : DSMR_ERR_IO;
     }
-    err = read_body(&buf, fd, place);
+    if (place->len >= DIRECT_BYTES_MIN) {
+        direct_fd = openat(segments->dir_fd, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    }
+    err = read_body(&buf, fd, direct_fd, place);
+    if (direct_fd >= 0) {
+        (void)close(direct_fd);
+    }
     (void)close(fd);
     if (err != DSMR_OK) {
         dsmr_buf_unref(buf);

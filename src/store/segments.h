@@ -8,7 +8,7 @@
  *             of DSMR_SEGMENTS_ALIGN_BYTES, so that the space of each can be given back alone.
  *             Large bodies go around the page cache (O_DIRECT) where the file system lets them: the
  *             copy into fresh pages of the cache costs more than all else that is done to a body
- *             (docs/decisions/013-direct-writes.md).
+ *             (docs/decisions/013-direct-writes.md). They are read so, too.
  * Not here:   which bodies are alive: the database knows (schema.h); places are kept there too.
  * Invariants: a byte below a durable place is never written again; a file of an earlier run is
  *             never appended to.

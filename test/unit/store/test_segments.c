@@ -117,6 +117,34 @@ static void so_they_are_without_direct_writes(void **state)
     assert_null(f->segments.staging);
 }
 
+/* A file that ends within a body, wherever: it is said, and the bodies before are as they were. */
+static void a_body_that_its_file_does_not_have(void **state)
+{
+    struct fixture *f = *state;
+    struct dsmr_schema_place places[BODIES];
+    static const uint32_t cut_bytes[] = {1, 4095, 4096, 5000, 1u << 20, (1u << 20) + 1};
+
+    for (uint32_t i = 0; i < BODIES; i++) {
+        append(f, &places[i], i);
+    }
+    assert_int_equal(dsmr_segments_sync(&f->segments), DSMR_OK);
+    for (uint32_t i = BODIES; i-- > 0;) {
+        for (uint32_t k = 0; k < sizeof cut_bytes / sizeof cut_bytes[0]; k++) {
+            struct dsmr_buf *buf = NULL;
+            if (cut_bytes[k] > sizes[i] || places[i].segment != f->segments.number) {
+                continue;
+            }
+            uint64_t end = places[i].offset + sizes[i] - cut_bytes[k];
+            assert_int_equal(ftruncate(f->segments.fd, (off_t)end), 0);
+            assert_int_equal(dsmr_segments_read(&f->segments, &buf, &places[i]), DSMR_ERR_CORRUPT);
+            assert_null(buf);
+            assert_true(i == 0 ||
+                        dsmr_segments_read(&f->segments, &buf, &places[i - 1]) == DSMR_OK);
+            dsmr_buf_unref(buf);
+        }
+    }
+}
+
 /* A file system that takes O_DIRECT at open and refuses the write: the rest goes the usual way. */
 static void so_they_are_if_a_direct_write_is_refused(void **state)
 {
@@ -224,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(bodies_of_all_sizes_are_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(so_they_are_without_direct_writes, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_body_that_its_file_does_not_have, setup, teardown),
         cmocka_unit_test_setup_teardown(so_they_are_if_a_direct_write_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_large_body_that_finds_no_room_leaves_nothing, setup,
                                         teardown),
