@@ -9,9 +9,12 @@
 
 #define ARITY DSMR_MERKLE_ARITY
 #define LEVELS DSMR_MERKLE_LEVELS_MAX
+#define LINE_BYTES 64u
 
 /* ARITY ^ LEVELS leaves: enough for every count of 32 bits. */
 _Static_assert(ARITY == 16u && LEVELS == 8u, "a level is four bits of the index");
+
+_Static_assert(ARITY == DSMR_HASH_LANES, "the leaves of a node are hashed at once");
 
 /* Leaves that are hashed together, and then the nodes over them. */
 #define STEP (ARITY * ARITY)
@@ -27,12 +30,22 @@ void dsmr_hash(struct dsmr_id *out, const void *bytes, size_t len)
     blst_sha256(out->bytes, bytes, len);
 }
 
+/* The beginnings of the next group, while this one is hashed: later parts are asked for there. */
+static void expect(const struct dsmr_hash_message *messages, size_t count)
+{
+    for (size_t i = 0; i < count && i < DSMR_HASH_LANES; i++) {
+        __builtin_prefetch(messages[i].bytes);
+        __builtin_prefetch(messages[i].bytes + LINE_BYTES - 1);
+    }
+}
+
 void dsmr_hash_many(struct dsmr_id *out, const struct dsmr_hash_message *messages, size_t count)
 {
     bool has_lanes = count > 1 && dsmr_hash_lanes_exist();
     for (size_t i = 0; i < count; i += DSMR_HASH_LANES) {
         uint32_t group = count - i < DSMR_HASH_LANES ? (uint32_t)(count - i) : DSMR_HASH_LANES;
         if (has_lanes && dsmr_hash_lanes_pay(&messages[i], group)) {
+            expect(&messages[i] + group, count - i - group);
             dsmr_hash_lanes_run(&out[i], &messages[i], group);
             continue;
         }
@@ -48,6 +61,10 @@ static void hash_leaves(struct dsmr_id *out, const struct dsmr_id *ids, uint32_t
     uint8_t bytes[ARITY][1 + sizeof(*ids)];
     struct dsmr_hash_message messages[ARITY];
     DSMR_ASSERT(count <= ARITY);
+    if (count == DSMR_HASH_LANES && dsmr_hash_lanes_exist()) {
+        dsmr_hash_lanes_tagged(out, 0x00, ids);
+        return;
+    }
     for (uint32_t i = 0; i < count; i++) {
         bytes[i][0] = 0x00;
         memcpy(bytes[i] + 1, ids[i].bytes, sizeof(*ids));
@@ -81,11 +98,9 @@ static uint32_t hash_nodes(struct dsmr_id out[ARITY], const struct dsmr_id *ids,
     for (uint32_t i = 0; i < count; i += ARITY, used++) {
         uint32_t children = count - i < ARITY ? count - i : ARITY;
         struct level *node = &nodes[used];
-        struct dsmr_id leaves[ARITY];
-        hash_leaves(leaves, &ids[i], children);
         node->bytes[0] = 0x01;
-        memcpy(node->bytes + 1, leaves, children * sizeof(leaves[0]));
-        messages[used] = (struct dsmr_hash_message){node->bytes, 1 + children * sizeof(leaves[0])};
+        hash_leaves((struct dsmr_id *)(node->bytes + 1), &ids[i], children);
+        messages[used] = (struct dsmr_hash_message){node->bytes, 1 + children * sizeof(*ids)};
     }
     dsmr_hash_many(out, messages, used);
     return used;

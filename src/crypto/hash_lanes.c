@@ -1,8 +1,6 @@
 /* hash_lanes.c - FIPS 180-4, one message a lane. Names as there: a to h, W, K. */
 #include "crypto/hash_lanes.h"
 
-#include <string.h>
-
 #include "base/assert.h"
 #include "base/bytes.h"
 
@@ -23,7 +21,7 @@ bool dsmr_hash_lanes_pay(const struct dsmr_hash_message *messages, uint32_t coun
         sum += blocks;
         most = blocks > most ? blocks : most;
     }
-    return sum >= most * (DSMR_HASH_LANES / 2u + 1u); /* all lanes run as long as the longest */
+    return sum >= most * (DSMR_HASH_LANES / 2u); /* all lanes run as long as the longest */
 }
 
 #if defined(__x86_64__)
@@ -51,31 +49,49 @@ bool dsmr_hash_lanes_exist(void)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
 }
 
-/* Row i holds block i's words; afterwards row w holds word w of each block. */
-INLINE void transpose(__m512i r[16])
+/* Four rows of four words in each of four parts: word k of row i and word i of row k change places.
+ */
+INLINE void turn_words(__m512i *r0, __m512i *r1, __m512i *r2, __m512i *r3)
 {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    __m512i a = _mm512_unpacklo_epi32(*r0, *r1), b = _mm512_unpackhi_epi32(*r0, *r1),
+            c = _mm512_unpacklo_epi32(*r2, *r3), d = _mm512_unpackhi_epi32(*r2, *r3);
+    *r0 = _mm512_unpacklo_epi64(a, c);
+    *r1 = _mm512_unpackhi_epi64(a, c);
+    *r2 = _mm512_unpacklo_epi64(b, d);
+    *r3 = _mm512_unpackhi_epi64(b, d);
+}
+
+/* The same with whole parts. */
+INLINE void turn_parts(__m512i *r0, __m512i *r1, __m512i *r2, __m512i *r3)
+{
+    __m512i a = _mm512_shuffle_i32x4(*r0, *r1, 0x88), b = _mm512_shuffle_i32x4(*r0, *r1, 0xdd),
+            c = _mm512_shuffle_i32x4(*r2, *r3, 0x88), d = _mm512_shuffle_i32x4(*r2, *r3, 0xdd);
+    *r0 = _mm512_shuffle_i32x4(a, c, 0x88);
+    *r1 = _mm512_shuffle_i32x4(b, d, 0x88);
+    *r2 = _mm512_shuffle_i32x4(a, c, 0xdd);
+    *r3 = _mm512_shuffle_i32x4(b, d, 0xdd);
+}
+
+INLINE __m512i big_endian(__m512i words)
+{
+    const __m512i order = _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203);
+    return _mm512_shuffle_epi8(words, order);
+}
+
+/* Row i holds lane i's block as it lies in memory; afterwards row w holds word w of each. */
+INLINE void turn_block(__m512i r[16])
+{
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < 16; i += 4) {
+        turn_words(&r[i], &r[i + 1], &r[i + 2], &r[i + 3]);
     }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < 4; i++) {
+        turn_parts(&r[i], &r[i + 4], &r[i + 8], &r[i + 12]);
     }
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < 16; i++) {
+        r[i] = big_endian(r[i]);
     }
 }
 
@@ -113,131 +129,195 @@ INLINE void step(__m512i s[8], unsigned i, __m512i w, uint32_t k)
     s[(7 - i) & 7] = _mm512_add_epi32(t1, _mm512_add_epi32(sum0, majority));
 }
 
-/* Hashes count blocks of each lane into its state. */
-AVX512 static void compress(uint32_t state[WORDS][DSMR_HASH_LANES],
-                            const uint8_t *lanes[DSMR_HASH_LANES], size_t count)
+INLINE void begin(__m512i sum[WORDS])
 {
-    const __m512i big_endian = _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203);
-    __m512i sum[WORDS];
     for (unsigned i = 0; i < WORDS; i++) {
-        sum[i] = _mm512_loadu_si512(state[i]);
-    }
-    for (size_t block = 0; block < count; block++) {
-        __m512i w[16], s[WORDS];
-        for (unsigned i = 0; i < 16; i++) {
-            w[i] = _mm512_loadu_si512(lanes[i] + block * BLOCK_BYTES);
-        }
-        transpose(w);
-        for (unsigned i = 0; i < 16; i++) {
-            w[i] = _mm512_shuffle_epi8(w[i], big_endian);
-        }
-        for (unsigned i = 0; i < WORDS; i++) {
-            s[i] = sum[i];
-        }
-#pragma GCC unroll 16
-        for (unsigned i = 0; i < 16; i++) {
-            step(s, i, w[i], constants[i]);
-        }
-        for (unsigned round = 16; round < 64; round += 16) {
-#pragma GCC unroll 16
-            for (unsigned i = 0; i < 16; i++) {
-                schedule(w, i);
-                step(s, i, w[i], constants[round + i]);
-            }
-        }
-        for (unsigned i = 0; i < WORDS; i++) {
-            sum[i] = _mm512_add_epi32(sum[i], s[i]);
-        }
-    }
-    for (unsigned i = 0; i < WORDS; i++) {
-        _mm512_storeu_si512(state[i], sum[i]);
+        sum[i] = _mm512_set1_epi32((int)initial[i]);
     }
 }
 
-/* What is left of a lane's message: whole blocks where they lie, then the padded end. */
-struct lane {
-    const uint8_t *bytes;
-    size_t blocks;     /* from bytes on */
-    size_t end_blocks; /* behind them, in end; 0: bytes is there already */
-    uint8_t end[2 * BLOCK_BYTES];
+/* Hashes a block of each lane, word by word in w, into the states. */
+INLINE void compress(__m512i sum[WORDS], __m512i w[16])
+{
+    __m512i s[WORDS];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < WORDS; i++) {
+        s[i] = sum[i];
+    }
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < 16; i++) {
+        step(s, i, w[i], constants[i]);
+    }
+    for (unsigned round = 16; round < 64; round += 16) {
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < 16; i++) {
+            schedule(w, i);
+            step(s, i, w[i], constants[round + i]);
+        }
+    }
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < WORDS; i++) {
+        sum[i] = _mm512_add_epi32(sum[i], s[i]);
+    }
+}
+
+/* The states of the lanes whose bits are set, to their places in out. */
+INLINE void store(struct dsmr_id *out, const __m512i sum[WORDS], uint32_t lanes)
+{
+    __m512i r[WORDS];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < WORDS; i++) {
+        r[i] = big_endian(sum[i]);
+    }
+    turn_words(&r[0], &r[1], &r[2], &r[3]);
+    turn_words(&r[4], &r[5], &r[6], &r[7]);
+    /* r[i] and r[i + 4]: the two halves of lanes i, i + 4, i + 8 and i + 12 */
+    turn_parts(&r[0], &r[4], &r[1], &r[5]);
+    turn_parts(&r[2], &r[6], &r[3], &r[7]);
+    /* two whole lanes each; in this order 0 and 1, 4 and 5, ... 12 and 13, 2 and 3, and so on */
+    static const uint8_t pairs[WORDS] = {0, 4, 1, 5, 2, 6, 3, 7};
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < WORDS; i++) {
+        unsigned lane = i % 4 * 4 + i / 4 * 2;
+        unsigned quarters =
+            ((lanes >> lane & 1) != 0 ? 0x0fu : 0) | ((lanes >> lane & 2) != 0 ? 0xf0u : 0);
+        _mm512_mask_storeu_epi64(out->bytes + lane * sizeof(*out), (__mmask8)quarters, r[pairs[i]]);
+    }
+}
+
+/* A message for each lane; those beyond the count are the first once more. */
+struct lanes {
+    const uint8_t *bytes[DSMR_HASH_LANES];
+    size_t len[DSMR_HASH_LANES];
+    uint32_t high[DSMR_HASH_LANES], low[DSMR_HASH_LANES]; /* of the length in bits */
+    size_t whole; /* so many bytes all of them have, in whole blocks */
+    size_t end;   /* of the longest one's padding */
 };
 
-static void start(struct lane *lane, const struct dsmr_hash_message *message)
+/* Bytes of a message and its padding. */
+INLINE size_t padded(size_t len)
 {
-    size_t whole = message->len / BLOCK_BYTES, left = message->len % BLOCK_BYTES;
-    lane->bytes = message->bytes;
-    lane->blocks = whole;
-    lane->end_blocks = blocks_of(message) - whole;
-    memset(lane->end, 0, sizeof(lane->end));
-    if (left > 0) {
-        memcpy(lane->end, lane->bytes + whole * BLOCK_BYTES, left);
-    }
-    lane->end[left] = 0x80;
-    dsmr_store_be64(lane->end + lane->end_blocks * BLOCK_BYTES - LENGTH_BYTES,
-                    (uint64_t)message->len * 8u);
+    return (len + LENGTH_BYTES) / BLOCK_BYTES * BLOCK_BYTES + BLOCK_BYTES;
 }
 
-/* False: the message is at its end. */
-static bool has_blocks(struct lane *lane)
-{
-    if (lane->blocks == 0) {
-        lane->bytes = lane->end;
-        lane->blocks = lane->end_blocks;
-        lane->end_blocks = 0;
-    }
-    return lane->blocks > 0;
-}
-
-static void finish(struct dsmr_id *out, uint32_t state[WORDS][DSMR_HASH_LANES], uint32_t lane)
-{
-    for (unsigned i = 0; i < WORDS; i++) {
-        dsmr_store_be32(out->bytes + 4u * i, state[i][lane]);
-    }
-}
-
-void dsmr_hash_lanes_run(struct dsmr_id *out, const struct dsmr_hash_message *messages,
+AVX512 static void start(struct lanes *lanes, const struct dsmr_hash_message *messages,
                          uint32_t count)
 {
-    uint32_t state[WORDS][DSMR_HASH_LANES];
-    struct lane lanes[DSMR_HASH_LANES];
-    bool is_done[DSMR_HASH_LANES] = {false};
-    uint32_t left = count;
+    size_t most = 0, least = SIZE_MAX;
+    for (uint32_t i = 0; i < DSMR_HASH_LANES; i++) {
+        const struct dsmr_hash_message *message = &messages[i < count ? i : 0];
+        lanes->bytes[i] = message->bytes;
+        lanes->len[i] = message->len;
+        lanes->high[i] = (uint32_t)((uint64_t)message->len >> 29);
+        lanes->low[i] = (uint32_t)((uint64_t)message->len << 3);
+        most = message->len > most ? message->len : most;
+        least = message->len < least ? message->len : least;
+    }
+    lanes->whole = least / BLOCK_BYTES * BLOCK_BYTES;
+    lanes->end = padded(most);
+}
+
+/* The block at that place of each lane. What comes next may come from memory meanwhile. */
+INLINE void load(__m512i r[16], const struct lanes *lanes, size_t at)
+{
+#pragma GCC unroll 16
+    for (unsigned i = 0; i < 16; i++) {
+        r[i] = _mm512_loadu_si512(lanes->bytes[i] + at);
+    }
+    if (at + BLOCK_BYTES < lanes->whole) {
+#pragma GCC unroll 16
+        for (unsigned i = 0; i < 16; i++) { /* its last byte: it need not begin with a line */
+            __builtin_prefetch(lanes->bytes[i] + at + 2 * BLOCK_BYTES - 1);
+        }
+    }
+}
+
+/* The same where messages end or have ended: what is there of each, and its padding but the length.
+ * Returns the lanes of which it is the last block, a bit each. */
+AVX512 static uint32_t load_end(__m512i r[16], const struct lanes *lanes, size_t at)
+{
+    const __m512i mark = _mm512_set1_epi8((char)0x80);
+    uint32_t last = 0;
+    for (unsigned i = 0; i < 16; i++) {
+        size_t len = lanes->len[i];
+        size_t left = len > at ? len - at : 0;
+        bool is_whole = left >= BLOCK_BYTES;
+        __mmask64 there = is_whole ? UINT64_MAX : (UINT64_C(1) << left) - 1;
+        __mmask64 behind = is_whole || len < at ? 0 : UINT64_C(1) << left;
+        __m512i bytes = _mm512_maskz_loadu_epi8(there, lanes->bytes[i] + (left > 0 ? at : 0));
+        r[i] = _mm512_mask_mov_epi8(bytes, behind, mark);
+        last |= (padded(len) == at + BLOCK_BYTES ? UINT32_C(1) : 0) << i;
+    }
+    return last;
+}
+
+AVX512 void dsmr_hash_lanes_run(struct dsmr_id *out, const struct dsmr_hash_message *messages,
+                                uint32_t count)
+{
+    struct lanes lanes;
+    __m512i sum[WORDS];
     DSMR_ASSERT(count > 0 && count <= DSMR_HASH_LANES);
-    for (unsigned word = 0; word < WORDS; word++) {
-        for (uint32_t i = 0; i < DSMR_HASH_LANES; i++) {
-            state[word][i] = initial[word];
+    start(&lanes, messages, count);
+    begin(sum);
+    for (size_t at = 0; at < lanes.end; at += BLOCK_BYTES) {
+        __m512i w[16];
+        uint32_t last = 0;
+        if (at < lanes.whole) {
+            load(w, &lanes, at);
+        } else {
+            last = load_end(w, &lanes, at);
+        }
+        turn_block(w);
+        w[14] = _mm512_or_si512(w[14], _mm512_maskz_loadu_epi32((__mmask16)last, lanes.high));
+        w[15] = _mm512_or_si512(w[15], _mm512_maskz_loadu_epi32((__mmask16)last, lanes.low));
+        compress(sum, w);
+        last &= (UINT32_C(1) << count) - 1;
+        if (last != 0) {
+            store(out, sum, last);
         }
     }
-    for (uint32_t i = 0; i < count; i++) {
-        start(&lanes[i], &messages[i]);
+}
+
+/* Word by word, the ids of sixteen. */
+INLINE void load_ids(__m512i w[WORDS], const struct dsmr_id *ids)
+{
+    __m512i r[WORDS];
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < WORDS; i++) { /* two each, so that the parts come in order */
+        const struct dsmr_id *id = &ids[i % 4 + i / 4 * 8];
+        __m256i low = _mm256_loadu_si256((const void *)id[0].bytes);
+        __m256i high = _mm256_loadu_si256((const void *)id[4].bytes);
+        r[i] = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     }
-    while (left > 0) {
-        const uint8_t *bytes[DSMR_HASH_LANES];
-        const uint8_t *any = NULL; /* what the lanes read that have nothing left */
-        size_t blocks = SIZE_MAX;
-        for (uint32_t i = 0; i < count; i++) {
-            if (!is_done[i] && !has_blocks(&lanes[i])) {
-                finish(&out[i], state, i);
-                is_done[i] = true;
-                left--;
-            } else if (!is_done[i] && lanes[i].blocks < blocks) {
-                blocks = lanes[i].blocks;
-            }
-            any = is_done[i] ? any : lanes[i].bytes;
-        }
-        for (uint32_t i = 0; i < DSMR_HASH_LANES; i++) {
-            bytes[i] = i < count && !is_done[i] ? lanes[i].bytes : any;
-        }
-        if (left > 0) {
-            compress(state, bytes, blocks);
-        }
-        for (uint32_t i = 0; i < count; i++) {
-            if (!is_done[i]) {
-                lanes[i].bytes += blocks * BLOCK_BYTES;
-                lanes[i].blocks -= blocks;
-            }
-        }
+    turn_words(&r[0], &r[1], &r[2], &r[3]);
+    turn_words(&r[4], &r[5], &r[6], &r[7]);
+#pragma GCC unroll 4
+    for (unsigned i = 0; i < 4; i++) {
+        w[i] = big_endian(_mm512_shuffle_i32x4(r[i], r[i + 4], 0x88));
+        w[i + 4] = big_endian(_mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd));
     }
+}
+
+AVX512 void dsmr_hash_lanes_tagged(struct dsmr_id out[DSMR_HASH_LANES], uint8_t tag,
+                                   const struct dsmr_id ids[DSMR_HASH_LANES])
+{
+    __m512i sum[WORDS], w[16], id[WORDS];
+    __m512i before = _mm512_set1_epi32(tag);
+    load_ids(id, ids);
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < WORDS; i++) { /* all words are a byte later */
+        w[i] = _mm512_or_si512(_mm512_slli_epi32(before, 24), _mm512_srli_epi32(id[i], 8));
+        before = id[i];
+    }
+    w[8] = _mm512_or_si512(_mm512_slli_epi32(before, 24), _mm512_set1_epi32(0x800000));
+#pragma GCC unroll 8
+    for (unsigned i = 9; i < 15; i++) {
+        w[i] = _mm512_setzero_si512();
+    }
+    w[15] = _mm512_set1_epi32(8 * (1 + sizeof(*ids)));
+    begin(sum);
+    compress(sum, w);
+    store(out, sum, 0xffff);
 }
 
 #else
@@ -253,6 +333,15 @@ void dsmr_hash_lanes_run(struct dsmr_id *out, const struct dsmr_hash_message *me
     (void)out;
     (void)messages;
     (void)count;
+    DSMR_UNREACHABLE();
+}
+
+void dsmr_hash_lanes_tagged(struct dsmr_id out[DSMR_HASH_LANES], uint8_t tag,
+                            const struct dsmr_id ids[DSMR_HASH_LANES])
+{
+    (void)out;
+    (void)tag;
+    (void)ids;
     DSMR_UNREACHABLE();
 }
 

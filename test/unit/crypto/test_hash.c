@@ -1,10 +1,12 @@
 /* test_hash.c - SHA-256 by FIPS 180-4's examples; the Merkle tree against a plain computation. */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -76,7 +78,7 @@ static void many_of_each_length_equal_one_by_one(void **state)
 {
     (void)state;
     struct many *many = make_many();
-    for (size_t len = 0; len < 300; len++) { /* each end of a block, twice and more */
+    for (size_t len = 0; len <= 600; len++) { /* each end of a block, nine times */
         for (uint32_t i = 0; i < MANY_MAX; i++) {
             many->messages[i].len = len;
         }
@@ -128,6 +130,39 @@ static void lanes_equal_one_by_one(void **state)
         }
     }
     free(many);
+}
+
+/* From any address, up to the last byte of a page behind which there is none, and from the first.
+ */
+static void lanes_read_nothing_else(void **state)
+{
+    (void)state;
+    const size_t page = 4096;
+    if (!dsmr_hash_lanes_exist()) {
+        skip();
+    }
+    uint8_t *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(pages != MAP_FAILED);
+    assert_int_equal(mprotect(pages + page, page, PROT_READ | PROT_WRITE), 0);
+    for (size_t i = 0; i < page; i++) {
+        pages[page + i] = (uint8_t)(i * 7 + i / 256);
+    }
+    struct dsmr_hash_message messages[DSMR_HASH_LANES];
+    struct dsmr_id ids[DSMR_HASH_LANES];
+    for (size_t len = 0; len <= 600; len++) {
+        for (uint32_t i = 0; i < DSMR_HASH_LANES; i++) {
+            size_t own = i % 4 == 3 && len >= i ? len - i : len;
+            size_t from = i % 2 == 0 ? page - own : i / 2;
+            messages[i] = (struct dsmr_hash_message){pages + page + from, own};
+        }
+        dsmr_hash_lanes_run(ids, messages, DSMR_HASH_LANES);
+        for (uint32_t i = 0; i < DSMR_HASH_LANES; i++) {
+            struct dsmr_id id;
+            dsmr_hash(&id, messages[i].bytes, messages[i].len);
+            assert_true(dsmr_id_equal(&id, &ids[i]));
+        }
+    }
+    munmap(pages, 3 * page);
 }
 
 static struct dsmr_id *make_ids(uint32_t count)
@@ -311,6 +346,7 @@ int main(void)
         cmocka_unit_test(many_of_each_length_equal_one_by_one),
         cmocka_unit_test(many_of_mixed_lengths_equal_one_by_one),
         cmocka_unit_test(lanes_equal_one_by_one),
+        cmocka_unit_test(lanes_read_nothing_else),
         cmocka_unit_test(roots_equal_the_definition),
         cmocka_unit_test(root_depends_on_order_and_count),
         cmocka_unit_test(every_place_can_be_proved),
