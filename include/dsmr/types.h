@@ -155,6 +155,7 @@ struct dsmr_share {
 /* A chunk whose body matches its header. Immutable; dsmr_chunk_ref and _unref. */
 struct dsmr_chunk {
     _Atomic uint32_t refs;
+    bool is_expiry_good;    /* of every transaction: rule 6.6, by the params it was made with */
     struct dsmr_buf *owner; /* keeps bytes alive */
     const uint8_t *bytes;   /* ref.chunk_bytes of them: the encoding */
     struct dsmr_chunk_header header;

@@ -9,7 +9,8 @@
 #define HEADER_BYTES DSMR_CHUNK_HEADER_BYTES
 #define PREFIX_BYTES DSMR_CHUNK_TX_PREFIX_BYTES
 #define WALK_AHEAD 16u
-#define HASH_TOGETHER 64u /* transactions: few enough that their bytes are still in the cache */
+#define HASH_TOGETHER 16u /* while they are hashed, memory has time for the same number ahead */
+#define BLOCK_BYTES 64u   /* of SHA-256, and a line of the cache */
 
 struct dsmr_chunk *dsmr_chunk_ref(struct dsmr_chunk *chunk)
 {
@@ -57,6 +58,30 @@ static struct dsmr_chunk *chunk_new(const struct dsmr_chunk_header *header)
     return chunk;
 }
 
+/* Between which times the transactions of a chunk may expire. */
+struct window {
+    uint64_t first_ms, last_ms;
+};
+
+static struct window window_of(const struct dsmr_chunk_header *header,
+                               const struct dsmr_params *params)
+{
+    struct window window;
+    uint64_t expiry_ms, most_ms = params->validity_window_ms;
+    if (!dsmr_chunk_header_times(&window.first_ms, &expiry_ms, header->slot, params)) {
+        return (struct window){.first_ms = UINT64_MAX}; /* there is no such slot: at no time */
+    }
+    window.last_ms =
+        window.first_ms > UINT64_MAX - most_ms ? UINT64_MAX : window.first_ms + most_ms;
+    return window;
+}
+
+static bool is_within(const struct window *window, const uint8_t *tx)
+{
+    uint64_t expiry_ms = dsmr_tx_expiry_ms(tx);
+    return expiry_ms >= window->first_ms && expiry_ms <= window->last_ms;
+}
+
 /* Ids of transactions from first on. */
 static void hash_txs(struct dsmr_chunk *chunk, const uint8_t *bytes, uint32_t first, uint32_t count)
 {
@@ -70,8 +95,11 @@ static void hash_txs(struct dsmr_chunk *chunk, const uint8_t *bytes, uint32_t fi
 }
 
 /* Computes everything about the chunk that is not in the header alone. */
-static enum dsmr_err read_body(struct dsmr_chunk *chunk, const uint8_t *bytes, size_t len)
+static enum dsmr_err read_body(struct dsmr_chunk *chunk, const struct dsmr_params *params,
+                               const uint8_t *bytes, size_t len)
 {
+    struct window window = window_of(&chunk->header, params);
+    bool is_expiry_good = true;
     size_t at = HEADER_BYTES;
     uint32_t hashed = 0; /* the ids of as many are there */
     for (uint32_t i = 0; i < chunk->header.tx_count; i++) {
@@ -88,11 +116,13 @@ static enum dsmr_err read_body(struct dsmr_chunk *chunk, const uint8_t *bytes, s
         }
         chunk->tx_offsets[i] = (uint32_t)at;
         chunk->tx_lens[i] = tx_len;
+        is_expiry_good = is_within(&window, bytes + at) && is_expiry_good;
         at += tx_len;
         /* Most have one length: where the prefix of a later one is likely to be. */
         size_t later = at + (size_t)WALK_AHEAD * (PREFIX_BYTES + tx_len);
-        if (later < len) {
+        if (later + PREFIX_BYTES + BLOCK_BYTES <= len) {
             __builtin_prefetch(bytes + later);
+            __builtin_prefetch(bytes + later + PREFIX_BYTES + BLOCK_BYTES - 1);
         }
         if (i + 1 - hashed == HASH_TOGETHER) {
             hash_txs(chunk, bytes, hashed, HASH_TOGETHER);
@@ -100,6 +130,7 @@ static enum dsmr_err read_body(struct dsmr_chunk *chunk, const uint8_t *bytes, s
         }
     }
     hash_txs(chunk, bytes, hashed, chunk->header.tx_count - hashed);
+    chunk->is_expiry_good = is_expiry_good;
     chunk->tx_offsets[chunk->header.tx_count] = (uint32_t)at;
     if (at != len) {
         return DSMR_ERR_BODY_MISMATCH;
@@ -139,7 +170,7 @@ enum dsmr_err dsmr_chunk_decode(struct dsmr_chunk **out, const struct dsmr_param
     if (chunk == NULL) {
         return DSMR_ERR_NO_MEMORY;
     }
-    err = read_body(chunk, bytes, len);
+    err = read_body(chunk, params, bytes, len);
     if (err != DSMR_OK) {
         free(chunk);
         return err;
@@ -195,12 +226,15 @@ enum dsmr_err dsmr_chunk_build(struct dsmr_chunk **out, const struct dsmr_params
     struct dsmr_wr wr;
     dsmr_wr_init(&wr, buf->bytes, buf->len);
     wr.at = HEADER_BYTES;
+    struct window window = window_of(&full, params);
+    chunk->is_expiry_good = true;
     for (uint32_t i = 0; i < txs_count; i++) {
         dsmr_wr_u32(&wr, txs[i].len);
         chunk->tx_offsets[i] = (uint32_t)wr.at;
         chunk->tx_lens[i] = txs[i].len;
         chunk->tx_ids[i] = txs[i].id;
         dsmr_wr_bytes(&wr, txs[i].bytes, txs[i].len);
+        chunk->is_expiry_good = is_within(&window, txs[i].bytes) && chunk->is_expiry_good;
     }
     chunk->tx_offsets[txs_count] = (uint32_t)wr.at;
     DSMR_ASSERT(wr.err == DSMR_OK && wr.at == buf->len);

@@ -52,18 +52,8 @@ enum dsmr_err dsmr_chunk_check_txs(const struct dsmr_chunk *chunk, const struct 
     if (!dsmr_chunk_header_times(&first_ms, &expiry_ms, chunk->header.slot, params)) {
         return DSMR_ERR_EXPIRY_MISMATCH;
     }
-    uint64_t last_ms = first_ms > UINT64_MAX - params->validity_window_ms
-                           ? UINT64_MAX
-                           : first_ms + params->validity_window_ms;
-    for (uint32_t i = 0; i < chunk->header.tx_count; i++) {
-        struct dsmr_tx_head head;
-        if (dsmr_tx_head_decode(&head, chunk->bytes + chunk->tx_offsets[i], chunk->tx_lens[i]) !=
-            DSMR_OK) {
-            return DSMR_ERR_BAD_TX;
-        }
-        if (head.expiry_ms < first_ms || head.expiry_ms > last_ms) {
-            return DSMR_ERR_TX_EXPIRY;
-        }
+    if (!chunk->is_expiry_good) {
+        return DSMR_ERR_TX_EXPIRY;
     }
     return check_twice(chunk);
 }

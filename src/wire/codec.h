@@ -7,6 +7,7 @@
 #ifndef DSMR_WIRE_CODEC_H
 #define DSMR_WIRE_CODEC_H
 
+#include "base/bytes.h"
 #include "dsmr/types.h"
 #include "wire/cursor.h"
 
@@ -57,6 +58,11 @@ struct dsmr_tx_head {
  * the application's. */
 DSMR_MUST_USE enum dsmr_err dsmr_tx_head_decode(struct dsmr_tx_head *out, const void *bytes,
                                                 size_t len);
+/* The same of one whose length is known to be within both: its expiry. */
+static inline uint64_t dsmr_tx_expiry_ms(const uint8_t *tx)
+{
+    return dsmr_load_be64(tx + 1);
+}
 
 /* ---- chunks ---- */
 void dsmr_chunk_header_encode(struct dsmr_wr *wr, const struct dsmr_chunk_header *header);
@@ -80,7 +86,7 @@ DSMR_MUST_USE enum dsmr_err dsmr_chunk_decode(struct dsmr_chunk **out,
                                               struct dsmr_buf *owner, const uint8_t *bytes,
                                               size_t len);
 /* protocol.md, Signing, rule 6, without the application's part: every expiry within [slot start,
- * slot start + validity window], no id twice. TX_EXPIRY, TX_TWICE, BAD_TX, NO_MEMORY. */
+ * slot start + validity window], no id twice. TX_EXPIRY, TX_TWICE, EXPIRY_MISMATCH, NO_MEMORY. */
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_check_txs(const struct dsmr_chunk *chunk,
                                                  const struct dsmr_params *params);
 struct dsmr_chunk_tx { /* what the builder puts into a chunk; id as SHA-256 of bytes */

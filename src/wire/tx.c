@@ -1,4 +1,3 @@
-#include "base/bytes.h"
 #include "wire/codec.h"
 
 enum dsmr_err dsmr_tx_head_decode(struct dsmr_tx_head *out, const void *bytes, size_t len)
@@ -11,6 +10,6 @@ enum dsmr_err dsmr_tx_head_decode(struct dsmr_tx_head *out, const void *bytes, s
     }
     const uint8_t *from = bytes;
     out->version = from[0];
-    out->expiry_ms = dsmr_load_be64(from + 1);
+    out->expiry_ms = dsmr_tx_expiry_ms(from);
     return DSMR_OK;
 }

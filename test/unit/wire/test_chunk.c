@@ -358,6 +358,10 @@ static void expiry_of_each_transaction_is_in_the_window(void **state)
             dsmr_hash(&batch.txs[place].id, batch.txs[place].bytes, 20);
             assert_int_equal(build(&chunk, &batch), DSMR_OK);
             assert_int_equal(dsmr_chunk_check_txs(chunk, &params), cases[i].err);
+            struct dsmr_chunk *again = NULL;
+            assert_int_equal(decode(&again, chunk->bytes, chunk->ref.chunk_bytes), DSMR_OK);
+            assert_int_equal(dsmr_chunk_check_txs(again, &params), cases[i].err);
+            dsmr_chunk_unref(again);
             dsmr_chunk_unref(chunk);
             batch_free(&batch);
         }
