@@ -172,20 +172,33 @@ void dsmr_id_table_expect(const struct dsmr_id_table *table, const struct dsmr_i
     __builtin_prefetch(&table->tags[hash_of(table, id) & table->mask]);
 }
 
-/* First the tags of all are asked for, then the entries that they name. */
-static void expect_group(const struct dsmr_id_table *table, uint32_t hashes[GROUP],
+/* Each group takes three turns, one while the next two take theirs: memory is asked for its tags,
+ * then for the entries that they name; then it is looked at. */
+struct group {
+    uint32_t count;
+    uint32_t hashes[GROUP];
+    bool may_be_there[GROUP]; /* there is a tag like its own */
+};
+
+static void ask_for_tags(const struct dsmr_id_table *table, struct group *group,
                          const struct dsmr_id *ids, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        hashes[i] = hash_of(table, &ids[i]);
-        __builtin_prefetch(&table->tags[hashes[i] & table->mask]);
+    group->count = count < GROUP ? count : GROUP;
+    for (uint32_t i = 0; i < group->count; i++) {
+        group->hashes[i] = hash_of(table, &ids[i]);
+        __builtin_prefetch(&table->tags[group->hashes[i] & table->mask]);
     }
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t at = hashes[i] & table->mask;
-        while (table->tags[at].place != 0 && table->tags[at].hash != hashes[i]) {
+}
+
+static void ask_for_entries(const struct dsmr_id_table *table, struct group *group)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        uint32_t at = group->hashes[i] & table->mask;
+        while (table->tags[at].place != 0 && table->tags[at].hash != group->hashes[i]) {
             at = (at + 1) & table->mask;
         }
-        if (table->tags[at].place != 0) {
+        group->may_be_there[i] = table->tags[at].place != 0;
+        if (group->may_be_there[i]) {
             const uint8_t *entry = (const uint8_t *)entry_at(table, table->tags[at].place);
             __builtin_prefetch(entry);
             __builtin_prefetch(entry + LINE_BYTES);
@@ -196,14 +209,21 @@ static void expect_group(const struct dsmr_id_table *table, uint32_t hashes[GROU
 void dsmr_id_table_find_all(struct dsmr_id_table *table, const struct dsmr_id *ids, uint32_t count,
                             void (*found)(void *ctx, uint32_t index, void *value), void *ctx)
 {
-    uint32_t hashes[GROUP];
-    for (uint32_t first = 0; first < count; first += GROUP) {
-        uint32_t group = count - first < GROUP ? count - first : GROUP;
-        expect_group(table, hashes, ids + first, group);
-        for (uint32_t i = 0; i < group; i++) {
-            struct entry *entry = find(table, &ids[first + i], hashes[i]);
+    struct group groups[3] = {{0}};
+    uint32_t groups_count = count / GROUP + (count % GROUP != 0 ? 1u : 0u);
+    for (uint32_t g = 0; g < groups_count + 2; g++) {
+        uint32_t first = g < groups_count ? g * GROUP : count;
+        ask_for_tags(table, &groups[g % 3], ids + first, count - first);
+        ask_for_entries(table, &groups[(g + 2) % 3]);
+        const struct group *group = &groups[(g + 1) % 3];
+        for (uint32_t i = 0; i < group->count; i++) {
+            if (!group->may_be_there[i]) { /* nor is it now: nothing was added meanwhile */
+                continue;
+            }
+            uint32_t index = (g - 2) * GROUP + i;
+            struct entry *entry = find(table, &ids[index], group->hashes[i]);
             if (entry != NULL) {
-                found(ctx, first + i, entry->value);
+                found(ctx, index, entry->value);
             }
         }
     }

@@ -70,6 +70,13 @@ static bool has_owner(const struct dsmr_place *place)
     return place->owner != DSMR_PLACES_NOBODY;
 }
 
+/* Of one writer, under the lock: others may only read it meanwhile. */
+static void count(_Atomic uint32_t *number, bool is_one_more, bool is_one_less)
+{
+    uint32_t before = atomic_load_explicit(number, memory_order_relaxed);
+    atomic_store_explicit(number, before + is_one_more - is_one_less, memory_order_relaxed);
+}
+
 static void note_expiry(struct dsmr_places *places, uint64_t expiry_ms)
 {
     uint64_t second = expiry_ms / 1000u;
@@ -77,8 +84,8 @@ static void note_expiry(struct dsmr_places *places, uint64_t expiry_ms)
     places->unexpired_s = second < places->unexpired_s ? second : places->unexpired_s;
 }
 
-static enum dsmr_err add(struct dsmr_places *places, const struct dsmr_id *id,
-                         const struct dsmr_place *place)
+enum dsmr_err dsmr_places_add(struct dsmr_places *places, const struct dsmr_id *id,
+                              const struct dsmr_place *place)
 {
     bool is_flight = has_owner(place);
     struct dsmr_place *entry = dsmr_id_table_find(places->entries, id);
@@ -95,24 +102,15 @@ static enum dsmr_err add(struct dsmr_places *places, const struct dsmr_id *id,
         entry->slot = DSMR_PLACES_SLOT_NONE;
         note_expiry(places, place->expiry_ms);
     } else { /* nobody wanted to hear of it; now somebody does */
-        places->others--;
+        count(&places->others, false, true);
         entry->owner = place->owner;
         entry->seq = place->seq;
         entry->wants_certified = place->wants_certified;
         entry->wants_executed = place->wants_executed;
     }
-    places->flights += is_flight ? 1 : 0;
-    places->others += is_flight ? 0 : 1;
+    count(&places->flights, is_flight, false);
+    count(&places->others, !is_flight, false);
     return DSMR_OK;
-}
-
-enum dsmr_err dsmr_places_add(struct dsmr_places *places, const struct dsmr_id *id,
-                              const struct dsmr_place *place)
-{
-    pthread_mutex_lock(&places->lock);
-    enum dsmr_err err = add(places, id, place);
-    pthread_mutex_unlock(&places->lock);
-    return err;
 }
 
 void dsmr_places_expect(const struct dsmr_places *places, const struct dsmr_id *id)
@@ -147,8 +145,8 @@ void dsmr_places_find_all(struct dsmr_places *places, const struct dsmr_id *ids,
 
 void dsmr_places_remove(struct dsmr_places *places, struct dsmr_place *place)
 {
-    places->flights -= has_owner(place) ? 1 : 0;
-    places->others -= has_owner(place) ? 0 : 1;
+    count(&places->flights, false, has_owner(place));
+    count(&places->others, false, !has_owner(place));
     places->expiring[place->expiry_ms / 1000u % EXPIRY_STEPS]--;
     dsmr_id_table_remove(places->entries, place);
 }
@@ -164,8 +162,8 @@ void dsmr_places_disown(struct dsmr_places *places, struct dsmr_place *place)
     }
     place->owner = DSMR_PLACES_NOBODY;
     place->wants_certified = place->wants_executed = false;
-    places->flights--;
-    places->others++;
+    count(&places->flights, false, true);
+    count(&places->others, true, false);
 }
 
 bool dsmr_places_may_expire(struct dsmr_places *places, uint64_t now_ms)

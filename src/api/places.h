@@ -11,8 +11,8 @@
  *             chunk a slot (INV-03), so a slot names a chunk.
  * Limits:     beyond others_max a transaction without an owner is not noted; of a
  *             chunk that is DSMR_PLACES_CHUNKS_MAX slots old only that it was built is known.
- * Threads:    one lock. add, where and the functions about chunks take it; with the others, the
- *             caller does, between lock and unlock. Only one thread adds, removes and disowns. */
+ * Threads:    one lock. where and the functions about chunks take it; with the others, the caller
+ *             does, between lock and unlock. Only one thread adds, removes and disowns. */
 #ifndef DSMR_API_PLACES_H
 #define DSMR_API_PLACES_H
 
@@ -40,10 +40,6 @@ struct dsmr_places; /* opaque */
 struct dsmr_places *dsmr_places_new(uint32_t flights_max, uint32_t others_max, uint64_t seed);
 void dsmr_places_free(struct dsmr_places *places); /* NULL is fine */
 
-/* Notes an admitted transaction; place->slot is not read. One that is there without an owner gets
- * this one's. FULL; DUPLICATE: it is there already. */
-DSMR_MUST_USE enum dsmr_err dsmr_places_add(struct dsmr_places *places, const struct dsmr_id *id,
-                                            const struct dsmr_place *place);
 /* PENDING, IN_CHUNK, CERTIFIED or IN_BLOCK with what belongs to it; false if it is not known here.
  */
 bool dsmr_places_where(struct dsmr_places *places, struct dsmr_query_tx *out,
@@ -61,6 +57,10 @@ void dsmr_places_accepted(struct dsmr_places *places, const struct dsmr_block *b
 /* ---- entries; between lock and unlock ---- */
 void dsmr_places_lock(struct dsmr_places *places);
 void dsmr_places_unlock(struct dsmr_places *places);
+/* Notes an admitted transaction; place->slot is not read. One that is there without an owner gets
+ * this one's. FULL; DUPLICATE: it is there already. */
+DSMR_MUST_USE enum dsmr_err dsmr_places_add(struct dsmr_places *places, const struct dsmr_id *id,
+                                            const struct dsmr_place *place);
 /* NULL if it is not there. Valid until its removal. */
 struct dsmr_place *dsmr_places_find(struct dsmr_places *places, const struct dsmr_id *id);
 /* Calls found for those that are there; it may remove or disown the place that it is given. */

@@ -263,7 +263,9 @@ static void on_submitted_tx(struct dsmr_tracker *tracker, const struct dsmr_subm
             .owner = DSMR_PLACES_NOBODY,
             .expiry_ms = dsmr_load_be64(batch->bytes->bytes + tx->offset + 1)};
         /* At the limit it runs all the same; only where it is will not be known. */
+        dsmr_places_lock(tracker->places);
         (void)!dsmr_tracker_add(tracker, &tx->id, &flight);
+        dsmr_places_unlock(tracker->places);
     } else if (tx->err == DSMR_ERR_DUPLICATE &&
                dsmr_tracker_where(tracker, &known, &tx->id) != DSMR_OK) {
         known.state = DSMR_TX_UNKNOWN;
@@ -277,7 +279,9 @@ static void on_submitted(struct dsmr_tracker *tracker, struct dsmr_submit_batch 
 {
     tracker->news_ms = batch->returned_ms;
     if (batch->origin != NULL) {
+        dsmr_places_lock(tracker->places); /* once for all that the sink adds */
         tracker->sink.submitted(tracker->sink.self, batch);
+        dsmr_places_unlock(tracker->places);
         return;
     }
     for (uint32_t i = 0; i < batch->count; i++) {

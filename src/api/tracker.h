@@ -29,8 +29,8 @@
 #define DSMR_TRACKER_NOTICES_MAX 4096u
 #define DSMR_TRACKER_SWEEP_MAX 8192u /* entries a sweep looks at */
 
-/* What became of flights; called on the stream thread. All but submitted and flush are called under
- * the lock of places.h: they must not call dsmr_tracker_add. */
+/* What became of flights; called on the stream thread. All but flush are called under the lock of
+ * places.h, and only submitted may call dsmr_tracker_add. */
 struct dsmr_tracker_sink {
     void *self;
     /* A batch with origin not NULL came back; borrowed. */
