@@ -8,6 +8,7 @@
 #include "wire/codec.h"
 
 #define HASH_TOGETHER 64u
+#define AHEAD 16u /* transactions that memory is asked for, while those before are hashed */
 
 /* ---- on a worker ---- */
 
@@ -19,6 +20,8 @@ static void hash_batch(struct dsmr_submit_batch *batch, const struct dsmr_tx_vie
         uint32_t count = batch->count - i < HASH_TOGETHER ? batch->count - i : HASH_TOGETHER;
         for (uint32_t k = 0; k < count; k++)
             messages[k] = (struct dsmr_hash_message){txs[i + k].bytes, txs[i + k].len};
+        for (uint32_t k = 0; k < AHEAD && i + HASH_TOGETHER + k < batch->count; k++)
+            __builtin_prefetch(txs[i + HASH_TOGETHER + k].bytes);
         dsmr_hash_many(ids, messages, count);
         for (uint32_t k = 0; k < count; k++)
             batch->txs[i + k].id = ids[k];
@@ -32,6 +35,7 @@ static void check_batch(const struct dsmr_driver_config *config, struct dsmr_sub
         txs[i].bytes = batch->bytes->bytes + batch->txs[i].offset;
         txs[i].len = batch->txs[i].len;
     }
+    hash_batch(batch, txs); /* reads ahead, so what comes after finds the bytes in the cache */
     config->app.ops->check(config->app.self, errs, txs, batch->count);
     struct dsmr_kv_txn *snapshot = NULL;
     if (config->app.ops->admit != NULL &&
@@ -44,7 +48,6 @@ static void check_batch(const struct dsmr_driver_config *config, struct dsmr_sub
         enum dsmr_err err = dsmr_tx_head_decode(&head, txs[i].bytes, txs[i].len);
         batch->txs[i].err = err != DSMR_OK ? err : errs[i];
     }
-    hash_batch(batch, txs);
 }
 
 static void run(struct dsmr_task *task)
