@@ -383,11 +383,14 @@ static void primitive_copy(void)
     sink[0][0] ^= bytes[TXS];
 }
 
-static void primitive_heads(void) /* the first bytes of each */
+static uint32_t numbers[2048]; /* twice TXS, or a little more */
+
+static void primitive_number(void) /* of each, to a place that follows from its id */
 {
     for (uint32_t i = 0; i < TXS; i++) {
-        sink[0][0] ^= chunk->bytes[chunk->tx_offsets[i]];
+        numbers[dsmr_load_be32(txs[i].id.bytes) % 2048u] = i;
     }
+    sink[0][0] ^= (uint8_t)numbers[TXS];
 }
 
 static void primitive_place(void) /* each id to a place that follows from it */
@@ -415,7 +418,7 @@ static const struct {
     {"tx_root", stage_tx_root, TXS, "tx", "SHA-256 of all ids in a row", primitive_hash_ids},
     {"chunk_build", stage_chunk_build, TXS, "tx", "copy", primitive_copy},
     {"chunk_decode", stage_chunk_decode, TXS, "tx", "hash, many at once", primitive_hash_many},
-    {"chunk_check", stage_chunk_check, TXS, "tx", "read a byte of each", primitive_heads},
+    {"chunk_check", stage_chunk_check, TXS, "tx", "number to its place", primitive_number},
     {"block_build", stage_block_build, CERTS, "cert", "SHA-256 of it", primitive_hash_block},
     {"block_decode", stage_block_decode, CERTS, "cert", "SHA-256 of it", primitive_hash_block},
     {"mempool", stage_mempool, TXS, "tx", "id to its place", primitive_place},
