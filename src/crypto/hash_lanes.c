@@ -181,7 +181,8 @@ INLINE void store(struct dsmr_id *out, const __m512i sum[WORDS], uint32_t lanes)
         unsigned lane = i % 4 * 4 + i / 4 * 2;
         unsigned quarters =
             ((lanes >> lane & 1) != 0 ? 0x0fu : 0) | ((lanes >> lane & 2) != 0 ? 0xf0u : 0);
-        _mm512_mask_storeu_epi64(out->bytes + lane * sizeof(*out), (__mmask8)quarters, r[pairs[i]]);
+        _mm512_mask_storeu_epi64((uint8_t *)out + lane * sizeof(*out), (__mmask8)quarters,
+                                 r[pairs[i]]);
     }
 }
 
