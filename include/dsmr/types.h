@@ -117,6 +117,12 @@ struct dsmr_bitset { /* validator i of the set is bit i % 64 of word i / 64 */
     uint64_t words[DSMR_VALIDATORS_MAX / 64];
 };
 
+/* ---- transactions ---- */
+struct dsmr_tx_view { /* borrowed bytes of one transaction: {version u8, expiry u64, body} */
+    const uint8_t *bytes;
+    uint32_t len;
+};
+
 /* ---- chunks and certificates ---- */
 struct dsmr_chunk_header {
     struct dsmr_domain domain;
@@ -160,9 +166,9 @@ struct dsmr_chunk {
     const uint8_t *bytes;   /* ref.chunk_bytes of them: the encoding */
     struct dsmr_chunk_header header;
     struct dsmr_reference ref;
-    uint32_t *tx_offsets; /* tx_count + 1: of each transaction's first byte behind its prefix
-                             relative to bytes; the last entry is the end of the chunk */
-    uint32_t *tx_lens;
+    uint32_t *tx_offsets;  /* tx_count + 1: of each transaction's first byte behind its prefix
+                              relative to bytes; the last entry is where one more would begin */
+    uint32_t *tx_expiries; /* dsmr_chunk_tx_expiry_ms reads them */
     struct dsmr_id *tx_ids;
 };
 struct dsmr_chunk *dsmr_chunk_ref(struct dsmr_chunk *chunk);
@@ -191,12 +197,7 @@ struct dsmr_block {
 struct dsmr_block *dsmr_block_ref(struct dsmr_block *block);
 void dsmr_block_unref(struct dsmr_block *block); /* NULL is fine */
 
-/* ---- transactions ---- */
-struct dsmr_tx_view { /* borrowed bytes of one transaction: {version u8, expiry u64, body} */
-    const uint8_t *bytes;
-    uint32_t len;
-};
-
+/* ---- evidence ---- */
 /* Two chunks of one (producer, slot), each signed by the producer: a provable fault. */
 struct dsmr_evidence {
     struct dsmr_reference refs[2];

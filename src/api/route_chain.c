@@ -3,6 +3,7 @@
 
 #include "api/route_call.h"
 #include "base/bytes.h"
+#include "wire/codec.h"
 #include "wire/results_page.h"
 
 #define HEX(field) dsmr_route_call_hex((field).bytes, sizeof((field).bytes))
@@ -230,7 +231,7 @@ static json_t *chunk_json(const struct dsmr_chunk *chunk, const struct dsmr_cert
     uint64_t at = cursor;
     for (; at < chunk->header.tx_count && at - cursor < limit; at++) {
         json_array_append_new(txs, json_pack("{s:o,s:I}", "tx", HEX(chunk->tx_ids[at]), "bytes",
-                                             (json_int_t)chunk->tx_lens[at]));
+                                             (json_int_t)dsmr_chunk_tx(chunk, (uint32_t)at).len));
     }
     json_t *out = reference_json(&chunk->ref);
     json_object_set_new(out, "fee_recipient", HEX(chunk->header.fee_recipient));

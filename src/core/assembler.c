@@ -14,31 +14,22 @@ static enum dsmr_err judge(struct dsmr_node *node, uint64_t *expiry_ms,
                            const struct dsmr_block *block, const struct dsmr_chunk *chunk,
                            uint32_t tx)
 {
-    struct dsmr_tx_head head;
     uint64_t latest_ms =
         dsmr_node_common_add(block->time_ms, node->config.params.validity_window_ms);
-    if (dsmr_tx_head_decode(&head, chunk->bytes + chunk->tx_offsets[tx], chunk->tx_lens[tx]) !=
-        DSMR_OK) {
-        return DSMR_ERR_EXPIRED; /* has no expiry: can be in no window */
-    }
-    if (head.expiry_ms < block->time_ms || head.expiry_ms > latest_ms) {
+    *expiry_ms = dsmr_chunk_tx_expiry_ms(chunk, tx);
+    if (*expiry_ms < block->time_ms || *expiry_ms > latest_ms) {
         return DSMR_ERR_EXPIRED;
     }
-    *expiry_ms = head.expiry_ms;
-    return dsmr_executed_ids_add(node->executed_ids, &chunk->tx_ids[tx], head.expiry_ms);
+    return dsmr_executed_ids_add(node->executed_ids, &chunk->tx_ids[tx], *expiry_ms);
 }
 
-/* The table of executed ids is larger than any cache, and the bodies have left theirs. */
+/* The table of executed ids is larger than any cache. */
 static void look_ahead(const struct dsmr_node *node, const struct dsmr_chunk *chunk, uint32_t tx)
 {
-    struct dsmr_tx_head head;
-    if (tx + 2 * LOOK_AHEAD < chunk->ref.tx_count) {
-        __builtin_prefetch(chunk->bytes + chunk->tx_offsets[tx + 2 * LOOK_AHEAD]);
-    }
     tx += LOOK_AHEAD;
-    if (tx < chunk->ref.tx_count && dsmr_tx_head_decode(&head, chunk->bytes + chunk->tx_offsets[tx],
-                                                        chunk->tx_lens[tx]) == DSMR_OK) {
-        dsmr_executed_ids_prefetch(node->executed_ids, &chunk->tx_ids[tx], head.expiry_ms);
+    if (tx < chunk->ref.tx_count) {
+        dsmr_executed_ids_prefetch(node->executed_ids, &chunk->tx_ids[tx],
+                                   dsmr_chunk_tx_expiry_ms(chunk, tx));
     }
 }
 

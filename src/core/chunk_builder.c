@@ -382,17 +382,14 @@ void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk)
     dsmr_own_ids_remove(node->own_ids, chunk);
     dsmr_admission_on_returned(&node->admission, &chunk->ref.chunk_id, node->mono_ms);
     for (uint32_t i = chunk->ref.tx_count; i-- > 0;) {
+        struct dsmr_tx_view view = dsmr_chunk_tx(chunk, i);
         struct dsmr_mempool_tx tx = {.owner = chunk->owner,
-                                     .bytes = chunk->bytes + chunk->tx_offsets[i],
-                                     .len = chunk->tx_lens[i],
+                                     .bytes = view.bytes,
+                                     .len = view.len,
+                                     .expiry_ms = dsmr_chunk_tx_expiry_ms(chunk, i),
                                      .since_ms = node->mono_ms,
                                      .id = chunk->tx_ids[i]};
-        struct dsmr_tx_head head;
-        if (dsmr_tx_head_decode(&head, tx.bytes, tx.len) != DSMR_OK) {
-            continue; /* only admitted transactions are in an own chunk */
-        }
-        tx.expiry_ms = head.expiry_ms;
-        bool is_gone = head.expiry_ms < node->wall_ms;
+        bool is_gone = tx.expiry_ms < node->wall_ms;
         if (!is_gone && !dsmr_executed_ids_has(node->executed_ids, &tx.id, tx.expiry_ms)) {
             is_gone = dsmr_mempool_put_back(node->mempool, &tx) == DSMR_ERR_MEMPOOL_FULL;
         }

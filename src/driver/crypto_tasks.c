@@ -44,8 +44,7 @@ static enum dsmr_err check_app(const struct dsmr_driver_config *config,
     enum dsmr_err err = txs == NULL || errs == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
     if (err == DSMR_OK) {
         for (uint32_t i = 0; i < count; i++) {
-            txs[i].bytes = chunk->bytes + chunk->tx_offsets[i];
-            txs[i].len = chunk->tx_lens[i];
+            txs[i] = dsmr_chunk_tx(chunk, i);
         }
         if (config->app.ops->check(config->app.self, errs, txs, count) != 0)
             err = DSMR_ERR_BAD_TX;

@@ -29,10 +29,9 @@ static struct dsmr_app_tx *view_txs(const struct dsmr_plan *plan)
     for (uint32_t i = 0; txs != NULL && i < plan->txs_count; i++) {
         const struct dsmr_chunk *chunk = plan->chunks[plan->txs[i].chunk];
         uint32_t tx = plan->txs[i].tx;
-        txs[i] = (struct dsmr_app_tx){
-            .tx = {.bytes = chunk->bytes + chunk->tx_offsets[tx], .len = chunk->tx_lens[tx]},
-            .id = chunk->tx_ids[tx],
-            .fee_recipient = chunk->header.fee_recipient};
+        txs[i] = (struct dsmr_app_tx){.tx = dsmr_chunk_tx(chunk, tx),
+                                      .id = chunk->tx_ids[tx],
+                                      .fee_recipient = chunk->header.fee_recipient};
     }
     return txs;
 }

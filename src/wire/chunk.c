@@ -34,8 +34,8 @@ void dsmr_chunk_unref(struct dsmr_chunk *chunk)
     }
 }
 
-/* What a decoded transaction takes beside the input: id, offset, length. */
-#define TX_MEMORY_BYTES (sizeof(struct dsmr_id) + 2 * sizeof(uint32_t))
+/* What a decoded transaction takes beside the input. */
+#define TX_MEMORY_BYTES (sizeof(struct dsmr_id) + 2 * sizeof(uint32_t)) /* id, offset, expiry */
 _Static_assert(TX_MEMORY_BYTES <= 2 * (PREFIX_BYTES + DSMR_TX_BYTES_MIN) &&
                    sizeof(struct dsmr_chunk) + sizeof(uint32_t) <= 2 * HEADER_BYTES,
                "a chunk takes at most twice its encoding");
@@ -53,8 +53,8 @@ static struct dsmr_chunk *chunk_new(const struct dsmr_chunk_header *header)
     chunk->owner = NULL;
     chunk->header = *header;
     chunk->tx_offsets = (uint32_t *)(void *)(chunk + 1);
-    chunk->tx_lens = chunk->tx_offsets + count + 1;
-    chunk->tx_ids = (struct dsmr_id *)(void *)(chunk->tx_lens + count);
+    chunk->tx_expiries = chunk->tx_offsets + count + 1;
+    chunk->tx_ids = (struct dsmr_id *)(void *)(chunk->tx_expiries + count);
     return chunk;
 }
 
@@ -76,20 +76,32 @@ static struct window window_of(const struct dsmr_chunk_header *header,
     return window;
 }
 
-static bool is_within(const struct window *window, const uint8_t *tx)
+uint64_t dsmr_chunk_tx_expiry_far_ms(const struct dsmr_chunk *chunk, uint32_t i)
 {
-    uint64_t expiry_ms = dsmr_tx_expiry_ms(tx);
+    return dsmr_tx_expiry_ms(chunk->bytes + chunk->tx_offsets[i]);
+}
+
+/* Where transaction i begins, and when it expires. False: at a time that window does not have. */
+static bool note_tx(struct dsmr_chunk *chunk, uint32_t i, const uint8_t *bytes, size_t at,
+                    const struct window *window)
+{
+    uint64_t expiry_ms = dsmr_tx_expiry_ms(bytes + at);
+    uint64_t after = expiry_ms - (chunk->header.expiry_ms - DSMR_CHUNK_TX_EXPIRY_BEFORE_MS);
+    chunk->tx_offsets[i] = (uint32_t)at;
+    chunk->tx_expiries[i] =
+        after < DSMR_CHUNK_TX_EXPIRY_FAR ? (uint32_t)after : DSMR_CHUNK_TX_EXPIRY_FAR;
     return expiry_ms >= window->first_ms && expiry_ms <= window->last_ms;
 }
 
-/* Ids of transactions from first on. */
+/* Ids of transactions from first on; it is known where the one behind them begins, or would. */
 static void hash_txs(struct dsmr_chunk *chunk, const uint8_t *bytes, uint32_t first, uint32_t count)
 {
     struct dsmr_hash_message messages[HASH_TOGETHER];
     DSMR_ASSERT(count <= HASH_TOGETHER);
     for (uint32_t i = 0; i < count; i++) {
-        messages[i] = (struct dsmr_hash_message){bytes + chunk->tx_offsets[first + i],
-                                                 chunk->tx_lens[first + i]};
+        uint32_t begin = chunk->tx_offsets[first + i];
+        messages[i] = (struct dsmr_hash_message){bytes + begin, chunk->tx_offsets[first + i + 1] -
+                                                                    PREFIX_BYTES - begin};
     }
     dsmr_hash_many(&chunk->tx_ids[first], messages, count);
 }
@@ -114,10 +126,9 @@ static enum dsmr_err read_body(struct dsmr_chunk *chunk, const struct dsmr_param
         if (tx_len < DSMR_TX_BYTES_MIN || tx_len > DSMR_TX_BYTES_MAX) {
             return DSMR_ERR_BAD_TX;
         }
-        chunk->tx_offsets[i] = (uint32_t)at;
-        chunk->tx_lens[i] = tx_len;
-        is_expiry_good = is_within(&window, bytes + at) && is_expiry_good;
+        is_expiry_good = note_tx(chunk, i, bytes, at, &window) && is_expiry_good;
         at += tx_len;
+        chunk->tx_offsets[i + 1] = (uint32_t)(at + PREFIX_BYTES);
         /* Most have one length: where the prefix of a later one is likely to be. */
         size_t later = at + (size_t)WALK_AHEAD * (PREFIX_BYTES + tx_len);
         if (later + PREFIX_BYTES + BLOCK_BYTES <= len) {
@@ -131,7 +142,6 @@ static enum dsmr_err read_body(struct dsmr_chunk *chunk, const struct dsmr_param
     }
     hash_txs(chunk, bytes, hashed, chunk->header.tx_count - hashed);
     chunk->is_expiry_good = is_expiry_good;
-    chunk->tx_offsets[chunk->header.tx_count] = (uint32_t)at;
     if (at != len) {
         return DSMR_ERR_BODY_MISMATCH;
     }
@@ -230,13 +240,12 @@ enum dsmr_err dsmr_chunk_build(struct dsmr_chunk **out, const struct dsmr_params
     chunk->is_expiry_good = true;
     for (uint32_t i = 0; i < txs_count; i++) {
         dsmr_wr_u32(&wr, txs[i].len);
-        chunk->tx_offsets[i] = (uint32_t)wr.at;
-        chunk->tx_lens[i] = txs[i].len;
+        size_t at = wr.at;
         chunk->tx_ids[i] = txs[i].id;
         dsmr_wr_bytes(&wr, txs[i].bytes, txs[i].len);
-        chunk->is_expiry_good = is_within(&window, txs[i].bytes) && chunk->is_expiry_good;
+        chunk->is_expiry_good = note_tx(chunk, i, buf->bytes, at, &window) && chunk->is_expiry_good;
     }
-    chunk->tx_offsets[txs_count] = (uint32_t)wr.at;
+    chunk->tx_offsets[txs_count] = (uint32_t)(wr.at + PREFIX_BYTES);
     DSMR_ASSERT(wr.err == DSMR_OK && wr.at == buf->len);
     dsmr_hash_merkle_root(&chunk->header.tx_root, chunk->tx_ids, txs_count);
     dsmr_wr_init(&wr, buf->bytes, HEADER_BYTES);

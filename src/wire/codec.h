@@ -65,6 +65,9 @@ static inline uint64_t dsmr_tx_expiry_ms(const uint8_t *tx)
 }
 
 /* ---- chunks ---- */
+/* tx_expiries counts from so long before the chunk's expiry; FAR: the transaction itself tells. */
+#define DSMR_CHUNK_TX_EXPIRY_BEFORE_MS (UINT64_C(1) << 31)
+#define DSMR_CHUNK_TX_EXPIRY_FAR UINT32_MAX
 void dsmr_chunk_header_encode(struct dsmr_wr *wr, const struct dsmr_chunk_header *header);
 /* Reads the header of an encoded chunk and checks what needs no body: version, domain, limits of
  * params, expiry and slot arithmetic, total size = chunk_len. */
@@ -85,6 +88,23 @@ DSMR_MUST_USE enum dsmr_err dsmr_chunk_decode(struct dsmr_chunk **out,
                                               const struct dsmr_params *params,
                                               struct dsmr_buf *owner, const uint8_t *bytes,
                                               size_t len);
+/* Of a chunk: one transaction; and when it expires, which is known without a look at its bytes,
+ * unless that is weeks before or after the chunk's own. */
+static inline struct dsmr_tx_view dsmr_chunk_tx(const struct dsmr_chunk *chunk, uint32_t i)
+{
+    uint32_t begin = chunk->tx_offsets[i];
+    return (struct dsmr_tx_view){.bytes = chunk->bytes + begin,
+                                 .len =
+                                     chunk->tx_offsets[i + 1] - DSMR_CHUNK_TX_PREFIX_BYTES - begin};
+}
+uint64_t dsmr_chunk_tx_expiry_far_ms(const struct dsmr_chunk *chunk, uint32_t i);
+static inline uint64_t dsmr_chunk_tx_expiry_ms(const struct dsmr_chunk *chunk, uint32_t i)
+{
+    uint32_t after = chunk->tx_expiries[i];
+    return after == DSMR_CHUNK_TX_EXPIRY_FAR
+               ? dsmr_chunk_tx_expiry_far_ms(chunk, i)
+               : chunk->header.expiry_ms - DSMR_CHUNK_TX_EXPIRY_BEFORE_MS + after;
+}
 /* protocol.md, Signing, rule 6, without the application's part: every expiry within [slot start,
  * slot start + validity window], no id twice. TX_EXPIRY, TX_TWICE, EXPIRY_MISMATCH, NO_MEMORY. */
 DSMR_MUST_USE enum dsmr_err dsmr_chunk_check_txs(const struct dsmr_chunk *chunk,

@@ -104,8 +104,8 @@ static void on_verify_chunk(struct cluster *cluster, uint32_t number, const stru
         event.err = dsmr_chunk_check_txs(chunk, &cluster->params);
         for (uint32_t i = 0; event.err == DSMR_OK && i < chunk->ref.tx_count; i++) {
             /* The application: version 1 only, and a body that starts with 0xEE is forged. */
-            const uint8_t *tx = chunk->bytes + chunk->tx_offsets[i];
-            if (tx[0] != 1 || (chunk->tx_lens[i] > 9 && tx[9] == 0xEE)) {
+            struct dsmr_tx_view tx = dsmr_chunk_tx(chunk, i);
+            if (tx.bytes[0] != 1 || (tx.len > 9 && tx.bytes[9] == 0xEE)) {
                 event.err = DSMR_ERR_BAD_TX;
             }
         }

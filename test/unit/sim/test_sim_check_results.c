@@ -296,8 +296,7 @@ static void bank_run(struct bank *bank, struct told *told, const struct dsmr_blo
                                        .txs = txs,
                                        .txs_count = told->executed.count};
     for (uint32_t i = 0; i < told->executed.count; i++) {
-        txs[i].tx.bytes = chunk->bytes + chunk->tx_offsets[i];
-        txs[i].tx.len = chunk->tx_lens[i];
+        txs[i].tx = dsmr_chunk_tx(chunk, i);
         txs[i].id = chunk->tx_ids[i];
         txs[i].fee_recipient = chunk->header.fee_recipient;
     }

@@ -57,13 +57,15 @@ static void decoded_equals_built(void **state)
         uint8_t tx[256];
         uint32_t len = samples_tx(tx, i);
         struct dsmr_id id;
-        assert_int_equal(chunk->tx_lens[i], len);
+        assert_int_equal(dsmr_chunk_tx(chunk, i).len, len);
         assert_int_equal(chunk->tx_offsets[i], sample->tx_offsets[i]);
-        assert_memory_equal(chunk->bytes + chunk->tx_offsets[i], tx, len);
+        assert_memory_equal(dsmr_chunk_tx(chunk, i).bytes, tx, len);
+        assert_int_equal(dsmr_chunk_tx_expiry_ms(chunk, i), dsmr_load_be64(tx + 1));
         dsmr_hash(&id, tx, len);
         assert_memory_equal(&chunk->tx_ids[i], &id, 32);
     }
-    assert_int_equal(chunk->tx_offsets[WIRE_SAMPLES_TXS], chunk->ref.chunk_bytes);
+    assert_int_equal(chunk->tx_offsets[WIRE_SAMPLES_TXS],
+                     chunk->ref.chunk_bytes + DSMR_CHUNK_TX_PREFIX_BYTES);
     assert_int_equal(chunk->ref.tx_count, WIRE_SAMPLES_TXS);
     assert_memory_equal(&chunk->header.tx_root, &sample->header.tx_root, 32);
     assert_ptr_equal(dsmr_chunk_ref(chunk), chunk);
@@ -72,6 +74,40 @@ static void decoded_equals_built(void **state)
     dsmr_chunk_unref(chunk);
     dsmr_chunk_unref(NULL);
     assert_null(dsmr_chunk_ref(NULL));
+}
+
+/* Built and decoded, as near to the chunk's own as it can be and as far. */
+static void any_expiry_is_known(void **state)
+{
+    (void)state;
+    const uint64_t from = sample->header.expiry_ms - (UINT64_C(1) << 31);
+    const uint64_t expiries_ms[] = {from - 1,
+                                    from,
+                                    sample->header.expiry_ms,
+                                    from + UINT32_MAX - 1,
+                                    from + UINT32_MAX,
+                                    from + UINT32_MAX + 1,
+                                    0,
+                                    UINT64_MAX};
+    const uint32_t count = sizeof(expiries_ms) / sizeof(expiries_ms[0]);
+    uint8_t bytes[8][DSMR_TX_BYTES_MIN] = {{0}};
+    struct dsmr_chunk_tx txs[8];
+    struct dsmr_chunk *built = NULL, *decoded = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes[i][0] = (uint8_t)i;
+        dsmr_store_be64(bytes[i] + 1, expiries_ms[i]);
+        txs[i] = (struct dsmr_chunk_tx){.bytes = bytes[i], .len = DSMR_TX_BYTES_MIN};
+        dsmr_hash(&txs[i].id, bytes[i], DSMR_TX_BYTES_MIN);
+    }
+    assert_int_equal(dsmr_chunk_build(&built, &params, &sample->header, txs, count), DSMR_OK);
+    assert_int_equal(decode(&decoded, built->bytes, built->ref.chunk_bytes), DSMR_OK);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(dsmr_chunk_tx_expiry_ms(built, i), expiries_ms[i]);
+        assert_int_equal(dsmr_chunk_tx_expiry_ms(decoded, i), expiries_ms[i]);
+        assert_int_equal(dsmr_chunk_tx(built, i).len, DSMR_TX_BYTES_MIN);
+    }
+    dsmr_chunk_unref(built);
+    dsmr_chunk_unref(decoded);
 }
 
 static void header_layout(void **state)
@@ -414,6 +450,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(decoded_equals_built, setup, teardown),
+        cmocka_unit_test_setup_teardown(any_expiry_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(header_layout, setup, teardown),
         cmocka_unit_test_setup_teardown(a_chunk_inside_a_message_shares_its_buffer, setup,
                                         teardown),

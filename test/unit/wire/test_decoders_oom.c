@@ -85,9 +85,8 @@ static void fixed_parts(void **state)
     assert_int_equal(dsmr_evidence_decode(&evidence, pair, sizeof(pair)), DSMR_OK);
     assert_int_equal(
         dsmr_chunk_header_decode(&header, &params, chunk->bytes, chunk->ref.chunk_bytes), DSMR_OK);
-    assert_int_equal(
-        dsmr_tx_head_decode(&head, chunk->bytes + chunk->tx_offsets[0], chunk->tx_lens[0]),
-        DSMR_OK);
+    struct dsmr_tx_view first = dsmr_chunk_tx(chunk, 0);
+    assert_int_equal(dsmr_tx_head_decode(&head, first.bytes, first.len), DSMR_OK);
     assert_int_equal(allocated, 0);
     dsmr_chunk_unref(chunk);
 }
