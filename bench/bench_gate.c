@@ -285,7 +285,7 @@ STAGE stage_block_decode(void)
 STAGE stage_mempool(void) /* TXS in and out */
 {
     for (uint32_t i = 0; i < TXS; i++) {
-        struct dsmr_mempool_tx tx = {.owner = chunk_buf,
+        struct dsmr_mempool_tx tx = {.owner = dsmr_buf_ref(chunk_buf),
                                      .bytes = txs[i].bytes,
                                      .len = TX_BYTES,
                                      .expiry_ms = 1000,

@@ -22,6 +22,9 @@ struct dsmr_buf *dsmr_buf_new(size_t len);
 struct dsmr_buf *dsmr_buf_copy(const void *bytes, size_t len);
 /* Takes a reference and returns buf; NULL stays NULL. */
 struct dsmr_buf *dsmr_buf_ref(struct dsmr_buf *buf);
+/* The same, many at once; not NULL. */
+void dsmr_buf_ref_many(struct dsmr_buf *buf, uint32_t count);
+void dsmr_buf_unref_many(struct dsmr_buf *buf, uint32_t count);
 /* Gives a reference back; frees with the last one. NULL is fine. */
 void dsmr_buf_unref(struct dsmr_buf *buf);
 

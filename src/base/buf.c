@@ -28,23 +28,32 @@ struct dsmr_buf *dsmr_buf_copy(const void *bytes, size_t len)
     return buf;
 }
 
+void dsmr_buf_ref_many(struct dsmr_buf *buf, uint32_t count)
+{
+    uint32_t before = atomic_fetch_add_explicit(&buf->refs, count, memory_order_relaxed);
+    DSMR_ASSERT(before > 0 && before <= UINT32_MAX - count);
+}
+
 struct dsmr_buf *dsmr_buf_ref(struct dsmr_buf *buf)
 {
     if (buf != NULL) {
-        uint32_t before = atomic_fetch_add_explicit(&buf->refs, 1, memory_order_relaxed);
-        DSMR_ASSERT(before > 0 && before < UINT32_MAX);
+        dsmr_buf_ref_many(buf, 1);
     }
     return buf;
 }
 
+void dsmr_buf_unref_many(struct dsmr_buf *buf, uint32_t count)
+{
+    uint32_t before = atomic_fetch_sub_explicit(&buf->refs, count, memory_order_acq_rel);
+    DSMR_ASSERT(before > 0 && before >= count);
+    if (before == count) {
+        free(buf);
+    }
+}
+
 void dsmr_buf_unref(struct dsmr_buf *buf)
 {
-    if (buf == NULL) {
-        return;
-    }
-    uint32_t before = atomic_fetch_sub_explicit(&buf->refs, 1, memory_order_acq_rel);
-    DSMR_ASSERT(before > 0);
-    if (before == 1) {
-        free(buf);
+    if (buf != NULL) {
+        dsmr_buf_unref_many(buf, 1);
     }
 }

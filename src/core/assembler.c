@@ -131,13 +131,7 @@ static void clean_up(struct dsmr_node *node, const struct dsmr_exec_block *item)
             dsmr_own_ids_remove(node->own_ids, chunk);
             dsmr_admission_on_executed(&node->admission, &chunk->ref.chunk_id, node->mono_ms);
         }
-        for (uint32_t tx = 0; dsmr_mempool_txs(node->mempool) > 0 && tx < chunk->ref.tx_count;
-             tx++) {
-            if (tx + LOOK_AHEAD < chunk->ref.tx_count) {
-                dsmr_mempool_prefetch(node->mempool, &chunk->tx_ids[tx + LOOK_AHEAD]);
-            }
-            dsmr_mempool_remove(node->mempool, &chunk->tx_ids[tx]);
-        }
+        (void)dsmr_mempool_remove(node->mempool, chunk->tx_ids, chunk->ref.tx_count);
     }
 }
 

@@ -196,8 +196,24 @@ static uint64_t gather_until(const struct dsmr_node *node, uint32_t bytes)
 static void put_back(struct dsmr_node *node, uint32_t count)
 {
     for (uint32_t i = count; i-- > 0;) {
-        dsmr_node_common_error(node, dsmr_mempool_put_back(node->mempool, &node->take_txs[i]));
-        dsmr_buf_unref(node->take_txs[i].owner);
+        enum dsmr_err err = dsmr_mempool_put_back(node->mempool, &node->take_txs[i]);
+        if (err != DSMR_OK) {
+            dsmr_node_common_error(node, err);
+            dsmr_buf_unref(node->take_txs[i].owner);
+        }
+    }
+}
+
+/* Most lie beside each other in the buffer that they came in. */
+static void unref_taken(struct dsmr_node *node, uint32_t count)
+{
+    for (uint32_t i = 0, run = 0; i < count; i++) {
+        struct dsmr_buf *owner = node->take_txs[i].owner;
+        run++;
+        if (i + 1 == count || node->take_txs[i + 1].owner != owner) {
+            dsmr_buf_unref_many(owner, run);
+            run = 0;
+        }
     }
 }
 
@@ -249,9 +265,7 @@ static struct dsmr_chunk *make_chunk(struct dsmr_node *node, uint64_t slot, uint
         return NULL;
     }
     dsmr_admission_on_built(&node->admission, &chunk->ref, oldest_ms(node, count), node->mono_ms);
-    for (uint32_t i = 0; i < count; i++) {
-        dsmr_buf_unref(node->take_txs[i].owner);
-    }
+    unref_taken(node, count);
     return chunk;
 }
 
@@ -381,6 +395,8 @@ void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk)
     struct dsmr_id *lost_ids = malloc((size_t)chunk->ref.tx_count * sizeof(*lost_ids));
     dsmr_own_ids_remove(node->own_ids, chunk);
     dsmr_admission_on_returned(&node->admission, &chunk->ref.chunk_id, node->mono_ms);
+    uint32_t kept = 0;
+    dsmr_buf_ref_many(chunk->owner, chunk->ref.tx_count);
     for (uint32_t i = chunk->ref.tx_count; i-- > 0;) {
         struct dsmr_tx_view view = dsmr_chunk_tx(chunk, i);
         struct dsmr_mempool_tx tx = {.owner = chunk->owner,
@@ -391,12 +407,15 @@ void dsmr_chunk_builder_return(struct dsmr_node *node, struct dsmr_chunk *chunk)
                                      .id = chunk->tx_ids[i]};
         bool is_gone = tx.expiry_ms < node->wall_ms;
         if (!is_gone && !dsmr_executed_ids_has(node->executed_ids, &tx.id, tx.expiry_ms)) {
-            is_gone = dsmr_mempool_put_back(node->mempool, &tx) == DSMR_ERR_MEMPOOL_FULL;
+            enum dsmr_err err = dsmr_mempool_put_back(node->mempool, &tx);
+            is_gone = err == DSMR_ERR_MEMPOOL_FULL;
+            kept += err == DSMR_OK;
         }
         if (is_gone && lost_ids != NULL) {
             lost_ids[lost++] = tx.id;
         }
     }
+    dsmr_buf_unref_many(chunk->owner, chunk->ref.tx_count - kept);
     dsmr_effects_notice_chunk(node->fx, DSMR_NOTICE_OWN_RETURNED, chunk);
     announce_lost(node, lost_ids, lost);
     free(lost_ids);

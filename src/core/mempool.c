@@ -3,20 +3,36 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
-#include "base/map.h"
+#include "base/bytes.h"
+#include "base/id_hash.h"
+#include "base/prng.h"
 
 #define NONE UINT32_MAX
 #define PASSED_OVER_MAX 1024u
+#define SLOTS_AT_FIRST 1024u
+#define SLOTS_KEPT 32768u /* of an empty pool */
+#define LOOK_AHEAD 16u
 
 struct waiting {
     struct dsmr_mempool_tx tx;
     uint32_t older, younger; /* free places: younger is the next free one */
 };
 
+/* What does not match is told by the hash, whose lowest bits are the home slot: few ids are read.
+ */
+struct slot {
+    uint32_t hash;
+    uint32_t place; /* 1 + the place in waiting; 0: empty */
+};
+
 struct dsmr_mempool {
     uint32_t txs_max;
     uint64_t bytes_max;
-    struct dsmr_map *by_id; /* struct dsmr_id -> uint32_t place in waiting */
+    uint64_t keys[2];
+    struct slot *tables; /* one behind the other: of SLOTS_AT_FIRST slots, twice that, ... */
+    struct slot *slots;  /* the one in use; all slots of the others are empty */
+    uint32_t mask;       /* its slots - 1 */
+    uint32_t mask_max;
     struct waiting *waiting;
     uint32_t oldest, youngest;
     uint32_t free_first; /* given back; places from used_end on were never used */
@@ -35,9 +51,20 @@ struct dsmr_mempool *dsmr_mempool_new(uint32_t txs_max, uint64_t bytes_max, uint
     pool->txs_max = txs_max;
     pool->bytes_max = bytes_max;
     pool->oldest = pool->youngest = pool->free_first = pool->sweep = NONE;
-    pool->by_id = dsmr_map_new(sizeof(struct dsmr_id), sizeof(uint32_t), txs_max, seed);
+    struct dsmr_prng prng;
+    dsmr_prng_init(&prng, seed);
+    pool->keys[0] = dsmr_prng_next(&prng);
+    pool->keys[1] = dsmr_prng_next(&prng);
+    uint64_t slots = SLOTS_AT_FIRST;
+    while (slots / 2 < txs_max) {
+        slots *= 2;
+    }
+    pool->mask = SLOTS_AT_FIRST - 1;
+    pool->mask_max = (uint32_t)(slots - 1);
+    pool->tables = slots <= UINT32_MAX ? calloc(2 * slots, sizeof(*pool->tables)) : NULL;
+    pool->slots = pool->tables;
     pool->waiting = calloc(txs_max > 0 ? txs_max : 1, sizeof(*pool->waiting));
-    if (pool->by_id == NULL || pool->waiting == NULL) {
+    if (pool->tables == NULL || pool->waiting == NULL) {
         dsmr_mempool_free(pool);
         return NULL;
     }
@@ -53,10 +80,73 @@ void dsmr_mempool_free(struct dsmr_mempool *pool)
          place = pool->waiting[place].younger) {
         dsmr_buf_unref(pool->waiting[place].tx.owner);
     }
-    dsmr_map_free(pool->by_id);
+    free(pool->tables);
     free(pool->waiting);
     free(pool);
 }
+
+/* ---- places by id ---- */
+
+static inline uint32_t hash_of(const struct dsmr_mempool *pool, const struct dsmr_id *id)
+{
+    return (uint32_t)dsmr_id_hash(pool->keys[0], pool->keys[1], id);
+}
+
+/* The slot of the id, or the empty one where it belongs. */
+static inline struct slot *probe(const struct dsmr_mempool *pool, const struct dsmr_id *id,
+                                 uint32_t hash)
+{
+    uint32_t at = hash & pool->mask;
+    while (pool->slots[at].place != 0 &&
+           (pool->slots[at].hash != hash ||
+            !dsmr_id_equal(&pool->waiting[pool->slots[at].place - 1].tx.id, id))) {
+        at = (at + 1) & pool->mask;
+    }
+    return &pool->slots[at];
+}
+
+/* Slots behind the hole move up as long as that does not put them before their home. */
+static void empty_slot(struct dsmr_mempool *pool, struct slot *slot)
+{
+    uint32_t hole = (uint32_t)(slot - pool->slots);
+    for (uint32_t at = (hole + 1) & pool->mask; pool->slots[at].place != 0;
+         at = (at + 1) & pool->mask) {
+        uint32_t from_home = (at - pool->slots[at].hash) & pool->mask;
+        uint32_t from_hole = (at - hole) & pool->mask;
+        if (from_home >= from_hole) {
+            pool->slots[hole] = pool->slots[at];
+            hole = at;
+        }
+    }
+    pool->slots[hole].place = 0;
+}
+
+/* The table of so many slots begins where those of all smaller ones end. */
+static void use_table(struct dsmr_mempool *pool, uint32_t slots)
+{
+    pool->slots = pool->tables + (slots - SLOTS_AT_FIRST);
+    pool->mask = slots - 1;
+}
+
+static void grow(struct dsmr_mempool *pool)
+{
+    struct slot *old = pool->slots;
+    uint32_t old_mask = pool->mask;
+    DSMR_ASSERT(old_mask < pool->mask_max);
+    use_table(pool, 2 * (old_mask + 1));
+    for (uint32_t i = 0; i <= old_mask; i++) {
+        if (old[i].place != 0) {
+            uint32_t at = old[i].hash & pool->mask;
+            while (pool->slots[at].place != 0) {
+                at = (at + 1) & pool->mask;
+            }
+            pool->slots[at] = old[i];
+            old[i].place = 0;
+        }
+    }
+}
+
+/* ---- the queue ---- */
 
 /* A free place with a copy of tx, known by its id and counted, but not yet in the queue. */
 static enum dsmr_err occupy(struct dsmr_mempool *pool, uint32_t *out,
@@ -65,10 +155,12 @@ static enum dsmr_err occupy(struct dsmr_mempool *pool, uint32_t *out,
     if (pool->count == pool->txs_max || tx->len > pool->bytes_max - pool->bytes) {
         return dsmr_mempool_has(pool, &tx->id) ? DSMR_ERR_DUPLICATE : DSMR_ERR_MEMPOOL_FULL;
     }
-    bool is_new;
-    uint32_t *value = dsmr_map_add(pool->by_id, &tx->id, &is_new);
-    DSMR_ASSERT(value != NULL);
-    if (!is_new) {
+    if (2 * (uint64_t)pool->count > pool->mask) {
+        grow(pool);
+    }
+    uint32_t hash = hash_of(pool, &tx->id);
+    struct slot *slot = probe(pool, &tx->id, hash);
+    if (slot->place != 0) {
         return DSMR_ERR_DUPLICATE;
     }
     uint32_t place = pool->free_first;
@@ -78,9 +170,8 @@ static enum dsmr_err occupy(struct dsmr_mempool *pool, uint32_t *out,
         place = pool->used_end++;
     }
     DSMR_ASSERT(place < pool->txs_max);
-    *value = place;
+    *slot = (struct slot){.hash = hash, .place = place + 1};
     pool->waiting[place].tx = *tx;
-    (void)dsmr_buf_ref(tx->owner);
     pool->count++;
     pool->bytes += tx->len;
     *out = place;
@@ -123,9 +214,12 @@ enum dsmr_err dsmr_mempool_put_back(struct dsmr_mempool *pool, const struct dsmr
     return DSMR_OK;
 }
 
-/* Takes the place out of queue, map and counts; the reference on owner is the caller's now. */
-static void vacate(struct dsmr_mempool *pool, uint32_t place)
+/* Takes the place of the slot out of queue, table and counts; the reference on owner is the
+ * caller's now. */
+static void vacate(struct dsmr_mempool *pool, struct slot *slot)
 {
+    DSMR_ASSERT(slot->place != 0);
+    uint32_t place = slot->place - 1;
     struct waiting *waiting = &pool->waiting[place];
     if (pool->sweep == place) {
         pool->sweep = waiting->younger;
@@ -140,37 +234,52 @@ static void vacate(struct dsmr_mempool *pool, uint32_t place)
     } else {
         pool->youngest = waiting->older;
     }
-    bool was_there = dsmr_map_remove(pool->by_id, &waiting->tx.id);
-    DSMR_ASSERT(was_there);
+    empty_slot(pool, slot);
     DSMR_ASSERT(pool->bytes >= waiting->tx.len);
     pool->count--;
     pool->bytes -= waiting->tx.len;
     waiting->tx.owner = NULL;
     waiting->younger = pool->free_first;
     pool->free_first = place;
+    if (pool->count == 0 && pool->mask >= SLOTS_KEPT) {
+        use_table(pool, SLOTS_KEPT);
+    }
+}
+
+static struct slot *slot_of(const struct dsmr_mempool *pool, uint32_t place)
+{
+    const struct dsmr_id *id = &pool->waiting[place].tx.id;
+    return probe(pool, id, hash_of(pool, id));
 }
 
 bool dsmr_mempool_has(const struct dsmr_mempool *pool, const struct dsmr_id *id)
 {
-    return dsmr_map_find(pool->by_id, id) != NULL;
+    return probe(pool, id, hash_of(pool, id))->place != 0;
 }
 
 void dsmr_mempool_prefetch(const struct dsmr_mempool *pool, const struct dsmr_id *id)
 {
-    dsmr_map_prefetch(pool->by_id, id);
+    __builtin_prefetch(&pool->slots[hash_of(pool, id) & pool->mask], 1);
 }
 
-bool dsmr_mempool_remove(struct dsmr_mempool *pool, const struct dsmr_id *id)
+uint32_t dsmr_mempool_remove(struct dsmr_mempool *pool, const struct dsmr_id *ids, uint32_t count)
 {
-    const uint32_t *value = dsmr_map_find(pool->by_id, id);
-    if (value == NULL) {
-        return false;
+    uint32_t hashes[LOOK_AHEAD], removed = 0;
+    for (uint32_t i = 0; i < count + LOOK_AHEAD && pool->count > 0; i++) {
+        uint32_t *hash = &hashes[i % LOOK_AHEAD]; /* of the id so far back, then of this one */
+        struct slot *slot = i < LOOK_AHEAD ? NULL : probe(pool, &ids[i - LOOK_AHEAD], *hash);
+        if (slot != NULL && slot->place != 0) {
+            struct dsmr_buf *owner = pool->waiting[slot->place - 1].tx.owner;
+            vacate(pool, slot);
+            dsmr_buf_unref(owner);
+            removed++;
+        }
+        if (i < count) {
+            *hash = hash_of(pool, &ids[i]);
+            __builtin_prefetch(&pool->slots[*hash & pool->mask]);
+        }
     }
-    uint32_t place = *value;
-    struct dsmr_buf *owner = pool->waiting[place].tx.owner;
-    vacate(pool, place);
-    dsmr_buf_unref(owner);
-    return true;
+    return removed;
 }
 
 struct walk { /* from the oldest on, what a chunk of this wish would take */
@@ -226,9 +335,9 @@ uint32_t dsmr_mempool_take(struct dsmr_mempool *pool, struct dsmr_mempool_tx *ou
     for (uint32_t place = step_walk(pool, &walk); place != NONE; place = step_walk(pool, &walk)) {
         out[taken++] = pool->waiting[place].tx;
         if (walk.place != NONE) { /* the next one's, while this one is taken out */
-            dsmr_map_prefetch(pool->by_id, &pool->waiting[walk.place].tx.id);
+            dsmr_mempool_prefetch(pool, &pool->waiting[walk.place].tx.id);
         }
-        vacate(pool, place);
+        vacate(pool, slot_of(pool, place));
     }
     return taken;
 }
@@ -253,7 +362,7 @@ uint32_t dsmr_mempool_take_expired(struct dsmr_mempool *pool, struct dsmr_id *ou
         pool->sweep = pool->waiting[place].younger;
         if (tx.expiry_ms < before_ms) {
             out[dropped++] = tx.id;
-            vacate(pool, place);
+            vacate(pool, slot_of(pool, place));
             dsmr_buf_unref(tx.owner);
         }
     }
@@ -270,6 +379,15 @@ uint64_t dsmr_mempool_bytes(const struct dsmr_mempool *pool)
     return pool->bytes;
 }
 
+static uint32_t slots_in_use(const struct dsmr_mempool *pool)
+{
+    uint32_t count = 0;
+    for (uint32_t at = 0; at <= pool->mask; at++) {
+        count += pool->slots[at].place != 0;
+    }
+    return count;
+}
+
 void dsmr_mempool_check(const struct dsmr_mempool *pool)
 {
     uint32_t count = 0;
@@ -277,8 +395,7 @@ void dsmr_mempool_check(const struct dsmr_mempool *pool)
     uint32_t older = NONE;
     for (uint32_t place = pool->oldest; place != NONE; place = pool->waiting[place].younger) {
         const struct waiting *waiting = &pool->waiting[place];
-        const uint32_t *value = dsmr_map_find(pool->by_id, &waiting->tx.id);
-        DSMR_ASSERT(value != NULL && *value == place); /* so no id stands twice */
+        DSMR_ASSERT(slot_of(pool, place)->place == place + 1); /* so no id stands twice */
         DSMR_ASSERT(waiting->older == older);
         bytes += waiting->tx.len;
         older = place;
@@ -286,6 +403,7 @@ void dsmr_mempool_check(const struct dsmr_mempool *pool)
         DSMR_ASSERT(count <= pool->txs_max);
     }
     DSMR_ASSERT(older == pool->youngest);
-    DSMR_ASSERT(count == pool->count && count == dsmr_map_count(pool->by_id));
+    DSMR_ASSERT(count == pool->count && count == slots_in_use(pool));
+    DSMR_ASSERT(count <= (pool->mask + 1) / 2);
     DSMR_ASSERT(bytes == pool->bytes && bytes <= pool->bytes_max);
 }

@@ -1,10 +1,14 @@
 /* mempool.h - transactions that wait for a chunk of this node.
  *
  * Why:        a first-in first-out queue of slices of the buffers they came in; nothing is copied.
+ * How:        a list in a table of places, and a hash table of these by id (open addressing, at
+ * most half full) that grows and shrinks with what waits, so that it stays in the caches: most
+ *             look-ups are for transactions of other nodes, which are not here.
  * Not here:   what a transaction means (checked before it gets here), other nodes' transactions.
  * Invariants: no id twice; txs and bytes never over their limits; the count of bytes is exact.
  * Limits:     txs_max transactions, bytes_max bytes (lengths of the transactions only);
- * MEMPOOL_FULL beyond. All memory is allocated by new. Threads:    one owner. */
+ * MEMPOOL_FULL beyond. All memory is allocated by new, and used as far as it is needed. Threads:
+ * one owner. */
 #ifndef DSMR_CORE_MEMPOOL_H
 #define DSMR_CORE_MEMPOOL_H
 
@@ -26,7 +30,8 @@ DSMR_MUST_USE struct dsmr_mempool *dsmr_mempool_new(uint32_t txs_max, uint64_t b
                                                     uint64_t seed);
 void dsmr_mempool_free(struct dsmr_mempool *pool); /* NULL is fine */
 
-/* Adds at the end; takes a reference on tx->owner. OK, DUPLICATE, MEMPOOL_FULL. */
+/* Adds at the end; with OK a reference of the caller's on tx->owner is the pool's. DUPLICATE,
+ * MEMPOOL_FULL. */
 DSMR_MUST_USE enum dsmr_err dsmr_mempool_add(struct dsmr_mempool *pool,
                                              const struct dsmr_mempool_tx *tx);
 /* The same at the front, for transactions of a chunk that came to nothing: call it for the last
@@ -34,10 +39,10 @@ DSMR_MUST_USE enum dsmr_err dsmr_mempool_add(struct dsmr_mempool *pool,
 DSMR_MUST_USE enum dsmr_err dsmr_mempool_put_back(struct dsmr_mempool *pool,
                                                   const struct dsmr_mempool_tx *tx);
 bool dsmr_mempool_has(const struct dsmr_mempool *pool, const struct dsmr_id *id);
-/* Fetches from memory what add, has and remove look at first; call it some ids ahead. */
+/* Fetches from memory what add and has look at first; call it some ids ahead. */
 void dsmr_mempool_prefetch(const struct dsmr_mempool *pool, const struct dsmr_id *id);
-bool dsmr_mempool_remove(struct dsmr_mempool *pool,
-                         const struct dsmr_id *id); /* false: not there */
+/* Those of ids that are there go. Returns how many. */
+uint32_t dsmr_mempool_remove(struct dsmr_mempool *pool, const struct dsmr_id *ids, uint32_t count);
 
 struct dsmr_mempool_wish { /* what a chunk of one slot can hold */
     uint32_t txs_max;

@@ -99,12 +99,14 @@ void dsmr_submission_on_items(struct dsmr_node *node, const struct dsmr_event *e
     if (door.since_ms == 0 || door.since_ms > node->mono_ms) {
         door.since_ms = node->mono_ms;
     }
+    dsmr_buf_ref_many(event->u.submit.owner, count); /* those of the admitted are the mempool's */
     for (uint32_t i = 0; i < count; i++) {
         look_ahead(node, event, i);
         errs[i] = admit(node, &door, event->u.submit.owner, &event->u.submit.items[i]);
         admitted += errs[i] == DSMR_OK;
         dsmr_node_common_error(node, errs[i]);
     }
+    dsmr_buf_unref_many(event->u.submit.owner, count - admitted);
     dsmr_node_common_count(node, DSMR_METRIC_TXS_ADMITTED, admitted);
     dsmr_node_common_count(node, DSMR_METRIC_TXS_REFUSED, count - admitted);
     if (admitted > 0) {

@@ -33,6 +33,20 @@ static void last_reference_frees(void **state)
     dsmr_buf_unref(buf);
 }
 
+static void many_references_are_as_many(void **state)
+{
+    (void)state;
+    struct dsmr_buf *buf = dsmr_buf_new(3);
+    assert_non_null(buf);
+    dsmr_buf_ref_many(buf, 5);
+    dsmr_buf_ref_many(buf, 0);
+    assert_int_equal(buf->refs, 6);
+    dsmr_buf_unref_many(buf, 2);
+    dsmr_buf_unref_many(buf, 0);
+    assert_int_equal(buf->refs, 4);
+    dsmr_buf_unref_many(buf, 4);
+}
+
 static void null_and_empty_are_fine(void **state)
 {
     (void)state;
@@ -56,6 +70,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(copy_holds_its_own_bytes),
         cmocka_unit_test(last_reference_frees),
+        cmocka_unit_test(many_references_are_as_many),
         cmocka_unit_test(null_and_empty_are_fine),
         cmocka_unit_test(length_beyond_32_bits_is_refused),
     };

@@ -16,7 +16,10 @@ static enum dsmr_err add(struct dsmr_mempool *pool, uint64_t n, uint32_t len)
 {
     struct dsmr_mempool_tx tx = tx_of(n, len);
     enum dsmr_err err = dsmr_mempool_add(pool, &tx);
-    dsmr_buf_unref(tx.owner);
+    assert_int_equal(tx.owner->refs, 1); /* the pool's, or still ours */
+    if (err != DSMR_OK) {
+        dsmr_buf_unref(tx.owner);
+    }
     dsmr_mempool_check(pool);
     return err;
 }
@@ -65,8 +68,8 @@ static void test_limits(void **state)
     assert_int_equal(add(pool, 4, 0), DSMR_ERR_MEMPOOL_FULL); /* by count */
     assert_int_equal(dsmr_mempool_txs(pool), 3);
     struct dsmr_id id = id_of(2);
-    assert_true(dsmr_mempool_remove(pool, &id));
-    assert_false(dsmr_mempool_remove(pool, &id));
+    assert_true(dsmr_mempool_remove(pool, &id, 1));
+    assert_false(dsmr_mempool_remove(pool, &id, 1));
     assert_false(dsmr_mempool_has(pool, &id));
     assert_int_equal(dsmr_mempool_bytes(pool), 50);
     assert_int_equal(add(pool, 4, 10), DSMR_OK);
@@ -127,7 +130,7 @@ static void test_passes_over_a_bounded_number(void **state)
     wish.expiry_max_ms = 10;
     assert_takes(pool, &wish, NULL, 0);
     struct dsmr_id id = id_of(10000);
-    assert_true(dsmr_mempool_remove(pool, &id)); /* 1024 are left before it */
+    assert_true(dsmr_mempool_remove(pool, &id, 1)); /* 1024 are left before it */
     ASSERT_TAKES(pool, &wish, 1);
     dsmr_mempool_free(pool);
 }
@@ -145,14 +148,13 @@ static void test_put_back_keeps_the_order(void **state)
     for (unsigned i = 2; i > 0; i--) {
         assert_int_equal(dsmr_mempool_put_back(pool, &out[i - 1]), DSMR_OK);
         assert_int_equal(dsmr_mempool_put_back(pool, &out[i - 1]), DSMR_ERR_DUPLICATE);
-        dsmr_buf_unref(out[i - 1].owner);
+        assert_int_equal(out[i - 1].owner->refs, 1);
         dsmr_mempool_check(pool);
     }
     wish = wish_of(10, 1000);
     ASSERT_TAKES(pool, &wish, 1, 2, 3, 4);
     struct dsmr_mempool_tx lone = tx_of(9, 20); /* into an empty pool */
     assert_int_equal(dsmr_mempool_put_back(pool, &lone), DSMR_OK);
-    dsmr_buf_unref(lone.owner);
     assert_int_equal(add(pool, 10, 20), DSMR_OK);
     ASSERT_TAKES(pool, &wish, 9, 10);
     dsmr_mempool_free(pool);
@@ -180,6 +182,63 @@ static void test_expired_go_in_steps(void **state)
     dsmr_mempool_free(pool);
 }
 
+#define MANY 100000u
+
+/* Spread like a hash, so that some fall together in any table. */
+static struct dsmr_id hash_like(uint64_t n)
+{
+    struct dsmr_prng prng;
+    struct dsmr_id id;
+    dsmr_prng_init(&prng, n);
+    for (uint32_t i = 0; i < sizeof(id); i += sizeof(n)) {
+        n = dsmr_prng_next(&prng);
+        memcpy(id.bytes + i, &n, sizeof(n));
+    }
+    return id;
+}
+
+/* Fills up far beyond the first table, empties, and again: all that are there are found, and of
+ * many ids those that are there go. */
+static void test_many_come_and_go(void **state)
+{
+    (void)state;
+    struct dsmr_mempool *pool = dsmr_mempool_new(MANY, UINT64_MAX, 1);
+    struct dsmr_mempool_tx tx = tx_of(1, 20);
+    struct dsmr_id *ids = calloc(MANY, sizeof(*ids));
+    assert_non_null(ids);
+    for (unsigned round = 0; round < 2; round++) {
+        dsmr_buf_ref_many(tx.owner, MANY);
+        for (uint32_t n = 0; n < MANY; n++) {
+            tx.id = ids[n] = hash_like(n);
+            assert_int_equal(dsmr_mempool_add(pool, &tx), DSMR_OK);
+            if (n % 9973 == 0) {
+                dsmr_mempool_check(pool);
+            }
+        }
+        dsmr_mempool_check(pool);
+        for (uint32_t n = 0; n < MANY; n++) { /* every third is not there */
+            ids[n] = hash_like(n % 3 == 0 ? MANY + n : n);
+            assert_int_equal(dsmr_mempool_has(pool, &ids[n]), n % 3 != 0);
+        }
+        assert_int_equal(dsmr_mempool_remove(pool, ids, 0), 0);
+        assert_int_equal(dsmr_mempool_remove(pool, ids, 7), 4);
+        assert_int_equal(dsmr_mempool_remove(pool, ids, 7), 0);
+        assert_int_equal(dsmr_mempool_remove(pool, ids, MANY), MANY - (MANY + 2) / 3 - 4);
+        dsmr_mempool_check(pool);
+        for (uint32_t n = 0; n < MANY; n++) {
+            ids[n] = hash_like(n);
+            assert_int_equal(dsmr_mempool_has(pool, &ids[n]), n % 3 == 0);
+        }
+        assert_int_equal(dsmr_mempool_remove(pool, ids, MANY), (MANY + 2) / 3);
+        assert_int_equal(dsmr_mempool_remove(pool, ids, MANY), 0);
+        dsmr_mempool_check(pool);
+        assert_int_equal(tx.owner->refs, 1);
+    }
+    dsmr_buf_unref(tx.owner);
+    free(ids);
+    dsmr_mempool_free(pool);
+}
+
 static void test_random_operations(void **state)
 {
     (void)state;
@@ -194,7 +253,7 @@ static void test_random_operations(void **state)
         bool held = dsmr_mempool_has(pool, &id);
         switch (dsmr_prng_below(&prng, 5)) {
         case 0:
-            assert_int_equal(dsmr_mempool_remove(pool, &id), held);
+            assert_int_equal(dsmr_mempool_remove(pool, &id, 1), held);
             break;
         case 1:
             (void)dsmr_mempool_take_expired(pool, ids, 8, n / 4);
@@ -206,8 +265,9 @@ static void test_random_operations(void **state)
             for (uint32_t i = count; i > 0; i--) {
                 if (n % 2 == 0) {
                     assert_int_equal(dsmr_mempool_put_back(pool, &taken[i - 1]), DSMR_OK);
+                } else {
+                    dsmr_buf_unref(taken[i - 1].owner);
                 }
-                dsmr_buf_unref(taken[i - 1].owner);
             }
             break;
         }
@@ -228,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_passes_over_a_bounded_number),
         cmocka_unit_test(test_put_back_keeps_the_order),
         cmocka_unit_test(test_expired_go_in_steps),
+        cmocka_unit_test(test_many_come_and_go),
         cmocka_unit_test(test_random_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
