@@ -196,26 +196,45 @@ static inline uint8_t *append(struct dsmr_id_cells *set, struct cell *cell, uint
     return cell->parts[part]->rests[at];
 }
 
+/* The entries of a full cell by a bit of their address: [0] those without it, [1] the others; each
+ * in its order. All parts are fetched at once, and no branch waits for one. */
+static uint32_t sort_by_bit(uint8_t order[2][ENTRIES_A_CELL], const struct cell *cell, uint32_t bit)
+{
+    uint32_t counts[2] = {0, 0};
+    for (uint32_t part = 0; part < PARTS; part++) {
+        const uint8_t *bytes = (const uint8_t *)cell->parts[part];
+        for (size_t at = 0; at < sizeof(struct part); at += LINE_BYTES) {
+            __builtin_prefetch(bytes + at, 1);
+        }
+    }
+    for (uint32_t i = 0; i < ENTRIES_A_CELL; i++) {
+        uint32_t side = (address_at(cell, i) & bit) != 0;
+        order[side][counts[side]] = (uint8_t)i;
+        counts[side]++;
+    }
+    return counts[0];
+}
+
 /* Entries of the full cell whose address has the next bit go to a new one. False: no memory,
  * nothing changed. */
 static bool split(struct dsmr_id_cells *set, struct cell *cell, uint32_t address)
 {
+    uint8_t order[2][ENTRIES_A_CELL];
     if (!reserve(set, 1u + PARTS) || (cell->depth == set->depth && !deepen(set))) {
         return false;
     }
-    uint32_t bit = 1u << cell->depth;
-    struct cell old = *cell, *new = take_cell(set, ++cell->depth);
-    cell->count = 0;
-    for (uint32_t i = 0; i < old.count; i++) {
-        const uint8_t *rest = rest_at(&old, i);
-        if ((address_at(&old, i) & bit) != 0) {
-            memcpy(append(set, new, old.tags[i]), rest, REST_BYTES);
-            continue;
-        }
-        uint32_t to = cell->count++; /* it has this part already, and to is not above i */
-        cell->tags[to] = old.tags[i];
-        memmove(rest_at(cell, to), rest, REST_BYTES);
+    uint32_t bit = 1u << cell->depth, stay = sort_by_bit(order, cell, bit);
+    struct cell *new = take_cell(set, ++cell->depth);
+    for (uint32_t i = 0; i < ENTRIES_A_CELL - stay; i++) {
+        uint32_t from = order[1][i];
+        memcpy(append(set, new, cell->tags[from]), rest_at(cell, from), REST_BYTES);
     }
+    for (uint32_t i = 0; i < stay; i++) { /* never behind where it was */
+        uint32_t from = order[0][i];
+        cell->tags[i] = cell->tags[from];
+        memmove(rest_at(cell, i), rest_at(cell, from), REST_BYTES);
+    }
+    cell->count = (uint8_t)stay;
     for (uint32_t part = (cell->count + RESTS_A_PART - 1u) / RESTS_A_PART; part < PARTS; part++) {
         give_back(set, cell->parts[part]);
     }
