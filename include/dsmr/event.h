@@ -46,8 +46,9 @@ struct dsmr_msg; /* wire/message.h */
 struct dsmr_submit_item {
     const uint8_t *bytes; /* in owner */
     uint32_t len;
-    struct dsmr_id id; /* computed on a worker */
-    enum dsmr_err err; /* what the application's check said; only OK ones are admitted */
+    struct dsmr_id id;  /* computed on a worker, */
+    uint64_t expiry_ms; /* and read there: the core does not look at bytes */
+    enum dsmr_err err;  /* what the application's check said; only OK ones are admitted */
 };
 
 struct dsmr_event {

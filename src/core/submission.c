@@ -17,31 +17,29 @@ struct door { /* the same for all items of an event */
 static enum dsmr_err admit(struct dsmr_node *node, struct door *door, struct dsmr_buf *owner,
                            const struct dsmr_submit_item *item)
 {
-    struct dsmr_tx_head head;
     uint64_t latest_ms =
         dsmr_node_common_add(node->wall_ms, node->config.params.validity_window_ms);
     if (item->err != DSMR_OK) {
         return item->err;
     }
-    enum dsmr_err err = dsmr_tx_head_decode(&head, item->bytes, item->len);
-    if (err != DSMR_OK) {
-        return err;
+    if (item->len < DSMR_TX_BYTES_MIN) {
+        return DSMR_ERR_MALFORMED;
     }
     if (item->len > dsmr_params_tx_bytes_max(&node->config.params)) {
         return DSMR_ERR_TOO_LARGE;
     }
-    if (head.expiry_ms < node->wall_ms) {
+    if (item->expiry_ms < node->wall_ms) {
         return DSMR_ERR_EXPIRED;
     }
-    if (head.expiry_ms > latest_ms) {
+    if (item->expiry_ms > latest_ms) {
         return DSMR_ERR_TX_EXPIRY;
     }
     if (dsmr_own_ids_has(node->own_ids, &item->id) ||
-        dsmr_executed_ids_has(node->executed_ids, &item->id, head.expiry_ms)) {
+        dsmr_executed_ids_has(node->executed_ids, &item->id, item->expiry_ms)) {
         return DSMR_ERR_DUPLICATE;
     }
-    if (door->err != DSMR_OK || head.expiry_ms < door->not_before_ms) { /* it would only expire */
-        err = door->err != DSMR_OK ? door->err : DSMR_ERR_NOT_YET;
+    if (door->err != DSMR_OK || item->expiry_ms < door->not_before_ms) { /* it would only expire */
+        enum dsmr_err err = door->err != DSMR_OK ? door->err : DSMR_ERR_NOT_YET;
         return dsmr_mempool_has(node->mempool, &item->id) ? DSMR_ERR_DUPLICATE : err;
     }
     if (item->len > door->room_bytes) {
@@ -51,10 +49,10 @@ static enum dsmr_err admit(struct dsmr_node *node, struct door *door, struct dsm
     struct dsmr_mempool_tx tx = {.owner = owner,
                                  .bytes = item->bytes,
                                  .len = item->len,
-                                 .expiry_ms = head.expiry_ms,
+                                 .expiry_ms = item->expiry_ms,
                                  .since_ms = door->since_ms,
                                  .id = item->id};
-    err = dsmr_mempool_add(node->mempool, &tx);
+    enum dsmr_err err = dsmr_mempool_add(node->mempool, &tx);
     door->room_bytes -= err == DSMR_OK && door->room_bytes != UINT64_MAX ? item->len : 0;
     return err;
 }
@@ -63,17 +61,11 @@ static enum dsmr_err admit(struct dsmr_node *node, struct door *door, struct dsm
 static void look_ahead(const struct dsmr_node *node, const struct dsmr_event *event, uint32_t i)
 {
     const struct dsmr_submit_item *items = event->u.submit.items;
-    if (i + 2 * LOOK_AHEAD < event->u.submit.count) {
-        __builtin_prefetch(items[i + 2 * LOOK_AHEAD].bytes);
-    }
     if (i + LOOK_AHEAD < event->u.submit.count) {
         const struct dsmr_submit_item *item = &items[i + LOOK_AHEAD];
-        struct dsmr_tx_head head;
         dsmr_own_ids_prefetch(node->own_ids, &item->id);
         dsmr_mempool_prefetch(node->mempool, &item->id);
-        if (item->err == DSMR_OK && dsmr_tx_head_decode(&head, item->bytes, item->len) == DSMR_OK) {
-            dsmr_executed_ids_prefetch(node->executed_ids, &item->id, head.expiry_ms);
-        }
+        dsmr_executed_ids_prefetch(node->executed_ids, &item->id, item->expiry_ms);
     }
 }
 

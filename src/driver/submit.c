@@ -44,8 +44,9 @@ static void check_batch(const struct dsmr_driver_config *config, struct dsmr_sub
         config->kv.ops->abort(config->kv.self, snapshot);
     }
     for (uint32_t i = 0; i < batch->count; i++) {
-        struct dsmr_tx_head head;
+        struct dsmr_tx_head head = {.expiry_ms = 0};
         enum dsmr_err err = dsmr_tx_head_decode(&head, txs[i].bytes, txs[i].len);
+        batch->txs[i].expiry_ms = head.expiry_ms;
         batch->txs[i].err = err != DSMR_OK ? err : errs[i];
     }
 }
@@ -99,6 +100,7 @@ static void done(struct dsmr_task *task, void *owner)
         items[i].bytes = batch->bytes->bytes + batch->txs[i].offset;
         items[i].len = batch->txs[i].len;
         items[i].id = batch->txs[i].id;
+        items[i].expiry_ms = batch->txs[i].expiry_ms;
         items[i].err = batch->txs[i].err;
     }
     struct dsmr_event event = {.kind = DSMR_EV_SUBMIT, .request_id = (uint64_t)(uintptr_t)batch};

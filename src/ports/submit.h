@@ -13,9 +13,10 @@
 struct dsmr_submit_tx {
     uint32_t offset; /* in bytes */
     uint32_t len;
-    uint64_t tag;      /* the submitter's own */
-    struct dsmr_id id; /* out */
-    enum dsmr_err err; /* out: OK admitted; DUPLICATE, MEMPOOL_FULL, BAD_TX, EXPIRED, ... */
+    uint64_t tag;       /* the submitter's own */
+    struct dsmr_id id;  /* out */
+    uint64_t expiry_ms; /* the driver's: out of its head, if err is OK */
+    enum dsmr_err err;  /* out: OK admitted; DUPLICATE, MEMPOOL_FULL, BAD_TX, EXPIRED, ... */
 };
 /* One allocation, count transactions that lie in one buffer. */
 struct dsmr_submit_batch {

@@ -188,6 +188,7 @@ static void submit(struct world *w)
         uint8_t *bytes = owner->bytes + DSMR_TX_BYTES_MIN * (size_t)i;
         items[i].len = make_tx(w, bytes, w->wall_ms);
         items[i].bytes = bytes;
+        items[i].expiry_ms = dsmr_load_be64(bytes + 1);
         items[i].err = DSMR_OK;
         dsmr_hash(&items[i].id, bytes, items[i].len);
     }

@@ -293,6 +293,9 @@ struct dsmr_buf *cluster_tx(struct cluster *cluster, uint32_t len, uint64_t expi
 void cluster_submit_bytes(struct cluster *cluster, uint32_t number, struct dsmr_buf *tx)
 {
     struct dsmr_submit_item item = {.bytes = tx->bytes, .len = tx->len};
+    struct dsmr_tx_head head = {.expiry_ms = 0};
+    (void)!dsmr_tx_head_decode(&head, tx->bytes, tx->len);
+    item.expiry_ms = head.expiry_ms;
     dsmr_hash(&item.id, tx->bytes, tx->len);
     struct dsmr_event event = {.kind = DSMR_EV_SUBMIT, .request_id = 20};
     event.u.submit.owner = tx;

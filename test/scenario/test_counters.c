@@ -97,7 +97,8 @@ static void offer(struct fixture *f, uint64_t expiry_ms)
     assert_true(submit.ops->submit(submit.self, batch));
 }
 
-/* The same transaction after it has run, and one that expires too late. */
+/* The same transaction after it has run, one that expires too late, and one that has just expired.
+ */
 static void test_refused(void **state)
 {
     (void)state;
@@ -117,6 +118,10 @@ static void test_refused(void **state)
     dsmr_world_pass(f.world, 2000);
     assert_int_equal(grown(&f, DSMR_METRIC_TXS_REFUSED), 1);
     assert_only(&f, DSMR_ERR_TX_EXPIRY, 1);
+    offer(&f, dsmr_world_now_ms(f.world) - 1);
+    dsmr_world_pass(f.world, 2000);
+    assert_int_equal(grown(&f, DSMR_METRIC_TXS_REFUSED), 1);
+    assert_only(&f, DSMR_ERR_EXPIRED, 1);
     dsmr_world_free(f.world);
 }
 
