@@ -7,7 +7,6 @@
 #include "base/prng.h"
 
 #define SLOTS_AT_FIRST 1024u
-#define LOOK_AHEAD 8u
 #define SLOTS_KEPT 262144u /* 2 MiB; a larger table is given back when it is empty */
 
 struct dsmr_own_ids {
@@ -87,17 +86,9 @@ static bool resize(struct dsmr_own_ids *ids, size_t slots)
     return true;
 }
 
-static void look_ahead(const struct dsmr_own_ids *ids, const struct dsmr_chunk *chunk, uint32_t tx)
-{
-    if (tx + LOOK_AHEAD < chunk->ref.tx_count) {
-        dsmr_own_ids_prefetch(ids, &chunk->tx_ids[tx + LOOK_AHEAD]);
-    }
-}
-
 void dsmr_own_ids_add(struct dsmr_own_ids *ids, const struct dsmr_chunk *chunk)
 {
     for (uint32_t i = 0; i < chunk->ref.tx_count && ids->count < ids->ids_max; i++) {
-        look_ahead(ids, chunk, i);
         uint64_t print = fingerprint(ids, &chunk->tx_ids[i]);
         if (2u * ((size_t)ids->count + 1) > ids->mask + 1 && !resize(ids, 2 * (ids->mask + 1))) {
             return;
@@ -126,7 +117,6 @@ static void remove_at(struct dsmr_own_ids *ids, size_t hole)
 void dsmr_own_ids_remove(struct dsmr_own_ids *ids, const struct dsmr_chunk *chunk)
 {
     for (uint32_t i = 0; i < chunk->ref.tx_count && ids->count > 0; i++) {
-        look_ahead(ids, chunk, i);
         size_t slot = probe(ids, fingerprint(ids, &chunk->tx_ids[i]));
         if (ids->slots[slot] != 0) {
             remove_at(ids, slot);
