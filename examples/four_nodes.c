@@ -219,9 +219,9 @@ static void execute(uint32_t number, const struct dsmr_effect *fx)
         const struct dsmr_chunk *chunk = plan->chunks[plan->txs[i].chunk];
         struct dsmr_id pair[2] = {member->state_root, chunk->tx_ids[plan->txs[i].tx]};
         dsmr_hash(&member->state_root, pair, sizeof(pair));
-        const uint8_t *tx = chunk->bytes + chunk->tx_offsets[plan->txs[i].tx];
-        printf("node %" PRIu32 " executes \"%.*s\" in block %" PRIu64 "\n", number,
-               (int)chunk->tx_lens[plan->txs[i].tx] - 9, (const char *)tx + 9, plan->block->height);
+        struct dsmr_tx_view tx = dsmr_chunk_tx(chunk, plan->txs[i].tx);
+        printf("node %" PRIu32 " executes \"%.*s\" in block %" PRIu64 "\n", number, (int)tx.len - 9,
+               (const char *)tx.bytes + 9, plan->block->height);
     }
     member->executed_height = plan->block->height;
     struct item *item = push(number, DSMR_EV_EXECUTED, fx->request_id);
@@ -379,6 +379,7 @@ static void submit(uint32_t number, const char *text)
     memcpy(item->bytes->bytes + 9, text, strlen(text));
     item->tx.bytes = item->bytes->bytes;
     item->tx.len = (uint32_t)len;
+    item->tx.expiry_ms = expiry_ms;
     dsmr_hash(&item->tx.id, item->tx.bytes, len);
     item->event.u.submit.owner = item->bytes;
     item->event.u.submit.items = &item->tx;
