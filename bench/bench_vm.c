@@ -56,6 +56,7 @@ static struct dsmr_ed25519_secret_key secret_of(uint64_t number)
 struct txs {
     uint32_t count;
     struct dsmr_app_tx *txs;
+    struct dsmr_id *ids; /* zeros: what they are does not matter */
     uint8_t (*bytes)[DSMR_TRANSFER_TX_BYTES_MAX];
     struct dsmr_app_result *results;
 };
@@ -64,14 +65,16 @@ static void txs_init(struct txs *txs, uint32_t count)
 {
     txs->count = count;
     txs->txs = calloc(count, sizeof *txs->txs);
+    txs->ids = calloc(count, sizeof *txs->ids);
     txs->bytes = calloc(count, sizeof *txs->bytes);
     txs->results = calloc(count, sizeof *txs->results);
-    must(txs->txs && txs->bytes && txs->results, "memory");
+    must(txs->txs && txs->ids && txs->bytes && txs->results, "memory");
 }
 
 static void txs_free(struct txs *txs)
 {
     free(txs->txs);
+    free(txs->ids);
     free(txs->bytes);
     free(txs->results);
 }
@@ -318,7 +321,8 @@ static void bench_opaque(uint32_t per_block, uint32_t blocks)
     must(app.ops->genesis(app.self, &root, &reason, &kv, txn, "{}", 2) == DSMR_OK, "genesis");
     double start = now_ns();
     for (uint32_t b = 0; b < blocks; b++) {
-        struct dsmr_app_block block = {.height = b + 1, .txs = txs.txs, .txs_count = per_block};
+        struct dsmr_app_block block = {
+            .height = b + 1, .txs = txs.txs, .ids = txs.ids, .txs_count = per_block};
         must(app.ops->execute(app.self, &root, txs.results, &kv, txn, &block) == DSMR_OK,
              "execute");
     }

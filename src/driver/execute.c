@@ -23,17 +23,18 @@ struct execute_task {
 
 /* ---- on the execution thread ---- */
 
-static struct dsmr_app_tx *view_txs(const struct dsmr_plan *plan)
+/* What the application and the record need of each transaction, in execution order. */
+static void view_txs(struct dsmr_app_tx *txs, struct dsmr_id *ids, uint64_t *expiries_ms,
+                     const struct dsmr_plan *plan)
 {
-    struct dsmr_app_tx *txs = malloc((plan->txs_count + 1u) * sizeof *txs);
-    for (uint32_t i = 0; txs != NULL && i < plan->txs_count; i++) {
+    for (uint32_t i = 0; i < plan->txs_count; i++) {
         const struct dsmr_chunk *chunk = plan->chunks[plan->txs[i].chunk];
         uint32_t tx = plan->txs[i].tx;
         txs[i] = (struct dsmr_app_tx){.tx = dsmr_chunk_tx(chunk, tx),
-                                      .id = chunk->tx_ids[tx],
                                       .fee_recipient = chunk->header.fee_recipient};
+        ids[i] = chunk->tx_ids[tx];
+        expiries_ms[i] = plan->txs[i].expiry_ms;
     }
-    return txs;
 }
 
 static enum dsmr_err execute_plan(struct execute_task *t, uint32_t i, struct dsmr_kv_txn *txn)
@@ -41,7 +42,7 @@ static enum dsmr_err execute_plan(struct execute_task *t, uint32_t i, struct dsm
     const struct dsmr_driver_config *config = t->config;
     const struct dsmr_plan *plan = t->plans[i];
     struct dsmr_executed *executed = dsmr_exec_record_new(plan->txs_count);
-    struct dsmr_app_tx *txs = view_txs(plan);
+    struct dsmr_app_tx *txs = malloc((plan->txs_count + 1u) * sizeof *txs);
     uint64_t *expiries_ms = malloc((plan->txs_count + 1u) * sizeof *expiries_ms);
     enum dsmr_err err = DSMR_ERR_NO_MEMORY;
     if (executed == NULL || txs == NULL || expiries_ms == NULL)
@@ -49,14 +50,12 @@ static enum dsmr_err execute_plan(struct execute_task *t, uint32_t i, struct dsm
     executed->height = plan->block->height;
     executed->time_ms = plan->block->time_ms;
     executed->block_id = plan->block->id;
-    for (uint32_t k = 0; k < plan->txs_count; k++) {
-        executed->ids[k] = txs[k].id;
-        expiries_ms[k] = plan->txs[k].expiry_ms;
-    }
+    view_txs(txs, executed->ids, expiries_ms, plan);
     struct dsmr_app_block block = {.height = plan->block->height,
                                    .time_ms = plan->block->time_ms,
                                    .id = plan->block->id,
                                    .txs = txs,
+                                   .ids = executed->ids,
                                    .txs_count = plan->txs_count};
     err = config->app.ops->execute(config->app.self, &executed->state_root, executed->results,
                                    &config->kv, txn, &block);

@@ -11,7 +11,6 @@
 
 struct dsmr_app_tx {
     struct dsmr_tx_view tx;
-    struct dsmr_id id;
     struct dsmr_address fee_recipient; /* of the chunk that carried it */
 };
 struct dsmr_app_block {
@@ -19,6 +18,7 @@ struct dsmr_app_block {
     uint64_t time_ms;
     struct dsmr_id id;
     const struct dsmr_app_tx *txs;
+    const struct dsmr_id *ids; /* of txs, one each */
     uint32_t txs_count;
 };
 /* What became of one transaction: code 0 is success, others are the application's and stable;
@@ -53,8 +53,9 @@ struct dsmr_app_ops {
     enum dsmr_err (*genesis)(void *self, struct dsmr_id *root, const char **reason,
                              const struct dsmr_kv *kv, struct dsmr_kv_txn *txn, const char *genesis,
                              size_t genesis_len);
-    /* Runs a block: deterministic in (state, block); a transaction that fails is a result. root:
-     * the state root after the block. Errors are LOCAL (IO, NO_MEMORY): the node halts. */
+    /* Runs a block: deterministic in (state, block); a transaction that fails is a result, and each
+     * gets one. root: the state root after the block. Errors are LOCAL (IO, NO_MEMORY): the node
+     * halts. */
     enum dsmr_err (*execute)(void *self, struct dsmr_id *root, struct dsmr_app_result *results,
                              const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                              const struct dsmr_app_block *block);

@@ -148,8 +148,8 @@ static enum dsmr_err opaque_execute(void *self, struct dsmr_id *root,
     dsmr_wr_bytes(&wr, state.root.bytes, sizeof state.root.bytes);
     dsmr_wr_u64(&wr, block->height);
     dsmr_wr_u32(&wr, block->txs_count);
+    dsmr_wr_bytes(&wr, block->ids, block->txs_count * sizeof *block->ids);
     for (uint32_t i = 0; i < block->txs_count; i++) {
-        dsmr_wr_bytes(&wr, block->txs[i].id.bytes, sizeof block->txs[i].id.bytes);
         results[i] = (struct dsmr_app_result){.code = 0, .fee = 0};
     }
     dsmr_hash(&state.root, opaque->preimage, wr.at);

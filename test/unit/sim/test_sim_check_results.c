@@ -294,10 +294,10 @@ static void bank_run(struct bank *bank, struct told *told, const struct dsmr_blo
                                        .time_ms = block->time_ms,
                                        .id = block->id,
                                        .txs = txs,
+                                       .ids = chunk->tx_ids,
                                        .txs_count = told->executed.count};
     for (uint32_t i = 0; i < told->executed.count; i++) {
         txs[i].tx = dsmr_chunk_tx(chunk, i);
-        txs[i].id = chunk->tx_ids[i];
         txs[i].fee_recipient = chunk->header.fee_recipient;
     }
     assert_int_equal(bank->kv.ops->begin(bank->kv.self, &txn, true), DSMR_OK);

@@ -37,10 +37,11 @@ static void chain_close(struct chain *chain)
 }
 
 static enum dsmr_err execute(struct chain *chain, struct dsmr_id *root, uint64_t height,
-                             const struct dsmr_app_tx *txs, uint32_t count, bool keeps)
+                             const struct dsmr_id *ids, uint32_t count, bool keeps)
 {
+    static const struct dsmr_app_tx txs[8];
     struct dsmr_app_result results[8];
-    struct dsmr_app_block block = {.height = height, .txs = txs, .txs_count = count};
+    struct dsmr_app_block block = {.height = height, .txs = txs, .ids = ids, .txs_count = count};
     struct dsmr_kv_txn *txn = begin(&chain->f, true);
     memset(results, 0xee, sizeof results);
     enum dsmr_err err =
@@ -59,7 +60,7 @@ static enum dsmr_err execute(struct chain *chain, struct dsmr_id *root, uint64_t
 
 /* The rule of opaque.h, once more. */
 static struct dsmr_id expected(const struct dsmr_id *before, uint64_t height,
-                               const struct dsmr_app_tx *txs, uint32_t count)
+                               const struct dsmr_id *ids, uint32_t count)
 {
     uint8_t preimage[13 + 32 + 8 + 4 + 8 * 32];
     struct dsmr_id out;
@@ -69,7 +70,7 @@ static struct dsmr_id expected(const struct dsmr_id *before, uint64_t height,
     memset(preimage + 53, 0, 3);
     preimage[56] = (uint8_t)count;
     for (uint32_t i = 0; i < count; i++) {
-        memcpy(preimage + 57 + 32 * i, txs[i].id.bytes, 32);
+        memcpy(preimage + 57 + 32 * i, ids[i].bytes, 32);
     }
     dsmr_hash(&out, preimage, 57 + 32 * count);
     return out;
@@ -101,7 +102,7 @@ static void test_running_hash(void **state)
 {
     (void)state;
     struct chain chain;
-    struct dsmr_app_tx txs[8] = {0};
+    struct dsmr_id ids[8];
     struct dsmr_id root;
     struct dsmr_id before;
     chain_init(&chain);
@@ -109,17 +110,17 @@ static void test_running_hash(void **state)
     assert_memory_equal(chain.root.bytes, root.bytes, 32);
     for (uint32_t i = 0; i < 8; i++) {
         struct dsmr_address address = address_of(i);
-        memcpy(txs[i].id.bytes, address.bytes, 32);
+        memcpy(ids[i].bytes, address.bytes, 32);
     }
     static const uint32_t counts[] = {3, 0, 8, 1};
     before = chain.root;
     for (uint32_t i = 0; i < 4; i++) {
         /* An aborted block leaves no trace; its other contents give another root. */
         assert_int_equal(
-            execute(&chain, &root, i + 1, txs + 1, counts[i] ? counts[i] - 1 : 1, false), DSMR_OK);
+            execute(&chain, &root, i + 1, ids + 1, counts[i] ? counts[i] - 1 : 1, false), DSMR_OK);
         struct dsmr_id other = root;
-        assert_int_equal(execute(&chain, &root, i + 1, txs, counts[i], true), DSMR_OK);
-        struct dsmr_id want = expected(&before, i + 1, txs, counts[i]);
+        assert_int_equal(execute(&chain, &root, i + 1, ids, counts[i], true), DSMR_OK);
+        struct dsmr_id want = expected(&before, i + 1, ids, counts[i]);
         assert_memory_equal(root.bytes, want.bytes, 32);
         assert_memory_not_equal(root.bytes, other.bytes, 32);
         before = root;
@@ -143,16 +144,12 @@ static void test_order_counts(void **state)
 {
     (void)state;
     struct chain chain;
-    struct dsmr_app_tx txs[2] = {0};
+    const struct dsmr_id ids[3] = {{{1}}, {{2}}, {{1}}};
     struct dsmr_id a;
     struct dsmr_id b;
     chain_init(&chain);
-    txs[0].id.bytes[0] = 1;
-    assert_int_equal(execute(&chain, &a, 1, txs, 2, false), DSMR_OK);
-    struct dsmr_app_tx swap = txs[0];
-    txs[0] = txs[1];
-    txs[1] = swap;
-    assert_int_equal(execute(&chain, &b, 1, txs, 2, false), DSMR_OK);
+    assert_int_equal(execute(&chain, &a, 1, ids, 2, false), DSMR_OK);
+    assert_int_equal(execute(&chain, &b, 1, ids + 1, 2, false), DSMR_OK);
     assert_memory_not_equal(a.bytes, b.bytes, 32);
     chain_close(&chain);
 }

@@ -119,13 +119,14 @@ static void run(struct chain *chain)
     static const uint8_t memos[] = {0, 5, DSMR_TRANSFER_TX_MEMO_MAX};
     uint8_t bytes[3][DSMR_TRANSFER_TX_BYTES_MAX];
     struct dsmr_app_tx txs[3];
+    struct dsmr_id ids[3];
     struct dsmr_app_result results[3];
-    struct dsmr_app_block block = {.height = 1, .txs = txs, .txs_count = 3};
+    struct dsmr_app_block block = {.height = 1, .txs = txs, .ids = ids, .txs_count = 3};
     struct dsmr_kv_txn *txn;
     for (size_t i = 0; i < 3; i++) {
         txs[i].tx.bytes = bytes[i];
         txs[i].tx.len = (uint32_t)make_tx(bytes[i], memos[i]);
-        dsmr_hash(&txs[i].id, bytes[i], txs[i].tx.len);
+        dsmr_hash(&ids[i], bytes[i], txs[i].tx.len);
         txs[i].fee_recipient = address_of(1);
     }
     assert_int_equal(chain->kv.ops->begin(chain->kv.self, &txn, true), DSMR_OK);

@@ -154,9 +154,10 @@ static void test_opaque(void **state)
     struct dsmr_app app = {0};
     struct dsmr_id root;
     const char *reason = NULL;
-    struct dsmr_app_tx txs[3] = {0};
+    static const struct dsmr_app_tx txs[3];
+    static const struct dsmr_id ids[3];
     struct dsmr_app_result results[3];
-    struct dsmr_app_block block = {.height = 1, .txs = txs, .txs_count = 3};
+    struct dsmr_app_block block = {.height = 1, .txs = txs, .ids = ids, .txs_count = 3};
     fixture_init(&f);
     allocations_left = 0;
     assert_int_equal(dsmr_opaque_new(&app), DSMR_ERR_NO_MEMORY);

@@ -154,7 +154,6 @@ static inline void encode(struct chain *chain, struct block *block, const struct
         block->bytes[i][len - 1] ^= plan->damage == 5;
         struct dsmr_app_tx *app_tx = &block->txs[i];
         app_tx->tx = (struct dsmr_tx_view){.bytes = block->bytes[i], .len = (uint32_t)len};
-        dsmr_hash(&app_tx->id, block->bytes[i], len);
         app_tx->fee_recipient = chain->accounts[plan->fee_recipient].address;
     }
 }
