@@ -197,12 +197,50 @@ static uint64_t first_number(const struct index *x, uint32_t level)
     return level == LEVELS_MAX ? 0 : x->done[level + 1] << FAN_BITS;
 }
 
+/* ---- sorting ---- */
+
+#define DIGIT_BITS 11u
+#define DIGITS (1u << DIGIT_BITS)
+#define PASSES 3u
+#define LOWEST_BIT (64u - PASSES * DIGIT_BITS)
+
+/* By prefix, and equal prefixes by place: radix sort of the upper 33 bits, each pass stable (Knuth,
+ * The Art of Computer Programming 3, 5.2.5), then insertion (5.2.1) of what is not in order by the
+ * bits below. The order in which ids come is whatever peers like, but who wants m of them to agree
+ * in 33 bits has to hash m * 2^33 times for m * m / 4 moves. out: scratch of the same size, has the
+ * result. */
+static void sort_entries(struct entry *out, struct entry *entries, uint32_t count)
+{
+    uint32_t ends[PASSES][DIGITS + 1];
+    memset(ends, 0, sizeof ends);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t pass = 0; pass < PASSES; pass++)
+            ends[pass]
+                [1 + (entries[i].prefix >> (LOWEST_BIT + pass * DIGIT_BITS) & (DIGITS - 1))]++;
+    for (uint32_t pass = 0; pass < PASSES; pass++) {
+        uint32_t shift = LOWEST_BIT + pass * DIGIT_BITS;
+        for (uint32_t digit = 1; digit < DIGITS; digit++)
+            ends[pass][digit] += ends[pass][digit - 1];
+        for (uint32_t i = 0; i < count; i++)
+            out[ends[pass][entries[i].prefix >> shift & (DIGITS - 1)]++] = entries[i];
+        struct entry *swap = entries; /* an odd number of passes: ends in out */
+        entries = out;
+        out = swap;
+    }
+    for (uint32_t i = 1; i < count; i++) {
+        struct entry entry = entries[i];
+        uint32_t to = i;
+        for (; to > 0 && entries[to - 1].prefix > entry.prefix; to--)
+            entries[to] = entries[to - 1];
+        entries[to] = entry;
+    }
+}
+
 /* ---- merging ---- */
 
 struct input {
     struct table table;
     uint32_t at;
-    struct entry next; /* where is_over is false */
     bool is_over;
 };
 
@@ -210,12 +248,14 @@ struct merge {
     struct index *x;
     uint32_t level;  /* of the inputs */
     uint64_t number; /* of the output */
+    bool has_after;
+    uint64_t after; /* where has_after: prefixes up to this one have been taken */
     struct input inputs[FAN];
-    struct entry *out;
+    struct entry *out; /* room for two times as many: the second half is the sort's */
     uint32_t count, room;
 };
 
-/* Sets next; goes on to the next part where one ends. */
+/* Goes on to the next part where one ends. */
 static enum dsmr_err settle(const struct index *x, struct input *input)
 {
     const struct table *table = &input->table;
@@ -233,94 +273,118 @@ static enum dsmr_err settle(const struct index *x, struct input *input)
         }
     }
     input->is_over = input->at == table->count;
-    if (!input->is_over)
-        input->next = entry_at(table, input->at);
     return DSMR_OK;
 }
 
-/* Opens the run at its first entry, or at the first above after. */
-static enum dsmr_err open_input(struct merge *m, struct input *input, uint64_t number,
-                                bool has_after, uint64_t after)
+/* Opens the run at its first entry that has not been taken. */
+static enum dsmr_err open_input(struct merge *m, struct input *input, uint64_t number)
 {
     enum dsmr_err err = DSMR_ERR_UNKNOWN;
     input->is_over = true;
-    if (has_after) /* the part in which it would be */
-        err = seek_run(m->x, &input->table, m->level, number, after, true);
+    if (m->has_after) /* the part in which it would be */
+        err = seek_run(m->x, &input->table, m->level, number, m->after, true);
     if (err == DSMR_ERR_UNKNOWN)
         err = seek_run(m->x, &input->table, m->level, number, 0, false);
     if (err != DSMR_OK) /* nothing was executed there, or it was dropped */
         return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
     input->at = 0;
-    if (has_after)
+    if (m->has_after)
         input->at =
-            after == UINT64_MAX ? input->table.count : lower_bound(&input->table, after + 1);
+            m->after == UINT64_MAX ? input->table.count : lower_bound(&input->table, m->after + 1);
     return settle(m->x, input);
 }
 
 /* Where the output ends so far. */
-static enum dsmr_err find_end(struct merge *m, bool *has_after, uint64_t *after)
+static enum dsmr_err find_end(struct merge *m)
 {
     struct table last;
     enum dsmr_err err = seek_run(m->x, &last, m->level + 1, m->number, UINT64_MAX, true);
-    *has_after = err == DSMR_OK;
-    if (*has_after)
-        *after = entry_at(&last, last.count - 1).prefix;
+    m->has_after = err == DSMR_OK;
+    if (m->has_after)
+        m->after = entry_at(&last, last.count - 1).prefix;
     return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
 }
 
-static enum dsmr_err add_entry(struct merge *m, struct entry entry)
+static enum dsmr_err make_room(struct merge *m, uint32_t more)
 {
-    if (m->count == m->room) {
-        uint32_t room = m->room == 0 ? PART_ENTRIES : 2 * m->room;
-        struct entry *out = realloc(m->out, (size_t)room * sizeof *out);
-        if (out == NULL)
-            return DSMR_ERR_NO_MEMORY;
-        m->out = out;
-        m->room = room;
-    }
-    m->out[m->count++] = entry;
+    if (more <= m->room - m->count)
+        return DSMR_OK;
+    uint32_t room = m->count + more > 2 * m->room ? m->count + more : 2 * m->room;
+    struct entry *out = realloc(m->out, 2 * (size_t)room * sizeof *out);
+    if (out == NULL)
+        return DSMR_ERR_NO_MEMORY;
+    m->out = out;
+    m->room = room;
     return DSMR_OK;
 }
 
-/* Takes the smallest entries, at least max if there are so many; never some of equal prefixes. */
-static enum dsmr_err take(struct merge *m, bool *is_complete, uint32_t max)
+/* Takes what an input has up to bound. CORRUPT if it is not sorted. */
+static enum dsmr_err take_up_to(struct merge *m, struct input *input, uint64_t bound)
 {
     enum dsmr_err err = DSMR_OK;
-    while (err == DSMR_OK) {
-        struct input *least = NULL;
-        for (uint32_t i = 0; i < FAN; i++) {
-            struct input *input = &m->inputs[i];
-            if (!input->is_over && (least == NULL || input->next.prefix < least->next.prefix))
-                least = input;
+    while (err == DSMR_OK && !input->is_over) {
+        const struct table *table = &input->table;
+        uint32_t end = bound == UINT64_MAX ? table->count : lower_bound(table, bound + 1);
+        err = make_room(m, end > input->at ? end - input->at : 0);
+        for (; err == DSMR_OK && input->at < end; input->at++) {
+            struct entry entry = entry_at(table, input->at);
+            if (entry.prefix > bound || (m->has_after && entry.prefix <= m->after))
+                return DSMR_ERR_CORRUPT;
+            m->out[m->count++] = entry;
         }
-        *is_complete = least == NULL;
-        if (least == NULL || (m->count >= max && m->out[m->count - 1].prefix != least->next.prefix))
-            return DSMR_OK;
-        if (m->count > 0 && least->next.prefix < m->out[m->count - 1].prefix)
-            return DSMR_ERR_CORRUPT; /* an input is not sorted */
-        err = add_entry(m, least->next);
-        least->at++;
+        if (end < table->count)
+            return err;
         if (err == DSMR_OK)
-            err = settle(m->x, least);
+            err = settle(m->x, input);
     }
     return err;
 }
 
+/* Takes the smallest entries of all inputs: max / FAN of one of them, if it has so many, and no
+ * more of the others but those of equal prefixes, which are never parted. */
+static enum dsmr_err take(struct merge *m, bool *is_complete, uint32_t max)
+{
+    enum dsmr_err err = DSMR_OK;
+    uint64_t bound = UINT64_MAX;
+    uint32_t before = m->count;
+    bool was_over = true;
+    for (uint32_t i = 0; i < FAN; i++) {
+        const struct input *input = &m->inputs[i];
+        if (input->is_over)
+            continue;
+        was_over = false;
+        uint32_t left = input->table.count - input->at;
+        uint32_t last = input->at + (left < max / FAN ? left : max / FAN) - 1;
+        uint64_t prefix = entry_at(&input->table, last).prefix;
+        bound = prefix < bound ? prefix : bound;
+    }
+    *is_complete = true;
+    for (uint32_t i = 0; i < FAN && err == DSMR_OK; i++) {
+        err = take_up_to(m, &m->inputs[i], bound);
+        *is_complete = *is_complete && m->inputs[i].is_over;
+    }
+    if (err == DSMR_OK && !was_over && m->count == before)
+        return DSMR_ERR_CORRUPT; /* an input is not sorted */
+    m->has_after = true;
+    m->after = bound;
+    return err;
+}
+
 /* Writes what was taken, in parts that end between different prefixes. */
-static enum dsmr_err put_parts(const struct merge *m)
+static enum dsmr_err put_parts(const struct merge *m, const struct entry *sorted)
 {
     uint8_t key[RUN_KEY_BYTES];
     uint8_t *bytes = malloc((size_t)m->count * ENTRY_BYTES + 1u);
     enum dsmr_err err = bytes == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
     for (uint32_t from = 0; err == DSMR_OK && from < m->count;) {
         uint32_t end = m->count - from > PART_ENTRIES ? from + PART_ENTRIES : m->count;
-        while (end < m->count && m->out[end].prefix == m->out[end - 1].prefix)
+        while (end < m->count && sorted[end].prefix == sorted[end - 1].prefix)
             end++;
         for (uint32_t i = from; i < end; i++) {
-            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES, m->out[i].prefix);
-            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES + 8, m->out[i].place);
+            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES, sorted[i].prefix);
+            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES + 8, sorted[i].place);
         }
-        size_t key_len = make_key(key, m->level + 1, m->number, m->out[from].prefix);
+        size_t key_len = make_key(key, m->level + 1, m->number, sorted[from].prefix);
         err = m->x->kv->ops->put(m->x->kv->self, m->x->txn, key, key_len, bytes,
                                  (size_t)(end - from) * ENTRY_BYTES);
         from = end;
@@ -333,15 +397,16 @@ static enum dsmr_err put_parts(const struct merge *m)
 static enum dsmr_err merge_step(struct index *x, uint32_t *cost, uint32_t level, uint32_t max)
 {
     struct merge m = {.x = x, .level = level, .number = x->done[level + 1]};
-    bool has_after = false, is_complete = false;
-    uint64_t after = 0;
-    enum dsmr_err err = find_end(&m, &has_after, &after);
+    bool is_complete = false;
+    enum dsmr_err err = find_end(&m);
     for (uint32_t i = 0; i < FAN && err == DSMR_OK; i++)
-        err = open_input(&m, &m.inputs[i], (m.number << FAN_BITS) + i, has_after, after);
-    if (err == DSMR_OK)
+        err = open_input(&m, &m.inputs[i], (m.number << FAN_BITS) + i);
+    while (err == DSMR_OK && !is_complete && m.count < max / 2)
         err = take(&m, &is_complete, max);
-    if (err == DSMR_OK)
-        err = put_parts(&m);
+    if (err == DSMR_OK && m.count > 0) {
+        sort_entries(m.out + m.count, m.out, m.count);
+        err = put_parts(&m, m.out + m.count);
+    }
     *cost = STEP_COST + m.count;
     free(m.out);
     if (err != DSMR_OK || !is_complete)
@@ -386,42 +451,6 @@ static enum dsmr_err work(struct index *x, uint64_t budget)
 }
 
 /* ---- what others see ---- */
-
-#define DIGIT_BITS 11u
-#define DIGITS (1u << DIGIT_BITS)
-#define PASSES 3u
-#define LOWEST_BIT (64u - PASSES * DIGIT_BITS)
-
-/* By prefix, and equal prefixes by place: radix sort of the upper 33 bits, each pass stable (Knuth,
- * The Art of Computer Programming 3, 5.2.5), then insertion (5.2.1) of what is not in order by the
- * bits below. The order in which ids come is whatever peers like, but who wants m of them to agree
- * in 33 bits has to hash m * 2^33 times for m * m / 4 moves. out: scratch of the same size, has the
- * result. */
-static void sort_entries(struct entry *out, struct entry *entries, uint32_t count)
-{
-    uint32_t ends[PASSES][DIGITS + 1] = {{0}};
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t pass = 0; pass < PASSES; pass++)
-            ends[pass]
-                [1 + (entries[i].prefix >> (LOWEST_BIT + pass * DIGIT_BITS) & (DIGITS - 1))]++;
-    for (uint32_t pass = 0; pass < PASSES; pass++) {
-        uint32_t shift = LOWEST_BIT + pass * DIGIT_BITS;
-        for (uint32_t digit = 1; digit < DIGITS; digit++)
-            ends[pass][digit] += ends[pass][digit - 1];
-        for (uint32_t i = 0; i < count; i++)
-            out[ends[pass][entries[i].prefix >> shift & (DIGITS - 1)]++] = entries[i];
-        struct entry *swap = entries; /* an odd number of passes: ends in out */
-        entries = out;
-        out = swap;
-    }
-    for (uint32_t i = 1; i < count; i++) {
-        struct entry entry = entries[i];
-        uint32_t to = i;
-        for (; to > 0 && entries[to - 1].prefix > entry.prefix; to--)
-            entries[to] = entries[to - 1];
-        entries[to] = entry;
-    }
-}
 
 static enum dsmr_err put_block(const struct index *x, const struct dsmr_executed *executed)
 {
