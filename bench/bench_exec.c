@@ -95,6 +95,8 @@ int main(int argc, char **argv)
     static struct dsmr_lmdb_kv store;
     uint64_t *expiries_ms = calloc(txs + 1u, sizeof *expiries_ms);
     double put_us = 0, commit_us = 0, max_us = 0;
+    for (uint32_t i = 0; expiries_ms != NULL && i < txs; i++)
+        expiries_ms[i] = 1700000000000 + i % 1000;
     (void)snprintf(directory, sizeof directory, "%s/bench_exec.XXXXXX", where);
     if (mkdtemp(directory) == NULL || expiries_ms == NULL)
         check(DSMR_ERR_IO, where);

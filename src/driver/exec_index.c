@@ -4,18 +4,18 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "driver/exec_table.h"
 #include "wire/cursor.h"
 
-#define VERSION 1u
-#define FAN_BITS 4u
+#define VERSION 2u /* 1: longer entries */
+#define FAN_BITS DSMR_EXEC_TABLE_FAN_BITS
 #define FAN (1u << FAN_BITS)
-#define LEVELS_MAX 10u /* 16^10 blocks */
+#define LEVELS_MAX DSMR_EXEC_TABLE_LEVELS_MAX /* 16^10 blocks */
 #define HEIGHT_BITS 40u
-#define INDEX_BITS 24u
-#define BLOCK_ENTRY_BYTES DSMR_EXEC_INDEX_TX_BYTES
-#define ENTRY_BYTES 16u
-#define PART_ENTRIES 2047u /* and LMDB's header: eight whole pages */
-#define STEP_ENTRIES (8u * PART_ENTRIES)
+#define INDEX_BITS DSMR_EXEC_TABLE_INDEX_BITS
+#define PART_BYTES (8u * 4096u - 16u) /* and LMDB's header: eight whole pages */
+#define STEP_ENTRIES 16384u
+#define STEP_ENTRIES_MIN 2048u
 #define STEP_COST 512u /* of a step besides its entries: finding 16 inputs */
 #define CLEAN_COST 64u
 #define DROPS_MAX 64u
@@ -23,27 +23,14 @@
 #define STATE_BYTES_MAX (1u + 2u + 1u + LEVELS_MAX * 8u)
 
 _Static_assert(DSMR_BLOCK_TXS_LIMIT <= 1u << INDEX_BITS, "a place names any transaction");
-_Static_assert((uint64_t)DSMR_BLOCK_TXS_LIMIT *BLOCK_ENTRY_BYTES <= DSMR_KV_VALUE_BYTES_MAX,
+_Static_assert((uint64_t)DSMR_BLOCK_TXS_LIMIT *DSMR_EXEC_INDEX_TX_BYTES <= DSMR_KV_VALUE_BYTES_MAX,
                "the table of a block fits into one value");
-
-struct entry {
-    uint64_t prefix;
-    uint64_t place;
-};
 
 struct index {
     const struct dsmr_kv *kv;
     struct dsmr_kv_txn *txn;
     uint16_t dirty; /* bit: runs of this level may be left that a complete one replaces */
     uint64_t done[LEVELS_MAX + 1]; /* complete runs by level; of level 0, blocks */
-};
-
-/* A value with sorted entries: of a block (level 0) or a part of a run. */
-struct table {
-    uint32_t level;
-    uint64_t number;
-    const uint8_t *bytes;
-    uint32_t count;
 };
 
 /* ---- keys and values ---- */
@@ -63,45 +50,9 @@ static size_t make_key(uint8_t key[RUN_KEY_BYTES], uint32_t level, uint64_t numb
     return RUN_KEY_BYTES;
 }
 
-static enum dsmr_err open_table(struct table *out, uint32_t level, uint64_t number,
-                                const uint8_t *value, size_t len)
-{
-    size_t entry_bytes = level == 0 ? BLOCK_ENTRY_BYTES : ENTRY_BYTES;
-    if (len == 0 || len % entry_bytes != 0 || len / entry_bytes > UINT32_MAX)
-        return DSMR_ERR_CORRUPT;
-    *out = (struct table){
-        .level = level, .number = number, .bytes = value, .count = (uint32_t)(len / entry_bytes)};
-    return DSMR_OK;
-}
-
-static struct entry entry_at(const struct table *table, uint32_t i)
-{
-    if (table->level == 0) {
-        const uint8_t *at = table->bytes + (size_t)i * BLOCK_ENTRY_BYTES;
-        return (struct entry){dsmr_load_be64(at),
-                              table->number << INDEX_BITS | dsmr_load_be32(at + 8)};
-    }
-    const uint8_t *at = table->bytes + (size_t)i * ENTRY_BYTES;
-    return (struct entry){dsmr_load_be64(at), dsmr_load_be64(at + 8)};
-}
-
-/* The first entry whose prefix is at least prefix. */
-static uint32_t lower_bound(const struct table *table, uint64_t prefix)
-{
-    uint32_t low = 0, high = table->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (entry_at(table, middle).prefix < prefix)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* The table at or beside the key, if it is one of this level. Which number it has is the caller's
  * question. UNKNOWN: none. */
-static enum dsmr_err seek_table(const struct index *x, struct table *out, uint32_t level,
+static enum dsmr_err seek_table(const struct index *x, struct dsmr_exec_table *out, uint32_t level,
                                 uint64_t number, uint64_t prefix, bool reverse)
 {
     uint8_t key[RUN_KEY_BYTES];
@@ -114,21 +65,23 @@ static enum dsmr_err seek_table(const struct index *x, struct table *out, uint32
     if (found_len != key_len || found[0] != key[0] || found[1] != key[1] ||
         (level > 0 && found[2] != key[2]))
         return DSMR_ERR_UNKNOWN;
-    return open_table(out, level, dsmr_load_be64(found + (level == 0 ? 2 : 3)), value, len);
+    return dsmr_exec_table_open(out, level, dsmr_load_be64(found + (level == 0 ? 2 : 3)), value,
+                                len);
 }
 
 /* The same of one run. */
-static enum dsmr_err seek_run(const struct index *x, struct table *out, uint32_t level,
+static enum dsmr_err seek_run(const struct index *x, struct dsmr_exec_table *out, uint32_t level,
                               uint64_t number, uint64_t prefix, bool reverse)
 {
     enum dsmr_err err = seek_table(x, out, level, number, prefix, reverse);
     return err == DSMR_OK && out->number != number ? DSMR_ERR_UNKNOWN : err;
 }
 
-static enum dsmr_err del_table(const struct index *x, const struct table *table)
+static enum dsmr_err del_table(const struct index *x, const struct dsmr_exec_table *table)
 {
     uint8_t key[RUN_KEY_BYTES];
-    size_t key_len = make_key(key, table->level, table->number, entry_at(table, 0).prefix);
+    size_t key_len =
+        make_key(key, table->level, table->number, dsmr_exec_table_at(table, 0).prefix);
     return x->kv->ops->del(x->kv->self, x->txn, key, key_len);
 }
 
@@ -156,7 +109,7 @@ static enum dsmr_err load_state(struct index *x, const struct dsmr_kv *kv, struc
     dsmr_rd_init(&rd, value, len);
     uint8_t version = dsmr_rd_u8(&rd);
     if (rd.err == DSMR_OK && version != VERSION)
-        return version > VERSION ? DSMR_ERR_NEWER_FORMAT : DSMR_ERR_CORRUPT;
+        return version > VERSION ? DSMR_ERR_NEWER_FORMAT : DSMR_ERR_VERSION;
     x->dirty = dsmr_rd_u16(&rd);
     uint32_t levels = dsmr_rd_u8(&rd);
     if (levels > LEVELS_MAX)
@@ -197,49 +150,10 @@ static uint64_t first_number(const struct index *x, uint32_t level)
     return level == LEVELS_MAX ? 0 : x->done[level + 1] << FAN_BITS;
 }
 
-/* ---- sorting ---- */
-
-#define DIGIT_BITS 11u
-#define DIGITS (1u << DIGIT_BITS)
-#define PASSES 3u
-#define LOWEST_BIT (64u - PASSES * DIGIT_BITS)
-
-/* By prefix, and equal prefixes by place: radix sort of the upper 33 bits, each pass stable (Knuth,
- * The Art of Computer Programming 3, 5.2.5), then insertion (5.2.1) of what is not in order by the
- * bits below. The order in which ids come is whatever peers like, but who wants m of them to agree
- * in 33 bits has to hash m * 2^33 times for m * m / 4 moves. out: scratch of the same size, has the
- * result. */
-static void sort_entries(struct entry *out, struct entry *entries, uint32_t count)
-{
-    uint32_t ends[PASSES][DIGITS + 1];
-    memset(ends, 0, sizeof ends);
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t pass = 0; pass < PASSES; pass++)
-            ends[pass]
-                [1 + (entries[i].prefix >> (LOWEST_BIT + pass * DIGIT_BITS) & (DIGITS - 1))]++;
-    for (uint32_t pass = 0; pass < PASSES; pass++) {
-        uint32_t shift = LOWEST_BIT + pass * DIGIT_BITS;
-        for (uint32_t digit = 1; digit < DIGITS; digit++)
-            ends[pass][digit] += ends[pass][digit - 1];
-        for (uint32_t i = 0; i < count; i++)
-            out[ends[pass][entries[i].prefix >> shift & (DIGITS - 1)]++] = entries[i];
-        struct entry *swap = entries; /* an odd number of passes: ends in out */
-        entries = out;
-        out = swap;
-    }
-    for (uint32_t i = 1; i < count; i++) {
-        struct entry entry = entries[i];
-        uint32_t to = i;
-        for (; to > 0 && entries[to - 1].prefix > entry.prefix; to--)
-            entries[to] = entries[to - 1];
-        entries[to] = entry;
-    }
-}
-
 /* ---- merging ---- */
 
 struct input {
-    struct table table;
+    struct dsmr_exec_table table;
     uint32_t at;
     bool is_over;
 };
@@ -248,23 +162,20 @@ struct merge {
     struct index *x;
     uint32_t level;  /* of the inputs */
     uint64_t number; /* of the output */
-    bool has_after;
-    uint64_t after; /* where has_after: prefixes up to this one have been taken */
+    uint64_t low;    /* all prefixes below have been taken */
     struct input inputs[FAN];
-    struct entry *out; /* room for two times as many: the second half is the sort's */
+    uint64_t *keys, *places; /* by position */
     uint32_t count, room;
 };
 
 /* Goes on to the next part where one ends. */
 static enum dsmr_err settle(const struct index *x, struct input *input)
 {
-    const struct table *table = &input->table;
+    const struct dsmr_exec_table *table = &input->table;
     if (input->at == table->count && table->level > 0) {
-        uint64_t last = entry_at(table, table->count - 1).prefix;
-        struct table part;
-        enum dsmr_err err = last == UINT64_MAX
-                                ? DSMR_ERR_UNKNOWN
-                                : seek_run(x, &part, table->level, table->number, last + 1, false);
+        uint64_t last = dsmr_exec_table_at(table, table->count - 1).prefix;
+        struct dsmr_exec_table part;
+        enum dsmr_err err = seek_run(x, &part, table->level, table->number, last + 1, false);
         if (err == DSMR_OK) {
             input->table = part;
             input->at = 0;
@@ -281,27 +192,23 @@ static enum dsmr_err open_input(struct merge *m, struct input *input, uint64_t n
 {
     enum dsmr_err err = DSMR_ERR_UNKNOWN;
     input->is_over = true;
-    if (m->has_after) /* the part in which it would be */
-        err = seek_run(m->x, &input->table, m->level, number, m->after, true);
+    if (m->low > 0) /* the part in which it would be */
+        err = seek_run(m->x, &input->table, m->level, number, m->low, true);
     if (err == DSMR_ERR_UNKNOWN)
         err = seek_run(m->x, &input->table, m->level, number, 0, false);
     if (err != DSMR_OK) /* nothing was executed there, or it was dropped */
         return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
-    input->at = 0;
-    if (m->has_after)
-        input->at =
-            m->after == UINT64_MAX ? input->table.count : lower_bound(&input->table, m->after + 1);
+    input->at = dsmr_exec_table_lower_bound(&input->table, m->low);
     return settle(m->x, input);
 }
 
 /* Where the output ends so far. */
 static enum dsmr_err find_end(struct merge *m)
 {
-    struct table last;
+    struct dsmr_exec_table last;
     enum dsmr_err err = seek_run(m->x, &last, m->level + 1, m->number, UINT64_MAX, true);
-    m->has_after = err == DSMR_OK;
-    if (m->has_after)
-        m->after = entry_at(&last, last.count - 1).prefix;
+    if (err == DSMR_OK)
+        m->low = dsmr_exec_table_at(&last, last.count - 1).prefix + 1;
     return err == DSMR_ERR_UNKNOWN ? DSMR_OK : err;
 }
 
@@ -309,33 +216,43 @@ static enum dsmr_err make_room(struct merge *m, uint32_t more)
 {
     if (more <= m->room - m->count)
         return DSMR_OK;
-    uint32_t room = m->count + more > 2 * m->room ? m->count + more : 2 * m->room;
-    struct entry *out = realloc(m->out, 2 * (size_t)room * sizeof *out);
-    if (out == NULL)
+    uint64_t room = (uint64_t)m->count + more;
+    if (room > 1u << DSMR_EXEC_TABLE_POSITION_BITS) /* so many ids do not begin alike */
+        return DSMR_ERR_CORRUPT;
+    room = room > 2 * (uint64_t)m->room ? room : 2 * (uint64_t)m->room;
+    uint64_t *keys = realloc(m->keys, room * sizeof *keys);
+    m->keys = keys != NULL ? keys : m->keys;
+    uint64_t *places = realloc(m->places, room * sizeof *places);
+    m->places = places != NULL ? places : m->places;
+    if (keys == NULL || places == NULL)
         return DSMR_ERR_NO_MEMORY;
-    m->out = out;
-    m->room = room;
+    m->room = (uint32_t)room;
     return DSMR_OK;
 }
 
 /* Takes what an input has up to bound. CORRUPT if it is not sorted. */
 static enum dsmr_err take_up_to(struct merge *m, struct input *input, uint64_t bound)
 {
+    const uint64_t first = (uint64_t)(input - m->inputs) << dsmr_exec_table_place_bits(m->level);
+    uint64_t low = m->low;
     enum dsmr_err err = DSMR_OK;
     while (err == DSMR_OK && !input->is_over) {
-        const struct table *table = &input->table;
-        uint32_t end = bound == UINT64_MAX ? table->count : lower_bound(table, bound + 1);
+        const struct dsmr_exec_table *table = &input->table;
+        uint32_t end = dsmr_exec_table_lower_bound(table, bound + 1);
         err = make_room(m, end > input->at ? end - input->at : 0);
         for (; err == DSMR_OK && input->at < end; input->at++) {
-            struct entry entry = entry_at(table, input->at);
-            if (entry.prefix > bound || (m->has_after && entry.prefix <= m->after))
+            struct dsmr_exec_entry entry = dsmr_exec_table_at(table, input->at);
+            if (entry.prefix < low || entry.place >> dsmr_exec_table_place_bits(m->level) != 0)
                 return DSMR_ERR_CORRUPT;
-            m->out[m->count++] = entry;
+            low = entry.prefix;
+            m->keys[m->count] = dsmr_exec_table_key(entry.prefix, m->count);
+            m->places[m->count] = first | entry.place;
+            m->count++;
         }
-        if (end < table->count)
+        if (err != DSMR_OK || end < table->count)
             return err;
-        if (err == DSMR_OK)
-            err = settle(m->x, input);
+        err = settle(m->x, input);
+        low++; /* parts end between different prefixes */
     }
     return err;
 }
@@ -345,7 +262,7 @@ static enum dsmr_err take_up_to(struct merge *m, struct input *input, uint64_t b
 static enum dsmr_err take(struct merge *m, bool *is_complete, uint32_t max)
 {
     enum dsmr_err err = DSMR_OK;
-    uint64_t bound = UINT64_MAX;
+    uint64_t bound = DSMR_EXEC_TABLE_PREFIX_MAX;
     uint32_t before = m->count;
     bool was_over = true;
     for (uint32_t i = 0; i < FAN; i++) {
@@ -355,7 +272,7 @@ static enum dsmr_err take(struct merge *m, bool *is_complete, uint32_t max)
         was_over = false;
         uint32_t left = input->table.count - input->at;
         uint32_t last = input->at + (left < max / FAN ? left : max / FAN) - 1;
-        uint64_t prefix = entry_at(&input->table, last).prefix;
+        uint64_t prefix = dsmr_exec_table_at(&input->table, last).prefix;
         bound = prefix < bound ? prefix : bound;
     }
     *is_complete = true;
@@ -365,31 +282,35 @@ static enum dsmr_err take(struct merge *m, bool *is_complete, uint32_t max)
     }
     if (err == DSMR_OK && !was_over && m->count == before)
         return DSMR_ERR_CORRUPT; /* an input is not sorted */
-    m->has_after = true;
-    m->after = bound;
+    m->low = bound + 1;
     return err;
 }
 
 /* Writes what was taken, in parts that end between different prefixes. */
-static enum dsmr_err put_parts(const struct merge *m, const struct entry *sorted)
+static enum dsmr_err put_parts(struct merge *m)
 {
+    const uint32_t entry_bytes = dsmr_exec_table_entry_bytes(m->level + 1);
+    const uint32_t part = PART_BYTES / entry_bytes;
     uint8_t key[RUN_KEY_BYTES];
-    uint8_t *bytes = malloc((size_t)m->count * ENTRY_BYTES + 1u);
-    enum dsmr_err err = bytes == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    uint8_t *bytes = malloc((size_t)m->count * entry_bytes);
+    uint64_t *scratch = malloc(m->count * sizeof *scratch);
+    enum dsmr_err err = bytes == NULL || scratch == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    if (err == DSMR_OK)
+        dsmr_exec_table_sort(m->keys, scratch, m->count);
     for (uint32_t from = 0; err == DSMR_OK && from < m->count;) {
-        uint32_t end = m->count - from > PART_ENTRIES ? from + PART_ENTRIES : m->count;
-        while (end < m->count && sorted[end].prefix == sorted[end - 1].prefix)
+        uint32_t end = m->count - from > part ? from + part : m->count;
+        while (end < m->count && dsmr_exec_table_key_prefix(m->keys[end]) ==
+                                     dsmr_exec_table_key_prefix(m->keys[end - 1]))
             end++;
-        for (uint32_t i = from; i < end; i++) {
-            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES, sorted[i].prefix);
-            dsmr_store_be64(bytes + (size_t)(i - from) * ENTRY_BYTES + 8, sorted[i].place);
-        }
-        size_t key_len = make_key(key, m->level + 1, m->number, sorted[from].prefix);
+        dsmr_exec_table_write(bytes, m->keys + from, m->places, m->level + 1, end - from);
+        size_t key_len =
+            make_key(key, m->level + 1, m->number, dsmr_exec_table_key_prefix(m->keys[from]));
         err = m->x->kv->ops->put(m->x->kv->self, m->x->txn, key, key_len, bytes,
-                                 (size_t)(end - from) * ENTRY_BYTES);
+                                 (size_t)(end - from) * entry_bytes);
         from = end;
     }
     free(bytes);
+    free(scratch);
     return err;
 }
 
@@ -403,12 +324,11 @@ static enum dsmr_err merge_step(struct index *x, uint32_t *cost, uint32_t level,
         err = open_input(&m, &m.inputs[i], (m.number << FAN_BITS) + i);
     while (err == DSMR_OK && !is_complete && m.count < max / 2)
         err = take(&m, &is_complete, max);
-    if (err == DSMR_OK && m.count > 0) {
-        sort_entries(m.out + m.count, m.out, m.count);
-        err = put_parts(&m, m.out + m.count);
-    }
+    if (err == DSMR_OK && m.count > 0)
+        err = put_parts(&m);
     *cost = STEP_COST + m.count;
-    free(m.out);
+    free(m.keys);
+    free(m.places);
     if (err != DSMR_OK || !is_complete)
         return err;
     x->done[level + 1]++;
@@ -419,7 +339,7 @@ static enum dsmr_err merge_step(struct index *x, uint32_t *cost, uint32_t level,
 /* Removes one value that a complete run has replaced. *is_clean: there was none. */
 static enum dsmr_err clean_step(struct index *x, bool *is_clean, uint32_t level)
 {
-    struct table table;
+    struct dsmr_exec_table table;
     enum dsmr_err err = seek_table(x, &table, level, 0, 0, false);
     *is_clean =
         err == DSMR_ERR_UNKNOWN || (err == DSMR_OK && table.number >= first_number(x, level));
@@ -438,7 +358,8 @@ static enum dsmr_err work(struct index *x, uint64_t budget)
         while (err == DSMR_OK && budget > 0 && x->done[level] >> FAN_BITS > x->done[level + 1]) {
             uint32_t cost = 0;
             uint64_t max = budget < STEP_ENTRIES ? budget : STEP_ENTRIES;
-            err = merge_step(x, &cost, level, max < PART_ENTRIES ? PART_ENTRIES : (uint32_t)max);
+            err = merge_step(x, &cost, level,
+                             max < STEP_ENTRIES_MIN ? STEP_ENTRIES_MIN : (uint32_t)max);
             budget = budget > cost ? budget - cost : 0;
         }
         while (err == DSMR_OK && budget > 0 && ((uint32_t)x->dirty >> level & 1u) != 0) {
@@ -455,24 +376,20 @@ static enum dsmr_err work(struct index *x, uint64_t budget)
 static enum dsmr_err put_block(const struct index *x, const struct dsmr_executed *executed)
 {
     uint8_t key[RUN_KEY_BYTES];
-    size_t len = (size_t)executed->count * BLOCK_ENTRY_BYTES;
+    size_t len = (size_t)executed->count * DSMR_EXEC_INDEX_TX_BYTES;
     uint8_t *bytes = malloc(len);
-    struct entry *entries = malloc(2 * (size_t)executed->count * sizeof *entries);
-    enum dsmr_err err = bytes == NULL || entries == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
+    uint64_t *keys = malloc(2 * (size_t)executed->count * sizeof *keys);
+    enum dsmr_err err = bytes == NULL || keys == NULL ? DSMR_ERR_NO_MEMORY : DSMR_OK;
     if (err == DSMR_OK) {
         for (uint32_t i = 0; i < executed->count; i++)
-            entries[i] = (struct entry){dsmr_load_be64(executed->ids[i].bytes), i};
-        struct entry *sorted = entries + executed->count;
-        sort_entries(sorted, entries, executed->count);
-        for (uint32_t i = 0; i < executed->count; i++) {
-            dsmr_store_be64(bytes + (size_t)i * BLOCK_ENTRY_BYTES, sorted[i].prefix);
-            dsmr_store_be32(bytes + (size_t)i * BLOCK_ENTRY_BYTES + 8, (uint32_t)sorted[i].place);
-        }
+            keys[i] = dsmr_exec_table_key(dsmr_exec_table_prefix(&executed->ids[i]), i);
+        dsmr_exec_table_sort(keys, keys + executed->count, executed->count);
+        dsmr_exec_table_write(bytes, keys, NULL, 0, executed->count);
         size_t key_len = make_key(key, 0, executed->height, 0);
         err = x->kv->ops->put(x->kv->self, x->txn, key, key_len, bytes, len);
     }
     free(bytes);
-    free(entries);
+    free(keys);
     return err;
 }
 
@@ -480,7 +397,7 @@ enum dsmr_err dsmr_exec_index_add(const struct dsmr_kv *kv, struct dsmr_kv_txn *
                                   const struct dsmr_executed *executed)
 {
     struct index x;
-    if (executed->height >> HEIGHT_BITS != 0 || executed->count >> INDEX_BITS != 0)
+    if (executed->height >> HEIGHT_BITS != 0 || executed->count > 1u << INDEX_BITS)
         return DSMR_ERR_LIMIT;
     enum dsmr_err err = load_state(&x, kv, txn);
     if (err == DSMR_OK && executed->count > 0)
@@ -491,19 +408,20 @@ enum dsmr_err dsmr_exec_index_add(const struct dsmr_kv *kv, struct dsmr_kv_txn *
     uint64_t levels = 1;
     while (levels < LEVELS_MAX && x.done[levels] > 0)
         levels++;
-    return work(&x, (levels + 1) * executed->count + 2 * STEP_COST + PART_ENTRIES);
+    return work(&x, (levels + 1) * executed->count + 2 * STEP_COST + STEP_ENTRIES_MIN);
 }
 
-static enum dsmr_err find_in(const struct table *table, uint64_t prefix,
+static enum dsmr_err find_in(const struct dsmr_exec_table *table, uint64_t prefix,
                              dsmr_exec_index_visit visit, void *ctx)
 {
+    const uint64_t first = table->number << (FAN_BITS * table->level);
     enum dsmr_err err = DSMR_ERR_UNKNOWN;
-    for (uint32_t i = lower_bound(table, prefix); i < table->count && err == DSMR_ERR_UNKNOWN;
-         i++) {
-        struct entry entry = entry_at(table, i);
+    for (uint32_t i = dsmr_exec_table_lower_bound(table, prefix);
+         i < table->count && err == DSMR_ERR_UNKNOWN; i++) {
+        struct dsmr_exec_entry entry = dsmr_exec_table_at(table, i);
         if (entry.prefix != prefix)
             break;
-        err = visit(ctx, entry.place >> INDEX_BITS,
+        err = visit(ctx, first + (entry.place >> INDEX_BITS),
                     (uint32_t)(entry.place & ((UINT64_C(1) << INDEX_BITS) - 1)));
     }
     return err;
@@ -515,7 +433,7 @@ static enum dsmr_err find_in_blocks(const struct index *x, uint64_t prefix,
 {
     uint64_t height = UINT64_MAX;
     for (;;) {
-        struct table table;
+        struct dsmr_exec_table table;
         enum dsmr_err err = seek_table(x, &table, 0, height, 0, true);
         if (err != DSMR_OK || table.number < first_number(x, 0))
             return err == DSMR_OK ? DSMR_ERR_UNKNOWN : err;
@@ -533,7 +451,7 @@ static enum dsmr_err find_in_runs(const struct index *x, uint32_t level, uint64_
     enum dsmr_err err = DSMR_ERR_UNKNOWN;
     uint64_t first = first_number(x, level);
     for (uint64_t end = x->done[level]; end > first && err == DSMR_ERR_UNKNOWN;) {
-        struct table table;
+        struct dsmr_exec_table table;
         err = seek_table(x, &table, level, end - 1, prefix, true);
         if (err != DSMR_OK)
             return err;
@@ -556,7 +474,7 @@ enum dsmr_err dsmr_exec_index_find(const struct dsmr_kv *kv, struct dsmr_kv_txn 
     enum dsmr_err err = load_state(&x, kv, txn);
     if (err != DSMR_OK)
         return err;
-    uint64_t prefix = dsmr_load_be64(tx_id->bytes);
+    uint64_t prefix = dsmr_exec_table_prefix(tx_id);
     err = find_in_blocks(&x, prefix, visit, ctx);
     for (uint32_t level = 1; level <= LEVELS_MAX && err == DSMR_ERR_UNKNOWN; level++)
         err = find_in_runs(&x, level, prefix, visit, ctx);
@@ -570,7 +488,7 @@ enum dsmr_err dsmr_exec_index_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn 
     enum dsmr_err err = load_state(&x, kv, txn);
     for (uint32_t level = 1; err == DSMR_OK && level <= LEVELS_MAX && x.done[level] > 0; level++) {
         for (uint32_t i = 0; err == DSMR_OK && i < DROPS_MAX; i++) {
-            struct table table;
+            struct dsmr_exec_table table;
             err = seek_table(&x, &table, level, 0, 0, false);
             if (err == DSMR_ERR_UNKNOWN ||
                 (err == DSMR_OK && (table.number + 1) << (FAN_BITS * level) > height)) {

@@ -8,13 +8,14 @@
  *          A merge goes on a bounded step with each block and continues where its output ends, so
  *          it needs no state of its own. What a complete run replaces is removed in small steps,
  *          too.
- * Keys:    "xp" height u64 -> count x {first 8 bytes of an id, index u32}, sorted: level 0
- *          "xm" level u8, number u64, first prefix u64 -> count x {prefix u64, place u64}, sorted:
- * a part of a run of level 1 and above; place is height << 24 | index "xi" -> {version u8, levels
- * to be cleaned u16, count u8, then of each level from 1 on how many runs are complete u64};
- * absent: none All integers big-endian. docs/storage.md names them too. Not here: the results
+ * Keys:    "xp" height u64: a table (exec_table.h) of level 0, the block's ids.
+ *          "xm" level u8, number u64, first prefix u64: a table, a part of a run of level 1 or
+ * more. "xi": {version u8, levels to be cleaned u16, count u8, then of each level from 1 on how
+ *          many runs are complete u64}; absent: none. All integers big-endian. docs/storage.md
+ * names them too. Prefix:  40 bits of an id. Others that share them cost a lookup a look at one
+ * more record, and who wants m ids to share them has to hash m * 2^40 times. Not here: the results
  * themselves, and whether a prefix is the whole id: exec_record.h. Limits:  height below 2^40,
- * index below 2^24. Decoders check everything. Threads: changes within the execution thread's write
+ * index below 2^20. Decoders check everything. Threads: changes within the execution thread's write
  * transaction; find in any transaction. */
 #ifndef DSMR_DRIVER_EXEC_INDEX_H
 #define DSMR_DRIVER_EXEC_INDEX_H
@@ -23,10 +24,10 @@
 #include "ports/submit.h"
 
 /* Most bytes that a transaction of a block takes when the block is added. */
-#define DSMR_EXEC_INDEX_TX_BYTES 12u
+#define DSMR_EXEC_INDEX_TX_BYTES 8u
 
 /* Adds the block's ids and merges as much as the block is large. Heights come without a gap. LIMIT:
- * height or count; CORRUPT, NO_MEMORY, what kv says. */
+ * height or count; VERSION: an older program's; CORRUPT, NO_MEMORY, what kv says. */
 DSMR_MUST_USE enum dsmr_err dsmr_exec_index_add(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                                 const struct dsmr_executed *executed);
 /* Calls visit for each transaction whose id begins like tx_id, the newest runs first, until it

@@ -4,9 +4,12 @@
  *        and by id (exec_index.h finds the block): never a key per transaction.
  * Keys:  "xh" -> {version u8, executed height u64, state root 32, block id 32, block time u64}
  *        "xr" height u64 -> {version u8, time u64, block id 32, root 32, count u32, then count ids,
- *                            count expiries u64, count {code u32, fee u64}}
+ *                            and of expiries, codes and fees a column each}
+ *        A column is {least u64, width u8: 0, 1, 2, 4 or 8, then count differences to the least of
+ *        so many bytes}: expiries of a block lie close together, most codes are 0.
  *        All integers big-endian. docs/storage.md names them too.
- * Limits: a block's record is 77 bytes and 52 a transaction. Decoders check everything. */
+ * Limits: a block's record is 104 bytes, and 32 to 52 a transaction. Decoders check everything.
+ * Version: 2. What an older program left is refused: VERSION. */
 #ifndef DSMR_DRIVER_EXEC_RECORD_H
 #define DSMR_DRIVER_EXEC_RECORD_H
 
@@ -20,7 +23,7 @@ struct dsmr_exec_head {
     struct dsmr_id block_id;
 };
 
-/* UNKNOWN: nothing executed, not even genesis. CORRUPT, IO. */
+/* UNKNOWN: nothing executed, not even genesis. VERSION, NEWER_FORMAT, CORRUPT, IO. */
 DSMR_MUST_USE enum dsmr_err dsmr_exec_record_head(struct dsmr_exec_head *out,
                                                   const struct dsmr_kv *kv,
                                                   struct dsmr_kv_txn *txn);
@@ -43,7 +46,7 @@ DSMR_MUST_USE enum dsmr_err dsmr_exec_record_drop(const struct dsmr_kv *kv, stru
                                                   uint64_t before_ms);
 /* Most bytes that a block of txs transactions puts, index included. */
 uint64_t dsmr_exec_record_bytes_max(uint32_t txs);
-/* One allocation's worth of room for count ids and results; NULL if out of memory. */
+/* Room for count ids, and for as many results, which are zeros; NULL if out of memory. */
 struct dsmr_executed *dsmr_exec_record_new(uint32_t count);
 
 #endif

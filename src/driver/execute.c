@@ -219,6 +219,12 @@ enum dsmr_err dsmr_execute_genesis(struct dsmr_driver *driver)
     err = dsmr_exec_record_head(&head, kv, txn);
     if (err != DSMR_ERR_UNKNOWN) {
         kv->ops->abort(kv->self, txn);
+        if (err == DSMR_ERR_VERSION) {
+            driver->recovery_reason =
+                "an older version of this program wrote it; without it, the "
+                "state is computed again from the blocks whose chunks are kept";
+            return DSMR_ERR_CORRUPT;
+        }
         /* The state exists. Before block 1 nothing but this tells whose it is: later a stored block
          * does. */
         bool is_other = err == DSMR_OK && head.height == 0 &&

@@ -27,7 +27,7 @@ static void must(bool holds)
 static bool is_known(enum dsmr_err err)
 {
     return err == DSMR_OK || err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT ||
-           err == DSMR_ERR_NEWER_FORMAT || err == DSMR_ERR_LIMIT;
+           err == DSMR_ERR_NEWER_FORMAT || err == DSMR_ERR_VERSION || err == DSMR_ERR_LIMIT;
 }
 
 static struct dsmr_executed *make_block(uint64_t height, uint64_t expiries[TXS])
@@ -37,6 +37,7 @@ static struct dsmr_executed *make_block(uint64_t height, uint64_t expiries[TXS])
     executed->height = height;
     executed->time_ms = 1000 * height;
     for (uint32_t i = 0; i < TXS; i++) {
+        memset(&executed->ids[i], 0, sizeof executed->ids[i]);
         executed->ids[i].bytes[0] = (uint8_t)(height * 37 + i);
         executed->ids[i].bytes[9] = (uint8_t)i;
         executed->results[i].code = i;

@@ -110,11 +110,12 @@ static void crowded_id(struct dsmr_id *id, uint64_t height, uint32_t index)
     dsmr_store_be32(id->bytes + 16, index);
 }
 
-/* All ids of a chain agree in their upper 33 bits, and come in the wrong order. */
+/* All ids of a chain agree in their upper 33 bits, and come in the wrong order; some agree in all
+ * the 40 bits that the index knows. */
 static void close_id(struct dsmr_id *id, uint64_t height, uint32_t index)
 {
     memset(id, 0x5a, sizeof *id);
-    dsmr_store_be64(id->bytes, UINT64_C(0x1234567800000000) | (1000u - index) * 7u);
+    dsmr_store_be64(id->bytes, UINT64_C(0x1234567800000000) | (uint64_t)(127 - index) << 23);
     dsmr_store_be64(id->bytes + 8, height);
 }
 
@@ -306,6 +307,172 @@ static void limits_of_height_and_count(void **state)
     chain_close(&chain);
 }
 
+/* ---- what a record says ---- */
+
+struct rows {
+    uint64_t expiries_ms[4], fees[4];
+    uint32_t codes[4];
+    uint32_t bytes; /* of a row besides its id */
+};
+
+static void put_rows(struct chain *chain, const struct rows *rows, uint32_t count)
+{
+    struct dsmr_executed *executed = dsmr_exec_record_new(count);
+    assert_non_null(executed);
+    executed->height = ++chain->height;
+    executed->time_ms = 7;
+    memset(&executed->block_id, 8, 32);
+    memset(&executed->state_root, 9, 32);
+    for (uint32_t i = 0; i < count; i++) {
+        chain->make_id(&executed->ids[i], chain->height, i);
+        executed->results[i] =
+            (struct dsmr_app_result){.code = rows->codes[i], .fee = rows->fees[i]};
+    }
+    struct dsmr_exec_head head = {.height = executed->height};
+    assert_int_equal(
+        dsmr_exec_record_put(&chain->kv, chain->txn, &head, executed, rows->expiries_ms), DSMR_OK);
+    dsmr_executed_unref(executed);
+}
+
+static void check_rows(struct chain *chain, const struct rows *rows, uint32_t count)
+{
+    struct dsmr_executed *executed = NULL;
+    uint64_t *expiries_ms = NULL;
+    assert_int_equal(
+        dsmr_exec_record_get(&executed, &expiries_ms, &chain->kv, chain->txn, chain->height),
+        DSMR_OK);
+    assert_int_equal(executed->count, count);
+    assert_int_equal(executed->time_ms, 7);
+    assert_int_equal(executed->block_id.bytes[31], 8);
+    assert_int_equal(executed->state_root.bytes[31], 9);
+    for (uint32_t i = 0; i < count; i++) {
+        struct dsmr_app_result result;
+        uint64_t height = 0;
+        struct dsmr_id id;
+        chain->make_id(&id, chain->height, i);
+        assert_memory_equal(executed->ids[i].bytes, id.bytes, 32);
+        assert_true(expiries_ms[i] == rows->expiries_ms[i]);
+        assert_true(executed->results[i].fee == rows->fees[i]);
+        assert_int_equal(executed->results[i].code, rows->codes[i]);
+        assert_int_equal(dsmr_exec_record_find(&height, &result, &chain->kv, chain->txn, &id),
+                         DSMR_OK);
+        assert_true(result.fee == rows->fees[i] && result.code == rows->codes[i]);
+    }
+    dsmr_executed_unref(executed);
+    free(expiries_ms);
+}
+
+static size_t get_record(struct chain *chain, uint8_t *bytes, size_t room)
+{
+    uint8_t key[10] = {DSMR_KV_SPACE_EXEC, 'r'};
+    const uint8_t *value;
+    size_t len;
+    dsmr_store_be64(key + 2, chain->height);
+    assert_int_equal(chain->kv.ops->get(chain->kv.self, chain->txn, key, sizeof key, &value, &len),
+                     DSMR_OK);
+    assert_true(len <= room);
+    memcpy(bytes, value, len);
+    return len;
+}
+
+/* Each width of a column at both ends of its range. */
+static void a_row_takes_what_its_numbers_need(void **state)
+{
+    static const struct rows rows[] = {
+        {{5, 5, 5, 5}, {0, 0, 0, 0}, {0, 0, 0, 0}, 0},
+        {{1000, 1255, 1000, 1001}, {7, 7, 7, 7}, {3, 3, 3, 3}, 1},
+        {{1000, 1256, 1000, 1001}, {255, 0, 1, 2}, {0, 1, 0, 0}, 4},
+        {{0, 65535, 1, 2}, {0, 256, 1, 2}, {0, 255, 0, 0}, 5},
+        {{0, 65536, 1, 2}, {0, 0, 0, 1}, {UINT32_MAX, UINT32_MAX - 256, UINT32_MAX, 0xfffffff0}, 7},
+        {{1, UINT32_MAX, 2, 0}, {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}, {0}, 4},
+        {{9, UINT64_C(1) << 32, 9, 0}, {UINT64_MAX, 0, 1, 2}, {0, UINT32_MAX, 1, 2}, 20},
+    };
+    (void)state;
+    for (size_t r = 0; r < sizeof rows / sizeof rows[0]; r++) {
+        for (uint32_t count = 0; count <= 4; count += 4) {
+            uint8_t bytes[512];
+            struct chain chain;
+            chain_init(&chain);
+            put_rows(&chain, &rows[r], count);
+            check_rows(&chain, &rows[r], count);
+            assert_int_equal(get_record(&chain, bytes, sizeof bytes),
+                             104 + count * (32 + rows[r].bytes));
+            chain_close(&chain);
+        }
+    }
+}
+
+/* Cut, longer, another version, a width that is none, numbers beyond what they may be. */
+static void damaged_records_are_refused(void **state)
+{
+    static const struct rows rows = {{1, 2, 3, 4}, {1, 2, 3, 4}, {0, 1, 2, 300}, 0};
+    enum { COLUMNS = 77 + 4 * 32, CODES = COLUMNS + 9 + 4, FEES = CODES + 9 + 8 };
+    static const struct {
+        size_t at;
+        uint8_t byte;
+    } wrong[] = {{0, 1},         {0, 3},           {76, 5},
+                 {76, 3},        {COLUMNS + 8, 3}, {COLUMNS + 8, 16},
+                 {CODES + 8, 0}, {CODES, 1},       {FEES + 8, 2}};
+    uint8_t good[512], bytes[513] = {0}, key[10] = {DSMR_KV_SPACE_EXEC, 'r'};
+    struct dsmr_executed *executed = NULL;
+    struct dsmr_app_result result;
+    struct dsmr_id id;
+    struct chain chain;
+    uint64_t height = 0;
+    (void)state;
+    chain_init(&chain);
+    put_rows(&chain, &rows, 4);
+    dsmr_store_be64(key + 2, chain.height);
+    chain.make_id(&id, chain.height, 3);
+    const size_t len = get_record(&chain, good, sizeof good);
+    const size_t damages = len + 1 + sizeof wrong / sizeof wrong[0];
+    for (size_t i = 0; i <= damages; i++) {
+        size_t length = i < len ? i : i == len ? len + 1 : len;
+        memcpy(bytes, good, len);
+        if (i > len && i < damages)
+            bytes[wrong[i - len - 1].at] = wrong[i - len - 1].byte;
+        if (i == damages) /* all fees above what 64 bits hold */
+            memset(bytes + FEES, 0xff, 8);
+        assert_int_equal(chain.kv.ops->put(chain.kv.self, chain.txn, key, 10, bytes, length),
+                         DSMR_OK);
+        assert_int_equal(dsmr_exec_record_get(&executed, NULL, &chain.kv, chain.txn, chain.height),
+                         DSMR_ERR_CORRUPT);
+        assert_int_equal(dsmr_exec_record_find(&height, &result, &chain.kv, chain.txn, &id),
+                         DSMR_ERR_CORRUPT);
+    }
+    chain_close(&chain);
+}
+
+static void other_versions_are_named(void **state)
+{
+    static const enum dsmr_err want[] = {DSMR_ERR_VERSION, DSMR_OK, DSMR_ERR_NEWER_FORMAT};
+    static const char *const keys[] = {"xh", "xi"};
+    (void)state;
+    for (uint8_t version = 1; version <= 3; version++) {
+        for (size_t k = 0; k < 2; k++) {
+            const uint8_t *value;
+            uint8_t bytes[128];
+            struct dsmr_exec_head head;
+            struct chain chain;
+            size_t len;
+            chain_init(&chain);
+            for (uint32_t i = 0; i < 40; i++)
+                assert_int_equal(execute(&chain, 3), DSMR_OK);
+            assert_int_equal(chain.kv.ops->get(chain.kv.self, chain.txn, keys[k], 2, &value, &len),
+                             DSMR_OK);
+            assert_true(len <= sizeof bytes);
+            memcpy(bytes, value, len);
+            bytes[0] = version;
+            assert_int_equal(chain.kv.ops->put(chain.kv.self, chain.txn, keys[k], 2, bytes, len),
+                             DSMR_OK);
+            enum dsmr_err err =
+                k == 0 ? dsmr_exec_record_head(&head, &chain.kv, chain.txn) : find(&chain, 20, 1);
+            assert_int_equal(err, want[version - 1]);
+            chain_close(&chain);
+        }
+    }
+}
+
 /* Every value of the index, cut and overwritten: an error or nothing found, never more. */
 static void damaged_values_are_refused(void **state)
 {
@@ -335,13 +502,14 @@ static void damaged_values_are_refused(void **state)
             for (uint64_t height = 1; height <= 40; height++) {
                 enum dsmr_err err = find(&chain, height, 0);
                 assert_true(err == DSMR_OK || err == DSMR_ERR_UNKNOWN || err == DSMR_ERR_CORRUPT ||
-                            err == DSMR_ERR_NEWER_FORMAT);
+                            err == DSMR_ERR_NEWER_FORMAT || err == DSMR_ERR_VERSION);
                 assert_true(spaces[s] != 'i' || err != DSMR_OK);
             }
             enum dsmr_err err = DSMR_OK;
             for (uint32_t i = 0; i < 40 && err == DSMR_OK; i++)
                 err = execute(&chain, 4);
-            assert_true(err == DSMR_OK || err == DSMR_ERR_CORRUPT || err == DSMR_ERR_NEWER_FORMAT);
+            assert_true(err == DSMR_OK || err == DSMR_ERR_CORRUPT || err == DSMR_ERR_VERSION ||
+                        err == DSMR_ERR_NEWER_FORMAT);
             chain_close(&chain);
         }
     }
@@ -356,6 +524,9 @@ int main(void)
         cmocka_unit_test(what_was_dropped_takes_no_room),
         cmocka_unit_test(a_large_block_is_merged_in_steps),
         cmocka_unit_test(limits_of_height_and_count),
+        cmocka_unit_test(a_row_takes_what_its_numbers_need),
+        cmocka_unit_test(damaged_records_are_refused),
+        cmocka_unit_test(other_versions_are_named),
         cmocka_unit_test(damaged_values_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -97,6 +97,26 @@ static void test_records_without_their_head(void **state)
     dsmr_kv_mem_free(kv);
 }
 
+/* Version 1 had longer records: they are not taken for damage, and nothing is written over them. */
+static void test_state_of_an_older_version(void **state)
+{
+    (void)state;
+    static const uint8_t head[1 + 8 + 32 + 32 + 8] = {1};
+    const char *reason = NULL;
+    struct dsmr_kv_mem *kv = dsmr_kv_mem_new();
+    struct dsmr_kv port = dsmr_kv_mem_port(kv);
+    struct dsmr_kv_txn *txn = NULL;
+    assert_int_equal(port.ops->begin(port.self, &txn, true), DSMR_OK);
+    assert_int_equal(port.ops->put(port.self, txn, "xh", 2, head, sizeof head), DSMR_OK);
+    assert_int_equal(port.ops->commit(port.self, txn), DSMR_OK);
+    assert_int_equal(recover(kv, &reason), DSMR_ERR_CORRUPT);
+    assert_non_null(reason);
+    assert_non_null(strstr(reason, "older version"));
+    assert_non_null(strstr(logged, reason));
+    assert_int_equal(genesis_calls, 0);
+    dsmr_kv_mem_free(kv);
+}
+
 static void test_who_refused(void **state)
 {
     (void)state;
@@ -116,6 +136,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records_without_their_head),
+        cmocka_unit_test(test_state_of_an_older_version),
         cmocka_unit_test(test_who_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
