@@ -19,7 +19,7 @@
 struct counter {
     struct dsmr_kv_mem *mem;
     struct dsmr_kv inner;
-    uint64_t reads, writes;
+    uint64_t reads, writes, bytes;
 };
 
 static enum dsmr_err count_begin(void *self, struct dsmr_kv_txn **out, bool write)
@@ -53,6 +53,7 @@ static enum dsmr_err count_put(void *self, struct dsmr_kv_txn *txn, const void *
 {
     struct counter *c = self;
     c->writes++;
+    c->bytes += value_len;
     return c->inner.ops->put(c->inner.self, txn, key, key_len, value, value_len);
 }
 
@@ -89,6 +90,7 @@ struct chain {
     struct dsmr_kv_txn *txn;
     uint64_t height;
     uint64_t writes_max; /* of one block */
+    uint64_t bytes;      /* of the last one */
     void (*make_id)(struct dsmr_id *id, uint64_t height, uint32_t index);
 };
 
@@ -117,6 +119,13 @@ static void close_id(struct dsmr_id *id, uint64_t height, uint32_t index)
     memset(id, 0x5a, sizeof *id);
     dsmr_store_be64(id->bytes, UINT64_C(0x1234567800000000) | (uint64_t)(127 - index) << 23);
     dsmr_store_be64(id->bytes + 8, height);
+}
+
+/* The ids of blocks 1 to 14 lie below all others. */
+static void parted_id(struct dsmr_id *id, uint64_t height, uint32_t index)
+{
+    hashed_id(id, height, index);
+    id->bytes[0] = height < 15 ? 0 : 0xff;
 }
 
 static uint32_t code_of(uint64_t height, uint32_t index)
@@ -161,8 +170,10 @@ static enum dsmr_err execute(struct chain *chain, uint32_t count)
     }
     struct dsmr_exec_head head = {.height = executed->height, .time_ms = executed->time_ms};
     uint64_t writes = chain->counter.writes;
+    chain->counter.bytes = 0;
     enum dsmr_err err = dsmr_exec_record_put(&chain->kv, chain->txn, &head, executed, expiries_ms);
     writes = chain->counter.writes - writes;
+    chain->bytes = chain->counter.bytes;
     chain->writes_max = writes > chain->writes_max ? writes : chain->writes_max;
     dsmr_executed_unref(executed);
     free(expiries_ms);
@@ -294,6 +305,28 @@ static void a_large_block_is_merged_in_steps(void **state)
     assert_int_equal(find(&chain, 37, LARGE), DSMR_ERR_UNKNOWN);
     assert_int_equal(find(&chain, 36, 2), DSMR_OK);
     assert_true(chain.writes_max < 150);
+    chain_close(&chain);
+}
+
+/* How much a small block merges does not follow from where the ids of large ones lie. */
+static void ids_do_not_make_a_step_longer(void **state)
+{
+    enum { LARGE = 20000 };
+    struct chain chain;
+    uint64_t bytes_max = 0;
+    (void)state;
+    chain_init(&chain);
+    chain.make_id = parted_id;
+    for (uint64_t height = 1; height <= 300; height++) {
+        assert_int_equal(execute(&chain, height < 15 ? LARGE : 3), DSMR_OK);
+        if (height >= 15)
+            bytes_max = chain.bytes > bytes_max ? chain.bytes : bytes_max;
+    }
+    print_message("[ at most %u bytes with a small block ]\n", (unsigned)bytes_max);
+    assert_true(bytes_max < 100000); /* some 4000 entries at two levels */
+    for (uint64_t height = 1; height <= 16; height++)
+        assert_int_equal(find(&chain, height, (uint32_t)height % 3), DSMR_OK);
+    assert_int_equal(find(&chain, 3, LARGE), DSMR_ERR_UNKNOWN);
     chain_close(&chain);
 }
 
@@ -523,6 +556,7 @@ int main(void)
         cmocka_unit_test(a_lookup_does_not_walk_the_blocks),
         cmocka_unit_test(what_was_dropped_takes_no_room),
         cmocka_unit_test(a_large_block_is_merged_in_steps),
+        cmocka_unit_test(ids_do_not_make_a_step_longer),
         cmocka_unit_test(limits_of_height_and_count),
         cmocka_unit_test(a_row_takes_what_its_numbers_need),
         cmocka_unit_test(damaged_records_are_refused),
