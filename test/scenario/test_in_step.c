@@ -167,9 +167,9 @@ static uint64_t built_with(uint32_t slot_ms, uint32_t kib, uint32_t rounds_of)
     return sum;
 }
 
-/* A chunk costs its pairings whatever it holds: one that holds enough to keep a processor busy waits
- * for a tenth of a second to start, together with the others' and whatever the slots are, and a
- * smaller or a very large one for its slot. */
+/* A chunk costs its pairings whatever it holds: one that holds enough to keep a processor busy
+ * waits for a tenth of a second to start, together with the others' and whatever the slots are, and
+ * a smaller or a very large one for its slot. */
 static void test_heavy_chunks_leave_every_tenth_of_a_second(void **state)
 {
     (void)state;
