@@ -159,7 +159,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="build/release/bin")
     parser.add_argument("--seconds", type=int, default=12)
-    parser.add_argument("--rates", default="10000,80000,150000,220000")
+    parser.add_argument("--rates", default="10000,80000,150000,300000")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--out", default="build/bench")
     parser.add_argument("profiles", nargs="*", metavar="PROFILE", help=", ".join(PROFILES))
