@@ -14,8 +14,8 @@
 struct dsmr_block *dsmr_snow_find_undecided(const struct dsmr_snow_engine *engine,
                                             const struct dsmr_id *id)
 {
-    struct dsmr_block **found = dsmr_map_find(engine->blocks, id->bytes);
-    return found != NULL ? dsmr_block_ref(*found) : NULL;
+    const struct dsmr_snow_block *found = dsmr_map_find(engine->blocks, id->bytes);
+    return found != NULL ? dsmr_block_ref(found->block) : NULL;
 }
 
 /* Of the chain up to last_accepted; a reference, or NULL. */
@@ -49,11 +49,14 @@ static struct dsmr_block *find_block(struct dsmr_snow_engine *engine, const stru
 bool dsmr_snow_keep(struct dsmr_snow_engine *engine, struct dsmr_block *block)
 {
     bool is_new = false;
-    struct dsmr_block **place = dsmr_map_add(engine->blocks, block->id.bytes, &is_new);
-    if (place == NULL)
+    struct dsmr_snow_block *place = dsmr_map_add(engine->blocks, block->id.bytes, &is_new);
+    if (place == NULL) {
+        dsmr_driver_reject(engine->driver, &block->id);
         return false;
+    }
     if (is_new)
-        *place = dsmr_block_ref(block);
+        place->block = dsmr_block_ref(block);
+    dsmr_snow_hold(engine, &block->id);
     return true;
 }
 
@@ -62,6 +65,7 @@ void dsmr_snow_drop(struct dsmr_snow_engine *engine, const struct dsmr_id *id)
     struct dsmr_block *block = dsmr_snow_find_undecided(engine, id);
     if (block == NULL)
         return;
+    (void)dsmr_snow_let_go(engine, id);
     (void)dsmr_map_remove(engine->blocks, id->bytes);
     dsmr_block_unref(block); /* the map's */
     dsmr_block_unref(block);
@@ -73,8 +77,9 @@ void dsmr_snow_drop_decided(struct dsmr_snow_engine *engine)
     const void *key;
     void *value;
     while (dsmr_map_next(engine->blocks, &position, &key, &value)) {
-        struct dsmr_id id = (*(struct dsmr_block **)value)->id;
-        if ((*(struct dsmr_block **)value)->height > engine->last_accepted->height)
+        const struct dsmr_block *block = ((struct dsmr_snow_block *)value)->block;
+        struct dsmr_id id = block->id;
+        if (block->height > engine->last_accepted->height)
             continue;
         dsmr_snow_drop(engine, &id);
         position = 0; /* entries have moved */

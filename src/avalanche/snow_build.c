@@ -92,10 +92,13 @@ void dsmr_snow_engine_build(struct dsmr_snow_engine *engine, struct dsmr_grpc_ca
         return;
     Dsmr__Pb__BuildBlockRequest *message = dsmr_pb_read(
         engine->config.metrics, call, &dsmr__pb__build_block_request__descriptor, request);
-    struct dsmr_snow_request *build = message != NULL ? dsmr_snow_take_request(engine, call) : NULL;
-    if (build != NULL)
-        dsmr_driver_build(engine->driver, build->id, &engine->preferred,
-                          message->has_p_chain_height ? message->p_chain_height : DSMR_EPOCH_NONE);
+    struct dsmr_snow_request *build =
+        message != NULL ? dsmr_snow_take_request(engine, DSMR_SNOW_BUILD, call) : NULL;
+    if (build != NULL) {
+        build->needs = engine->preferred;
+        build->context = message->has_p_chain_height ? message->p_chain_height : DSMR_EPOCH_NONE;
+        dsmr_snow_advance(engine, build);
+    }
     if (message != NULL)
         protobuf_c_message_free_unpacked(&message->base, NULL);
 }
@@ -107,6 +110,10 @@ void dsmr_snow_on_built(void *self, uint64_t request_id, enum dsmr_err err,
     struct dsmr_snow_request *request = dsmr_snow_find_request(engine, request_id);
     if (request == NULL)
         return;
+    if (err == DSMR_ERR_BUSY && dsmr_snow_make_room(engine, request)) {
+        dsmr_snow_advance(engine, request);
+        return;
+    }
     struct dsmr_grpc_call *call = request->call;
     dsmr_snow_end_request(request);
     if (err == DSMR_OK && !dsmr_snow_keep(engine, block))
@@ -150,6 +157,14 @@ void dsmr_snow_engine_prefer(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
         dsmr_driver_prefer(engine->driver, &id);
         engine->hold_ms = 0; /* another parent, another answer */
         engine->held_until_ms = 0;
+    }
+    if (is_id && dsmr_snow_is_forgotten(engine, &id)) {
+        struct dsmr_snow_request *prefer = dsmr_snow_take_request(engine, DSMR_SNOW_PREFER, call);
+        if (prefer != NULL) {
+            prefer->needs = id;
+            dsmr_snow_advance(engine, prefer);
+        }
+        return;
     }
     dsmr_grpc_server_reply(call, NULL, 0);
 }

@@ -9,12 +9,6 @@
 
 /* ---- verify ---- */
 
-void dsmr_snow_start_verify(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request)
-{
-    request->again_ms = 0;
-    dsmr_driver_verify(engine->driver, request->id, request->block, request->context);
-}
-
 void dsmr_snow_engine_verify(struct dsmr_snow_engine *engine, struct dsmr_grpc_call *call,
                              const struct dsmr_buf *request)
 {
@@ -26,14 +20,16 @@ void dsmr_snow_engine_verify(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
         return;
     struct dsmr_block *block = NULL;
     enum dsmr_err err = dsmr_snow_parse(engine, &block, message->bytes);
-    struct dsmr_snow_request *verify = err == DSMR_OK ? dsmr_snow_take_request(engine, call) : NULL;
+    struct dsmr_snow_request *verify =
+        err == DSMR_OK ? dsmr_snow_take_request(engine, DSMR_SNOW_VERIFY, call) : NULL;
     if (verify != NULL) {
         uint32_t wait_ms =
             DSMR_SNOW_ENGINE_WAIT_MS * (engine->is_bootstrapping ? BOOTSTRAP_FACTOR : 1u);
         verify->block = block;
+        verify->needs = block->parent_id;
         verify->context = message->has_p_chain_height ? message->p_chain_height : DSMR_EPOCH_NONE;
         verify->until_ms = dsmr_snow_now_ms(engine) + wait_ms;
-        dsmr_snow_start_verify(engine, verify);
+        dsmr_snow_advance(engine, verify);
     } else {
         dsmr_block_unref(block);
         if (err != DSMR_OK)
@@ -104,20 +100,75 @@ static void note_time(struct dsmr_snow_engine *engine, struct dsmr_snow_request 
                   (now_ms - ahead->since_ms) / 1000u, by_ms, engine->config.params.clock_skew_ms);
 }
 
-/* Room for one more block comes with the next accept, and none comes while we wait. */
-static bool is_full(const struct dsmr_snow_engine *engine)
+/* Where no block may go, room for one more comes with the next accept, and none comes while we
+ * wait. */
+static bool may_change(const struct dsmr_snow_engine *engine, enum dsmr_err err)
 {
-    return dsmr_map_count(engine->blocks) >= DSMR_PROCESSING_BLOCKS_MAX;
+    return err == DSMR_ERR_NOT_YET || (err == DSMR_ERR_BUSY && !dsmr_snow_is_full(engine)) ||
+           err == DSMR_ERR_EPOCH_UNKNOWN || err == DSMR_ERR_BEHIND;
 }
 
 static bool is_for_later(const struct dsmr_snow_engine *engine,
                          const struct dsmr_snow_request *request, enum dsmr_err err)
 {
     uint64_t now_ms = dsmr_snow_now_ms(engine);
-    bool may_change = err == DSMR_ERR_NOT_YET || (err == DSMR_ERR_BUSY && !is_full(engine)) ||
-                      err == DSMR_ERR_EPOCH_UNKNOWN || err == DSMR_ERR_BEHIND;
-    return may_change && now_ms < request->until_ms &&
+    return may_change(engine, err) && now_ms < request->until_ms &&
            !is_hopeless(engine, request, request->until_ms - now_ms);
+}
+
+static void refuse(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request,
+                   enum dsmr_err err)
+{
+    dsmr_snow_say(engine, DSMR_LOG_DEBUG, "block at height %" PRIu64 " is refused: %s",
+                  request->block->height, dsmr_err_text(err));
+    dsmr_snow_fail(request->call, err);
+    dsmr_snow_end_request(request);
+}
+
+/* A block that a call needs could not be verified once more. */
+static void give_up(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request,
+                    enum dsmr_err err)
+{
+    switch (request->kind) {
+    case DSMR_SNOW_VERIFY:
+        refuse(engine, request, err);
+        return;
+    case DSMR_SNOW_ACCEPT:
+        dsmr_snow_on_accepted(engine, request->id, err);
+        return;
+    case DSMR_SNOW_BUILD:
+        dsmr_snow_on_built(engine, request->id, err, NULL);
+        return;
+    case DSMR_SNOW_PREFER: /* an error would end the chain; a build on it tries again */
+        dsmr_grpc_server_reply(request->call, NULL, 0);
+        dsmr_snow_end_request(request);
+        return;
+    }
+}
+
+static void on_restored(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request,
+                        enum dsmr_err err)
+{
+    struct dsmr_block *block = request->restored;
+    bool is_accept = request->kind == DSMR_SNOW_ACCEPT;
+    request->restored = NULL;
+    if (err == DSMR_OK)
+        dsmr_snow_hold(engine, &block->id);
+    if (err == DSMR_OK || (err == DSMR_ERR_BUSY && dsmr_snow_make_room(engine, request))) {
+        dsmr_snow_advance(engine, request);
+    } else if ((may_change(engine, err) || (is_accept && err == DSMR_ERR_BUSY)) &&
+               dsmr_snow_now_ms(engine) < request->until_ms) {
+        request->again_ms = dsmr_snow_now_ms(engine) + RETRY_MS;
+        if (is_accept && !request->is_said)
+            dsmr_snow_say(engine, DSMR_LOG_WARN,
+                          "block at height %" PRIu64 " is accepted, but has to be verified once "
+                          "more, and that waits: %s",
+                          block->height, dsmr_err_text(err));
+        request->is_said = true;
+    } else {
+        give_up(engine, request, err);
+    }
+    dsmr_block_unref(block);
 }
 
 void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
@@ -126,7 +177,15 @@ void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
     struct dsmr_snow_request *request = dsmr_snow_find_request(engine, request_id);
     if (request == NULL)
         return;
+    if (request->restored != NULL) {
+        on_restored(engine, request, err);
+        return;
+    }
     note_time(engine, request, err);
+    if (err == DSMR_ERR_BUSY && dsmr_snow_make_room(engine, request)) {
+        dsmr_snow_advance(engine, request);
+        return;
+    }
     if (is_for_later(engine, request, err)) {
         request->again_ms = dsmr_snow_now_ms(engine) + RETRY_MS;
         return;
@@ -134,17 +193,15 @@ void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err)
     engine->ahead_waited_ms += ahead_waits_ms(engine, request);
     if (err == DSMR_OK && !dsmr_snow_keep(engine, request->block))
         err = DSMR_ERR_FULL;
-    if (err == DSMR_OK) {
-        Dsmr__Pb__Timestamp time;
-        Dsmr__Pb__BlockVerifyResponse response = DSMR__PB__BLOCK_VERIFY_RESPONSE__INIT;
-        dsmr_pb_time(&time, request->block->time_ms);
-        response.timestamp = &time;
-        dsmr_pb_reply(request->call, &response.base);
-    } else {
-        dsmr_snow_say(engine, DSMR_LOG_DEBUG, "block at height %" PRIu64 " is refused: %s",
-                      request->block->height, dsmr_err_text(err));
-        dsmr_snow_fail(request->call, err);
+    if (err != DSMR_OK) {
+        refuse(engine, request, err);
+        return;
     }
+    Dsmr__Pb__Timestamp time;
+    Dsmr__Pb__BlockVerifyResponse response = DSMR__PB__BLOCK_VERIFY_RESPONSE__INIT;
+    dsmr_pb_time(&time, request->block->time_ms);
+    response.timestamp = &time;
+    dsmr_pb_reply(request->call, &response.base);
     dsmr_snow_end_request(request);
 }
 
@@ -168,13 +225,15 @@ void dsmr_snow_engine_accept(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
                               "a block is accepted that was not verified");
         return;
     }
-    struct dsmr_snow_request *accept = dsmr_snow_take_request(engine, call);
+    struct dsmr_snow_request *accept = dsmr_snow_take_request(engine, DSMR_SNOW_ACCEPT, call);
     if (accept == NULL) {
         dsmr_block_unref(block);
         return;
     }
     accept->block = block;
-    dsmr_driver_accept(engine->driver, accept->id, &id);
+    accept->needs = id;
+    accept->until_ms = UINT64_MAX; /* one that fails has AvalancheGo shut the chain down */
+    dsmr_snow_advance(engine, accept);
 }
 
 void dsmr_snow_on_accepted(void *self, uint64_t request_id, enum dsmr_err err)
@@ -208,8 +267,9 @@ void dsmr_snow_engine_reject(struct dsmr_snow_engine *engine, struct dsmr_grpc_c
     if (message == NULL)
         return;
     if (dsmr_pb_id(&id, message->id)) {
+        if (dsmr_snow_let_go(engine, &id))
+            dsmr_driver_reject(engine->driver, &id);
         dsmr_snow_drop(engine, &id);
-        dsmr_driver_reject(engine->driver, &id);
     } else {
         dsmr_snow_note_bad_id(engine);
     }

@@ -22,12 +22,14 @@ __attribute__((format(printf, 3, 4))) void dsmr_snow_say(const struct dsmr_snow_
 /* ---- requests to the driver ---- */
 
 struct dsmr_snow_request *dsmr_snow_take_request(struct dsmr_snow_engine *engine,
+                                                 enum dsmr_snow_kind kind,
                                                  struct dsmr_grpc_call *call)
 {
     for (uint32_t i = 0; i < DSMR_SNOW_ENGINE_REQUESTS_MAX; i++) {
         struct dsmr_snow_request *request = &engine->requests[i];
         if (request->id == 0) {
-            *request = (struct dsmr_snow_request){.id = ++engine->last_request, .call = call};
+            *request = (struct dsmr_snow_request){
+                .id = ++engine->last_request, .kind = kind, .call = call};
             return request;
         }
     }
@@ -46,6 +48,7 @@ struct dsmr_snow_request *dsmr_snow_find_request(struct dsmr_snow_engine *engine
 void dsmr_snow_end_request(struct dsmr_snow_request *request)
 {
     dsmr_block_unref(request->block);
+    dsmr_block_unref(request->restored);
     memset(request, 0, sizeof *request);
 }
 
@@ -119,7 +122,7 @@ void dsmr_snow_engine_tick(struct dsmr_snow_engine *engine)
     for (uint32_t i = 0; i < DSMR_SNOW_ENGINE_REQUESTS_MAX; i++) {
         struct dsmr_snow_request *request = &engine->requests[i];
         if (request->id != 0 && request->again_ms != 0 && request->again_ms <= now)
-            dsmr_snow_start_verify(engine, request);
+            dsmr_snow_advance(engine, request);
     }
     if (engine->closed[0] == '\0')
         dsmr_snow_tell_waiters(engine);
@@ -157,7 +160,7 @@ struct dsmr_snow_engine *dsmr_snow_engine_new(const struct dsmr_snow_engine_conf
         return NULL;
     engine->config = *config;
     dsmr_block_ref(engine->config.genesis);
-    engine->blocks = dsmr_map_new(sizeof(struct dsmr_id), sizeof(struct dsmr_block *),
+    engine->blocks = dsmr_map_new(sizeof(struct dsmr_id), sizeof(struct dsmr_snow_block),
                                   DSMR_SNOW_ENGINE_BLOCKS_MAX, config->seed);
     if (engine->blocks == NULL) {
         dsmr_snow_engine_free(engine);
@@ -200,7 +203,7 @@ void dsmr_snow_engine_free(struct dsmr_snow_engine *engine)
     const void *key;
     void *value;
     while (engine->blocks != NULL && dsmr_map_next(engine->blocks, &position, &key, &value))
-        dsmr_block_unref(*(struct dsmr_block **)value);
+        dsmr_block_unref(((struct dsmr_snow_block *)value)->block);
     dsmr_map_free(engine->blocks);
     dsmr_block_unref(engine->last_accepted);
     dsmr_block_unref(engine->config.genesis);

@@ -2,7 +2,8 @@
  *
  * snow_engine.c calls that wait, states, time; snow_blocks.c what blocks there are, and the calls
  * that ask for them; snow_build.c the event, builds and the preference; snow_decide.c verify,
- * accept and reject; snow_pointer.c the last accepted block in AvalancheGo's database. */
+ * accept and reject; snow_room.c which of the blocks the core has, and room for one more;
+ * snow_pointer.c the last accepted block in AvalancheGo's database. */
 #ifndef DSMR_AVALANCHE_SNOW_STATE_H
 #define DSMR_AVALANCHE_SNOW_STATE_H
 
@@ -12,15 +13,28 @@
 
 #define DSMR_SNOW_WAITERS_MAX 4u
 
+enum dsmr_snow_kind { DSMR_SNOW_VERIFY, DSMR_SNOW_ACCEPT, DSMR_SNOW_BUILD, DSMR_SNOW_PREFER };
+
 struct dsmr_snow_request { /* a call that waits for the driver; id 0: free */
     uint64_t id;
+    enum dsmr_snow_kind kind;
     struct dsmr_grpc_call *call;
-    struct dsmr_block *block; /* of verify and accept */
+    struct dsmr_block *block;    /* of verify and accept */
+    struct dsmr_id needs;        /* in the core before the driver is asked for what the call wants:
+                                    the parent of verify and build, the block of accept and prefer */
+    struct dsmr_block *restored; /* is being verified once more for that; NULL: none */
     uint64_t context;
-    uint64_t until_ms; /* verify: no later try after it */
-    uint64_t again_ms; /* verify: due then; 0: the driver has it */
+    uint64_t until_ms; /* no later try of a verification after it */
+    uint64_t again_ms; /* due then; 0: the driver has it */
+    bool is_said;      /* accept: that it waits */
     uint64_t ahead_ms; /* verify: waits since then because the block's time lies further ahead of
                           our clock than it may; 0: it does not */
+};
+
+struct dsmr_snow_block { /* verified or built, and not decided */
+    struct dsmr_block *block;
+    uint64_t turn;     /* in which the core got it; 0: it has forgotten it */
+    uint32_t children; /* of those that the core has */
 };
 
 struct dsmr_snow_ahead { /* blocks whose time lies ahead of our clock, one after the other */
@@ -32,7 +46,9 @@ struct dsmr_snow_engine {
     struct dsmr_snow_engine_config config;
     struct dsmr_driver *driver;
     struct dsmr_query query;
-    struct dsmr_map *blocks; /* id -> struct dsmr_block * with a reference */
+    struct dsmr_map *blocks; /* id -> struct dsmr_snow_block with a reference */
+    uint64_t last_turn;
+    uint32_t held_count; /* of blocks: that the core has */
     struct dsmr_block *last_accepted;
     struct dsmr_id preferred;
     struct dsmr_snow_request requests[DSMR_SNOW_ENGINE_REQUESTS_MAX];
@@ -59,6 +75,7 @@ __attribute__((format(printf, 3, 4))) void dsmr_snow_say(const struct dsmr_snow_
                                                          const char *format, ...);
 /* NULL: there are too many, and the call has been answered so. */
 struct dsmr_snow_request *dsmr_snow_take_request(struct dsmr_snow_engine *engine,
+                                                 enum dsmr_snow_kind kind,
                                                  struct dsmr_grpc_call *call);
 /* NULL: it ended when the engine was closed. */
 struct dsmr_snow_request *dsmr_snow_find_request(struct dsmr_snow_engine *engine, uint64_t id);
@@ -73,7 +90,8 @@ bool dsmr_snow_is_closed(const struct dsmr_snow_engine *engine, struct dsmr_grpc
 /* A reference, or NULL. */
 struct dsmr_block *dsmr_snow_find_undecided(const struct dsmr_snow_engine *engine,
                                             const struct dsmr_id *id);
-bool dsmr_snow_keep(struct dsmr_snow_engine *engine, struct dsmr_block *block); /* false: full */
+/* The core has it. false: the table is full, and the core has it no more. */
+bool dsmr_snow_keep(struct dsmr_snow_engine *engine, struct dsmr_block *block);
 void dsmr_snow_drop(struct dsmr_snow_engine *engine, const struct dsmr_id *id);
 /* Siblings that were never told to be rejected go with the block that is accepted. */
 void dsmr_snow_drop_decided(struct dsmr_snow_engine *engine);
@@ -87,8 +105,20 @@ void dsmr_snow_on_ready(void *self, bool is_ready);
 void dsmr_snow_on_built(void *self, uint64_t request_id, enum dsmr_err err,
                         struct dsmr_block *block);
 
+/* ---- snow_room.c ---- */
+/* Notes that the core has got a block of the table. */
+void dsmr_snow_hold(struct dsmr_snow_engine *engine, const struct dsmr_id *id);
+/* Notes that it is about to lose it, or has lost it. false: it did not have it. */
+bool dsmr_snow_let_go(struct dsmr_snow_engine *engine, const struct dsmr_id *id);
+bool dsmr_snow_is_full(const struct dsmr_snow_engine *engine); /* the core */
+/* Has a full core forget a block that neither the preference nor a call needs. false: the core is
+ * not full, or there is none. */
+bool dsmr_snow_make_room(struct dsmr_snow_engine *engine, const struct dsmr_snow_request *request);
+bool dsmr_snow_is_forgotten(const struct dsmr_snow_engine *engine, const struct dsmr_id *id);
+/* Asks the driver for what the call wants, or first for a block that it needs. */
+void dsmr_snow_advance(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request);
+
 /* ---- snow_decide.c ---- */
-void dsmr_snow_start_verify(struct dsmr_snow_engine *engine, struct dsmr_snow_request *request);
 void dsmr_snow_on_verdict(void *self, uint64_t request_id, enum dsmr_err err);
 void dsmr_snow_on_accepted(void *self, uint64_t request_id, enum dsmr_err err);
 

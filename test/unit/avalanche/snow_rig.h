@@ -19,6 +19,9 @@ static struct {
     bool flag;
 } asked;
 
+/* A test that plays the core hears of each call; NULL: asked is enough. */
+static void (*overhear)(struct dsmr_block *block);
+
 static void note(enum asked what, uint64_t request_id, uint64_t context, const struct dsmr_id *id)
 {
     asked.what = what;
@@ -33,28 +36,38 @@ void dsmr_driver_build(struct dsmr_driver *driver, uint64_t request_id,
 {
     (void)driver;
     note(BUILD, request_id, context, parent_id);
+    if (overhear != NULL)
+        overhear(NULL);
 }
 void dsmr_driver_verify(struct dsmr_driver *driver, uint64_t request_id, struct dsmr_block *block,
                         uint64_t context)
 {
     (void)driver;
     note(VERIFY, request_id, context, &block->id);
+    if (overhear != NULL)
+        overhear(block);
 }
 void dsmr_driver_accept(struct dsmr_driver *driver, uint64_t request_id,
                         const struct dsmr_id *block_id)
 {
     (void)driver;
     note(ACCEPT, request_id, 0, block_id);
+    if (overhear != NULL)
+        overhear(NULL);
 }
 void dsmr_driver_reject(struct dsmr_driver *driver, const struct dsmr_id *block_id)
 {
     (void)driver;
     note(REJECT, 0, 0, block_id);
+    if (overhear != NULL)
+        overhear(NULL);
 }
 void dsmr_driver_prefer(struct dsmr_driver *driver, const struct dsmr_id *block_id)
 {
     (void)driver;
     note(PREFER, 0, 0, block_id);
+    if (overhear != NULL)
+        overhear(NULL);
 }
 void dsmr_driver_set_bootstrapping(struct dsmr_driver *driver, bool is_bootstrapping)
 {

@@ -162,16 +162,18 @@ static void test_no_wait_for_what_cannot_come(void **state)
     close_rig(&rig);
 }
 
-/* One proposer may make any number of blocks at a height. Where the core has no room for more, only
- * an accept makes some, and AvalancheGo accepts nothing while it waits for us. */
+/* Where the core has no room for more and what it has is needed, only an accept makes some, and
+ * AvalancheGo accepts nothing while it waits for us. */
 static void test_no_wait_for_room(void **state)
 {
     struct rig rig;
+    Dsmr__Pb__SetPreferenceRequest prefer = DSMR__PB__SET_PREFERENCE_REQUEST__INIT;
     (void)state;
     open_rig(&rig, 0, 0);
     size_t done = 0;
+    struct dsmr_block *tip = dsmr_block_ref(rig.chain[0]);
     for (uint64_t i = 0; i <= DSMR_PROCESSING_BLOCKS_MAX; i++) {
-        struct dsmr_block *block = make_block(&rig, rig.chain[0], rig.fake->now_ms - i);
+        struct dsmr_block *block = make_block(&rig, tip, rig.fake->now_ms);
         verify(&rig, block, 9);
         rig.port.ops->verdict(rig.port.self, asked.request_id, DSMR_ERR_BUSY);
         if (i < DSMR_PROCESSING_BLOCKS_MAX) { /* a late disk: asked again */
@@ -182,9 +184,17 @@ static void test_no_wait_for_room(void **state)
         }
         ended(&rig, ++done);
         assert_int_equal(rig.err, i < DSMR_PROCESSING_BLOCKS_MAX ? DSMR_OK : DSMR_ERR_MALFORMED);
-        dsmr_block_unref(block);
+        if (i < DSMR_PROCESSING_BLOCKS_MAX) {
+            DSMR_PB_BYTES(&prefer, id, block->id.bytes, 32);
+            hand(&rig, dsmr_snow_engine_prefer, &prefer.base);
+            ended(&rig, ++done);
+        }
+        dsmr_block_unref(tip);
+        tip = block;
     }
     assert_string_equal(rig.reason, dsmr_err_text(DSMR_ERR_BUSY));
+    assert_int_equal(asked.what, VERIFY); /* nothing was rejected for it */
+    dsmr_block_unref(tip);
     close_rig(&rig);
 }
 

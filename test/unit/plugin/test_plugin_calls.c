@@ -13,6 +13,7 @@
 #include "plugin/plugin.h"
 #include "plugin/plugin_state.h"
 #include "unit/avalanche/fake_avalanche.h"
+#include "wire/codec.h"
 
 #define CALL_TIMEOUT_MS 600000u
 #define PAST_MS "1767225600000"
@@ -23,7 +24,7 @@ static struct child {
     pid_t pid;
     int pipe[2];
     char dir[64], log[80];
-} children[5];
+} children[6];
 
 static void be_plugin(const struct child *child)
 {
@@ -360,6 +361,84 @@ static void test_a_store_that_is_not_free_yet(void **state)
     dsmr_buf_unref(bytes);
 }
 
+/* ---- blocks ---- */
+
+#define SIBLINGS 300
+
+/* A child that needs no context: the first block, empty. */
+static struct dsmr_block *first_block(const struct dsmr_id *genesis_id, uint64_t number)
+{
+    struct dsmr_params params;
+    struct dsmr_block *block = NULL;
+    struct dsmr_block fields = {.parent_id = *genesis_id,
+                                .height = 1,
+                                .time_ms = strtoull(PAST_MS, NULL, 10) + 5000 + number,
+                                .epoch = DSMR_EPOCH_NONE};
+    dsmr_params_default(&params);
+    params.domain = (struct dsmr_domain){12345, {{7}}}; /* as initialize says */
+    assert_int_equal(dsmr_block_build(&block, &params, &fields), DSMR_OK);
+    return block;
+}
+
+static void verify_block(struct rig *rig, const struct dsmr_block *block)
+{
+    Dsmr__Pb__BlockVerifyRequest message = DSMR__PB__BLOCK_VERIFY_REQUEST__INIT;
+    DSMR_PB_BYTES(&message, bytes, block->bytes->bytes, block->bytes->len);
+    if (call(rig, NULL, "BlockVerify", &message.base) != DSMR_OK)
+        fail_msg("%s", rig->reason);
+}
+
+/* With the core itself: one proposer makes more first blocks than it keeps, and the one that it has
+ * forgotten first is accepted. */
+static void test_more_siblings_than_the_core_keeps(void **state)
+{
+    struct rig rig;
+    struct dsmr_block *siblings[SIBLINGS];
+    struct dsmr_id genesis_id;
+    struct dsmr_buf *answer = NULL;
+    Dsmr__Pb__GetBlockIDAtHeightRequest at = DSMR__PB__GET_BLOCK_IDAT_HEIGHT_REQUEST__INIT;
+    Dsmr__Pb__SetPreferenceRequest prefer = DSMR__PB__SET_PREFERENCE_REQUEST__INIT;
+    Dsmr__Pb__BlockAcceptRequest accept = DSMR__PB__BLOCK_ACCEPT_REQUEST__INIT;
+    Dsmr__Pb__BlockRejectRequest reject = DSMR__PB__BLOCK_REJECT_REQUEST__INIT;
+    Dsmr__Pb__PutResponse put = DSMR__PB__PUT_RESPONSE__INIT;
+    (void)state;
+    open_rig(&rig, &children[5]);
+    assert_int_equal(initialize(&rig, PAST_MS, "{\"disk_low_bytes\": 0}"), DSMR_OK);
+    assert_int_equal(call(&rig, &answer, "GetBlockIDAtHeight", &at.base), DSMR_OK);
+    Dsmr__Pb__GetBlockIDAtHeightResponse *genesis =
+        dsmr__pb__get_block_idat_height_response__unpack(NULL, answer->len, answer->bytes);
+    assert_int_equal(genesis->blk_id.len, 32);
+    memcpy(genesis_id.bytes, genesis->blk_id.data, 32);
+    dsmr__pb__get_block_idat_height_response__free_unpacked(genesis, NULL);
+    dsmr_buf_unref(answer);
+    for (uint32_t i = 0; i < SIBLINGS; i++) {
+        siblings[i] = first_block(&genesis_id, i);
+        verify_block(&rig, siblings[i]);
+    }
+    DSMR_PB_BYTES(&prefer, id, siblings[1]->id.bytes, 32);
+    assert_int_equal(call(&rig, NULL, "SetPreference", &prefer.base), DSMR_OK);
+    fake_answer(rig.fake, &put.base);
+    DSMR_PB_BYTES(&accept, id, siblings[0]->id.bytes, 32);
+    if (call(&rig, NULL, "BlockAccept", &accept.base) != DSMR_OK)
+        fail_msg("%s", rig.reason);
+    for (uint32_t i = 1; i < SIBLINGS; i++) {
+        DSMR_PB_BYTES(&reject, id, siblings[i]->id.bytes, 32);
+        assert_int_equal(call(&rig, NULL, "BlockReject", &reject.base), DSMR_OK);
+    }
+    DSMR_PB_SET(&at, height, 1);
+    assert_int_equal(call(&rig, &answer, "GetBlockIDAtHeight", &at.base), DSMR_OK);
+    Dsmr__Pb__GetBlockIDAtHeightResponse *first =
+        dsmr__pb__get_block_idat_height_response__unpack(NULL, answer->len, answer->bytes);
+    assert_int_equal(first->blk_id.len, 32);
+    assert_memory_equal(first->blk_id.data, siblings[0]->id.bytes, 32);
+    dsmr__pb__get_block_idat_height_response__free_unpacked(first, NULL);
+    dsmr_buf_unref(answer);
+    for (uint32_t i = 0; i < SIBLINGS; i++)
+        dsmr_block_unref(siblings[i]);
+    assert_int_equal(call(&rig, NULL, "Shutdown", NULL), DSMR_OK);
+    close_rig(&rig, DSMR_EXIT_OK);
+}
+
 /* ---- a plugin that the test has made by hand ---- */
 
 struct by_hand {
@@ -469,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_an_initialize_that_fails_ends_it),
         cmocka_unit_test(test_an_upgrade_is_refused),
         cmocka_unit_test(test_a_store_that_is_not_free_yet),
+        cmocka_unit_test(test_more_siblings_than_the_core_keeps),
         cmocka_unit_test(test_a_halt_is_the_health),
         cmocka_unit_test(test_calls_about_peers_that_do_not_parse),
     };
