@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "crypto/hash.h"
 #include "wire/codec.h"
+#include "wire/tx_head.h"
 
 #define HEADER_BYTES DSMR_CHUNK_HEADER_BYTES
 #define PREFIX_BYTES DSMR_CHUNK_TX_PREFIX_BYTES

@@ -7,7 +7,6 @@
 #ifndef DSMR_WIRE_CODEC_H
 #define DSMR_WIRE_CODEC_H
 
-#include "base/bytes.h"
 #include "dsmr/types.h"
 #include "wire/cursor.h"
 
@@ -58,11 +57,6 @@ struct dsmr_tx_head {
  * the application's. */
 DSMR_MUST_USE enum dsmr_err dsmr_tx_head_decode(struct dsmr_tx_head *out, const void *bytes,
                                                 size_t len);
-/* The same of one whose length is known to be within both: its expiry. */
-static inline uint64_t dsmr_tx_expiry_ms(const uint8_t *tx)
-{
-    return dsmr_load_be64(tx + 1);
-}
 
 /* ---- chunks ---- */
 /* tx_expiries counts from so long before the chunk's expiry; FAR: the transaction itself tells. */

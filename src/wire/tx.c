@@ -1,4 +1,5 @@
 #include "wire/codec.h"
+#include "wire/tx_head.h"
 
 enum dsmr_err dsmr_tx_head_decode(struct dsmr_tx_head *out, const void *bytes, size_t len)
 {
