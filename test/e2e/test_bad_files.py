@@ -163,7 +163,7 @@ def genesis_files():
 
 
 def config_files():
-    with Testnet(1) as net:
+    with Testnet(1, params={"block_txs_max": 400000}) as net:
         node = net.nodes[0]
         path = os.path.join(node.home, "config/config.yaml")
         with open(path) as file:
