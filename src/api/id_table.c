@@ -6,16 +6,11 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/prng.h"
+#include "base/tags.h"
 
 #define GROUP 16u /* look-ups that wait for memory together */
 #define IN_USE UINT32_MAX
 #define LINE_BYTES 64u
-
-/* The lower half of the id's hash, whose lowest bits are the home slot, and where the entry is. */
-struct tag {
-    uint32_t hash;
-    uint32_t place; /* 1 + the entry's index; 0: the slot is empty */
-};
 
 struct entry {
     struct dsmr_id id;
@@ -25,7 +20,7 @@ struct entry {
 };
 
 struct dsmr_id_table {
-    struct tag *tags;
+    struct dsmr_tag *tags;
     uint32_t mask; /* slots - 1 */
     uint64_t k0, k1;
     uint8_t *entries;
@@ -117,7 +112,6 @@ void *dsmr_id_table_find(const struct dsmr_id_table *table, const struct dsmr_id
 void *dsmr_id_table_add(struct dsmr_id_table *table, const struct dsmr_id *id)
 {
     uint32_t hash = hash_of(table, id);
-    uint32_t at = hash & table->mask;
     uint32_t place = table->first_free;
     if (place != 0) {
         table->first_free = entry_at(table, place)->next_free;
@@ -125,29 +119,12 @@ void *dsmr_id_table_add(struct dsmr_id_table *table, const struct dsmr_id *id)
         DSMR_ASSERT(table->entries_used < table->capacity);
         place = ++table->entries_used;
     }
-    while (table->tags[at].place != 0) {
-        at = (at + 1) & table->mask;
-    }
-    table->tags[at] = (struct tag){.hash = hash, .place = place};
+    dsmr_tags_put(table->tags, table->mask, (struct dsmr_tag){.hash = hash, .place = place});
     struct entry *entry = entry_at(table, place);
     memset(entry, 0, table->stride);
     entry->id = *id;
     entry->next_free = IN_USE;
     return entry->value;
-}
-
-/* Closes the gap: what a probe would no longer reach moves back. */
-static void remove_tag(struct dsmr_id_table *table, uint32_t at)
-{
-    uint32_t gap = at;
-    for (at = (at + 1) & table->mask; table->tags[at].place != 0; at = (at + 1) & table->mask) {
-        uint32_t home = table->tags[at].hash & table->mask;
-        if (((at - home) & table->mask) >= ((at - gap) & table->mask)) {
-            table->tags[gap] = table->tags[at];
-            gap = at;
-        }
-    }
-    table->tags[gap].place = 0;
 }
 
 void dsmr_id_table_remove(struct dsmr_id_table *table, void *value)
@@ -160,7 +137,7 @@ void dsmr_id_table_remove(struct dsmr_id_table *table, void *value)
         DSMR_ASSERT(table->tags[at].place != 0);
         at = (at + 1) & table->mask;
     }
-    remove_tag(table, at);
+    dsmr_tags_empty(table->tags, table->mask, at);
     entry->next_free = table->first_free;
     table->first_free = place;
 }

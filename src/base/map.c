@@ -6,16 +6,10 @@
 #include "base/assert.h"
 #include "base/id_hash.h"
 #include "base/prng.h"
+#include "base/tags.h"
 
 #define KEY_BYTES_MAX 64u
 #define ID_BYTES 32u
-
-/* A slot: half of the key's hash, whose lowest bits are the home slot, and where the entry is. What
- * does not match is told by the hash: a probe reads few keys, and removal none. */
-struct tag {
-    uint32_t hash;
-    uint32_t place; /* 1 + the entry's index; 0: the slot is empty */
-};
 
 struct dsmr_map {
     size_t key_bytes;
@@ -26,7 +20,7 @@ struct dsmr_map {
     size_t count;
     size_t mask; /* slots - 1 */
     uint64_t k0, k1;
-    struct tag *tags;
+    struct dsmr_tag *tags;
     /* Entries lie side by side in the order in which they came, so that a large map with few of
      * them touches little memory. A free one begins with the place of the next free one. */
     uint8_t *entries;
@@ -209,7 +203,7 @@ static void give_place(struct dsmr_map *map, uint32_t place)
 
 void *dsmr_map_add(struct dsmr_map *map, const void *key, bool *is_new)
 {
-    struct tag tag;
+    struct dsmr_tag tag;
     size_t slot = probe(map, key, &tag.hash);
     bool found = map->tags[slot].place != 0;
     if (!found) {
@@ -236,17 +230,7 @@ bool dsmr_map_remove(struct dsmr_map *map, const void *key)
         return false;
     }
     give_place(map, map->tags[hole].place);
-    /* Tags behind the hole move up as long as that does not put them before their home. */
-    for (size_t slot = (hole + 1) & map->mask; map->tags[slot].place != 0;
-         slot = (slot + 1) & map->mask) {
-        size_t from_home = (slot - map->tags[slot].hash) & map->mask;
-        size_t from_hole = (slot - hole) & map->mask;
-        if (from_home >= from_hole) {
-            map->tags[hole] = map->tags[slot];
-            hole = slot;
-        }
-    }
-    map->tags[hole].place = 0;
+    dsmr_tags_empty(map->tags, map->mask, hole);
     map->count--;
     return true;
 }

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/id_hash.h"
 #include "base/prng.h"
+#include "base/tags.h"
 
 #define NONE UINT32_MAX
 #define PASSED_OVER_MAX 1024u
@@ -18,20 +19,13 @@ struct waiting {
     uint32_t older, younger; /* free places: younger is the next free one */
 };
 
-/* What does not match is told by the hash, whose lowest bits are the home slot: few ids are read.
- */
-struct slot {
-    uint32_t hash;
-    uint32_t place; /* 1 + the place in waiting; 0: empty */
-};
-
 struct dsmr_mempool {
     uint32_t txs_max;
     uint64_t bytes_max;
     uint64_t keys[2];
-    struct slot *tables; /* one behind the other: of SLOTS_AT_FIRST slots, twice that, ... */
-    struct slot *slots;  /* the one in use; all slots of the others are empty */
-    uint32_t mask;       /* its slots - 1 */
+    struct dsmr_tag *tables; /* one behind the other: of SLOTS_AT_FIRST slots, twice that, ... */
+    struct dsmr_tag *slots;  /* the one in use; all slots of the others are empty */
+    uint32_t mask;           /* its slots - 1 */
     uint32_t mask_max;
     struct waiting *waiting;
     uint32_t oldest, youngest;
@@ -93,8 +87,8 @@ static inline uint32_t hash_of(const struct dsmr_mempool *pool, const struct dsm
 }
 
 /* The slot of the id, or the empty one where it belongs. */
-static inline struct slot *probe(const struct dsmr_mempool *pool, const struct dsmr_id *id,
-                                 uint32_t hash)
+static inline struct dsmr_tag *probe(const struct dsmr_mempool *pool, const struct dsmr_id *id,
+                                     uint32_t hash)
 {
     uint32_t at = hash & pool->mask;
     while (pool->slots[at].place != 0 &&
@@ -103,22 +97,6 @@ static inline struct slot *probe(const struct dsmr_mempool *pool, const struct d
         at = (at + 1) & pool->mask;
     }
     return &pool->slots[at];
-}
-
-/* Slots behind the hole move up as long as that does not put them before their home. */
-static void empty_slot(struct dsmr_mempool *pool, struct slot *slot)
-{
-    uint32_t hole = (uint32_t)(slot - pool->slots);
-    for (uint32_t at = (hole + 1) & pool->mask; pool->slots[at].place != 0;
-         at = (at + 1) & pool->mask) {
-        uint32_t from_home = (at - pool->slots[at].hash) & pool->mask;
-        uint32_t from_hole = (at - hole) & pool->mask;
-        if (from_home >= from_hole) {
-            pool->slots[hole] = pool->slots[at];
-            hole = at;
-        }
-    }
-    pool->slots[hole].place = 0;
 }
 
 /* The table of so many slots begins where those of all smaller ones end. */
@@ -130,17 +108,13 @@ static void use_table(struct dsmr_mempool *pool, uint32_t slots)
 
 static void grow(struct dsmr_mempool *pool)
 {
-    struct slot *old = pool->slots;
+    struct dsmr_tag *old = pool->slots;
     uint32_t old_mask = pool->mask;
     DSMR_ASSERT(old_mask < pool->mask_max);
     use_table(pool, 2 * (old_mask + 1));
     for (uint32_t i = 0; i <= old_mask; i++) {
         if (old[i].place != 0) {
-            uint32_t at = old[i].hash & pool->mask;
-            while (pool->slots[at].place != 0) {
-                at = (at + 1) & pool->mask;
-            }
-            pool->slots[at] = old[i];
+            dsmr_tags_put(pool->slots, pool->mask, old[i]);
             old[i].place = 0;
         }
     }
@@ -159,7 +133,7 @@ static enum dsmr_err occupy(struct dsmr_mempool *pool, uint32_t *out,
         grow(pool);
     }
     uint32_t hash = hash_of(pool, &tx->id);
-    struct slot *slot = probe(pool, &tx->id, hash);
+    struct dsmr_tag *slot = probe(pool, &tx->id, hash);
     if (slot->place != 0) {
         return DSMR_ERR_DUPLICATE;
     }
@@ -170,7 +144,7 @@ static enum dsmr_err occupy(struct dsmr_mempool *pool, uint32_t *out,
         place = pool->used_end++;
     }
     DSMR_ASSERT(place < pool->txs_max);
-    *slot = (struct slot){.hash = hash, .place = place + 1};
+    *slot = (struct dsmr_tag){.hash = hash, .place = place + 1};
     pool->waiting[place].tx = *tx;
     pool->count++;
     pool->bytes += tx->len;
@@ -216,7 +190,7 @@ enum dsmr_err dsmr_mempool_put_back(struct dsmr_mempool *pool, const struct dsmr
 
 /* Takes the place of the slot out of queue, table and counts; the reference on owner is the
  * caller's now. */
-static void vacate(struct dsmr_mempool *pool, struct slot *slot)
+static void vacate(struct dsmr_mempool *pool, struct dsmr_tag *slot)
 {
     DSMR_ASSERT(slot->place != 0);
     uint32_t place = slot->place - 1;
@@ -234,7 +208,7 @@ static void vacate(struct dsmr_mempool *pool, struct slot *slot)
     } else {
         pool->youngest = waiting->older;
     }
-    empty_slot(pool, slot);
+    dsmr_tags_empty(pool->slots, pool->mask, (size_t)(slot - pool->slots));
     DSMR_ASSERT(pool->bytes >= waiting->tx.len);
     pool->count--;
     pool->bytes -= waiting->tx.len;
@@ -246,7 +220,7 @@ static void vacate(struct dsmr_mempool *pool, struct slot *slot)
     }
 }
 
-static struct slot *slot_of(const struct dsmr_mempool *pool, uint32_t place)
+static struct dsmr_tag *slot_of(const struct dsmr_mempool *pool, uint32_t place)
 {
     const struct dsmr_id *id = &pool->waiting[place].tx.id;
     return probe(pool, id, hash_of(pool, id));
@@ -267,7 +241,7 @@ uint32_t dsmr_mempool_remove(struct dsmr_mempool *pool, const struct dsmr_id *id
     uint32_t hashes[LOOK_AHEAD], removed = 0;
     for (uint32_t i = 0; i < count + LOOK_AHEAD && pool->count > 0; i++) {
         uint32_t *hash = &hashes[i % LOOK_AHEAD]; /* of the id so far back, then of this one */
-        struct slot *slot = i < LOOK_AHEAD ? NULL : probe(pool, &ids[i - LOOK_AHEAD], *hash);
+        struct dsmr_tag *slot = i < LOOK_AHEAD ? NULL : probe(pool, &ids[i - LOOK_AHEAD], *hash);
         if (slot != NULL && slot->place != 0) {
             struct dsmr_buf *owner = pool->waiting[slot->place - 1].tx.owner;
             vacate(pool, slot);

@@ -1,14 +1,14 @@
 /* mempool.h - transactions that wait for a chunk of this node.
  *
  * Why:        a first-in first-out queue of slices of the buffers they came in; nothing is copied.
- * How:        a list in a table of places, and a hash table of these by id (open addressing, at
- * most half full) that grows and shrinks with what waits, so that it stays in the caches: most
- *             look-ups are for transactions of other nodes, which are not here.
+ * How:        a list in a table of places, and a hash table of these by id (base/tags.h, at most
+ *             half full) that grows and shrinks with what waits, so that it stays in the caches:
+ *             most look-ups are for transactions of other nodes, which are not here.
  * Not here:   what a transaction means (checked before it gets here), other nodes' transactions.
  * Invariants: no id twice; txs and bytes never over their limits; the count of bytes is exact.
  * Limits:     txs_max transactions, bytes_max bytes (lengths of the transactions only);
- * MEMPOOL_FULL beyond. All memory is allocated by new, and used as far as it is needed. Threads:
- * one owner. */
+ *             MEMPOOL_FULL beyond. All memory is allocated by new, and used as far as it is needed.
+ * Threads:    one owner. */
 #ifndef DSMR_CORE_MEMPOOL_H
 #define DSMR_CORE_MEMPOOL_H
 
