@@ -314,40 +314,38 @@ void dsmr_segments_release(const struct dsmr_segments *segments, uint64_t number
     }
 }
 
-/* The first *at bytes of a body around the page cache, piece by piece through an aligned buffer,
- * whose pages are no new ones. What does not go so, or ends early, is left to the other way. */
-static enum dsmr_err read_direct(size_t *at, struct dsmr_buf *out, int fd,
-                                 const struct dsmr_schema_place *place)
+/* Reads a body into out; with staging, an aligned buffer whose pages are no new ones, through that,
+ * as around the page cache it has to be. errno tells about IO. */
+static enum dsmr_err fill(struct dsmr_buf *out, int fd, uint8_t *staging,
+                          const struct dsmr_schema_place *place)
 {
-    size_t piece = place->len < READ_BYTES ? (size_t)align_up(place->len) : READ_BYTES;
-    uint8_t *bytes = aligned_alloc(DSMR_SEGMENTS_ALIGN_BYTES, piece);
-    bool is_whole = bytes != NULL;
+    uint32_t crc = 0;
+    size_t at = 0;
 
-    while (is_whole && *at < place->len) {
-        size_t left = place->len - *at;
-        size_t wanted = left < piece ? (size_t)align_up(left) : piece;
-        ssize_t n = pread(fd, bytes, wanted, (off_t)(place->offset + *at));
-        if (n < 0 && errno != EINTR && errno != EINVAL) {
-            free(bytes);
+    while (at < place->len) {
+        uint8_t *to = out->bytes + at;
+        size_t left = place->len - at;
+        size_t whole = left < READ_BYTES ? (size_t)align_up(left) : READ_BYTES;
+        ssize_t n = pread(fd, staging == NULL ? to : staging, staging == NULL ? left : whole,
+                          (off_t)(place->offset + at));
+        if (n < 0 && errno != EINTR) {
             return DSMR_ERR_IO;
         }
-        if (n > 0) {
-            size_t got = (size_t)n < left ? (size_t)n : left;
-            memcpy(out->bytes + *at, bytes, got);
-            *at += got;
+        if (n == 0) {
+            return DSMR_ERR_CORRUPT; /* it was cut off meanwhile */
         }
-        is_whole = n == (ssize_t)wanted || (n < 0 && errno == EINTR);
+        size_t got = n < 0 ? 0 : (size_t)n < left ? (size_t)n : left;
+        crc = staging == NULL ? dsmr_crc32c(crc, to, got) : dsmr_crc32c_copy(crc, to, staging, got);
+        at += got;
     }
-    free(bytes);
-    return DSMR_OK;
+    return crc == place->crc ? DSMR_OK : DSMR_ERR_CORRUPT;
 }
 
 /* Nothing is allocated for a body that the file does not have. */
-static enum dsmr_err read_body(struct dsmr_buf **out, int fd, int direct_fd,
+static enum dsmr_err read_body(struct dsmr_buf **out, int fd, bool is_direct,
                                const struct dsmr_schema_place *place)
 {
     struct stat st;
-    size_t at = 0;
 
     if (fstat(fd, &st) != 0) {
         return DSMR_ERR_IO;
@@ -359,21 +357,20 @@ static enum dsmr_err read_body(struct dsmr_buf **out, int fd, int direct_fd,
     if (*out == NULL) {
         return DSMR_ERR_NO_MEMORY;
     }
-    enum dsmr_err err = direct_fd >= 0 ? read_direct(&at, *out, direct_fd, place) : DSMR_OK;
-    if (err != DSMR_OK) {
-        return err;
-    }
-    while (at < place->len) { /* all of it, or what there was no way around the cache for */
-        ssize_t n = pread(fd, (*out)->bytes + at, place->len - at, (off_t)(place->offset + at));
-        if (n < 0 && errno != EINTR) {
-            return DSMR_ERR_IO;
+    size_t room = place->len < READ_BYTES ? (size_t)align_up(place->len) : READ_BYTES;
+    uint8_t *staging = is_direct ? aligned_alloc(DSMR_SEGMENTS_ALIGN_BYTES, room) : NULL;
+    if (staging != NULL) {
+        enum dsmr_err err = fill(*out, fd, staging, place);
+        bool is_refused = err == DSMR_ERR_IO && errno == EINVAL;
+        free(staging);
+        if (!is_refused) {
+            return err;
         }
-        if (n == 0) {
-            return DSMR_ERR_CORRUPT; /* it was cut off meanwhile */
-        }
-        at += n > 0 ? (size_t)n : 0;
     }
-    return dsmr_crc32c(0, (*out)->bytes, place->len) == place->crc ? DSMR_OK : DSMR_ERR_CORRUPT;
+    if (is_direct && fcntl(fd, F_SETFL, 0) != 0) { /* through the page cache, then */
+        return DSMR_ERR_IO;
+    }
+    return fill(*out, fd, NULL, place);
 }
 
 enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments, struct dsmr_buf **out,
@@ -382,21 +379,20 @@ enum dsmr_err dsmr_segments_read(const struct dsmr_segments *segments, struct ds
     char name[NAME_BYTES];
     struct dsmr_buf *buf = NULL;
     enum dsmr_err err;
-    int direct_fd = -1;
-    int fd;
+    int fd = -1;
 
     name_of(name, place->segment);
-    fd = openat(segments->dir_fd, name, O_RDONLY | O_CLOEXEC);
+    if (place->len >= DIRECT_BYTES_MIN) {
+        fd = openat(segments->dir_fd, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
+    }
+    bool is_direct = fd >= 0;
+    if (!is_direct) {
+        fd = openat(segments->dir_fd, name, O_RDONLY | O_CLOEXEC);
+    }
     if (fd < 0) {
         return errno == ENOENT ? DSMR_ERR_UNKNOWN : DSMR_ERR_IO;
     }
-    if (place->len >= DIRECT_BYTES_MIN) {
-        direct_fd = openat(segments->dir_fd, name, O_RDONLY | O_DIRECT | O_CLOEXEC);
-    }
-    err = read_body(&buf, fd, direct_fd, place);
-    if (direct_fd >= 0) {
-        (void)close(direct_fd);
-    }
+    err = read_body(&buf, fd, is_direct, place);
     (void)close(fd);
     if (err != DSMR_OK) {
         dsmr_buf_unref(buf);
