@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "api/route_call.h"
-#include "base/bytes.h"
+#include "wire/tx_head.h"
 
 #define EXPIRY_GRACE_MS 2000u /* a block may come a little after the expiry */
 #define WAIT_MS_MIN 1u
@@ -241,7 +241,7 @@ static uint64_t deadline_of(const struct dsmr_routes_config *config, const struc
                             uint64_t timeout_ms)
 {
     const struct dsmr_clock *clock = &config->clock;
-    uint64_t expiry_ms = dsmr_load_be64(tx->bytes + 1);
+    uint64_t expiry_ms = dsmr_tx_expiry_ms(tx->bytes);
     uint64_t wall_ms = clock->ops->wall_ms(clock->self);
     uint64_t left_ms = expiry_ms > wall_ms ? expiry_ms - wall_ms : 0;
     if (left_ms < UINT64_MAX - EXPIRY_GRACE_MS && left_ms + EXPIRY_GRACE_MS < timeout_ms) {

@@ -75,7 +75,6 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
         enum dsmr_err told = tx->err;
         bool is_flying = false;
         if (i + AHEAD < batch->count && batch->txs[i + AHEAD].err == DSMR_OK) {
-            __builtin_prefetch(batch->bytes->bytes + batch->txs[i + AHEAD].offset);
             dsmr_tracker_expect(s->tracker, &batch->txs[i + AHEAD].id);
         }
         if (tx->err == DSMR_OK) {
@@ -83,7 +82,7 @@ static void on_submitted(void *self, const struct dsmr_submit_batch *batch)
             struct dsmr_flight flight = {
                 .owner = is_wanted ? owner_of(s, conn) : DSMR_PLACES_NOBODY,
                 .seq = tx->tag,
-                .expiry_ms = dsmr_load_be64(batch->bytes->bytes + tx->offset + 1),
+                .expiry_ms = tx->expiry_ms,
                 .wants_certified =
                     is_wanted && (conn->wants & DSMR_SUBMIT_FRAME_WANT_CERTIFIED) != 0,
                 .wants_executed =

@@ -254,14 +254,11 @@ static void observe(struct dsmr_tracker *tracker, enum dsmr_metric_histogram id,
 }
 
 /* One transaction of an HTTP request. */
-static void on_submitted_tx(struct dsmr_tracker *tracker, const struct dsmr_submit_batch *batch,
-                            const struct dsmr_submit_tx *tx)
+static void on_submitted_tx(struct dsmr_tracker *tracker, const struct dsmr_submit_tx *tx)
 {
     struct dsmr_query_tx known = {.state = DSMR_TX_UNKNOWN};
     if (tx->err == DSMR_OK) {
-        const struct dsmr_flight flight = {
-            .owner = DSMR_PLACES_NOBODY,
-            .expiry_ms = dsmr_load_be64(batch->bytes->bytes + tx->offset + 1)};
+        const struct dsmr_flight flight = {.owner = DSMR_PLACES_NOBODY, .expiry_ms = tx->expiry_ms};
         /* At the limit it runs all the same; only where it is will not be known. */
         dsmr_places_lock(tracker->places);
         (void)!dsmr_tracker_add(tracker, &tx->id, &flight);
@@ -285,7 +282,7 @@ static void on_submitted(struct dsmr_tracker *tracker, struct dsmr_submit_batch 
         return;
     }
     for (uint32_t i = 0; i < batch->count; i++) {
-        on_submitted_tx(tracker, batch, &batch->txs[i]);
+        on_submitted_tx(tracker, &batch->txs[i]);
     }
 }
 

@@ -18,8 +18,8 @@
  *          bootstraps, as a block that fails there ends the chain. Not for a block whose time lies
  *          further ahead than that, nor for a context that is missing, nor for room among as many
  *          blocks as the core keeps undecided, if none may go: the node's consensus stands still
- * while we wait. All blocks that wait for our clock between an accept and the next have that time
- *          together: one proposer may make any number of them.
+ *          while we wait. All blocks that wait for our clock between an accept and the next have
+ *          that time together: one proposer may make any number of them.
  * Room:    the core keeps DSMR_PROCESSING_BLOCKS_MAX undecided blocks, this end more. The core
  *          forgets leaves that are not preferred, and gets them again before it needs them.
  * Threads: all on the logic thread. */

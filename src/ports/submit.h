@@ -15,7 +15,7 @@ struct dsmr_submit_tx {
     uint32_t len;
     uint64_t tag;       /* the submitter's own */
     struct dsmr_id id;  /* out */
-    uint64_t expiry_ms; /* the driver's: out of its head, if err is OK */
+    uint64_t expiry_ms; /* out: of its head, if err is OK */
     enum dsmr_err err;  /* out: OK admitted; DUPLICATE, MEMPOOL_FULL, BAD_TX, EXPIRED, ... */
 };
 /* One allocation, count transactions that lie in one buffer. */

@@ -20,6 +20,7 @@
 #include "dsmr/dsmr.h"
 #include "node_step_world.h"
 #include "wire/message.h"
+#include "wire/tx_head.h"
 
 enum { STEPS_MAX = 1500 };
 
@@ -188,7 +189,7 @@ static void submit(struct world *w)
         uint8_t *bytes = owner->bytes + DSMR_TX_BYTES_MIN * (size_t)i;
         items[i].len = make_tx(w, bytes, w->wall_ms);
         items[i].bytes = bytes;
-        items[i].expiry_ms = dsmr_load_be64(bytes + 1);
+        items[i].expiry_ms = dsmr_tx_expiry_ms(bytes);
         items[i].err = DSMR_OK;
         dsmr_hash(&items[i].id, bytes, items[i].len);
     }

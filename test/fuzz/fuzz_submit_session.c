@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "driver/exec_record.h"
 #include "fake_ports.h"
+#include "wire/tx_head.h"
 
 enum {
     CLIENTS = 2,
@@ -96,6 +97,7 @@ static void return_batch(struct world *w, uint8_t way)
         struct dsmr_submit_tx *tx = &batch->txs[i];
         must(tx->offset + tx->len <= batch->bytes->len);
         tx_id(&tx->id, batch->bytes->bytes + tx->offset, tx->len);
+        tx->expiry_ms = dsmr_tx_expiry_ms(batch->bytes->bytes + tx->offset);
         tx->err = way % 8 == 7 ? DSMR_ERR_BAD_TX : way % 8 == 6 ? DSMR_ERR_DUPLICATE : DSMR_OK;
         way /= 2;
     }

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "lib/world_state.h"
 #include "sim/sim_bls.h"
+#include "wire/tx_head.h"
 
 static uint64_t later(struct dsmr_world *world, uint64_t *last_ms, uint64_t max_ms)
 {
@@ -150,10 +151,15 @@ static void feed_publish(void *self, const struct dsmr_notice *notice)
     }
     if (notice->kind != DSMR_NOTICE_SUBMITTED)
         return;
-    for (uint32_t i = 0; i < notice->u.batch->count; i++)
-        node->world->admitted += notice->u.batch->txs[i].err == DSMR_OK;
-    dsmr_buf_unref(notice->u.batch->bytes);
-    free(notice->u.batch);
+    struct dsmr_submit_batch *batch = notice->u.batch;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct dsmr_submit_tx *tx = &batch->txs[i];
+        DSMR_ASSERT(tx->err != DSMR_OK ||
+                    tx->expiry_ms == dsmr_tx_expiry_ms(batch->bytes->bytes + tx->offset));
+        node->world->admitted += tx->err == DSMR_OK;
+    }
+    dsmr_buf_unref(batch->bytes);
+    free(batch);
 }
 
 static void log_line(void *self, enum dsmr_log_level level, const char *module, const char *text)

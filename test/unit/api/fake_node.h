@@ -21,6 +21,7 @@
 #include "ports/query.h"
 #include "ports/submit.h"
 #include "wire/codec.h"
+#include "wire/tx_head.h"
 
 #define FAKE_UNUSED __attribute__((unused))
 #define FAKE_BATCHES_MAX 4096
@@ -209,6 +210,7 @@ FAKE_UNUSED static void publish_batch(const struct dsmr_feed *feed, struct dsmr_
                                       enum dsmr_err err)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
+        batch->txs[i].expiry_ms = dsmr_tx_expiry_ms(batch->bytes->bytes + batch->txs[i].offset);
         batch->txs[i].err = err;
     }
     const struct dsmr_notice notice = {.kind = DSMR_NOTICE_SUBMITTED, .u.batch = batch};

@@ -479,6 +479,14 @@ static void a_flight_that_no_notice_ends_is_swept(void **state)
     assert_true(submit(fd, 1, 1)); /* its expiry is 50000 */
     publish_batch(&w->feed, fake_take(&w->node), DSMR_OK);
     expect_run(fd, DSMR_SUBMIT_FRAME_ACK, 0, 1, 1, 0);
+    publish_executed(&w->feed, 1, 50000, NULL, 0); /* a block at the expiry could still run it */
+    for (int i = 0; i < 2; i++) { /* whoever says no hello is told so just before a sweep */
+        int silent = raw_connect(w->port);
+        close(dial(w, 0)); /* after this the thread has heard of the block */
+        pass_time(w, silent);
+        close(silent);
+    }
+    assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, 0), 0);
     publish_executed(&w->feed, 1, 50001, NULL, 0);
     int other = dial(w, 0); /* after this the thread has heard of the block */
     pass_time(w, fd);
