@@ -23,6 +23,8 @@ from overload import Watch  # noqa: E402
 
 SPEED, P99_FACTOR, P99_PLUS_MS = 4.0, 2.0, 50
 NEAR = 3  # blocks: it is there
+STAGES = (("certified", "tx_certified"), ("accepted", "tx_certified_accepted"),
+          ("executed", "tx_accepted_executed"))  # from door to certificate, from that to its block, from that to the result
 BEFORE_S, GIVE_UP_S = 10, 240
 
 
@@ -88,6 +90,9 @@ def run(options):
         facts[name] = {"executed": round(min(executed) / max(took, 0.01)),
                        "p50_ms": round(watch.quantile_ms(0.5, begin, end)),
                        "p99_ms": round(watch.quantile_ms(0.99, begin, end)),
+                       "stages_ms": {stage: [round(watch.quantile_ms(
+                           share, begin, end, 'dsmr_%s_seconds_bucket{le="' % metric))
+                           for share in (0.5, 0.99)] for stage, metric in STAGES},
                        **{name: int(max(watch.gained(metric, begin, end)[0])) for name, metric in (
                            ("nullified", "bft_nullified_views_total"),
                            ("timeouts", "bft_view_timeouts_total"),
@@ -108,11 +113,14 @@ def main():
         facts = run(options)
     except Failed as failure:
         raise SystemExit("FAILED: %s" % failure) from failure
-    print("| others | executed/s | p50 | p99 | views without a block | timed out | skipped |\n" + "|---" * 7 + "|")
+    print("| others | executed/s | p50 | p99 | to certified | to accepted | to executed, p50 / p99 | "
+          "views without a block | timed out | skipped |\n" + "|---" * 10 + "|")
     for name in ("before", "away", "catching_up", "after"):
-        print("| %s | %d | %d ms | %d ms | %d | %d | %d |" % (name.replace("_", " "), *[
-            facts[name][of] for of in ("executed", "p50_ms", "p99_ms", "nullified", "timeouts",
-                                       "skipped")]))
+        print("| %s | %d | %d ms | %d ms | %s | %d | %d | %d |" % (
+            name.replace("_", " "), facts[name]["executed"], facts[name]["p50_ms"],
+            facts[name]["p99_ms"],
+            " | ".join("%d / %d" % tuple(facts[name]["stages_ms"][stage]) for stage, _ in STAGES),
+            *[facts[name][of] for of in ("nullified", "timeouts", "skipped")]))
     print("away %d s (%s), %d blocks; %.1f s of the chain executed in %.2f s, the first after %.2f s: "
           "%.1f times real time; load average before: %.1f" % (
               facts["away_s"], facts["how"], facts["missed_blocks"], facts["chain_s"],

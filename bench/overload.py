@@ -58,16 +58,16 @@ class Watch:
         count = total[3] - total[1]
         return 1000 * (total[2] - total[0]) / count if count > 0 else None
 
-    def quantile_ms(self, share, begin, end):
-        """From the nodes' doors to the result, of what was executed in between."""
+    def quantile_ms(self, share, begin, end, histogram=HISTOGRAM):
+        """From the nodes' doors to the result, of what was executed in between; or of another histogram."""
         sides = []
         for at in (begin, end):
             values = min(self.samples, key=lambda sample: abs(sample[0] - at))[1]
             total = {}
             for node in values:
                 for name, value in node.items():
-                    if name.startswith(HISTOGRAM):
-                        bound = float(name[len(HISTOGRAM):].split('"')[0].replace("+Inf", "inf"))
+                    if name.startswith(histogram):
+                        bound = float(name[len(histogram):].split('"')[0].replace("+Inf", "inf"))
                         total[bound] = total.get(bound, 0) + value
             sides.append(total)
         return quantile_ms(sides[0], sides[1], share)

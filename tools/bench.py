@@ -2,8 +2,9 @@
 """Loads a network of four validators on this machine with each profile and prints one table beside
 what the machine allows (`dsmr bench --calibrate`, measured right before each run).
 
-    tools/bench.py [--bin DIR] [--seconds N] [--rates N,N,...] [--repeat N] [--out DIR] [PROFILE ...]
+    tools/bench.py [--bin DIR] [--seconds N] [--rates N,N%,...] [--repeat N] [--out DIR] [PROFILE ...]
 
+Rates are transactions a second, or percent of the limit that the calibration before the run has found.
 Profiles: opaque (random bytes of 512, at each of --rates), transfers, hotspot (transfers between two
 accounts), duplicates (each opaque transaction to all nodes), lonely (two transfers a second),
 idle-then-burst (opaque, one every 500 ms, then 80 000 a second for a twelfth of --seconds; three times).
@@ -26,9 +27,9 @@ import scale_plot
 # rate (None: each of --rates), the limit that it is held against, options
 PROFILES = {
     "opaque": (None, "opaque", ["--load", "opaque"]),
-    "transfers": (18000, "transfers", ["--load", "transfers"]),
+    "transfers": ("85%", "transfers", ["--load", "transfers"]),
     "hotspot": (5000, "transfers", ["--load", "hotspot"]),
-    "duplicates": (40000, "opaque", ["--load", "duplicates"]),
+    "duplicates": ("22%", "opaque", ["--load", "duplicates"]),
     "lonely": (2, None, ["--load", "transfers"]),
     "idle-then-burst": (80000, None, ["--load", "idle-then-burst", "--idle", "{idle}ms",
                                       "--burst", "{burst}ms"]),
@@ -81,11 +82,20 @@ def calibrate(options):
     return last_line([os.path.join(options.bin, "dsmr"), "bench", "--calibrate", "--json"])
 
 
+def per_second(rate, name, calibration):
+    """A rate in transactions a second; percent are of the profile's limit, or of that of opaque ones."""
+    if isinstance(rate, int):
+        return rate
+    limit = calibration["limit_%s_tx_per_s" % (PROFILES[name][1] or "opaque")]
+    return round(limit * int(rate[:-1]) / 100)
+
+
 def run(options, name, rate, turn):
     before = os.getloadavg()[0]
     calibration = calibrate(options)
     if calibration is None:
         return None
+    rate = per_second(rate, name, calibration)
     times = {"idle": options.seconds * 1000 // 4, "burst": options.seconds * 1000 // 12}
     words = [os.path.join(options.bin, "dsmr"), "localnet", "--json", "--rate", str(rate),
              "--duration", "%ds" % options.seconds] + [word.format(**times)
@@ -154,12 +164,20 @@ def write(options, name, content):
         file.write(content)
 
 
+def rates_of(text):
+    """"10000,85%" -> [10000, "85%"]"""
+    rates = [rate if rate.endswith("%") else int(rate) for rate in text.split(",")]
+    if any(int(rate[:-1]) < 1 if isinstance(rate, str) else rate < 1 for rate in rates):
+        raise ValueError(text)
+    return rates
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default="build/release/bin")
     parser.add_argument("--seconds", type=int, default=12)
-    parser.add_argument("--rates", default="10000,80000,150000,300000")
+    parser.add_argument("--rates", type=rates_of, default="10000,80000,150000,85%")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--out", default="build/bench")
     parser.add_argument("profiles", nargs="*", metavar="PROFILE", help=", ".join(PROFILES))
@@ -167,9 +185,8 @@ def main():
     unknown = [name for name in options.profiles if name not in PROFILES]
     if unknown:
         parser.error("unknown profile: " + unknown[0])
-    rates = [int(rate) for rate in options.rates.split(",")]
     wanted = [(name, rate) for name in options.profiles or PROFILES
-              for rate in (rates if PROFILES[name][0] is None else [PROFILES[name][0]])]
+              for rate in (options.rates if PROFILES[name][0] is None else [PROFILES[name][0]])]
     os.makedirs(options.out, exist_ok=True)
     groups, missing = {}, 0
     print_head()

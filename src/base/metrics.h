@@ -98,7 +98,7 @@ enum dsmr_metric_histogram {
 #undef DSMR_METRIC_X
         DSMR_METRIC_HISTOGRAM_COUNT
 };
-#define DSMR_METRIC_BUCKETS 16 /* with the last one, which has no upper bound */
+#define DSMR_METRIC_BUCKETS 20 /* with the last one, which has no upper bound */
 
 struct dsmr_metrics {
     _Atomic uint64_t values[DSMR_METRIC_COUNT];
