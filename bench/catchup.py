@@ -23,8 +23,8 @@ from overload import Watch  # noqa: E402
 
 SPEED, P99_FACTOR, P99_PLUS_MS = 4.0, 2.0, 50
 NEAR = 3  # blocks: it is there
-STAGES = (("certified", "tx_certified"), ("accepted", "tx_certified_accepted"),
-          ("executed", "tx_accepted_executed"))  # from door to certificate, from that to its block, from that to the result
+# From door to certificate, from that to its block, from that to the result.
+STAGES = ("tx_certified", "tx_certified_accepted", "tx_accepted_executed")
 BEFORE_S, GIVE_UP_S = 10, 240
 
 
@@ -90,9 +90,8 @@ def run(options):
         facts[name] = {"executed": round(min(executed) / max(took, 0.01)),
                        "p50_ms": round(watch.quantile_ms(0.5, begin, end)),
                        "p99_ms": round(watch.quantile_ms(0.99, begin, end)),
-                       "stages_ms": {stage: [round(watch.quantile_ms(
-                           share, begin, end, 'dsmr_%s_seconds_bucket{le="' % metric))
-                           for share in (0.5, 0.99)] for stage, metric in STAGES},
+                       "stages_ms": {stage: [round(watch.quantile_ms(share, begin, end, stage))
+                                             for share in (0.5, 0.99)] for stage in STAGES},
                        **{name: int(max(watch.gained(metric, begin, end)[0])) for name, metric in (
                            ("nullified", "bft_nullified_views_total"),
                            ("timeouts", "bft_view_timeouts_total"),
@@ -119,7 +118,7 @@ def main():
         print("| %s | %d | %d ms | %d ms | %s | %d | %d | %d |" % (
             name.replace("_", " "), facts[name]["executed"], facts[name]["p50_ms"],
             facts[name]["p99_ms"],
-            " | ".join("%d / %d" % tuple(facts[name]["stages_ms"][stage]) for stage, _ in STAGES),
+            " | ".join("%d / %d" % tuple(facts[name]["stages_ms"][stage]) for stage in STAGES),
             *[facts[name][of] for of in ("nullified", "timeouts", "skipped")]))
     print("away %d s (%s), %d blocks; %.1f s of the chain executed in %.2f s, the first after %.2f s: "
           "%.1f times real time; load average before: %.1f" % (

@@ -17,7 +17,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "e2e"))
 
-from soak import HISTOGRAM, quantile_ms  # noqa: E402
+from soak import buckets, quantile_ms  # noqa: E402
 from net import Failed, Testnet, check, finish, until  # noqa: E402
 
 SAMPLE_S = 0.25
@@ -45,8 +45,7 @@ class Watch:
 
     def gained(self, name, begin, end):
         """By each node, between the samples next to these times; and the seconds between them."""
-        first = min(self.samples, key=lambda sample: abs(sample[0] - begin))
-        last = min(self.samples, key=lambda sample: abs(sample[0] - end))
+        first, last = self.nearest(begin), self.nearest(end)
         return ([b.get("dsmr_" + name, 0) - a.get("dsmr_" + name, 0)
                  for a, b in zip(first[1], last[1])], last[0] - first[0])
 
@@ -58,19 +57,14 @@ class Watch:
         count = total[3] - total[1]
         return 1000 * (total[2] - total[0]) / count if count > 0 else None
 
-    def quantile_ms(self, share, begin, end, histogram=HISTOGRAM):
-        """From the nodes' doors to the result, of what was executed in between; or of another histogram."""
-        sides = []
-        for at in (begin, end):
-            values = min(self.samples, key=lambda sample: abs(sample[0] - at))[1]
-            total = {}
-            for node in values:
-                for name, value in node.items():
-                    if name.startswith(histogram):
-                        bound = float(name[len(histogram):].split('"')[0].replace("+Inf", "inf"))
-                        total[bound] = total.get(bound, 0) + value
-            sides.append(total)
-        return quantile_ms(sides[0], sides[1], share)
+    def nearest(self, at):
+        """The sample next to this time."""
+        return min(self.samples, key=lambda sample: abs(sample[0] - at))
+
+    def quantile_ms(self, share, begin, end, histogram="tx_executed"):
+        """Of what was counted in between; by default from the nodes' doors to the result."""
+        before, after = (buckets(self.nearest(at)[1], histogram) for at in (begin, end))
+        return quantile_ms(before, after, share)
 
     def peak(self, name, begin, end):
         return max([node.get("dsmr_" + name, 0) for at, values in self.samples

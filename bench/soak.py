@@ -23,16 +23,15 @@ SAMPLE_S = 5
 MINUTES_MIN = 8
 # More than noise of one run and less than a leak: an eighth, and what allocators and files come in.
 MORE = {"memory_mb": (1.125, 8), "disk_mb": (1.125, 64), "p50_ms": (1.5, 20), "p99_ms": (1.5, 100)}
-HISTOGRAM = "dsmr_tx_executed_seconds_bucket{le=\""
 
 
-def buckets(nodes):
-    """Transactions executed so far on all nodes, by the upper end of their bucket in seconds."""
-    total = {}
-    for node in nodes:
-        for name, value in node.metrics().items():
-            if name.startswith(HISTOGRAM):
-                end = float(name[len(HISTOGRAM):].split("\"")[0].replace("+Inf", "inf"))
+def buckets(metrics, histogram="tx_executed"):
+    """Transactions so far in the metrics of all nodes together, by the upper end of their bucket in seconds."""
+    total, prefix = {}, 'dsmr_%s_seconds_bucket{le="' % histogram
+    for of_node in metrics:
+        for name, value in of_node.items():
+            if name.startswith(prefix):
+                end = float(name[len(prefix):].split('"')[0].replace("+Inf", "inf"))
                 total[end] = total.get(end, 0) + value
     return total
 
@@ -65,7 +64,7 @@ def soak(minutes, rate, app, told):
             sample = {"s": round(at), "memory_mb": max(n.memory_mb() for n in net.nodes),
                       "disk_mb": max(n.disk_mb() for n in net.nodes)}
             samples.append(sample)
-            marks.append(buckets(net.nodes))
+            marks.append(buckets([node.metrics() for node in net.nodes]))
             told(sample)
         code, summary, err = finish(load)
         check(code == 0, "the load ended with code %d: %s" % (code, err))

@@ -166,10 +166,10 @@ def write(options, name, content):
 
 def rates_of(text):
     """"10000,85%" -> [10000, "85%"]"""
-    rates = [rate if rate.endswith("%") else int(rate) for rate in text.split(",")]
-    if any(int(rate[:-1]) < 1 if isinstance(rate, str) else rate < 1 for rate in rates):
+    rates = text.split(",")
+    if any(int(rate.removesuffix("%")) < 1 for rate in rates):
         raise ValueError(text)
-    return rates
+    return [rate if rate.endswith("%") else int(rate) for rate in rates]
 
 
 def main():

@@ -3,8 +3,8 @@
 #include "base/assert.h"
 
 /* What a local network reaches in the lower half, what a chunk's lifetime allows in the upper. From
- * 50 ms to 1 s a bound is at most half as much again as the one before: a percentile that doubles
- * is seen to. */
+ * 50 ms to 1 s a bound is at most half as much again as the one before, so that it is seen when a
+ * percentile doubles. */
 static const uint64_t bucket_ms[DSMR_METRIC_BUCKETS] = {
     5,   10,  25,   50,   75,   100,  150,   200,   250,   350,
     500, 700, 1000, 1500, 2500, 5000, 10000, 30000, 60000, UINT64_MAX};

@@ -45,6 +45,15 @@ static void errors_count_only_within_the_table(void **state)
     assert_int_equal(sum, 3);
 }
 
+static void a_percentile_that_doubles_is_seen(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; dsmr_metrics_bucket_ms(i) < 1000; i++) {
+        uint64_t bound = dsmr_metrics_bucket_ms(i);
+        assert_true(bound < 50 || 2 * dsmr_metrics_bucket_ms(i + 1) <= 3 * bound);
+    }
+}
+
 static void a_time_falls_into_the_first_bucket_that_holds_it(void **state)
 {
     (void)state;
@@ -112,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_add_and_set),
         cmocka_unit_test(errors_count_only_within_the_table),
+        cmocka_unit_test(a_percentile_that_doubles_is_seen),
         cmocka_unit_test(a_time_falls_into_the_first_bucket_that_holds_it),
         cmocka_unit_test(failed_assertion_calls_the_hook_once_and_aborts),
     };
