@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/files.h"
 #include "base/bytes.h"
 #include "store/crc32c.h"
 #include "store/segments.h"
@@ -44,8 +45,7 @@ static void empty_folder(void)
 
 static void remove_folder(void)
 {
-    empty_folder();
-    (void)rmdir(folder);
+    dsmr_files_remove_folder(folder);
 }
 
 static void make_folder(void)

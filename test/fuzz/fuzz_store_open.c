@@ -8,11 +8,8 @@
  *         each id, height and key of the space it is of; a body that is given is as long as its
  *         record says; garbage collection and new chunks end, with OK or a reason, and what was
  *         written is there. */
-#undef _GNU_SOURCE
-#define _GNU_SOURCE /* nftw */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "app/files.h"
 #include "base/bytes.h"
 #include "store/lmdb_store.h"
 #include "store/schema.h"
@@ -42,15 +40,9 @@ static void must(bool holds)
 
 static char folder[64];
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
 static void remove_folder(void)
 {
-    (void)nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    dsmr_files_remove_folder(folder);
 }
 
 static const char *path_of(const char *name)
