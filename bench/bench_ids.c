@@ -47,8 +47,8 @@ struct tx {
 };
 
 struct figures {
-    double add_ns, add_max_ns, advance_max_ns, peak_mb;
-    uint64_t added, most;
+    double add_ns, add_max_ns, advance_max_ns, look_ns, peak_mb;
+    uint64_t added, looked, most;
 };
 
 static void fail(const char *what)
@@ -78,6 +78,23 @@ static void add_block(struct dsmr_executed_ids *ids, struct figures *sum, const 
     sum->added += count;
 }
 
+/* Whether each of a block is there: before it is added none is, afterwards all are. */
+static void look_up(const struct dsmr_executed_ids *ids, struct figures *sum, const struct tx *txs,
+                    uint32_t count, bool are_there)
+{
+    double begin_ns = now_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) {
+            dsmr_executed_ids_prefetch(ids, &txs[i + AHEAD].id, txs[i + AHEAD].expiry_ms);
+        }
+        if (dsmr_executed_ids_has(ids, &txs[i].id, txs[i].expiry_ms) != are_there) {
+            fail("a look-up was wrong");
+        }
+    }
+    sum->look_ns += now_ns() - begin_ns;
+    sum->looked += count;
+}
+
 static void measure(const char *name, uint32_t ahead_min_ms, uint32_t ahead_max_ms, uint32_t rate,
                     uint32_t seconds)
 {
@@ -103,7 +120,9 @@ static void measure(const char *name, uint32_t ahead_min_ms, uint32_t ahead_max_
             txs[i].expiry_ms =
                 now_ms + ahead_min_ms + dsmr_prng_below(&prng, ahead_max_ms - ahead_min_ms + 1u);
         }
+        look_up(ids, &sum, txs, count, false);
         add_block(ids, &sum, txs, count);
+        look_up(ids, &sum, txs, count, true);
         double begin_ns = now_ns();
         dsmr_executed_ids_advance(ids, now_ms);
         double took_ns = now_ns() - begin_ns;
@@ -113,10 +132,11 @@ static void measure(const char *name, uint32_t ahead_min_ms, uint32_t ahead_max_
         double mb = anonymous_mb() - before_mb;
         sum.peak_mb = mb > sum.peak_mb ? mb : sum.peak_mb;
     }
-    printf("%-28s %9llu ids at most, %6.1f MB, %5.1f bytes each; add %4.0f ns, %u adds at most "
-           "%5.0f us, advance at most %5.0f us\n",
+    printf("%-28s %9llu ids at most, %6.1f MB, %5.1f bytes each; add %4.0f ns, look %4.0f ns, %u "
+           "adds at most %5.0f us, advance at most %5.0f us\n",
            name, (unsigned long long)sum.most, sum.peak_mb, sum.peak_mb * 1e6 / (double)sum.most,
-           sum.add_ns / (double)sum.added, AHEAD, sum.add_max_ns / 1e3, sum.advance_max_ns / 1e3);
+           sum.add_ns / (double)sum.added, sum.look_ns / (double)sum.looked, AHEAD,
+           sum.add_max_ns / 1e3, sum.advance_max_ns / 1e3);
     dsmr_executed_ids_free(ids);
     free(txs);
     (void)malloc_trim(0);

@@ -1,11 +1,11 @@
-/* id_print.h - a fingerprint of an id, 92 bits under a secret key.
+/* id_print.h - a fingerprint of an id, 82 bits under a secret key.
  *
  * Why:     a third of an id's memory, where what matters is only whether two ids are the same.
- * How:     the id's four words times secret ones of 128 bits, summed; the high 92 bits count
+ * How:     the id's four words times secret ones of 128 bits, summed; the high 82 bits count
  *          (multilinear hashing: Lemire and Kaser, Strongly universal string hashing is fast,
  *          2014). Over the choice of the key two different ids have one fingerprint with a
- *          probability of at most 2^-91, unless each word of one is that of the other in its low
- *          38 bits: then up to 2^-65, but two such hashes are among 2^76.
+ *          probability of at most 2^-81, unless each word of one is that of the other in its low
+ *          48 bits: then up to 2^-65, but two such hashes are among 2^96.
  * Threads: plain. */
 #ifndef DSMR_BASE_ID_PRINT_H
 #define DSMR_BASE_ID_PRINT_H
@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define DSMR_ID_PRINT_WORDS 4u
-#define DSMR_ID_PRINT_LOW_BITS 28u /* of low, its high ones */
+#define DSMR_ID_PRINT_LOW_BITS 18u /* of low, its high ones */
 
 struct dsmr_id_print_key { /* uniformly random, and told to nobody */
     uint64_t low[DSMR_ID_PRINT_WORDS], high[DSMR_ID_PRINT_WORDS];

@@ -4,132 +4,192 @@
 
 #include "base/assert.h"
 
-#define DEPTH_AT_FIRST 4u /* bits of an entry that only its cell's place has */
+#define DEPTH_AT_FIRST 4u
+#define DEPTH_DENSE 10u
 #define DEPTH_MAX 31u
-#define PARTS 7u
-#define RESTS_A_PART 20u
-#define ENTRIES_A_CELL (PARTS * RESTS_A_PART)
-#define REST_BYTES 10u
-#define BLOCKS_A_PAGE 64u
+#define RESTS_A_PART 8u
+#define PARTS 21u
+#define ENTRIES_DENSE (PARTS * RESTS_A_PART)
+#define ENTRIES_SPARSE (ENTRIES_DENSE / 2u)
+#define NUMBER_BITS 24u
+#define PARTS_A_PAGE 128u
+#define PAGES_MAX ((1u << NUMBER_BITS) / PARTS_A_PAGE)
 #define LINE_BYTES 64u
+#define NO_PART UINT32_MAX
 
-struct part {
-    uint8_t rests[RESTS_A_PART][REST_BYTES];
-};
-
+/* Sparse: less deep than DEPTH_DENSE. The bits of an entry's address that do not follow from the
+ * place yet are in the second half of tags. */
 struct cell {
-    struct part *parts[PARTS]; /* as many as count needs */
     uint8_t count;
     uint8_t depth; /* so many low bits of their address all its entries have in common */
-    uint8_t tags[ENTRIES_A_CELL];
+    uint8_t tags[ENTRIES_DENSE];
+    uint32_t parts[PARTS]; /* as many as count needs: its number, and the lowest bit of each rest */
 };
+_Static_assert(sizeof(struct cell) % LINE_BYTES == 0, "as few lines of the cache as can be");
 
-union block {
-    union block *next; /* free */
-    struct cell cell;
-    struct part part;
+union part {
+    uint64_t rests[RESTS_A_PART];
+    uint32_t next; /* free */
 };
 
 struct page {
-    struct page *next;
-    union block blocks[BLOCKS_A_PAGE];
+    union part parts[PARTS_A_PAGE];
 };
+
+#define CELLS_A_PAGE ((uint32_t)((sizeof(struct page) - (LINE_BYTES - 1u)) / sizeof(struct cell)))
 
 struct dsmr_id_cells {
     uint32_t count;
     uint32_t depth;      /* of the deepest cell */
     struct cell **cells; /* 2^depth: by the low bits of an address */
-    struct page *pages;  /* of the first, blocks from used on were never taken */
-    union block *free;   /* taken before */
-    uint32_t used;
-    uint32_t free_count; /* both kinds */
+    struct page **pages; /* of both kinds; part n is in page n / PARTS_A_PAGE */
     uint32_t pages_count;
+    uint32_t pages_room;
+    struct cell *new_cells; /* never taken */
+    uint32_t new_cells_count;
+    uint32_t new_parts; /* the number of the first that was never taken */
+    uint32_t new_parts_count;
+    uint32_t free_parts; /* taken before; NO_PART: none */
+    uint32_t free_parts_count;
 };
 
 struct entry {
-    uint64_t eight; /* bytes of the rest: the address without its lowest bits comes first */
-    uint16_t two;
+    uint64_t rest;
     uint8_t tag;
+    uint8_t extra; /* the address from bit DEPTH_AT_FIRST to bit DEPTH_DENSE */
     uint32_t address;
 };
 
+static inline uint32_t address_of(uint64_t rest, uint32_t place)
+{
+    return (uint32_t)(rest >> 42) << DEPTH_DENSE | place;
+}
+
+/* The place has the highest bits: they differ best where ids are no hashes. */
 static inline struct entry entry_of(const struct dsmr_id_print *print)
 {
-    return (struct entry){.eight = print->high,
-                          .two = (uint16_t)(print->low >> 48),
-                          .tag = (uint8_t)(print->low >> 40),
-                          .address =
-                              (uint32_t)(print->high << DEPTH_AT_FIRST | (print->low >> 36 & 15u))};
+    uint32_t place = (uint32_t)(print->high >> (64u - DEPTH_DENSE));
+    uint64_t rest =
+        print->high << DSMR_ID_PRINT_LOW_BITS | print->low >> (64u - DSMR_ID_PRINT_LOW_BITS);
+    return (struct entry){.rest = rest,
+                          .tag = (uint8_t)(print->high >> (64u - DSMR_ID_PRINT_LOW_BITS)),
+                          .extra = (uint8_t)(place >> DEPTH_AT_FIRST),
+                          .address = address_of(rest, place)};
 }
 
-static inline uint8_t *rest_at(const struct cell *cell, uint32_t i)
+static inline bool is_dense(const struct cell *cell)
 {
-    return cell->parts[i / RESTS_A_PART]->rests[i % RESTS_A_PART];
+    return cell->depth >= DEPTH_DENSE;
 }
 
-/* Without its lowest bits. */
-static uint32_t address_at(const struct cell *cell, uint32_t i)
+static inline uint32_t parts_of(uint32_t entries)
 {
-    uint64_t eight;
-    memcpy(&eight, rest_at(cell, i), sizeof(eight));
-    return (uint32_t)(eight << DEPTH_AT_FIRST);
+    return (entries + RESTS_A_PART - 1u) / RESTS_A_PART;
 }
 
-static struct cell *cell_of(const struct dsmr_id_cells *set, uint32_t address)
+static inline union part *part_at(const struct dsmr_id_cells *set, uint32_t number)
+{
+    return &set->pages[number / PARTS_A_PAGE]->parts[number % PARTS_A_PAGE];
+}
+
+static inline uint32_t number_at(const struct cell *cell, uint32_t part)
+{
+    return cell->parts[part] & ((1u << NUMBER_BITS) - 1u);
+}
+
+static inline uint64_t *rest_at(const struct dsmr_id_cells *set, const struct cell *cell,
+                                uint32_t i)
+{
+    return &part_at(set, number_at(cell, i / RESTS_A_PART))->rests[i % RESTS_A_PART];
+}
+
+static inline struct cell *cell_of(const struct dsmr_id_cells *set, uint32_t address)
 {
     return set->cells[address & ((1u << set->depth) - 1u)];
 }
 
 /* ---- memory ---- */
 
-/* So many blocks can be taken then; at most BLOCKS_A_PAGE. */
-static bool reserve(struct dsmr_id_cells *set, uint32_t blocks)
+static struct page *add_page(struct dsmr_id_cells *set)
 {
-    if (set->free_count >= blocks) {
-        return true;
+    if (set->pages_count == PAGES_MAX) {
+        return NULL;
+    }
+    if (set->pages_count == set->pages_room) {
+        uint32_t room = set->pages_room > 0 ? 2u * set->pages_room : 4u;
+        struct page **pages = realloc(set->pages, room * sizeof(*pages));
+        if (pages == NULL) {
+            return NULL;
+        }
+        set->pages = pages;
+        set->pages_room = room;
     }
     struct page *page = malloc(sizeof(*page));
-    if (page == NULL) {
-        return false;
+    if (page != NULL) {
+        set->pages[set->pages_count++] = page;
     }
-    for (; set->pages != NULL && set->used < BLOCKS_A_PAGE; set->used++) {
-        set->pages->blocks[set->used].next = set->free;
-        set->free = &set->pages->blocks[set->used];
+    return page;
+}
+
+static bool reserve_cell(struct dsmr_id_cells *set)
+{
+    if (set->new_cells_count == 0) {
+        struct page *page = add_page(set);
+        if (page == NULL) {
+            return false;
+        }
+        size_t beyond = (uintptr_t)page % LINE_BYTES;
+        set->new_cells = (struct cell *)((char *)page + (beyond > 0 ? LINE_BYTES - beyond : 0));
+        set->new_cells_count = CELLS_A_PAGE;
     }
-    page->next = set->pages;
-    set->pages = page;
-    set->pages_count++;
-    set->used = 0;
-    set->free_count += BLOCKS_A_PAGE;
     return true;
-}
-
-static union block *take(struct dsmr_id_cells *set)
-{
-    DSMR_ASSERT(set->free_count > 0);
-    set->free_count--;
-    union block *block = set->free;
-    if (block == NULL) {
-        return &set->pages->blocks[set->used++];
-    }
-    set->free = block->next;
-    return block;
-}
-
-static void give_back(struct dsmr_id_cells *set, struct part *part)
-{
-    union block *block = (union block *)part;
-    block->next = set->free;
-    set->free = block;
-    set->free_count++;
 }
 
 static struct cell *take_cell(struct dsmr_id_cells *set, uint32_t depth)
 {
-    struct cell *cell = &take(set)->cell;
+    DSMR_ASSERT(set->new_cells_count > 0);
+    set->new_cells_count--;
+    struct cell *cell = set->new_cells++;
     cell->count = 0;
     cell->depth = (uint8_t)depth;
     return cell;
+}
+
+static void give_back(struct dsmr_id_cells *set, uint32_t part)
+{
+    part_at(set, part)->next = set->free_parts;
+    set->free_parts = part;
+    set->free_parts_count++;
+}
+
+/* So many can be taken then; at most PARTS_A_PAGE. */
+static bool reserve_parts(struct dsmr_id_cells *set, uint32_t count)
+{
+    if (set->free_parts_count + set->new_parts_count >= count) {
+        return true;
+    }
+    if (add_page(set) == NULL) {
+        return false;
+    }
+    for (; set->new_parts_count > 0; set->new_parts_count--) {
+        give_back(set, set->new_parts++);
+    }
+    set->new_parts = (set->pages_count - 1u) * PARTS_A_PAGE;
+    set->new_parts_count = PARTS_A_PAGE;
+    return true;
+}
+
+static uint32_t take_part(struct dsmr_id_cells *set)
+{
+    uint32_t part = set->free_parts;
+    if (part != NO_PART) {
+        set->free_parts = part_at(set, part)->next;
+        set->free_parts_count--;
+        return part;
+    }
+    DSMR_ASSERT(set->new_parts_count > 0);
+    set->new_parts_count--;
+    return set->new_parts++;
 }
 
 struct dsmr_id_cells *dsmr_id_cells_new(void)
@@ -139,8 +199,9 @@ struct dsmr_id_cells *dsmr_id_cells_new(void)
         return NULL;
     }
     set->depth = DEPTH_AT_FIRST;
+    set->free_parts = NO_PART;
     set->cells = malloc(sizeof(struct cell *) << DEPTH_AT_FIRST);
-    if (set->cells == NULL || !reserve(set, 1u << DEPTH_AT_FIRST)) {
+    if (set->cells == NULL || !reserve_cell(set)) {
         dsmr_id_cells_free(set);
         return NULL;
     }
@@ -155,11 +216,10 @@ void dsmr_id_cells_free(struct dsmr_id_cells *set)
     if (set == NULL) {
         return;
     }
-    while (set->pages != NULL) {
-        struct page *next = set->pages->next;
-        free(set->pages);
-        set->pages = next;
+    for (uint32_t i = 0; i < set->pages_count; i++) {
+        free(set->pages[i]);
     }
+    free(set->pages);
     free(set->cells);
     free(set);
 }
@@ -181,87 +241,95 @@ static bool deepen(struct dsmr_id_cells *set)
     return true;
 }
 
-/* Where the rest of one more entry goes; NULL: no memory, nothing changed. */
-static inline uint8_t *append(struct dsmr_id_cells *set, struct cell *cell, uint8_t tag)
+/* There is room, and a part for it. */
+static inline void append(struct dsmr_id_cells *set, struct cell *cell, uint64_t rest, uint8_t tag,
+                          uint8_t extra)
 {
-    uint32_t i = cell->count, part = i / RESTS_A_PART, at = i - part * RESTS_A_PART;
+    uint32_t i = cell->count++, at = i % RESTS_A_PART;
+    uint32_t *part = &cell->parts[i / RESTS_A_PART];
     if (at == 0) {
-        if (!reserve(set, 1)) {
-            return NULL;
-        }
-        cell->parts[part] = &take(set)->part;
+        *part = take_part(set);
     }
+    *part |= (uint32_t)(rest & 1u) << (NUMBER_BITS + at);
+    *rest_at(set, cell, i) = rest;
     cell->tags[i] = tag;
-    cell->count++;
-    return cell->parts[part]->rests[at];
+    if (!is_dense(cell)) {
+        cell->tags[ENTRIES_SPARSE + i] = extra;
+    }
 }
 
-/* The entries of a full cell by a bit of their address: [0] those without it, [1] the others; each
- * in its order. All parts are fetched at once, and no branch waits for one. */
-static uint32_t sort_by_bit(uint8_t order[2][ENTRIES_A_CELL], const struct cell *cell, uint32_t bit)
+static inline uint8_t extra_at(const struct cell *cell, uint32_t i)
 {
-    uint32_t counts[2] = {0, 0};
-    for (uint32_t part = 0; part < PARTS; part++) {
-        const uint8_t *bytes = (const uint8_t *)cell->parts[part];
-        for (size_t at = 0; at < sizeof(struct part); at += LINE_BYTES) {
-            __builtin_prefetch(bytes + at, 1);
+    return is_dense(cell) ? 0 : cell->tags[ENTRIES_SPARSE + i];
+}
+
+/* Entries of from go to one of two cells by a bit of their address. All parts are fetched at once,
+ * and no branch waits for one. */
+static void deal(struct dsmr_id_cells *set, const struct cell *from, struct cell *const to[2],
+                 uint32_t bit)
+{
+    for (uint32_t part = 0; part < parts_of(from->count); part++) {
+        const uint8_t *bytes = (const uint8_t *)part_at(set, number_at(from, part));
+        __builtin_prefetch(bytes);
+        __builtin_prefetch(bytes + sizeof(union part) - 1);
+    }
+    const uint64_t *rests = NULL;
+    for (uint32_t i = 0; i < from->count; i++, rests++) {
+        if (i % RESTS_A_PART == 0) {
+            rests = part_at(set, number_at(from, i / RESTS_A_PART))->rests;
         }
+        uint8_t extra = extra_at(from, i);
+        uint32_t side = (address_of(*rests, (uint32_t)extra << DEPTH_AT_FIRST) & bit) != 0;
+        append(set, to[side], *rests, from->tags[i], extra);
     }
-    for (uint32_t i = 0; i < ENTRIES_A_CELL; i++) {
-        uint32_t side = (address_at(cell, i) & bit) != 0;
-        order[side][counts[side]] = (uint8_t)i;
-        counts[side]++;
+    for (uint32_t part = 0; part < parts_of(from->count); part++) {
+        give_back(set, number_at(from, part));
     }
-    return counts[0];
 }
 
 /* Entries of the full cell whose address has the next bit go to a new one. False: no memory,
  * nothing changed. */
 static bool split(struct dsmr_id_cells *set, struct cell *cell, uint32_t address)
 {
-    uint8_t order[2][ENTRIES_A_CELL];
-    if (!reserve(set, 1u + PARTS) || (cell->depth == set->depth && !deepen(set))) {
+    if (!reserve_cell(set) || !reserve_parts(set, PARTS + 1u) ||
+        (cell->depth == set->depth && !deepen(set))) {
         return false;
     }
-    uint32_t bit = 1u << cell->depth, stay = sort_by_bit(order, cell, bit);
-    struct cell *new = take_cell(set, ++cell->depth);
-    for (uint32_t i = 0; i < ENTRIES_A_CELL - stay; i++) {
-        uint32_t from = order[1][i];
-        memcpy(append(set, new, cell->tags[from]), rest_at(cell, from), REST_BYTES);
-    }
-    for (uint32_t i = 0; i < stay; i++) { /* never behind where it was */
-        uint32_t from = order[0][i];
-        cell->tags[i] = cell->tags[from];
-        memmove(rest_at(cell, i), rest_at(cell, from), REST_BYTES);
-    }
-    cell->count = (uint8_t)stay;
-    for (uint32_t part = (cell->count + RESTS_A_PART - 1u) / RESTS_A_PART; part < PARTS; part++) {
-        give_back(set, cell->parts[part]);
-    }
+    struct cell was = *cell;
+    uint32_t bit = 1u << was.depth;
+    cell->count = 0;
+    cell->depth++;
+    struct cell *to[2] = {cell, take_cell(set, cell->depth)};
+    deal(set, &was, to, bit);
     uint64_t end = UINT64_C(1) << set->depth;
     for (uint64_t i = (address & (bit - 1u)) | bit; i < end; i += UINT64_C(2) * bit) {
-        set->cells[i] = new;
+        set->cells[i] = to[1];
     }
     return true;
 }
 
 /* ---- entries ---- */
 
-static inline bool is_at(const struct cell *cell, uint32_t i, const struct entry *entry)
+static inline bool is_full(const struct cell *cell)
 {
-    uint64_t eight;
-    uint16_t two;
-    const uint8_t *rest = rest_at(cell, i);
-    memcpy(&eight, rest, sizeof(eight));
-    memcpy(&two, rest + sizeof(eight), sizeof(two));
-    return eight == entry->eight && two == entry->two;
+    return cell->count == (is_dense(cell) ? ENTRIES_DENSE : ENTRIES_SPARSE);
 }
 
-static inline bool cell_has(const struct cell *cell, const struct entry *entry)
+/* Of those whose tag is the same by chance only every other one is fetched. */
+static inline bool is_at(const struct dsmr_id_cells *set, const struct cell *cell, uint32_t i,
+                         const struct entry *entry)
+{
+    uint32_t bits = cell->parts[i / RESTS_A_PART] >> NUMBER_BITS >> i % RESTS_A_PART;
+    return ((bits ^ entry->rest) & 1u) == 0 && *rest_at(set, cell, i) == entry->rest &&
+           (is_dense(cell) || cell->tags[ENTRIES_SPARSE + i] == entry->extra);
+}
+
+static inline bool cell_has(const struct dsmr_id_cells *set, const struct cell *cell,
+                            const struct entry *entry)
 {
     const uint8_t *from = cell->tags, *end = cell->tags + cell->count;
     while ((from = memchr(from, entry->tag, (size_t)(end - from))) != NULL) {
-        if (is_at(cell, (uint32_t)(from - cell->tags), entry)) {
+        if (is_at(set, cell, (uint32_t)(from - cell->tags), entry)) {
             return true;
         }
         from++;
@@ -273,21 +341,19 @@ enum dsmr_err dsmr_id_cells_add(struct dsmr_id_cells *set, const struct dsmr_id_
 {
     struct entry entry = entry_of(print);
     struct cell *cell = cell_of(set, entry.address);
-    if (cell_has(cell, &entry)) {
+    if (cell_has(set, cell, &entry)) {
         return DSMR_ERR_DUPLICATE;
     }
-    while (cell->count == ENTRIES_A_CELL) {
+    while (is_full(cell)) {
         if (!split(set, cell, entry.address)) {
             return DSMR_ERR_NO_MEMORY;
         }
         cell = cell_of(set, entry.address);
     }
-    uint8_t *rest = set->count == UINT32_MAX ? NULL : append(set, cell, entry.tag);
-    if (rest == NULL) {
+    if (cell->count % RESTS_A_PART == 0 && !reserve_parts(set, 1)) {
         return DSMR_ERR_NO_MEMORY;
     }
-    memcpy(rest, &entry.eight, sizeof(entry.eight));
-    memcpy(rest + sizeof(entry.eight), &entry.two, sizeof(entry.two));
+    append(set, cell, entry.rest, entry.tag, entry.extra);
     set->count++;
     return DSMR_OK;
 }
@@ -295,7 +361,7 @@ enum dsmr_err dsmr_id_cells_add(struct dsmr_id_cells *set, const struct dsmr_id_
 bool dsmr_id_cells_has(const struct dsmr_id_cells *set, const struct dsmr_id_print *print)
 {
     struct entry entry = entry_of(print);
-    return cell_has(cell_of(set, entry.address), &entry);
+    return cell_has(set, cell_of(set, entry.address), &entry);
 }
 
 void dsmr_id_cells_prefetch(const struct dsmr_id_cells *set, const struct dsmr_id_print *print)
@@ -313,29 +379,58 @@ uint32_t dsmr_id_cells_count(const struct dsmr_id_cells *set)
 
 size_t dsmr_id_cells_bytes(const struct dsmr_id_cells *set)
 {
-    return sizeof(*set) + set->pages_count * sizeof(struct page) +
-           (sizeof(struct cell *) << set->depth);
+    return sizeof(*set) + (sizeof(struct cell *) << set->depth) +
+           set->pages_room * sizeof(*set->pages) + set->pages_count * sizeof(struct page);
+}
+
+/* ---- check ---- */
+
+static void check_cell(const struct dsmr_id_cells *set, const struct cell *cell, uint32_t low)
+{
+    DSMR_ASSERT(cell->depth >= DEPTH_AT_FIRST && cell->depth <= set->depth);
+    DSMR_ASSERT(cell->count <= (is_dense(cell) ? ENTRIES_DENSE : ENTRIES_SPARSE));
+    DSMR_ASSERT((uintptr_t)cell % LINE_BYTES == 0);
+    for (uint32_t part = 0; part < parts_of(cell->count); part++) {
+        DSMR_ASSERT(number_at(cell, part) / PARTS_A_PAGE < set->pages_count);
+    }
+    uint32_t from_place = (1u << (is_dense(cell) ? DEPTH_DENSE : DEPTH_AT_FIRST)) - 1u;
+    for (uint32_t i = 0; i < cell->count; i++) {
+        uint32_t extra = (uint32_t)extra_at(cell, i) << DEPTH_AT_FIRST;
+        uint32_t address = address_of(*rest_at(set, cell, i), extra | (low & from_place));
+        DSMR_ASSERT(cell_of(set, address) == cell);
+    }
+}
+
+/* Each cell and part was never taken, is free or is in use; in whole pages. */
+static void check_memory(const struct dsmr_id_cells *set, uint32_t cells, uint32_t parts)
+{
+    uint32_t free_parts = 0;
+    for (uint32_t part = set->free_parts; part != NO_PART; part = part_at(set, part)->next) {
+        free_parts++;
+    }
+    DSMR_ASSERT(free_parts == set->free_parts_count);
+    cells += set->new_cells_count;
+    parts += set->new_parts_count + free_parts;
+    DSMR_ASSERT(cells % CELLS_A_PAGE == 0 && parts % PARTS_A_PAGE == 0);
+    DSMR_ASSERT(cells / CELLS_A_PAGE + parts / PARTS_A_PAGE == set->pages_count);
+    DSMR_ASSERT(set->pages_count <= set->pages_room);
 }
 
 void dsmr_id_cells_check(const struct dsmr_id_cells *set)
 {
-    uint32_t count = 0, blocks = 0;
+    uint32_t count = 0, cells = 0, parts = 0;
     for (uint64_t place = 0; place < UINT64_C(1) << set->depth; place++) {
         const struct cell *cell = set->cells[place];
         uint32_t low = (uint32_t)place & ((1u << cell->depth) - 1u);
-        DSMR_ASSERT(cell->depth >= DEPTH_AT_FIRST && cell->depth <= set->depth);
         DSMR_ASSERT(cell == set->cells[low]);
         if (low != place) {
             continue; /* looked at before */
         }
-        DSMR_ASSERT(cell->count <= ENTRIES_A_CELL);
-        for (uint32_t i = 0; i < cell->count; i++) {
-            DSMR_ASSERT(cell_of(set, address_at(cell, i) | (low & ((1u << DEPTH_AT_FIRST) - 1u))) ==
-                        cell);
-        }
+        check_cell(set, cell, low);
         count += cell->count;
-        blocks += 1u + (cell->count + RESTS_A_PART - 1u) / RESTS_A_PART;
+        cells++;
+        parts += parts_of(cell->count);
     }
     DSMR_ASSERT(count == set->count);
-    DSMR_ASSERT(blocks + set->free_count == set->pages_count * BLOCKS_A_PAGE);
+    check_memory(set, cells, parts);
 }

@@ -2,14 +2,19 @@
  *
  * Why:        millions of executed ids are remembered (executed_ids): each byte of one counts, and
  *             no single step may take long.
- * How:        extendible hashing (Fagin, Nievergelt, Pippenger and Strong, 1979): the low bits of a
- *             fingerprint lead through a table of pointers to its cell of up to 140, and a full
- *             cell is split in two. So the set grows by one cell at a time, and nothing is moved
- *             but 140 entries and now and then the pointers. A cell has a byte of each entry side
- *             by side for the search, and leads to the other ten, 20 entries in a block; four bits
- *             follow from the place. Cells and these are blocks of one size, in pages that are
- *             freed with the set.
- * Limits:     memory follows the count: about 13 bytes for an entry from a thousand on.
+ * How:        extendible hashing (Fagin, Nievergelt, Pippenger and Strong, 1979): bits of a
+ *             fingerprint, its address, lead through a table of pointers to its cell of up to 168,
+ *             and a full cell is split in two. So the set grows by one cell at a time, and nothing
+ *             is moved but 168 entries and now and then the pointers. Of the 82 bits of an entry
+ *             ten follow from the place of its cell, the cell has eight (the tag) side by side for
+ *             the search, and leads to the other 64 (the rest) by numbers of parts, which have
+ *             eight each. A number leaves a byte of its word: there the cell has a ninth bit of
+ *             each entry for the search. As long as a place is less than ten bits, a cell takes
+ *             half as many entries, and has what is missing behind their tags. Pages have cells or
+ *             parts, and are freed with the set.
+ * Limits:     memory follows the count: from 100 000 entries on 10.2 to 11.2 bytes for each, by how
+ *             full the cells are; with fewer up to 14, and 20 000 for pages that were begun. About
+ *             100 million entries, a GiB, then NO_MEMORY.
  * Threads:    one owner. */
 #ifndef DSMR_CORE_ID_CELLS_H
 #define DSMR_CORE_ID_CELLS_H

@@ -4,6 +4,7 @@
  * Linked with malloc, calloc and realloc wrapped (cmake/tests.cmake). */
 #include <stdatomic.h>
 
+#include "base/prng.h"
 #include "core/accepted_index.h"
 #include "core/block_tree.h"
 #include "core/cert_pool.h"
@@ -12,6 +13,7 @@
 #include "core/evidence_log.h"
 #include "core/executed_ids.h"
 #include "core/expiry_slots.h"
+#include "core/id_cells.h"
 #include "core/journal.h"
 #include "core/mempool.h"
 #include "core/peer_table.h"
@@ -26,6 +28,7 @@ static const struct dsmr_id secret = {{1}};
 #define NEVER UINT32_MAX
 static uint32_t allocations_left = NEVER; /* until one fails; NEVER: none fails */
 static bool has_failed;
+static size_t bytes_asked; /* as long as nothing is freed and what grows doubles */
 
 static bool may_allocate(void)
 {
@@ -42,16 +45,19 @@ static bool may_allocate(void)
 
 void *__wrap_malloc(size_t size)
 {
+    bytes_asked += size;
     return may_allocate() ? __real_malloc(size) : NULL;
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
+    bytes_asked += count * size;
     return may_allocate() ? __real_calloc(count, size) : NULL;
 }
 
 void *__wrap_realloc(void *old, size_t size)
 {
+    bytes_asked += old == NULL ? size : size / 2;
     return may_allocate() ? __real_realloc(old, size) : NULL;
 }
 
@@ -132,12 +138,14 @@ static void test_growing_index_is_unchanged_on_failure(void **state)
     dsmr_accepted_index_free(index);
 }
 
+#define SPLIT 110000u
+
 static void test_splitting_cells_are_unchanged_on_failure(void **state)
 {
     (void)state;
     struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret);
     uint32_t failures = 0;
-    for (uint64_t n = 0; n < 5000; n++) { /* in one bucket: its sixteen cells are split */
+    for (uint64_t n = 0; n < SPLIT; n++) { /* in one bucket: its cells become dense */
         struct dsmr_id id = id_of(n);
         enum dsmr_err err = DSMR_ERR_NO_MEMORY;
         for (uint32_t nth = 0; err != DSMR_OK; nth++) {
@@ -154,12 +162,27 @@ static void test_splitting_cells_are_unchanged_on_failure(void **state)
         }
     }
     dsmr_executed_ids_check(ids);
-    for (uint64_t n = 0; n < 5000; n++) {
+    for (uint64_t n = 0; n < SPLIT; n++) {
         struct dsmr_id id = id_of(n);
         assert_true(dsmr_executed_ids_has(ids, &id, 100));
     }
-    assert_true(failures > 5);
+    assert_true(failures > 100);
     dsmr_executed_ids_free(ids);
+}
+
+static void test_cells_tell_their_bytes(void **state)
+{
+    (void)state;
+    struct dsmr_prng prng;
+    dsmr_prng_init(&prng, 1);
+    bytes_asked = 0;
+    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    for (uint32_t n = 0; n < 5000; n++) {
+        assert_int_equal(dsmr_id_cells_bytes(set), bytes_asked);
+        struct dsmr_id_print print = {.high = dsmr_prng_next(&prng)};
+        assert_int_equal(dsmr_id_cells_add(set, &print), DSMR_OK);
+    }
+    dsmr_id_cells_free(set);
 }
 
 static void test_growing_ids_are_unchanged_on_failure(void **state)
@@ -210,6 +233,7 @@ int main(void)
         cmocka_unit_test(test_constructors),
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_growing_index_is_unchanged_on_failure),
+        cmocka_unit_test(test_cells_tell_their_bytes),
         cmocka_unit_test(test_growing_ids_are_unchanged_on_failure),
         cmocka_unit_test(test_splitting_cells_are_unchanged_on_failure),
         cmocka_unit_test(test_tree_is_unchanged_on_failure),
