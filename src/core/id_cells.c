@@ -8,6 +8,7 @@
 #define DEPTH_DENSE 10u
 #define DEPTH_MAX 31u
 #define RESTS_A_PART 8u
+#define TAG_BITS 8u
 #define PARTS 21u
 #define ENTRIES_DENSE (PARTS * RESTS_A_PART)
 #define ENTRIES_SPARSE (ENTRIES_DENSE / 2u)
@@ -26,6 +27,9 @@ struct cell {
     uint32_t parts[PARTS]; /* as many as count needs: its number, and the lowest bit of each rest */
 };
 _Static_assert(sizeof(struct cell) % LINE_BYTES == 0, "as few lines of the cache as can be");
+_Static_assert(DEPTH_DENSE + TAG_BITS == DSMR_ID_PRINT_LOW_BITS, "and the rest: a whole print");
+_Static_assert(DEPTH_DENSE - DEPTH_AT_FIRST <= 8u && ENTRIES_DENSE <= UINT8_MAX, "a byte each");
+_Static_assert(NUMBER_BITS + RESTS_A_PART <= 32u, "a bit of each rest beside the number");
 
 union part {
     uint64_t rests[RESTS_A_PART];
@@ -37,6 +41,8 @@ struct page {
 };
 
 #define CELLS_A_PAGE ((uint32_t)((sizeof(struct page) - (LINE_BYTES - 1u)) / sizeof(struct cell)))
+_Static_assert(1u << DEPTH_AT_FIRST <= CELLS_A_PAGE && PARTS + 1u <= PARTS_A_PAGE,
+               "what is taken at once is in one page");
 
 struct dsmr_id_cells {
     uint32_t count;
@@ -60,9 +66,10 @@ struct entry {
     uint32_t address;
 };
 
+/* The place, and then as many of the rest's high bits as there is room for. */
 static inline uint32_t address_of(uint64_t rest, uint32_t place)
 {
-    return (uint32_t)(rest >> 42) << DEPTH_DENSE | place;
+    return (uint32_t)(rest >> (32u + DEPTH_DENSE)) << DEPTH_DENSE | place;
 }
 
 /* The place has the highest bits: they differ best where ids are no hashes. */
