@@ -138,14 +138,14 @@ static void test_growing_index_is_unchanged_on_failure(void **state)
     dsmr_accepted_index_free(index);
 }
 
-#define SPLIT 110000u
+#define SPLIT 200000u
 
 static void test_splitting_cells_are_unchanged_on_failure(void **state)
 {
     (void)state;
     struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret);
     uint32_t failures = 0;
-    for (uint64_t n = 0; n < SPLIT; n++) { /* in one bucket: its cells become dense */
+    for (uint64_t n = 0; n < SPLIT; n++) { /* in one bucket: dense cells are split, too */
         struct dsmr_id id = id_of(n);
         enum dsmr_err err = DSMR_ERR_NO_MEMORY;
         for (uint32_t nth = 0; err != DSMR_OK; nth++) {

@@ -3,7 +3,7 @@
 #include "base/prng.h"
 #include "leaf_fixture.h"
 
-#define BITS (64u + DSMR_ID_PRINT_LOW_BITS)
+#define BITS 82u
 #define MANY 200000u /* most cells are dense */
 
 static struct dsmr_id_print print_of(struct dsmr_prng *prng)
@@ -92,6 +92,27 @@ static void test_all_are_found_while_it_grows(void **state)
     }
     dsmr_id_cells_free(set);
     dsmr_id_cells_free(NULL);
+}
+
+/* What is executed in a bucket of a minute's window at 350 000 a second is 656 250: more parts than
+ * two bytes can number. */
+static void test_a_bucket_of_full_load(void **state)
+{
+    (void)state;
+    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    struct dsmr_prng prng, again;
+    dsmr_prng_init(&prng, 5);
+    dsmr_prng_init(&again, 5);
+    for (uint32_t n = 0; n < 656250; n++) {
+        struct dsmr_id_print print = print_of(&prng);
+        assert_int_equal(dsmr_id_cells_add(set, &print), DSMR_OK);
+    }
+    dsmr_id_cells_check(set);
+    for (uint32_t n = 0; n < 656250; n++) {
+        struct dsmr_id_print print = print_of(&again);
+        assert_true(dsmr_id_cells_has(set, &print));
+    }
+    dsmr_id_cells_free(set);
 }
 
 /* Prints that have the address in common, and the cell whatever its depth. */
@@ -201,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_bit_counts),
         cmocka_unit_test(test_all_are_found_while_it_grows),
+        cmocka_unit_test(test_a_bucket_of_full_load),
         cmocka_unit_test(test_prints_that_no_split_parts),
         cmocka_unit_test(test_the_place_is_of_the_highest_bits),
         cmocka_unit_test(test_a_print_is_the_sum_of_products),
