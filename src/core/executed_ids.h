@@ -1,12 +1,12 @@
 /* executed_ids.h - ids of transactions that were executed and could come again.
  *
- * Why:        a transaction runs once, whatever chunks carry it (protocol.md, section 10.3).
+ * Why:        a transaction runs once, whatever chunks carry it (protocol.md, section 10.4).
  * Not here:   durability: the executed ids of each block are stored with the block's results and
  *             come back by dsmr_executed_ids_add before anything executes.
  * How:        one set of fingerprints (base/id_print.h) for each bucket of expiry times (the
  *             bucket of an id is a function of its expiry alone), made with its first id, freed
  *             whole. So a lookup touches one set. 82 bits under a key that nobody knows tell ids
- *             apart (decisions/018-executed-ids.md); about 10 bytes of memory for each.
+ *             apart (decisions/018-executed-ids.md); 10 to 11 bytes of memory for each.
  * Invariants: an id goes only when a block whose own time exceeds its expiry was executed.
  * Limits:     memory follows what was executed in the window; NO_MEMORY is the caller's reason to
  *             halt, because to forget an id would fork.
