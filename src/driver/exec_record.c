@@ -392,6 +392,13 @@ static enum dsmr_err first_record(uint64_t *height, uint64_t *time_ms, const str
     return DSMR_OK;
 }
 
+void dsmr_exec_record_advise(const struct dsmr_kv *kv, uint64_t height, bool is_needed)
+{
+    uint8_t key[10];
+    if (kv->ops->advise != NULL)
+        kv->ops->advise(kv->self, key, make_key(key, 'r', height), is_needed);
+}
+
 enum dsmr_err dsmr_exec_record_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                     uint64_t before_ms)
 {

@@ -44,6 +44,9 @@ DSMR_MUST_USE enum dsmr_err dsmr_exec_record_find(uint64_t *height, struct dsmr_
  * need of the index. */
 DSMR_MUST_USE enum dsmr_err dsmr_exec_record_drop(const struct dsmr_kv *kv, struct dsmr_kv_txn *txn,
                                                   uint64_t before_ms);
+/* The record of a height is about to be read, or hardly ever: so that results of full load do not
+ * fill the operating system's memory with what nobody asks for. A hint. */
+void dsmr_exec_record_advise(const struct dsmr_kv *kv, uint64_t height, bool is_needed);
 /* Most bytes that a block of txs transactions puts, index included. */
 uint64_t dsmr_exec_record_bytes_max(uint32_t txs);
 /* Room for count ids, and for as many results, which are zeros; NULL if out of memory. */

@@ -11,6 +11,8 @@
 #include "driver/exec_record.h"
 #include "wire/codec.h"
 
+#define RECORDS_IN_MEMORY 16u
+
 struct execute_task {
     struct dsmr_task task;
     const struct dsmr_driver_config *config;
@@ -89,6 +91,16 @@ static enum dsmr_err drop_old(const struct dsmr_driver_config *config, struct ds
     return time_ms > keep_ms ? dsmr_exec_record_drop(&config->kv, txn, time_ms - keep_ms) : DSMR_OK;
 }
 
+/* Who asks for results asks soon: those of the last blocks stay in memory. */
+static void let_go(const struct execute_task *t)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint64_t height = t->plans[i]->block->height;
+        if (height > RECORDS_IN_MEMORY)
+            dsmr_exec_record_advise(&t->config->kv, height - RECORDS_IN_MEMORY, false);
+    }
+}
+
 static void run(struct dsmr_task *task)
 {
     struct execute_task *t = (struct execute_task *)task;
@@ -109,6 +121,8 @@ static void run(struct dsmr_task *task)
         t->err = kv->ops->commit(kv->self, txn);
     else
         kv->ops->abort(kv->self, txn);
+    if (t->err == DSMR_OK)
+        let_go(t);
 }
 
 uint64_t dsmr_driver_state_bytes_min(const struct dsmr_params *params)

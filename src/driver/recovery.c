@@ -172,6 +172,7 @@ static enum dsmr_err restore_executed(struct dsmr_driver *driver, struct dsmr_kv
      * most a window after the block's time. */
     for (uint64_t height = head->height; height >= 1; height--) {
         struct dsmr_executed *executed = NULL;
+        dsmr_exec_record_advise(&driver->config.kv, height - 1, true);
         err = dsmr_exec_record_get(&executed, NULL, &driver->config.kv, txn, height);
         if (err == DSMR_ERR_UNKNOWN && height < head->height && params->retention_ms != UINT64_MAX)
             break; /* dropped: what is older than the retention time is older than the window */

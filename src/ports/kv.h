@@ -32,6 +32,10 @@ struct dsmr_kv_ops {
     enum dsmr_err (*seek)(void *self, struct dsmr_kv_txn *txn, const void *key, size_t key_len,
                           bool reverse, const uint8_t **found, size_t *found_len,
                           const uint8_t **value, size_t *value_len);
+    /* Whether the value of a key, of what is committed, will be read soon or hardly ever: what the
+     * operating system keeps of it in memory may be fetched, or go. A hint; any thread, but not one
+     * with a write transaction. NULL: none is taken. */
+    void (*advise)(void *self, const void *key, size_t key_len, bool is_needed);
     /* Which file and why, of the last write that failed; empty if none has. Any thread. NULL:
      * nothing of the kind is known. size 1 or more. */
     void (*cause)(void *self, char *text, size_t size);

@@ -1,12 +1,17 @@
+#define _GNU_SOURCE /* madvise */
 #include "store/lmdb_kv.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/assert.h"
 
 /* Adds to the counter of syncs for a durable commit: the pages, then the meta page. */
 #define SYNCS_PER_COMMIT 2u
+/* LMDB's page header, by its format on disk: the page's number, then eight bytes. */
+#define PAGE_HEADER_BYTES 16u
 
 struct dsmr_kv_txn {
     MDB_txn *txn;
@@ -200,6 +205,53 @@ static enum dsmr_err kv_seek(void *self, struct dsmr_kv_txn *txn, const void *ke
     return DSMR_OK;
 }
 
+/* Where a value that fills pages of its own lies: in memory, and in the file. False: a small one.
+ */
+static bool pages_of(const struct dsmr_lmdb_env *env, const MDB_val *value, uint8_t **begin,
+                     uint64_t *at, size_t *len)
+{
+    const size_t page_bytes = env->page_bytes;
+    MDB_envinfo info;
+    size_t number;
+
+    *begin = (uint8_t *)value->mv_data - PAGE_HEADER_BYTES;
+    if (value->mv_size < page_bytes || (uintptr_t)*begin % page_bytes != 0) {
+        return false;
+    }
+    memcpy(&number, *begin, sizeof number);
+    (void)mdb_env_info(env->env, &info);
+    *at = (uint64_t)number * page_bytes;
+    *len = (PAGE_HEADER_BYTES + value->mv_size + page_bytes - 1) / page_bytes * page_bytes;
+    return number <= info.me_last_pgno;
+}
+
+/* What is mapped stays in the page cache: so it leaves the map first. */
+static void kv_advise(void *self, const void *key, size_t key_len, bool is_needed)
+{
+    struct dsmr_lmdb_kv *kv = self;
+    MDB_val k = val_of(key, key_len);
+    MDB_val v;
+    MDB_txn *txn;
+    mdb_filehandle_t fd;
+    uint8_t *begin;
+    uint64_t at;
+    size_t len;
+
+    if (!is_key(key_len) || mdb_txn_begin(kv->env.env, NULL, MDB_RDONLY, &txn) != 0) {
+        return;
+    }
+    if (mdb_get(txn, kv->env.dbi, &k, &v) == 0 && pages_of(&kv->env, &v, &begin, &at, &len)) {
+        if (is_needed) {
+            (void)madvise(begin, len, MADV_WILLNEED);
+        } else {
+            (void)mdb_env_get_fd(kv->env.env, &fd);
+            (void)madvise(begin, len, MADV_DONTNEED);
+            (void)posix_fadvise(fd, (off_t)at, (off_t)len, POSIX_FADV_DONTNEED);
+        }
+    }
+    mdb_txn_abort(txn);
+}
+
 static void kv_cause(void *self, char *text, size_t size)
 {
     const struct dsmr_lmdb_kv *kv = self;
@@ -218,6 +270,7 @@ static const struct dsmr_kv_ops kv_ops = {
     .put = kv_put,
     .del = kv_del,
     .seek = kv_seek,
+    .advise = kv_advise,
     .cause = kv_cause,
 };
 
