@@ -19,6 +19,7 @@ struct dsmr_executed_ids {
     uint64_t span_ms;
     uint64_t time_ms; /* highest that advance was given */
     uint64_t count;
+    struct dsmr_id_pages pages;
     struct bucket *buckets; /* by number, ascending */
     uint64_t first;         /* number of the first, if there is one */
     uint32_t buckets_count;
@@ -57,6 +58,7 @@ void dsmr_executed_ids_free(struct dsmr_executed_ids *ids)
         for (uint32_t i = 0; i < ids->buckets_count; i++) {
             dsmr_id_cells_free(ids->buckets[i].cells);
         }
+        dsmr_id_pages_free(&ids->pages);
         free(ids->buckets);
         free(ids);
     }
@@ -100,7 +102,7 @@ static struct bucket *insert(struct dsmr_executed_ids *ids, uint64_t number)
         ids->buckets = buckets;
         ids->buckets_room = room;
     }
-    struct bucket bucket = {.number = number, .cells = dsmr_id_cells_new()};
+    struct bucket bucket = {.number = number, .cells = dsmr_id_cells_new(&ids->pages)};
     if (bucket.cells == NULL) {
         return NULL;
     }
@@ -192,4 +194,5 @@ void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids)
         count += dsmr_id_cells_count(bucket->cells);
     }
     DSMR_ASSERT(count == ids->count);
+    dsmr_id_pages_check(&ids->pages);
 }

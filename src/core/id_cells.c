@@ -36,11 +36,9 @@ union part {
     uint32_t next; /* free */
 };
 
-struct page {
-    union part parts[PARTS_A_PAGE];
-};
-
-#define CELLS_A_PAGE ((uint32_t)((sizeof(struct page) - (LINE_BYTES - 1u)) / sizeof(struct cell)))
+#define CELLS_A_PAGE ((uint32_t)(DSMR_ID_PAGES_PAGE_BYTES / sizeof(struct cell)))
+_Static_assert(PARTS_A_PAGE * sizeof(union part) == DSMR_ID_PAGES_PAGE_BYTES, "parts fill a page");
+_Static_assert(DSMR_ID_PAGES_ALIGNMENT % LINE_BYTES == 0, "cells and parts begin with a line");
 _Static_assert(1u << DEPTH_AT_FIRST <= CELLS_A_PAGE && PARTS + 1u <= PARTS_A_PAGE,
                "what is taken at once is in one page");
 
@@ -48,7 +46,8 @@ struct dsmr_id_cells {
     uint32_t count;
     uint32_t depth;      /* of the deepest cell */
     struct cell **cells; /* 2^depth: by the low bits of an address */
-    struct page **pages; /* of both kinds; part n is in page n / PARTS_A_PAGE */
+    struct dsmr_id_pages *source;
+    struct dsmr_id_page **pages; /* of both kinds; part n is in page n / PARTS_A_PAGE */
     uint32_t pages_count;
     uint32_t pages_room;
     struct cell *new_cells; /* never taken */
@@ -96,7 +95,8 @@ static inline uint32_t parts_of(uint32_t entries)
 
 static inline union part *part_at(const struct dsmr_id_cells *set, uint32_t number)
 {
-    return &set->pages[number / PARTS_A_PAGE]->parts[number % PARTS_A_PAGE];
+    union part *parts = (union part *)set->pages[number / PARTS_A_PAGE];
+    return &parts[number % PARTS_A_PAGE];
 }
 
 static inline uint32_t number_at(const struct cell *cell, uint32_t part)
@@ -117,21 +117,21 @@ static inline struct cell *cell_of(const struct dsmr_id_cells *set, uint32_t add
 
 /* ---- memory ---- */
 
-static struct page *add_page(struct dsmr_id_cells *set)
+static struct dsmr_id_page *add_page(struct dsmr_id_cells *set)
 {
     if (set->pages_count == PAGES_MAX) {
         return NULL;
     }
     if (set->pages_count == set->pages_room) {
         uint32_t room = set->pages_room > 0 ? 2u * set->pages_room : 4u;
-        struct page **pages = realloc(set->pages, room * sizeof(*pages));
+        struct dsmr_id_page **pages = realloc(set->pages, room * sizeof(*pages));
         if (pages == NULL) {
             return NULL;
         }
         set->pages = pages;
         set->pages_room = room;
     }
-    struct page *page = malloc(sizeof(*page));
+    struct dsmr_id_page *page = dsmr_id_pages_take(set->source);
     if (page != NULL) {
         set->pages[set->pages_count++] = page;
     }
@@ -141,12 +141,11 @@ static struct page *add_page(struct dsmr_id_cells *set)
 static bool reserve_cell(struct dsmr_id_cells *set)
 {
     if (set->new_cells_count == 0) {
-        struct page *page = add_page(set);
+        struct dsmr_id_page *page = add_page(set);
         if (page == NULL) {
             return false;
         }
-        size_t beyond = (uintptr_t)page % LINE_BYTES;
-        set->new_cells = (struct cell *)((char *)page + (beyond > 0 ? LINE_BYTES - beyond : 0));
+        set->new_cells = (struct cell *)page;
         set->new_cells_count = CELLS_A_PAGE;
     }
     return true;
@@ -199,12 +198,13 @@ static uint32_t take_part(struct dsmr_id_cells *set)
     return set->new_parts++;
 }
 
-struct dsmr_id_cells *dsmr_id_cells_new(void)
+struct dsmr_id_cells *dsmr_id_cells_new(struct dsmr_id_pages *source)
 {
     struct dsmr_id_cells *set = calloc(1, sizeof(*set));
     if (set == NULL) {
         return NULL;
     }
+    set->source = source;
     set->depth = DEPTH_AT_FIRST;
     set->free_parts = NO_PART;
     set->cells = malloc(sizeof(struct cell *) << DEPTH_AT_FIRST);
@@ -224,7 +224,7 @@ void dsmr_id_cells_free(struct dsmr_id_cells *set)
         return;
     }
     for (uint32_t i = 0; i < set->pages_count; i++) {
-        free(set->pages[i]);
+        dsmr_id_pages_give(set->source, set->pages[i]);
     }
     free(set->pages);
     free(set->cells);
@@ -387,7 +387,7 @@ uint32_t dsmr_id_cells_count(const struct dsmr_id_cells *set)
 size_t dsmr_id_cells_bytes(const struct dsmr_id_cells *set)
 {
     return sizeof(*set) + (sizeof(struct cell *) << set->depth) +
-           set->pages_room * sizeof(*set->pages) + set->pages_count * sizeof(struct page);
+           set->pages_room * sizeof(*set->pages) + set->pages_count * sizeof(struct dsmr_id_page);
 }
 
 /* ---- check ---- */

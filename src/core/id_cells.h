@@ -22,12 +22,14 @@
 #include <stdbool.h>
 
 #include "base/id_print.h"
+#include "core/id_pages.h"
 #include "dsmr/types.h"
 
 struct dsmr_id_cells; /* opaque */
 
-DSMR_MUST_USE struct dsmr_id_cells *dsmr_id_cells_new(void); /* NULL: out of memory */
-void dsmr_id_cells_free(struct dsmr_id_cells *set);          /* NULL is fine */
+/* source outlives the set. NULL: out of memory. */
+DSMR_MUST_USE struct dsmr_id_cells *dsmr_id_cells_new(struct dsmr_id_pages *source);
+void dsmr_id_cells_free(struct dsmr_id_cells *set); /* NULL is fine */
 /* OK; DUPLICATE, NO_MEMORY: nothing changed. */
 DSMR_MUST_USE enum dsmr_err dsmr_id_cells_add(struct dsmr_id_cells *set,
                                               const struct dsmr_id_print *print);

@@ -28,7 +28,8 @@ static const struct dsmr_id secret = {{1}};
 #define NEVER UINT32_MAX
 static uint32_t allocations_left = NEVER; /* until one fails; NEVER: none fails */
 static bool has_failed;
-static size_t bytes_asked; /* as long as nothing is freed and what grows doubles */
+static size_t block_bytes_max = SIZE_MAX; /* of malloc */
+static size_t bytes_asked;                /* as long as nothing is freed and what grows doubles */
 
 static bool may_allocate(void)
 {
@@ -46,7 +47,7 @@ static bool may_allocate(void)
 void *__wrap_malloc(size_t size)
 {
     bytes_asked += size;
-    return may_allocate() ? __real_malloc(size) : NULL;
+    return may_allocate() && size <= block_bytes_max ? __real_malloc(size) : NULL;
 }
 
 void *__wrap_calloc(size_t count, size_t size)
@@ -166,8 +167,56 @@ static void test_splitting_cells_are_unchanged_on_failure(void **state)
         struct dsmr_id id = id_of(n);
         assert_true(dsmr_executed_ids_has(ids, &id, 100));
     }
-    assert_true(failures > 100);
+    assert_true(failures > 20);
     dsmr_executed_ids_free(ids);
+}
+
+#define PAGES_HELD 400u
+
+/* Slabs have many pages: here each page is the last one. */
+static void test_cells_are_unchanged_without_a_page(void **state)
+{
+    (void)state;
+    struct dsmr_id_pages pages = {0};
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
+    struct dsmr_id_page *held[PAGES_HELD];
+    uint32_t count = 0, failures = 0;
+    block_bytes_max = sizeof held[0]->bytes * PAGES_HELD / 4;
+    while (count < PAGES_HELD) {
+        held[count++] = dsmr_id_pages_take(&pages);
+    }
+    block_bytes_max = 0;
+    struct dsmr_prng prng;
+    dsmr_prng_init(&prng, 6);
+    struct dsmr_id_page *rest[PAGES_HELD];
+    uint32_t rest_count = 0;
+    while ((rest[rest_count] = dsmr_id_pages_take(&pages)) != NULL) {
+        rest_count++;
+    }
+    for (uint32_t n = 0; n < SPLIT; n++) {
+        struct dsmr_id_print print = {.high = dsmr_prng_next(&prng), .low = n};
+        enum dsmr_err err = dsmr_id_cells_add(set, &print);
+        while (err == DSMR_ERR_NO_MEMORY) {
+            failures++;
+            dsmr_id_cells_check(set);
+            assert_false(dsmr_id_cells_has(set, &print));
+            assert_int_equal(dsmr_id_cells_count(set), n);
+            assert_true(count > 0);
+            dsmr_id_pages_give(&pages, held[--count]);
+            err = dsmr_id_cells_add(set, &print);
+        }
+        assert_int_equal(err, DSMR_OK);
+    }
+    block_bytes_max = SIZE_MAX;
+    assert_in_range(failures, 200, PAGES_HELD);
+    while (count > 0) {
+        dsmr_id_pages_give(&pages, held[--count]);
+    }
+    while (rest_count > 0) {
+        dsmr_id_pages_give(&pages, rest[--rest_count]);
+    }
+    dsmr_id_cells_free(set);
+    dsmr_id_pages_free(&pages);
 }
 
 static void test_cells_tell_their_bytes(void **state)
@@ -176,13 +225,47 @@ static void test_cells_tell_their_bytes(void **state)
     struct dsmr_prng prng;
     dsmr_prng_init(&prng, 1);
     bytes_asked = 0;
-    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    struct dsmr_id_pages pages = {0};
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
     for (uint32_t n = 0; n < 5000; n++) {
-        assert_int_equal(dsmr_id_cells_bytes(set), bytes_asked);
+        size_t of_pages = dsmr_id_pages_taken(&pages) * sizeof(struct dsmr_id_page);
+        assert_int_equal(dsmr_id_cells_bytes(set) - of_pages + dsmr_id_pages_bytes(&pages),
+                         bytes_asked);
         struct dsmr_id_print print = {.high = dsmr_prng_next(&prng)};
         assert_int_equal(dsmr_id_cells_add(set, &print), DSMR_OK);
     }
     dsmr_id_cells_free(set);
+}
+
+/* That there is no memory for a slab of full size is no reason to give up. */
+static void test_a_small_slab_is_better_than_none(void **state)
+{
+    (void)state;
+    struct dsmr_id_pages pages = {0};
+    struct dsmr_id_page *taken[1000];
+    block_bytes_max = 100 * sizeof *taken[0];
+    for (uint32_t i = 0; i < 1000; i++) {
+        taken[i] = dsmr_id_pages_take(&pages);
+        assert_non_null(taken[i]);
+    }
+    assert_in_range(dsmr_id_pages_bytes(&pages), 1000 * sizeof *taken[0], 1110 * sizeof *taken[0]);
+    block_bytes_max = 7 * sizeof *taken[0];
+    uint32_t more = 0;
+    struct dsmr_id_page *last[100];
+    while (more < 100 && (last[more] = dsmr_id_pages_take(&pages)) != NULL) {
+        more++;
+    }
+    assert_in_range(more, 0, 99);
+    dsmr_id_pages_check(&pages);
+    assert_int_equal(dsmr_id_pages_taken(&pages), 1000 + more);
+    block_bytes_max = SIZE_MAX;
+    for (uint32_t i = 0; i < more; i++) {
+        dsmr_id_pages_give(&pages, last[i]);
+    }
+    for (uint32_t i = 0; i < 1000; i++) {
+        dsmr_id_pages_give(&pages, taken[i]);
+    }
+    dsmr_id_pages_free(&pages);
 }
 
 static void test_growing_ids_are_unchanged_on_failure(void **state)
@@ -234,8 +317,10 @@ int main(void)
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_growing_index_is_unchanged_on_failure),
         cmocka_unit_test(test_cells_tell_their_bytes),
+        cmocka_unit_test(test_a_small_slab_is_better_than_none),
         cmocka_unit_test(test_growing_ids_are_unchanged_on_failure),
         cmocka_unit_test(test_splitting_cells_are_unchanged_on_failure),
+        cmocka_unit_test(test_cells_are_unchanged_without_a_page),
         cmocka_unit_test(test_tree_is_unchanged_on_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

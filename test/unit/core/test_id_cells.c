@@ -6,6 +6,8 @@
 #define BITS 82u
 #define MANY 200000u /* most cells are dense */
 
+static struct dsmr_id_pages pages; /* zeroed; each test gives back what it took */
+
 static struct dsmr_id_print print_of(struct dsmr_prng *prng)
 {
     return (struct dsmr_id_print){.high = dsmr_prng_next(prng), .low = dsmr_prng_next(prng)};
@@ -33,7 +35,7 @@ static void assert_no_neighbour(const struct dsmr_id_cells *set, struct dsmr_id_
 static void test_every_bit_counts(void **state)
 {
     (void)state;
-    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
     struct dsmr_prng prng, again;
     dsmr_prng_init(&prng, 1);
     dsmr_prng_init(&again, 1);
@@ -62,7 +64,7 @@ static void test_every_bit_counts(void **state)
 static void test_all_are_found_while_it_grows(void **state)
 {
     (void)state;
-    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
     struct dsmr_prng prng, again;
     dsmr_prng_init(&prng, 7);
     assert_in_range(dsmr_id_cells_bytes(set), 0, 8500);
@@ -99,7 +101,7 @@ static void test_all_are_found_while_it_grows(void **state)
 static void test_a_bucket_of_full_load(void **state)
 {
     (void)state;
-    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
     struct dsmr_prng prng, again;
     dsmr_prng_init(&prng, 5);
     dsmr_prng_init(&again, 5);
@@ -146,12 +148,12 @@ static uint32_t fill_one_cell(struct dsmr_id_cells *set)
 static void test_prints_that_no_split_parts(void **state)
 {
     (void)state;
-    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
     assert_int_equal(fill_one_cell(set), 84); /* sparse */
     assert_in_range(dsmr_id_cells_bytes(set), 0, 32768);
     dsmr_id_cells_free(set);
 
-    set = dsmr_id_cells_new();
+    set = dsmr_id_cells_new(&pages);
     struct dsmr_prng prng;
     dsmr_prng_init(&prng, 2);
     for (uint32_t n = 0; n < MANY; n++) {
@@ -169,7 +171,7 @@ static void test_prints_that_no_split_parts(void **state)
 static void test_the_place_is_of_the_highest_bits(void **state)
 {
     (void)state;
-    struct dsmr_id_cells *set = dsmr_id_cells_new();
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
     struct dsmr_prng prng;
     dsmr_prng_init(&prng, 4);
     for (uint32_t n = 0; n < 5000; n++) {
