@@ -237,6 +237,53 @@ static void test_another_tip(void **state)
     check_halt(cluster, 0, other);
 }
 
+/* ---- pure nodes: how far ahead bodies are fetched ---- */
+
+#define CACHE_BYTES 10000u
+
+static void small_cache(struct dsmr_node_config *config, uint32_t number)
+{
+    config->chunk_cache_bytes_max = number == 0 ? CACHE_BYTES : config->chunk_cache_bytes_max;
+}
+
+/* Whoever has more to execute than fits in memory reads a fifth of that ahead, and again all when
+ * the rest fits. */
+static void test_far_behind_less_is_read_ahead(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 68, .tune = small_cache};
+    struct cluster *cluster = cluster_new(&config);
+    const struct dsmr_exec_queue *queue = &cluster->nodes[0].node->queue;
+    cluster_run(cluster, 3000);
+    cluster->nodes[0].is_exec_held = true;
+    while (queue->backlog_bytes <= 3 * CACHE_BYTES) {
+        uint64_t window_bytes = queue->window_bytes;
+        cluster_submit(cluster, 1, 1, 300);
+        cluster_run(cluster, 200);
+        if (queue->backlog_bytes <= CACHE_BYTES) {
+            assert_int_equal(queue->window_bytes, queue->backlog_bytes);
+        } else if (window_bytes > CACHE_BYTES / 5) { /* what was opened stays open */
+            assert_in_range(queue->window_bytes, window_bytes, CACHE_BYTES);
+        }
+    }
+    cluster->nodes[0].is_exec_held = false;
+    uint64_t far_least = UINT64_MAX, near_most = 0;
+    while (queue->backlog_bytes > 0) {
+        cluster_run(cluster, 1);
+        bool is_far = queue->backlog_bytes > CACHE_BYTES;
+        if (is_far && queue->window_bytes < far_least) {
+            far_least = queue->window_bytes;
+        } else if (is_far && far_least <= CACHE_BYTES / 5) {
+            assert_in_range(queue->window_bytes, 1, CACHE_BYTES / 5);
+        }
+        near_most = !is_far && queue->window_bytes > near_most ? queue->window_bytes : near_most;
+    }
+    assert_in_range(far_least, 1, CACHE_BYTES / 5);
+    assert_in_range(near_most, CACHE_BYTES / 2, CACHE_BYTES);
+    assert_true(cluster_is_level(cluster));
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -247,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_backlog_that_is_gone),
         cmocka_unit_test(test_backlog_of_another_chain),
         cmocka_unit_test(test_another_tip),
+        cmocka_unit_test(test_far_behind_less_is_read_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
