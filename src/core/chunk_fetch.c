@@ -191,8 +191,8 @@ static bool start_work(struct dsmr_node *node, struct dsmr_exec_block *item)
 }
 
 /* Bytes of bodies that may be fetched or in memory at a time. Whoever is further behind than memory
- * reaches asks the others for a fifth of that only: it executes hardly slower, and they are not kept
- * from what is new (docs/performance.md, Catching up). */
+ * reaches asks the others for a fifth of that only: it executes hardly slower, and they are not
+ * kept from what is new (docs/performance.md, Catching up). */
 static uint64_t window_bytes_max(const struct dsmr_node *node)
 {
     uint64_t bytes = node->config.chunk_cache_bytes_max;
@@ -205,8 +205,7 @@ static void open_window(struct dsmr_node *node)
     struct dsmr_exec_queue *queue = &node->queue;
     uint64_t bytes_max = window_bytes_max(node);
     for (struct dsmr_exec_block *item; (item = dsmr_exec_queue_next(queue)) != NULL;) {
-        if (queue->window_count > 0 &&
-            queue->window_bytes + item->payload_bytes > bytes_max) {
+        if (queue->window_count > 0 && queue->window_bytes + item->payload_bytes > bytes_max) {
             return;
         }
         enum dsmr_err err = dsmr_exec_queue_open(queue);
