@@ -283,7 +283,7 @@ struct dsmr_submit_stream *dsmr_submit_stream_new(const struct dsmr_submit_strea
     }
     DSMR_ASSERT(config->in_flight_max >= DSMR_SUBMIT_FRAME_TXS_MAX && config->connections_max > 0);
     s->config = *config;
-    s->in_flight_conn_max = config->in_flight_max / 4;
+    s->in_flight_conn_max = config->in_flight_max / 2;
     if (s->in_flight_conn_max < DSMR_SUBMIT_FRAME_TXS_MAX) {
         s->in_flight_conn_max = DSMR_SUBMIT_FRAME_TXS_MAX;
     }

@@ -7,7 +7,7 @@
  *             nothing waits for the time.
  * Invariants: in_flight of a connection counts what was handed over and has not landed; a frame is
  *             taken only if all of it fits, so the flights' table never overflows.
- * Limits:     connections_max; in_flight_max over all, a quarter of it (at least one full frame) a
+ * Limits:     connections_max; in_flight_max over all, half of it (at least one full frame) a
  *             connection; a frame as wire/submit_frame.h; STREAM_OUT_BYTES_MAX of unsent notices
  *             stop the reading. A hello must come within 10 s, a begun frame be complete in 30 s.
  * Threads:    the stream's own; the functions here from the owner. */
