@@ -20,6 +20,7 @@ struct world {
     struct dsmr_feed feed;
     struct dsmr_domain domain;
     uint16_t port;
+    uint32_t conn_max; /* in flight */
 };
 
 static int open_with(void **state, uint32_t in_flight_max)
@@ -31,6 +32,8 @@ static int open_with(void **state, uint32_t in_flight_max)
     w->submit = fake_submit_port(&w->node);
     w->waits = dsmr_waits_new(4, 1);
     w->domain.network_id = 7;
+    uint32_t half = in_flight_max / 2;
+    w->conn_max = half > DSMR_SUBMIT_FRAME_TXS_MAX ? half : DSMR_SUBMIT_FRAME_TXS_MAX;
     memset(w->domain.chain_id.bytes, 0x11, 32);
     const struct dsmr_submit_stream_config config = {.address = "127.0.0.1",
                                                      .connections_max = CONNECTIONS_MAX,
@@ -96,8 +99,13 @@ static int dial(struct world *w, uint8_t wants)
     assert_int_equal(frame[4], DSMR_SUBMIT_FRAME_WELCOME);
     assert_int_equal(dsmr_submit_frame_welcome_decode(&welcome, frame + 5, sizeof(frame) - 5),
                      DSMR_OK);
-    assert_int_equal(welcome.in_flight_max, DSMR_SUBMIT_FRAME_TXS_MAX);
+    assert_int_equal(welcome.in_flight_max, w->conn_max);
     return fd;
+}
+
+static int open_wider(void **state)
+{
+    return open_with(state, 8 * DSMR_SUBMIT_FRAME_TXS_MAX);
 }
 
 /* SUBMIT of transactions first .. first + count - 1 of make_tx; sequence numbers alike. */
@@ -572,6 +580,7 @@ int main(void)
         TEST(a_frame_that_is_cut_off_is_counted),
         TEST(frames_by_the_byte_and_several_at_once),
         TEST(reading_stops_at_the_limit_of_flights),
+        cmocka_unit_test_setup_teardown(a_transaction_goes_all_the_way, open_wider, close_world),
         cmocka_unit_test_setup_teardown(one_connection_cannot_take_all_the_room, open_wide,
                                         close_world),
         TEST(one_connection_too_many_is_told),
