@@ -74,16 +74,13 @@ static struct dsmr_id_slab *add_slab(struct dsmr_id_pages *pages)
 
 struct dsmr_id_page *dsmr_id_pages_take(struct dsmr_id_pages *pages)
 {
-    struct dsmr_id_slab *slab = pages->slabs;
-    const struct dsmr_id_slab *end = slab + pages->count;
-    while (slab < end && slab->taken == slab->count) {
-        slab++;
+    uint32_t i = 0;
+    while (i < pages->count && pages->slabs[i].taken == pages->slabs[i].count) {
+        i++;
     }
-    if (slab == end) {
-        slab = add_slab(pages);
-        if (slab == NULL) {
-            return NULL;
-        }
+    struct dsmr_id_slab *slab = i < pages->count ? &pages->slabs[i] : add_slab(pages);
+    if (slab == NULL) {
+        return NULL;
     }
     slab->taken++;
     struct free_page *page = slab->free;
@@ -101,7 +98,7 @@ static void remove_slab(struct dsmr_id_pages *pages, uint32_t i)
     memmove(&pages->slabs[i], &pages->slabs[i + 1], (pages->count - i) * sizeof(*pages->slabs));
 }
 
-/* The only slab stays: an idle network's ids come and go in it. */
+/* The only slab stays if it is a small one: an idle network's ids come and go in it. */
 void dsmr_id_pages_give(struct dsmr_id_pages *pages, struct dsmr_id_page *page)
 {
     uint32_t i = 0;
@@ -113,7 +110,7 @@ void dsmr_id_pages_give(struct dsmr_id_pages *pages, struct dsmr_id_page *page)
     struct dsmr_id_slab *slab = &pages->slabs[i];
     DSMR_ASSERT(slab->taken > 0);
     slab->taken--;
-    if (slab->taken == 0 && pages->count > 1) {
+    if (slab->taken == 0 && (pages->count > 1 || slab->count > SLAB_PAGES_MIN)) {
         remove_slab(pages, i);
         return;
     }
@@ -160,7 +157,7 @@ void dsmr_id_pages_check(const struct dsmr_id_pages *pages)
             unused++;
         }
         DSMR_ASSERT(slab->begun <= slab->count && slab->taken + unused == slab->begun);
-        DSMR_ASSERT(slab->taken > 0 || pages->count == 1);
+        DSMR_ASSERT(slab->taken > 0 || (pages->count == 1 && slab->count <= SLAB_PAGES_MIN));
         DSMR_ASSERT((uintptr_t)slab->pages % DSMR_ID_PAGES_ALIGNMENT == 0);
     }
 }

@@ -235,6 +235,7 @@ static void test_cells_tell_their_bytes(void **state)
         assert_int_equal(dsmr_id_cells_add(set, &print), DSMR_OK);
     }
     dsmr_id_cells_free(set);
+    dsmr_id_pages_free(&pages);
 }
 
 /* That there is no memory for a slab of full size is no reason to give up. */

@@ -51,7 +51,7 @@ static void test_pages_are_apart_and_come_back(void **state)
         }
     }
     assert_int_equal(dsmr_id_pages_taken(&pages), 0);
-    assert_int_equal(pages.count, 1);
+    assert_in_range(dsmr_id_pages_bytes(&pages), 0, 80000);
     dsmr_id_pages_check(&pages);
     dsmr_id_pages_free(&pages);
     assert_int_equal(dsmr_id_pages_bytes(&pages), 0);
@@ -89,11 +89,36 @@ static void test_slabs_follow_what_is_taken(void **state)
     dsmr_id_pages_free(&pages);
 }
 
+/* After full load nothing large stays, whichever slab is the last. */
+static void test_an_idle_network_holds_no_large_slab(void **state)
+{
+    (void)state;
+    struct dsmr_id_pages pages = {0};
+    for (uint32_t i = 0; i < MANY; i++) {
+        take(&pages, i);
+    }
+    for (uint32_t i = 0; i < MANY; i++) { /* the last page is one of the largest slab */
+        give(&pages, i);
+    }
+    dsmr_id_pages_check(&pages);
+    assert_in_range(dsmr_id_pages_bytes(&pages), 0, 80000);
+    for (uint32_t i = 0; i < 100; i++) { /* ids that come and go stay in one small slab */
+        take(&pages, 0);
+        const void *slabs = pages.slabs;
+        give(&pages, 0);
+        assert_int_equal(pages.count, 1);
+        assert_ptr_equal(pages.slabs, slabs);
+    }
+    dsmr_id_pages_check(&pages);
+    dsmr_id_pages_free(&pages);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages_are_apart_and_come_back),
         cmocka_unit_test(test_slabs_follow_what_is_taken),
+        cmocka_unit_test(test_an_idle_network_holds_no_large_slab),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
