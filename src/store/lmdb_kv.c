@@ -10,8 +10,10 @@
 
 /* Adds to the counter of syncs for a durable commit: the pages, then the meta page. */
 #define SYNCS_PER_COMMIT 2u
-/* LMDB's page header, by its format on disk: the page's number, then eight bytes. */
+/* LMDB's page header, by its format on disk: the number of the page, four bytes, and of the first
+ * page of a large value how many it has. */
 #define PAGE_HEADER_BYTES 16u
+#define PAGE_HEADER_COUNT 12u
 
 struct dsmr_kv_txn {
     MDB_txn *txn;
@@ -205,24 +207,27 @@ static enum dsmr_err kv_seek(void *self, struct dsmr_kv_txn *txn, const void *ke
     return DSMR_OK;
 }
 
-/* Where a value that fills pages of its own lies: in memory, and in the file. False: a small one.
- */
+/* Where a value that fills pages of its own lies: in memory, and in the file. False: a small one,
+ * or a damaged length: what lies behind the map is not the value's, and a hint would empty it. */
 static bool pages_of(const struct dsmr_lmdb_env *env, const MDB_val *value, uint8_t **begin,
                      uint64_t *at, size_t *len)
 {
     const size_t page_bytes = env->page_bytes;
     MDB_envinfo info;
     size_t number;
+    uint32_t count;
 
     *begin = (uint8_t *)value->mv_data - PAGE_HEADER_BYTES;
     if (value->mv_size < page_bytes || (uintptr_t)*begin % page_bytes != 0) {
         return false;
     }
     memcpy(&number, *begin, sizeof number);
+    memcpy(&count, *begin + PAGE_HEADER_COUNT, sizeof count);
     (void)mdb_env_info(env->env, &info);
     *at = (uint64_t)number * page_bytes;
     *len = (PAGE_HEADER_BYTES + value->mv_size + page_bytes - 1) / page_bytes * page_bytes;
-    return number <= info.me_last_pgno;
+    return *len / page_bytes == count && number <= info.me_last_pgno &&
+           count <= info.me_last_pgno - number + 1;
 }
 
 /* What is mapped stays in the page cache: so it leaves the map first. */

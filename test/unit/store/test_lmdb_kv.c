@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "unit/store/store_fixture.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
@@ -496,6 +498,76 @@ static void hints_about_other_values_do_nothing(void **state)
     f->kv.ops->abort(f->kv.self, txn);
 }
 
+/* Where the map of the database ends. */
+static uint8_t *end_of_map(const uint8_t *within)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[1024];
+    uintptr_t from, to = 0;
+
+    assert_non_null(maps);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        assert_int_equal(sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &from, &to), 2);
+        if ((uintptr_t)within >= from && (uintptr_t)within < to) {
+            break;
+        }
+    }
+    (void)fclose(maps);
+    return (uint8_t *)to; /* NOLINT(performance-no-int-to-ptr): as the kernel says it */
+}
+
+/* In the leaves of the file, that of a key of five bytes whose value has pages of its own. */
+static void set_length(struct fixture *f, const char *key, uint32_t len)
+{
+    static const uint8_t flags_and_key_len[4] = {1, 0, 5, 0};
+    char *path;
+    struct stat st;
+
+    assert_true(asprintf(&path, "%s/state/data.mdb", f->path) > 0);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    free(path);
+    assert_true(fd >= 0 && fstat(fd, &st) == 0);
+    const uint8_t *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(bytes, MAP_FAILED);
+    uint32_t found = 0;
+    for (off_t at = 4; at + 9 < st.st_size; at++) {
+        if (memcmp(bytes + at, flags_and_key_len, 4) == 0 && memcmp(bytes + at + 4, key, 5) == 0) {
+            assert_int_equal(pwrite(fd, &len, sizeof len, at - 4), sizeof len);
+            found++;
+        }
+    }
+    (void)munmap((void *)bytes, (size_t)st.st_size);
+    (void)close(fd);
+    assert_true(found > 0);
+}
+
+/* What lies behind the map would be empty. */
+static void a_damaged_length_reaches_nothing_else(void **state)
+{
+    struct fixture *f = *state;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const uint8_t *value;
+    size_t len;
+
+    put_large(f, "large", 7);
+    struct dsmr_kv_txn *txn = begin(f, false);
+    assert_int_equal(f->kv.ops->get(f->kv.self, txn, "large", 5, &value, &len), DSMR_OK);
+    f->kv.ops->abort(f->kv.self, txn);
+    uint8_t *end = end_of_map(value);
+    uint8_t *behind = mmap(end, page, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (behind != end) { /* something else is there, perhaps the program itself */
+        skip();
+    }
+    memset(behind, 0xaa, page);
+    set_length(f, "large", (uint32_t)((size_t)(end - value) + page - 16));
+    for (int is_needed = 0; is_needed < 2; is_needed++) {
+        f->kv.ops->advise(f->kv.self, "large", 5, is_needed);
+    }
+    assert_int_equal(behind[0], 0xaa);
+    (void)munmap(behind, page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +583,7 @@ int main(void)
         TEST(readers_run_beside_the_writers),
         TEST(hints_move_a_value_and_nothing_else),
         TEST(hints_about_other_values_do_nothing),
+        TEST(a_damaged_length_reaches_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
