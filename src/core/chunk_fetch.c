@@ -9,6 +9,7 @@
 
 #define LOADS_MAX 64u
 #define FAR_BEHIND_PART 5u
+#define FAR_BEHIND_BLOCKS 4u /* at least, if memory holds them */
 #define VAIN_ROUNDS 3u   /* so many after the first; connections may be missing at a start */
 #define ROUND_DELAYS 16u /* the longest pause between rounds is this many timeouts */
 
@@ -190,22 +191,26 @@ static bool start_work(struct dsmr_node *node, struct dsmr_exec_block *item)
     return true;
 }
 
-/* Bytes of bodies that may be fetched or in memory at a time. Whoever is further behind than memory
- * reaches asks the others for a fifth of that only: it executes hardly slower, and they are not
- * kept from what is new (docs/performance.md, Catching up). */
-static uint64_t window_bytes_max(const struct dsmr_node *node)
+/* Bodies that may be fetched or in memory at a time. Whoever is further behind than memory reaches
+ * asks the others for a fifth of that only: it executes hardly slower, and they are not kept from
+ * what is new (docs/performance.md, Catching up). But for some blocks always: in a slow network one
+ * may be larger than that, and one by one each would take a round trip, as long as the others need
+ * to make the next. */
+static bool has_room(const struct dsmr_node *node, const struct dsmr_exec_block *item)
 {
-    uint64_t bytes = node->config.chunk_cache_bytes_max;
-    return node->queue.backlog_bytes > bytes ? bytes / FAR_BEHIND_PART : bytes;
+    const struct dsmr_exec_queue *queue = &node->queue;
+    uint64_t memory = node->config.chunk_cache_bytes_max;
+    uint64_t bytes = queue->window_bytes + item->payload_bytes;
+    bool is_far = queue->backlog_bytes > memory && queue->window_count >= FAR_BEHIND_BLOCKS;
+    return queue->window_count == 0 || bytes <= (is_far ? memory / FAR_BEHIND_PART : memory);
 }
 
 /* Takes blocks into the window as long as their bodies may be in memory. */
 static void open_window(struct dsmr_node *node)
 {
     struct dsmr_exec_queue *queue = &node->queue;
-    uint64_t bytes_max = window_bytes_max(node);
     for (struct dsmr_exec_block *item; (item = dsmr_exec_queue_next(queue)) != NULL;) {
-        if (queue->window_count > 0 && queue->window_bytes + item->payload_bytes > bytes_max) {
+        if (!has_room(node, item)) {
             return;
         }
         enum dsmr_err err = dsmr_exec_queue_open(queue);

@@ -284,6 +284,36 @@ static void test_far_behind_less_is_read_ahead(void **state)
     cluster_free(cluster);
 }
 
+/* In a slow network a block may be larger than that fifth. Fetched one by one, each would take a
+ * round trip, and the node might never catch up. */
+static void test_far_behind_large_blocks_are_fetched_together(void **state)
+{
+    (void)state;
+    enum { ROUNDS = 40, ROUND_MS = 200 };
+    struct cluster_config config = {.nodes = 4, .seed = 69, .tune = small_cache};
+    struct cluster *cluster = cluster_new(&config);
+    cluster_run(cluster, 3000);
+    cluster_crash(cluster, 0);
+    for (uint32_t i = 0; i < ROUNDS; i++) { /* at most two blocks each */
+        cluster_submit(cluster, 1, 10, 300);
+        cluster_run(cluster, ROUND_MS);
+    }
+    cluster->delay_ms = 100;
+    cluster_start(cluster, 0);
+    const struct dsmr_exec_queue *queue = &cluster->nodes[0].node->queue;
+    while (queue->backlog_bytes <= 5 * CACHE_BYTES) {
+        cluster_run(cluster, 1);
+    }
+    uint64_t began_ms = cluster->mono_ms;
+    while (queue->backlog_bytes > 0) {
+        assert_in_range(queue->window_bytes, 0, CACHE_BYTES);
+        cluster_run(cluster, 1);
+    }
+    assert_in_range(cluster->mono_ms - began_ms, 0, ROUNDS * ROUND_MS * 2 / 3);
+    assert_true(cluster_is_level(cluster));
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -295,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_backlog_of_another_chain),
         cmocka_unit_test(test_another_tip),
         cmocka_unit_test(test_far_behind_less_is_read_ahead),
+        cmocka_unit_test(test_far_behind_large_blocks_are_fetched_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
