@@ -10,8 +10,8 @@
 #define LOADS_MAX 64u
 #define FAR_BEHIND_PART 5u
 #define FAR_BEHIND_BLOCKS 4u /* at least, if memory holds them */
-#define VAIN_ROUNDS 3u   /* so many after the first; connections may be missing at a start */
-#define ROUND_DELAYS 16u /* the longest pause between rounds is this many timeouts */
+#define VAIN_ROUNDS 3u       /* so many after the first; connections may be missing at a start */
+#define ROUND_DELAYS 16u     /* the longest pause between rounds is this many timeouts */
 
 static struct dsmr_fetch *find_fetch(const struct dsmr_node *node, const struct dsmr_id *chunk_id)
 {

@@ -11,9 +11,8 @@
  *         +------------------+-----------+   unknown, pruned, busy, wrong, timeout
  *
  * Invariants: INV-02; a body is used for execution only when it is on this node's disk.
- * Limits:     config.fetches_max in flight; the window; DSMR_NODE_EXECUTING_MAX blocks executing. The
- *             window is chunk_cache_bytes_max, or one block; with more than that to execute a fifth
- *             of it, or four blocks.
+ * Limits:     config.fetches_max in flight; DSMR_NODE_EXECUTING_MAX blocks executing; the window:
+ *             chunk_cache_bytes_max, or one block; with more to execute a fifth, or four blocks.
  * Threads:    one owner. */
 #ifndef DSMR_CORE_CHUNK_FETCH_H
 #define DSMR_CORE_CHUNK_FETCH_H

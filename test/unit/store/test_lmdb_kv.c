@@ -513,7 +513,7 @@ static uint8_t *end_of_map(const uint8_t *within)
         }
     }
     (void)fclose(maps);
-    return (uint8_t *)to; /* NOLINT(performance-no-int-to-ptr): as the kernel says it */
+    return (uint8_t *)to;
 }
 
 /* In the leaves of the file, that of a key of five bytes whose value has pages of its own. */
