@@ -1,12 +1,14 @@
 /* id_pages.h - memory for sets of ids, in pages that lie apart from everything else.
  *
  * Why:        ids stay for a minute, bodies of chunks, some MB each, for less than a second: side
- * by side they leave holes. And a set takes its pages one by one and gives all back at once: the
- * next set takes the same ones. How:        pages are cut from slabs, each as large as all before
- * it together. A page comes from the oldest slab that has one; so when there are fewer ids, the
- * youngest and largest slabs become empty, and go. What was never taken of a large slab takes no
- * memory: allocators map such blocks apart, glibc's all above 32 MiB. Limits:     a slab is at most
- * 64 MiB. NULL: no memory, nothing changed. Threads:    one owner. */
+ *             by side they leave holes. And a set takes its pages one by one and gives all back at
+ *             once: the next set takes the same ones.
+ * How:        pages are cut from slabs, each as large as all before it together. A page comes from
+ *             the oldest slab that has one; so when there are fewer ids, the youngest and largest
+ *             slabs become empty, and go. What was never taken of a large slab takes no memory:
+ *             allocators map such blocks apart, glibc's all above 32 MiB.
+ * Limits:     a slab is at most 64 MiB. NULL: no memory, nothing changed.
+ * Threads:    one owner. */
 #ifndef DSMR_CORE_ID_PAGES_H
 #define DSMR_CORE_ID_PAGES_H
 
