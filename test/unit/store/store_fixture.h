@@ -165,6 +165,20 @@ static UNUSED void fixture_reopen(struct fixture *f)
     assert_int_equal(fixture_open(f), DSMR_OK);
 }
 
+/* Of the state store. */
+static UNUSED struct dsmr_kv_txn *fixture_begin(struct fixture *f, bool write)
+{
+    struct dsmr_kv_txn *txn = NULL;
+
+    assert_int_equal(f->kv.ops->begin(f->kv.self, &txn, write), DSMR_OK);
+    return txn;
+}
+
+static UNUSED enum dsmr_err fixture_commit(struct fixture *f, struct dsmr_kv_txn *txn)
+{
+    return f->kv.ops->commit(f->kv.self, txn);
+}
+
 static UNUSED void send_write(struct fixture *f, struct dsmr_store_write *write)
 {
     f->sent++;

@@ -9,19 +9,6 @@
 
 #include "store/lmdb_kv.h"
 
-static struct dsmr_kv_txn *begin(struct fixture *f, bool write)
-{
-    struct dsmr_kv_txn *txn = NULL;
-
-    assert_int_equal(f->kv.ops->begin(f->kv.self, &txn, write), DSMR_OK);
-    return txn;
-}
-
-static enum dsmr_err commit(struct fixture *f, struct dsmr_kv_txn *txn)
-{
-    return f->kv.ops->commit(f->kv.self, txn);
-}
-
 #define LARGE_BYTES (1u << 20)
 
 /* Of the value's pages, those that the page cache holds; and how many there are. */
@@ -44,17 +31,17 @@ static size_t resident(const uint8_t *value, size_t len, size_t *of)
 static void put_large(struct fixture *f, const char *key, uint8_t fill)
 {
     static uint8_t value[LARGE_BYTES];
-    struct dsmr_kv_txn *txn = begin(f, true);
+    struct dsmr_kv_txn *txn = fixture_begin(f, true);
 
     memset(value, fill, sizeof value);
     assert_int_equal(f->kv.ops->put(f->kv.self, txn, key, strlen(key), value, sizeof value),
                      DSMR_OK);
-    assert_int_equal(commit(f, txn), DSMR_OK);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
 }
 
 static size_t resident_of(struct fixture *f, const char *key, uint8_t fill, bool reads)
 {
-    struct dsmr_kv_txn *txn = begin(f, false);
+    struct dsmr_kv_txn *txn = fixture_begin(f, false);
     const uint8_t *value;
     size_t len, of;
 
@@ -118,16 +105,16 @@ static void hints_about_other_values_do_nothing(void **state)
     const uint8_t *value;
     size_t len;
 
-    struct dsmr_kv_txn *txn = begin(f, true);
+    struct dsmr_kv_txn *txn = fixture_begin(f, true);
     assert_int_equal(f->kv.ops->put(f->kv.self, txn, "small", 5, "value", 5), DSMR_OK);
-    assert_int_equal(commit(f, txn), DSMR_OK);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
     for (int is_needed = 0; is_needed < 2; is_needed++) {
         f->kv.ops->advise(f->kv.self, "small", 5, is_needed);
         f->kv.ops->advise(f->kv.self, "absent", 6, is_needed);
         f->kv.ops->advise(f->kv.self, "", 0, is_needed);
         f->kv.ops->advise(f->kv.self, longest, sizeof longest, is_needed);
     }
-    txn = begin(f, false);
+    txn = fixture_begin(f, false);
     assert_int_equal(f->kv.ops->get(f->kv.self, txn, "small", 5, &value, &len), DSMR_OK);
     assert_int_equal(len, 5);
     assert_memory_equal(value, "value", 5);
@@ -193,7 +180,7 @@ static void a_damaged_length_reaches_nothing_else(void **state)
     f->config.state_map_bytes = (uint64_t)3 << 30; /* the hole of the maps before has two */
     assert_int_equal(fixture_open(f), DSMR_OK);
     put_large(f, "large", 7);
-    struct dsmr_kv_txn *txn = begin(f, false);
+    struct dsmr_kv_txn *txn = fixture_begin(f, false);
     assert_int_equal(f->kv.ops->get(f->kv.self, txn, "large", 5, &value, &len), DSMR_OK);
     f->kv.ops->abort(f->kv.self, txn);
     if (end_of_map(value) != ours) { /* perhaps the program itself is there */

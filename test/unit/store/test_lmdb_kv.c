@@ -5,23 +5,10 @@
 #include "base/prng.h"
 #include "store/lmdb_kv.h"
 
-static struct dsmr_kv_txn *begin(struct fixture *f, bool write)
-{
-    struct dsmr_kv_txn *txn = NULL;
-
-    assert_int_equal(f->kv.ops->begin(f->kv.self, &txn, write), DSMR_OK);
-    return txn;
-}
-
 static enum dsmr_err put(struct fixture *f, struct dsmr_kv_txn *txn, const char *key,
                          const char *value)
 {
     return f->kv.ops->put(f->kv.self, txn, key, strlen(key), value, strlen(value));
-}
-
-static enum dsmr_err commit(struct fixture *f, struct dsmr_kv_txn *txn)
-{
-    return f->kv.ops->commit(f->kv.self, txn);
 }
 
 static void expect(struct fixture *f, struct dsmr_kv_txn *txn, const char *key, const char *want)
@@ -59,16 +46,16 @@ static void expect_seek(struct fixture *f, struct dsmr_kv_txn *txn, const char *
 static void committed_values_survive_a_restart(void **state)
 {
     struct fixture *f = *state;
-    struct dsmr_kv_txn *txn = begin(f, true);
+    struct dsmr_kv_txn *txn = fixture_begin(f, true);
 
     assert_int_equal(put(f, txn, "a", "1"), DSMR_OK);
     assert_int_equal(put(f, txn, "b", ""), DSMR_OK);
     assert_int_equal(put(f, txn, "a", "2"), DSMR_OK);
     expect(f, txn, "a", "2"); /* it sees its own writes */
     assert_int_equal(f->kv.ops->del(f->kv.self, txn, "none", 4), DSMR_OK);
-    assert_int_equal(commit(f, txn), DSMR_OK);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
     fixture_reopen(f);
-    txn = begin(f, false);
+    txn = fixture_begin(f, false);
     expect(f, txn, "a", "2");
     expect(f, txn, "b", "");
     expect(f, txn, "c", NULL);
@@ -78,31 +65,31 @@ static void committed_values_survive_a_restart(void **state)
 static void aborted_values_are_gone(void **state)
 {
     struct fixture *f = *state;
-    struct dsmr_kv_txn *txn = begin(f, true);
+    struct dsmr_kv_txn *txn = fixture_begin(f, true);
 
     assert_int_equal(put(f, txn, "a", "1"), DSMR_OK);
     expect_seek(f, txn, "a", false, "a");
     f->kv.ops->abort(f->kv.self, txn);
-    txn = begin(f, true);
+    txn = fixture_begin(f, true);
     expect(f, txn, "a", NULL);
-    assert_int_equal(commit(f, txn), DSMR_OK);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
 }
 
 static void snapshot_does_not_move(void **state)
 {
     struct fixture *f = *state;
-    struct dsmr_kv_txn *txn = begin(f, true);
+    struct dsmr_kv_txn *txn = fixture_begin(f, true);
     struct dsmr_kv_txn *snapshot;
 
     assert_int_equal(put(f, txn, "a", "1"), DSMR_OK);
-    assert_int_equal(commit(f, txn), DSMR_OK);
-    snapshot = begin(f, false);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
+    snapshot = fixture_begin(f, false);
     for (int i = 0; i < 50; i++) {
-        txn = begin(f, true);
+        txn = fixture_begin(f, true);
         assert_int_equal(put(f, txn, "a", "2"), DSMR_OK);
         assert_int_equal(put(f, txn, "b", "2"), DSMR_OK);
         expect(f, snapshot, "a", "1");
-        assert_int_equal(commit(f, txn), DSMR_OK);
+        assert_int_equal(fixture_commit(f, txn), DSMR_OK);
     }
     expect(f, snapshot, "a", "1");
     expect(f, snapshot, "b", NULL);
@@ -113,7 +100,7 @@ static void snapshot_does_not_move(void **state)
 static void seek_goes_both_ways(void **state)
 {
     struct fixture *f = *state;
-    struct dsmr_kv_txn *txn = begin(f, true);
+    struct dsmr_kv_txn *txn = fixture_begin(f, true);
 
     expect_seek(f, txn, "a", false, NULL);
     expect_seek(f, txn, "a", true, NULL);
@@ -132,8 +119,8 @@ static void seek_goes_both_ways(void **state)
         expect_seek(f, txn, "c", true, "ba");
         expect_seek(f, txn, "zz", true, "d");
         if (round == 0) {
-            assert_int_equal(commit(f, txn), DSMR_OK);
-            txn = begin(f, false);
+            assert_int_equal(fixture_commit(f, txn), DSMR_OK);
+            txn = fixture_begin(f, false);
         }
     }
     f->kv.ops->abort(f->kv.self, txn);
@@ -142,7 +129,7 @@ static void seek_goes_both_ways(void **state)
 static void limits_of_keys_and_values(void **state)
 {
     struct fixture *f = *state;
-    struct dsmr_kv_txn *txn = begin(f, true);
+    struct dsmr_kv_txn *txn = fixture_begin(f, true);
     uint8_t key[DSMR_KV_KEY_BYTES_MAX + 1];
     uint8_t *big = calloc(1, DSMR_KV_VALUE_BYTES_MAX + 1);
     const uint8_t *value;
@@ -159,8 +146,8 @@ static void limits_of_keys_and_values(void **state)
     assert_int_equal(
         f->kv.ops->put(f->kv.self, txn, key, sizeof key - 1, big, DSMR_KV_VALUE_BYTES_MAX),
         DSMR_OK);
-    assert_int_equal(commit(f, txn), DSMR_OK);
-    txn = begin(f, false);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
+    txn = fixture_begin(f, false);
     assert_int_equal(f->kv.ops->get(f->kv.self, txn, key, sizeof key - 1, &value, &len), DSMR_OK);
     assert_int_equal(len, DSMR_KV_VALUE_BYTES_MAX);
     assert_int_equal(value[len - 1], 7);
@@ -174,9 +161,9 @@ static void empty_commit_writes_nothing(void **state)
     uint64_t syncs = dsmr_metrics_get(&f->metrics, DSMR_METRIC_DISK_SYNCS);
 
     for (int i = 0; i < 5; i++) {
-        struct dsmr_kv_txn *txn = begin(f, true);
+        struct dsmr_kv_txn *txn = fixture_begin(f, true);
         expect(f, txn, "a", NULL);
-        assert_int_equal(commit(f, txn), DSMR_OK);
+        assert_int_equal(fixture_commit(f, txn), DSMR_OK);
     }
     assert_int_equal(dsmr_metrics_get(&f->metrics, DSMR_METRIC_DISK_SYNCS), syncs);
 }
@@ -194,10 +181,10 @@ static void full_map_is_refused_and_the_store_goes_on(void **state)
     f->store = NULL;
     f->config.state_map_bytes = 2u << 20;
     assert_int_equal(fixture_open(f), DSMR_OK);
-    txn = begin(f, true);
+    txn = fixture_begin(f, true);
     assert_int_equal(put(f, txn, "kept", "yes"), DSMR_OK);
-    assert_int_equal(commit(f, txn), DSMR_OK);
-    txn = begin(f, true);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
+    txn = fixture_begin(f, true);
     for (int i = 0; i < 64 && err == DSMR_OK; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "%04d", i);
@@ -205,12 +192,12 @@ static void full_map_is_refused_and_the_store_goes_on(void **state)
     }
     assert_int_equal(err, DSMR_ERR_DISK_FULL);
     assert_int_equal(put(f, txn, "small", "x"), DSMR_ERR_DISK_FULL); /* the rest is refused, too */
-    assert_int_equal(commit(f, txn), DSMR_ERR_DISK_FULL);
-    txn = begin(f, true);
+    assert_int_equal(fixture_commit(f, txn), DSMR_ERR_DISK_FULL);
+    txn = fixture_begin(f, true);
     expect(f, txn, "0000", NULL);
     expect(f, txn, "kept", "yes");
     assert_int_equal(put(f, txn, "small", "x"), DSMR_OK);
-    assert_int_equal(commit(f, txn), DSMR_OK);
+    assert_int_equal(fixture_commit(f, txn), DSMR_OK);
     free(value);
 }
 
@@ -235,7 +222,7 @@ static void too_many_readers_are_refused(void **state)
     assert_int_equal(f->kv.ops->begin(f->kv.self, &extra, false), DSMR_ERR_BUSY);
     assert_null(extra);
     f->kv.ops->abort(f->kv.self, txns[0]);
-    txns[0] = begin(f, false);
+    txns[0] = fixture_begin(f, false);
     for (size_t i = 0; i < count; i++) {
         f->kv.ops->abort(f->kv.self, txns[i]);
     }
@@ -288,7 +275,7 @@ static void random_work_equals_the_model(void **state)
     dsmr_prng_init(&prng, 1);
     for (int round = 0; round < 200; round++) {
         struct model m = durable;
-        struct dsmr_kv_txn *txn = begin(f, true);
+        struct dsmr_kv_txn *txn = fixture_begin(f, true);
         for (uint64_t i = dsmr_prng_below(&prng, 60); i > 0; i--) {
             int n = (int)dsmr_prng_below(&prng, KEYS);
             char key[8];
@@ -312,13 +299,13 @@ static void random_work_equals_the_model(void **state)
         if (dsmr_prng_below(&prng, 3) == 0) {
             f->kv.ops->abort(f->kv.self, txn);
         } else {
-            assert_int_equal(commit(f, txn), DSMR_OK);
+            assert_int_equal(fixture_commit(f, txn), DSMR_OK);
             durable = m;
         }
         if (round % 50 == 49) {
             fixture_reopen(f);
         }
-        txn = begin(f, false);
+        txn = fixture_begin(f, false);
         for (int n = 0; n < KEYS; n++) {
             check_seek(f, txn, &durable, n, false);
             check_seek(f, txn, &durable, n, true);
@@ -342,7 +329,7 @@ static void *read_all_the_time(void *arg)
     struct fixture *f = reader->f;
 
     while (!atomic_load(reader->is_over) || reader->rounds == 0) {
-        struct dsmr_kv_txn *txn = begin(f, false);
+        struct dsmr_kv_txn *txn = fixture_begin(f, false);
         const uint8_t *a, *b;
         size_t a_len, b_len;
         enum dsmr_err a_err = f->kv.ops->get(f->kv.self, txn, "a", 1, &a, &a_len);
@@ -377,12 +364,12 @@ static void readers_run_beside_the_writers(void **state)
         struct dsmr_id ids[40];
         char value[32];
         for (uint64_t n = 0; n < 40; n++) {
-            struct dsmr_kv_txn *txn = begin(f, true);
+            struct dsmr_kv_txn *txn = fixture_begin(f, true);
             (void)snprintf(value, sizeof value, "%u", (unsigned)(round * 1000 + n));
             assert_int_equal(put(f, txn, "a", value), DSMR_OK);
             assert_int_equal(put_chunk(f, n, 3000), DSMR_OK);
             assert_int_equal(put(f, txn, "b", value), DSMR_OK);
-            assert_int_equal(commit(f, txn), DSMR_OK);
+            assert_int_equal(fixture_commit(f, txn), DSMR_OK);
             ids[n] = id_of(n);
         }
         assert_int_equal(collect(f, round, ids, 40, false), DSMR_OK);
