@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "app/exit_codes.h"
+#include "host/large_bufs.h"
 #include "plugin/plugin.h"
 
 #define ENGINE_VARIABLE "AVALANCHE_VM_RUNTIME_ENGINE_ADDR"
@@ -24,5 +25,6 @@ int main(int argc, char **argv)
                         "program from its plugin directory (docs/avalanche.md)\n");
         return DSMR_EXIT_USAGE;
     }
+    dsmr_large_bufs_use();
     return dsmr_plugin_run(engine);
 }
