@@ -7,7 +7,6 @@
 #define DSMR_BUF_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,21 +27,5 @@ void dsmr_buf_ref_many(struct dsmr_buf *buf, uint32_t count);
 void dsmr_buf_unref_many(struct dsmr_buf *buf, uint32_t count);
 /* Gives a reference back; frees with the last one. NULL is fine. */
 void dsmr_buf_unref(struct dsmr_buf *buf);
-
-/* Where large buffers have their memory, for who runs this and knows better than malloc: bodies of
- * chunks are some MB each and live for less than a second. Called by any thread that uses buffers.
- */
-struct dsmr_buf_memory {
-    void *self;
-    size_t len_min; /* of a buffer's bytes; smaller ones are malloc's */
-    /* len: of all of it, head included; aligned like malloc's. NULL: malloc is asked instead. */
-    void *(*take)(void *self, size_t len);
-    /* len: as taken. False: it is not from there, so malloc gets it back. */
-    bool (*give)(void *self, void *memory, size_t len);
-};
-
-/* memory stays the caller's and in place as long as there are buffers; NULL: malloc, as before the
- * first call. Not while another thread uses buffers, nor while there are any. */
-void dsmr_buf_use_memory(const struct dsmr_buf_memory *memory);
 
 #endif

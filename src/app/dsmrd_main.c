@@ -21,7 +21,6 @@
 #include "base/bytes.h"
 #include "host/bus_error.h"
 #include "host/file_signer.h"
-#include "host/large_bufs.h"
 #include "net/tls_identity.h"
 
 static int open_home(const struct dsmr_cli_values *values, struct dsmr_home *home)
@@ -41,10 +40,7 @@ static int run_start(const struct dsmr_cli_values *values)
     int code = open_home(&merged, &home);
     if (code < 0)
         code = dsmr_node_config_merge(&merged, &home);
-    if (code >= 0)
-        return code;
-    dsmr_large_bufs_use();
-    return dsmr_daemon_run(&merged, &home);
+    return code >= 0 ? code : dsmr_daemon_run(&merged, &home);
 }
 
 static int run_init(const struct dsmr_cli_values *values)

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "app/exit_codes.h"
-#include "host/large_bufs.h"
 #include "plugin/plugin.h"
 
 #define ENGINE_VARIABLE "AVALANCHE_VM_RUNTIME_ENGINE_ADDR"
@@ -25,6 +24,5 @@ int main(int argc, char **argv)
                         "program from its plugin directory (docs/avalanche.md)\n");
         return DSMR_EXIT_USAGE;
     }
-    dsmr_large_bufs_use();
     return dsmr_plugin_run(engine);
 }

@@ -65,75 +65,6 @@ static void length_beyond_32_bits_is_refused(void **state)
     assert_null(dsmr_buf_new(SIZE_MAX));
 }
 
-/* One place of its own, and what was asked. */
-struct place {
-    _Alignas(max_align_t) uint8_t bytes[4096];
-    bool is_taken;
-    uint32_t asked;
-    uint32_t given;
-    size_t len;
-};
-
-static void *take_place(void *self, size_t len)
-{
-    struct place *place = self;
-    place->asked++;
-    if (place->is_taken || len > sizeof(place->bytes)) {
-        return NULL;
-    }
-    place->is_taken = true;
-    place->len = len;
-    return place->bytes;
-}
-
-static bool give_place(void *self, void *memory, size_t len)
-{
-    struct place *place = self;
-    place->given++;
-    if (memory != place->bytes) {
-        return false;
-    }
-    assert_true(place->is_taken);
-    assert_int_equal(len, place->len);
-    place->is_taken = false;
-    return true;
-}
-
-static void large_ones_have_their_own_memory(void **state)
-{
-    (void)state;
-    static struct place place;
-    static const uint8_t bytes[1000] = {1, 2, 3};
-    const struct dsmr_buf_memory memory = {
-        .self = &place, .len_min = 1000, .take = take_place, .give = give_place};
-    dsmr_buf_use_memory(&memory);
-    struct dsmr_buf *small = dsmr_buf_new(999);
-    assert_non_null(small);
-    assert_int_equal(place.asked, 0);
-    struct dsmr_buf *large = dsmr_buf_copy(bytes, 1000);
-    assert_ptr_equal(large, place.bytes);
-    assert_memory_equal(large->bytes, bytes, 1000);
-    assert_int_equal(place.len, sizeof(struct dsmr_buf) + 1000);
-    struct dsmr_buf *second = dsmr_buf_new(1000); /* no place: malloc's */
-    assert_non_null(second);
-    assert_ptr_not_equal(second, large);
-    assert_int_equal(place.asked, 2);
-    memset(second->bytes, 7, second->len);
-    dsmr_buf_unref(small);
-    assert_int_equal(place.given, 0);
-    dsmr_buf_unref(dsmr_buf_ref(large));
-    assert_true(place.is_taken);
-    dsmr_buf_unref(large);
-    assert_false(place.is_taken);
-    dsmr_buf_unref(second);
-    assert_int_equal(place.given, 2);
-    dsmr_buf_use_memory(NULL);
-    small = dsmr_buf_new(1000);
-    assert_int_equal(place.asked, 2);
-    dsmr_buf_unref(small);
-    assert_int_equal(place.given, 2);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -142,7 +73,6 @@ int main(void)
         cmocka_unit_test(many_references_are_as_many),
         cmocka_unit_test(null_and_empty_are_fine),
         cmocka_unit_test(length_beyond_32_bits_is_refused),
-        cmocka_unit_test(large_ones_have_their_own_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
