@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "e2e"))
 
 from soak import buckets, quantile_ms  # noqa: E402
-from net import Failed, Testnet, check, finish, until  # noqa: E402
+from net import Failed, Testnet, await_chain, check, finish  # noqa: E402
 
 SAMPLE_S = 0.25
 KEPT, WITHIN_MS, BACK_S = 0.9, 2000, 5.0
@@ -102,7 +102,7 @@ def run(options):
     with Testnet(4, app=options.app, params={"slot_ms": 50}, env={"DSMR_WORKERS": "1"},
                  options=["--accounts", "64"]) as net:
         net.start_all()
-        until("the chain runs", lambda: all(node.height() >= 1 for node in net.nodes))
+        await_chain(net.nodes)
         watch = Watch(net.nodes)
         watch.look()
         keys = [] if options.app == "opaque" else ["--keys", net.accounts()]

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "e2e"))
 
-from net import Failed, Testnet, check, finish, until  # noqa: E402
+from net import Failed, Testnet, await_chain, check, finish  # noqa: E402
 
 PARAMS = {"retention_ms": 60000, "slot_ms": 50}
 FILL_S = 270  # two validity windows, a lifetime, a minute for the janitor
@@ -56,8 +56,7 @@ def soak(minutes, rate, app, told):
     samples, marks = [], []
     with Testnet(4, app=app, params=PARAMS) as net:
         net.start_all()
-        # A load that begins before the first block comes down on the chain at once.
-        until("the chain runs", lambda: all(node.height() >= 1 for node in net.nodes))
+        await_chain(net.nodes)
         load = net.bench("--load", app, "--rate", str(rate), "--duration", "%ds" % (60 * minutes))
         begin = time.monotonic()
         while time.monotonic() - begin < 60 * minutes and load.poll() is None:

@@ -39,7 +39,7 @@ def cannot(reason, is_ours=False):
     raise Skipped(reason)
 
 
-def until(what, condition, give_up_s=GIVE_UP_S):
+def until(what, condition, give_up_s=GIVE_UP_S, every_s=0.05):
     """Polls condition until it gives something true, and returns that."""
     end = time.monotonic() + give_up_s
     while True:
@@ -48,7 +48,7 @@ def until(what, condition, give_up_s=GIVE_UP_S):
             return value
         if time.monotonic() > end:
             raise Failed("gave up waiting: " + what)
-        time.sleep(0.05)
+        time.sleep(every_s)
 
 
 def check(fact, text):
@@ -281,6 +281,11 @@ class Net:
 
     def await_equal_roots(self, nodes=None):
         return await_equal_roots(nodes or self.nodes)
+
+
+def await_chain(nodes):
+    """Every node has a block: a load that begins before comes down on the chain at once."""
+    until("the chain runs", lambda: all(node.height() >= 1 for node in nodes))
 
 
 def await_equal_roots(nodes):

@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 
-from net import DSMR, DSMRD, Net, Testnet, check, main, run, until
+from net import DSMR, DSMRD, Net, Testnet, await_chain, check, main, run, until
 
 AMOUNT = 12345
 
@@ -232,7 +232,7 @@ def stopped(net):
 def client_verbs():
     with Net(4) as net:
         node = "127.0.0.1:%d" % net.nodes[0].http_port
-        until("the chain runs", lambda: all(n.height() >= 1 for n in net.nodes))
+        await_chain(net.nodes)
         address = keys(net, node)
         sent = money(net, node, address)
         chain(net, node, sent)
@@ -332,7 +332,7 @@ def without_a_quorum():
     """A network that cannot go on: the wait ends, the id is told, and the node knows it."""
     with Net(4) as net:
         node = "127.0.0.1:%d" % net.nodes[0].http_port
-        until("the chain runs", lambda: all(n.height() >= 1 for n in net.nodes))
+        await_chain(net.nodes)
         for other in net.nodes[1:]:
             other.kill()
         for mode in ("certified", "executed"):
@@ -388,7 +388,7 @@ def node_verbs():
             node.start()
             check((node.p2p_port, node.http_port, node.submit_port) == told, "other ports")
         check({node.node_id for node in net.nodes} == ids, "the ids of keys and start differ")
-        until("blocks", lambda: all(node.height() >= 1 for node in net.nodes))
+        await_chain(net.nodes)
         answer = parsed(DSMR, "send", "account-1", "7", "--from", "account-0", "--keys",
                         os.path.join(net.home, "accounts"), "--node",
                         "127.0.0.1:%d" % net.nodes[2].http_port, "--json")

@@ -5,7 +5,7 @@ The limits are small and the load is many times over them, so that growth could 
 the two producers may have PENDING bytes signed for and neither included nor expired, each node
 holds MEMPOOL bytes of transactions, and all else is refused.
 """
-from net import Testnet, await_equal_roots, check, main, until
+from net import Testnet, await_chain, await_equal_roots, check, main, until
 
 MIB = 1 << 20
 TX_BYTES = 32 << 10
@@ -43,7 +43,7 @@ def bounded_without_quorum():
     with Testnet(4, params=PARAMS, env={"DSMR_MEMPOOL_BYTES": str(MEMPOOL)}) as net:
         net.start_all()
         left = net.nodes[:2]
-        until("the chain runs", lambda: all(node.height() >= 1 for node in net.nodes))
+        await_chain(net.nodes)
         for node in net.nodes[2:]:
             node.kill()
         height = left[0].height()

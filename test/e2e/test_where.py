@@ -5,7 +5,7 @@ import os
 import struct
 import time
 
-from net import DSMR, Testnet, check, main, run, until
+from net import DSMR, Testnet, await_chain, check, main, run, until
 
 LATER_MS = 50000  # expiry of what shall be executed
 SOON_MS = 2000    # of what shall not
@@ -55,7 +55,7 @@ def stages():
         begin_later(net)
         for node in (first, second, third):
             node.start()
-        until("the chain begins", lambda: all(n.height() >= 1 for n in (first, second, third)))
+        await_chain((first, second, third))
         check(third.stop() == 0, "a node does not stop well")
         code, answer = submit(first, opaque_tx(SOON_MS), "sync")
         check(code == 200 and answer["state"] == "pending", "%d %s" % (code, answer))
