@@ -18,6 +18,7 @@
 #define ROOTS_WAIT_MS 20000u
 #define GRACE_MS 5000u
 #define LONELY_MS 500u
+#define QUIET_MS 5000u
 #define TRANSFER_MEMO_BYTES 16u
 
 /* What all nodes had gained at one moment. */
@@ -412,6 +413,7 @@ enum dsmr_err dsmr_cli_load_run(struct dsmr_cli_load_result *out, const char **r
         own.seed != 0 ? own.seed : (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     own.grace_ms = own.grace_ms != 0 ? own.grace_ms : GRACE_MS;
     own.lonely_ms = own.lonely_ms != 0 ? own.lonely_ms : LONELY_MS;
+    own.quiet_ms = own.quiet_ms != 0 ? own.quiet_ms : QUIET_MS;
     monitor->config = &own;
     enum dsmr_err err = check_config(&own, reason);
     if (err == DSMR_OK) {

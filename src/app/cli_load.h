@@ -63,6 +63,8 @@ struct dsmr_cli_load_config {
     void *ctx;
     uint32_t progress_ms; /* 0: 200 */
     atomic_int *stop;     /* may be NULL; not 0: end the load now, drain, return */
+    uint32_t quiet_ms;    /* once stopped: what says nothing for so long is waited for no more;
+                             0: 5 000 */
 };
 
 struct dsmr_cli_load_latency {

@@ -147,7 +147,8 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
         result->height = lowest;
         enum verdict verdict = lowest >= height_min ? compare_roots(result, config) : UNKNOWN;
         result->state_roots_equal = verdict == EQUAL;
-        if (verdict != UNKNOWN || waited >= wait_ms) {
+        bool is_stopped = config->stop != NULL && atomic_load(config->stop) != 0;
+        if (verdict != UNKNOWN || waited >= wait_ms || (is_stopped && waited >= config->quiet_ms)) {
             return; /* roots at one height that differ will not become equal */
         }
         sleep_ms(POLL_MS);
@@ -329,8 +330,10 @@ int dsmr_cli_load_check_judge(const struct dsmr_cli_values *values,
     if (r->executed_txs * 100u < r->admitted * 99u) {
         return dsmr_cli_fail(values, DSMR_EXIT_REFUSED,
                              "only %" PRIu64 " of %" PRIu64 " admitted transactions were executed, "
-                             "%" PRIu64 " expired, %" PRIu64 " were lost with a node",
-                             r->executed_txs, r->admitted, r->expired_txs, r->lost_txs);
+                             "%" PRIu64 " expired, %" PRIu64 " were lost with a node, "
+                             "%" PRIu64 " are not known",
+                             r->executed_txs, r->admitted, r->expired_txs, r->lost_txs,
+                             r->admitted - r->executed_txs - r->expired_txs - r->lost_txs);
     }
     if (r->nodes_reachable != config->nodes_count) {
         return dsmr_cli_fail(values, DSMR_EXIT_UNAVAILABLE,

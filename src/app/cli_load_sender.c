@@ -111,6 +111,7 @@ static void on_notice(void *ctx, enum dsmr_submit_frame_type type, uint64_t heig
     struct dsmr_cli_load_sender_node *node = ctx;
     struct dsmr_cli_load_sender_totals *totals = &node->totals;
     uint64_t at_us = now_us(CLOCK_MONOTONIC);
+    node->sender->news_us = at_us;
     switch (type) {
     case DSMR_SUBMIT_FRAME_ACK:
         acknowledge(node, run);
@@ -147,6 +148,7 @@ static void on_decided(void *ctx, uint32_t i, const struct dsmr_cli_load_flight_
     bool is_executed = verdict == DSMR_CLI_LOAD_EXECUTED || verdict == DSMR_CLI_LOAD_FAILED;
     pthread_mutex_lock(&s->lock);
     if (s->phase != DSMR_CLI_LOAD_DONE) {
+        s->news_us = now_us(CLOCK_MONOTONIC);
         node->looked_up--;
         totals->admitted += !is_admitted && !is_lost ? 1 : 0;
         totals->refused += !is_admitted && is_lost ? 1 : 0;
@@ -313,10 +315,19 @@ static bool has_landed(const struct dsmr_cli_load_sender *s)
     return true;
 }
 
-static void move_phase(struct dsmr_cli_load_sender *s, uint64_t at_us)
+/* Whoever stopped the load does not wait until what a dead node had taken has expired. */
+static bool is_drain_over(const struct dsmr_cli_load_sender *s, uint64_t at_us, bool is_stopped)
 {
     const struct dsmr_cli_load_config *config = s->config;
     uint64_t drain_ms = config->drain_ms != 0 ? config->drain_ms : DRAIN_MS;
+    uint64_t news_us = s->news_us > s->end_us ? s->news_us : s->end_us;
+    return has_landed(s) || at_us >= s->end_us + drain_ms * 1000u ||
+           (is_stopped && at_us >= news_us + config->quiet_ms * UINT64_C(1000));
+}
+
+static void move_phase(struct dsmr_cli_load_sender *s, uint64_t at_us)
+{
+    const struct dsmr_cli_load_config *config = s->config;
     bool is_stopped = config->stop != NULL && atomic_load(config->stop) != 0;
     if (is_stopped && s->phase < DSMR_CLI_LOAD_DRAINING) {
         s->end_us = at_us;
@@ -331,8 +342,7 @@ static void move_phase(struct dsmr_cli_load_sender *s, uint64_t at_us)
             s->phase = DSMR_CLI_LOAD_DRAINING;
         }
     }
-    if (s->phase == DSMR_CLI_LOAD_DRAINING &&
-        (has_landed(s) || at_us >= s->end_us + drain_ms * 1000u)) {
+    if (s->phase == DSMR_CLI_LOAD_DRAINING && is_drain_over(s, at_us, is_stopped)) {
         s->phase = DSMR_CLI_LOAD_DONE;
     }
 }

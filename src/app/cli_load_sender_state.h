@@ -45,6 +45,7 @@ struct dsmr_cli_load_sender {
     uint64_t start_us;
     uint64_t expiry_base_ms; /* no expiry of the run is earlier */
     uint64_t end_us;         /* of the load */
+    uint64_t news_us;        /* when a node or the lookup last told of a transaction */
     uint64_t next_index;
 };
 

@@ -250,14 +250,7 @@ class Net:
         for process in self.processes:
             process.kill()
             process.wait()
-        for node in getattr(self, "nodes", []):
-            if node.process is not None and node.process.poll() is None:
-                node.process.terminate()
-                try:
-                    node.process.wait(30)
-                except subprocess.TimeoutExpired:
-                    node.process.kill()
-                    node.process.wait()
+        # First, while all nodes answer: it asks each of them for its state at the end.
         if self.localnet.poll() is None:
             self.localnet.terminate()
             try:
@@ -266,6 +259,14 @@ class Net:
                 self.localnet.kill()
                 self.localnet.wait()
         self.localnet.stdout.close()
+        for node in self.nodes:
+            if node.is_up():
+                node.process.terminate()
+                try:
+                    node.process.wait(30)
+                except subprocess.TimeoutExpired:
+                    node.process.kill()
+                    node.process.wait()
         left = processes_of(self.directory)
         for pid in left:
             os.kill(pid, signal.SIGKILL)

@@ -171,6 +171,26 @@ static void without_a_node_nothing_is_lost(void **state)
     witness_close();
 }
 
+/* Its transactions expire in an hour, and the load has a month to find out about them. */
+static void who_stops_the_load_does_not_wait_for_the_dead(void **state)
+{
+    struct dsmr_cli_load_config config = witness_open();
+    static struct dsmr_cli_load_result r;
+    const char *reason = "";
+    (void)state;
+    middle_ends(&config);
+    config.expiry_ms = 3600000;
+    config.drain_ms = config.roots_wait_ms = UINT32_MAX;
+    config.quiet_ms = 20;
+    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    assert_true(r.admitted > 50);
+    assert_int_equal(r.lost_txs, 0); /* none can be called so yet */
+    assert_false(r.is_drained);
+    assert_int_equal(r.nodes_reachable, 1);
+    assert_false(r.state_roots_equal);
+    witness_close();
+}
+
 /* ---- flight ---- */
 
 static struct dsmr_cli_load_flight_tx taken[4];
@@ -228,6 +248,7 @@ int main(void)
         cmocka_unit_test(a_dead_node_is_asked_after),
         cmocka_unit_test(a_silent_node_is_hung_up_on),
         cmocka_unit_test(without_a_node_nothing_is_lost),
+        cmocka_unit_test(who_stops_the_load_does_not_wait_for_the_dead),
         cmocka_unit_test(what_is_open_falls_out_of_the_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
