@@ -1,21 +1,13 @@
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "app/cli_common.h"
 #include "app/cli_load.h"
 #include "app/cli_load_check.h"
+#include "app/cli_stop.h"
 #include "app/cli_verbs.h"
 #include "app/cli_view.h"
 #include "app/exit_codes.h"
-
-static atomic_int bench_stop;
-
-static void on_signal(int number)
-{
-    (void)number;
-    atomic_store(&bench_stop, 1);
-}
 
 #define NODES "HOST:HTTP_PORT:SUBMIT_PORT[:PID][,...]"
 
@@ -101,7 +93,6 @@ static int read_config(const struct dsmr_cli_values *values, struct dsmr_cli_loa
     dsmr_cli_load_config_default(config);
     config->accounts_dir = dsmr_cli_text(values, "keys");
     config->verify = dsmr_cli_flag(values, "verify");
-    config->stop = &bench_stop;
     int code = dsmr_cli_load_check_options(values, config);
     return code < 0 ? read_nodes(values, config) : code;
 }
@@ -137,7 +128,6 @@ int dsmr_cli_bench_run(const struct dsmr_cli_values *values)
     static struct dsmr_cli_load_config config;
     static struct dsmr_cli_load_result result;
     const char *reason = "";
-    struct sigaction action;
     if (dsmr_cli_flag(values, "calibrate")) {
         int code = dsmr_cli_calibrate_run(values);
         if (code != DSMR_EXIT_OK || !dsmr_cli_has(values, "nodes")) {
@@ -151,10 +141,7 @@ int dsmr_cli_bench_run(const struct dsmr_cli_values *values)
     if (code >= 0) {
         return code;
     }
-    memset(&action, 0, sizeof(action));
-    action.sa_handler = on_signal;
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
+    config.stop = dsmr_cli_stop_catch();
     struct views views;
     begin_views(&views, values);
     config.progress = on_progress;

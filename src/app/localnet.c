@@ -12,6 +12,7 @@
 #include "app/cli_load.h"
 #include "app/cli_load_check.h"
 #include "app/cli_scrape.h"
+#include "app/cli_stop.h"
 #include "app/cli_view.h"
 #include "app/exit_codes.h"
 #include "app/files.h"
@@ -101,25 +102,6 @@ struct localnet {
     struct dsmr_cli_view *view;
     uint32_t nodes_failed;
 };
-
-static atomic_int stop_asked;
-
-static void on_signal(int number)
-{
-    (void)number;
-    atomic_store(&stop_asked, 1);
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    action.sa_handler = on_signal;
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
 
 /* ---- making and starting it ---- */
 
@@ -229,7 +211,8 @@ static int configure_load(struct localnet *net)
 {
     struct dsmr_cli_load_config *load = &net->load;
     dsmr_cli_load_config_default(load);
-    load->stop = &stop_asked;
+    load->stop = dsmr_cli_stop_catch();
+    signal(SIGPIPE, SIG_IGN);
     int code = dsmr_cli_load_check_options(net->values, load);
     load->verify = load->duration_ms != 0;
     return code;
@@ -245,7 +228,7 @@ static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot
 static void await_first_block(const struct localnet *net)
 {
     struct timespec poll = {.tv_nsec = (long)FIRST_BLOCK_POLL_MS * 1000000};
-    for (uint32_t begun = 0; begun < net->nodes.count && !stop_asked;) {
+    for (uint32_t begun = 0; begun < net->nodes.count && !atomic_load(net->load.stop);) {
         struct dsmr_cli_sample sample;
         (void)dsmr_cli_scrape(&sample, &net->load.nodes[begun], true, 1000);
         if (sample.has_status && sample.height > 0)
@@ -349,7 +332,6 @@ int dsmr_localnet_run(const struct dsmr_cli_values *values)
     if (net == NULL)
         return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");
     net->values = values;
-    catch_signals();
     int code = configure_load(net);
     if (code < 0)
         code = choose_directory(net);

@@ -421,6 +421,7 @@ def run(*words, env=None, timeout=GIVE_UP_S):
 def main(*tests):
     """Runs the tests, prints a line each, exits with 1 if one failed, with 77 if all were skipped."""
     failed = skipped = 0
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # cleans up
     for test in tests:
         begin = time.monotonic()
         try:
