@@ -15,7 +15,7 @@
 
 #define SCRAPE_MS 1000u
 #define PROGRESS_MS 200u
-#define ROOTS_WAIT_MS 20000u
+#define ROOTS_WAIT_MS 30000u
 #define GRACE_MS 5000u
 #define LONELY_MS 500u
 #define QUIET_MS 5000u

@@ -57,7 +57,7 @@ struct dsmr_cli_load_config {
     uint32_t accounts_max;    /* TRANSFERS: only between so many of them, at least 2; 0: all */
     uint64_t amount;          /* TRANSFERS: 0: 1 */
     uint64_t seed;            /* 0: from the clock */
-    uint32_t roots_wait_ms;   /* at most this long until all nodes tell one root; 0: 20 000 */
+    uint32_t roots_wait_ms;   /* at most this long until all nodes tell one root; 0: 30 000 */
     bool verify;              /* keep ids, and find every executed one on every node at the end */
     void (*progress)(void *ctx, const struct dsmr_cli_load_snapshot *snapshot); /* may be NULL */
     void *ctx;

@@ -68,6 +68,13 @@ int dsmr_cli_load_check_options(const struct dsmr_cli_values *values,
 
 /* ---- roots ---- */
 
+static uint64_t mono_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
 static void sleep_ms(long ms)
 {
     const struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
@@ -127,7 +134,10 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
                                const struct dsmr_cli_load_config *config, uint64_t height_min,
                                uint32_t wait_ms)
 {
-    for (uint32_t waited = 0;; waited += POLL_MS) {
+    uint64_t begin_ms = mono_ms();
+    uint64_t news_ms = begin_ms; /* the slowest node that answers has come nearer */
+    uint64_t highest = 0;
+    for (;;) {
         uint64_t lowest = UINT64_MAX;
         result->nodes_reachable = 0;
         result->state_roots_equal = false;
@@ -147,8 +157,12 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
         result->height = lowest;
         enum verdict verdict = lowest >= height_min ? compare_roots(result, config) : UNKNOWN;
         result->state_roots_equal = verdict == EQUAL;
+        uint64_t now_ms = mono_ms();
         bool is_stopped = config->stop != NULL && atomic_load(config->stop) != 0;
-        if (verdict != UNKNOWN || waited >= wait_ms || (is_stopped && waited >= config->quiet_ms)) {
+        news_ms = lowest > highest && lowest < height_min ? now_ms : news_ms;
+        highest = lowest > highest ? lowest : highest;
+        if (verdict != UNKNOWN || now_ms - begin_ms >= wait_ms ||
+            (is_stopped && now_ms - news_ms >= config->quiet_ms)) {
             return; /* roots at one height that differ will not become equal */
         }
         sleep_ms(POLL_MS);

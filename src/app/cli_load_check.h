@@ -32,10 +32,10 @@ int dsmr_cli_load_check_options(const struct dsmr_cli_values *values,
  * -1. */
 int dsmr_cli_load_check_times(const struct dsmr_cli_values *values,
                               struct dsmr_cli_load_config *config);
-/* Waits at most wait_ms, and at most config->quiet_ms once *config->stop is set, until every node
- * has executed height_min, then compares state roots at the lowest executed height. Roots are equal
- * only if every node could be asked for its own. Sets height, state_root, state_roots_equal and
- * nodes_reachable of *result. */
+/* Waits at most wait_ms until every node has executed height_min, then compares state roots at the
+ * lowest executed height; once *config->stop is set, no longer than config->quiet_ms without a node
+ * that comes nearer to it. Roots are equal only if every node could be asked for its own. Sets
+ * height, state_root, state_roots_equal and nodes_reachable of *result. */
 void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
                                const struct dsmr_cli_load_config *config, uint64_t height_min,
                                uint32_t wait_ms);

@@ -13,7 +13,7 @@
 
 #define TIMEOUT_MS 2000u
 #define FIRST_WAIT_MS 500u
-#define WAIT_MAX_MS 8000u
+#define WAIT_MAX_MS 4000u /* less than a stopped load waits for news (cli_load.h) */
 
 struct item {
     struct dsmr_cli_load_flight_tx tx;

@@ -233,11 +233,13 @@ class Net:
             [DSMR, "localnet", "--validators", str(self.validators), "--home", self.home,
              "--duration", "0", "--load", self.load, "--json"] + self.options,
             stdout=subprocess.PIPE, text=True, env=self.env)
-        line = self.localnet.stdout.readline()
-        if '"started"' not in line:
+        try:
+            line = self.localnet.stdout.readline()
+            check('"started"' in line, "localnet did not start: " + line)
+            self.nodes = [Node(facts) for facts in json.loads(line)["nodes"]]
+        except BaseException:
             self.close()
-            raise Failed("localnet did not start: " + line)
-        self.nodes = [Node(facts) for facts in json.loads(line)["nodes"]]
+            raise
         return self
 
     def __exit__(self, kind, value, trace):
@@ -421,7 +423,8 @@ def run(*words, env=None, timeout=GIVE_UP_S):
 def main(*tests):
     """Runs the tests, prints a line each, exits with 1 if one failed, with 77 if all were skipped."""
     failed = skipped = 0
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # cleans up
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # by __exit__
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started us may ignore it
     for test in tests:
         begin = time.monotonic()
         try:

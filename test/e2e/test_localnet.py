@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
+import time
 
 from net import DSMR, DSMRD, Node, check, is_running, main, processes_of, run, until
 
@@ -114,24 +116,37 @@ def runs_until_interrupted():
             check(code == 78 and "exists already" in err, "another one in its place: %d" % code)
 
 
+def goes_on(node):
+    """The network takes transactions and runs them, ten one after the other."""
+    for _ in range(10):
+        expiry = int(time.time() * 1000) + 20000
+        tx = struct.pack(">BQ", 1, expiry) + os.urandom(32)
+        code, answer = node.http("/v1/tx?mode=executed", {"tx": tx.hex()})
+        check(code == 200, "%d %s" % (code, answer))
+
+
 def a_temporary_home_goes():
     """However the end is asked for; and whoever lets it run on without a terminal is not asked."""
     with tempfile.TemporaryDirectory(prefix="dsmr-e2e-") as folder:
         for number in (signal.SIGHUP, signal.SIGTERM):
             process = subprocess.Popen(
-                ["nohup", DSMR, "localnet", "--validators", "1", "--json"]
+                ["nohup", DSMR, "localnet", "--validators", "1", "--load", "opaque", "--rate",
+                 "20", "--duration", "0", "--json"]
                 [0 if number == signal.SIGTERM else 1:],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 env=dict(os.environ, TMPDIR=folder))
-            started = json.loads(process.stdout.readline())
-            node = Node(started["nodes"][0])
-            check(os.listdir(folder) == [os.path.basename(started["directory"])], "%s" % started)
-            process.send_signal(signal.SIGHUP)
-            if number == signal.SIGTERM:
-                until("the chain runs on", lambda: node.height() >= 1)
-                check(process.poll() is None, "it obeyed a signal that it was to ignore")
-                process.send_signal(number)
-            out, err = process.communicate()
+            try:
+                started = json.loads(process.stdout.readline())
+                check(os.listdir(folder) == [os.path.basename(started["directory"])],
+                      "%s" % started)
+                process.send_signal(signal.SIGHUP)
+                if number == signal.SIGTERM:
+                    goes_on(Node(started["nodes"][0]))
+                    process.send_signal(number)
+                out, err = process.communicate()
+            finally:
+                process.kill()
+                process.wait()
             check(process.returncode == 0, "%d %s" % (process.returncode, err))
             check("summary" in out and os.listdir(folder) == [], "%s %s" % (out, err))
 
@@ -215,5 +230,5 @@ def a_full_disk_is_said():
 if __name__ == "__main__":
     main(duplicates_run_once, bursts_are_measured, hotspots_run,
          load_begins_with_the_chain, runs_until_interrupted, a_temporary_home_goes,
-         dies_with_its_nodes, a_killed_node_is_missed, a_killed_node_that_came_back_is_not, nodes_need_dsmrd, a_low_disk_is_said,
-         a_full_disk_is_said)
+         dies_with_its_nodes, a_killed_node_is_missed, a_killed_node_that_came_back_is_not,
+         nodes_need_dsmrd, a_low_disk_is_said, a_full_disk_is_said)

@@ -71,6 +71,7 @@ static struct dsmr_cli_load_config witness_open(void)
     config.roots_wait_ms = 1;
     config.expiry_ms = 2000;
     config.grace_ms = 1;
+    config.quiet_ms = 60000; /* longer than until they expire */
     return config;
 }
 
