@@ -57,7 +57,7 @@ static void sleep_ms(uint64_t ms)
     nanosleep(&time, NULL);
 }
 
-static bool is_stopped(const struct dsmr_cli_load_config *config)
+bool dsmr_cli_load_is_stopped(const struct dsmr_cli_load_config *config)
 {
     return config->stop != NULL && atomic_load(config->stop) != 0;
 }
@@ -202,7 +202,7 @@ static void pause_for(struct monitor *monitor, uint64_t ms)
     for (uint64_t slept = 0; slept < ms; slept += 10) {
         sleep_ms(10);
         if (monitor->sender != NULL ? dsmr_cli_load_sender_phase(monitor->sender) != phase
-                                    : is_stopped(monitor->config)) {
+                                    : dsmr_cli_load_is_stopped(monitor->config)) {
             return;
         }
     }
@@ -228,7 +228,7 @@ static void watch(struct monitor *monitor)
                 monitor->end.is_taken) {
                 return;
             }
-        } else if (is_stopped(config) ||
+        } else if (dsmr_cli_load_is_stopped(config) ||
                    (config->duration_ms != 0 && elapsed_ms >= (int64_t)config->duration_ms)) {
             return;
         }

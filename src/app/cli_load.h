@@ -110,6 +110,8 @@ struct dsmr_cli_load_result {
 
 /* Defaults: opaque, 1000 tx/s, 512 bytes, 30 s, 3 s warm-up. */
 void dsmr_cli_load_config_default(struct dsmr_cli_load_config *config);
+/* Whether *config->stop is set. */
+bool dsmr_cli_load_is_stopped(const struct dsmr_cli_load_config *config);
 /* Runs the load, drains, compares roots. *reason: a static or thread-local sentence on error:
  * CONFIG (bad config or accounts), WRONG_CHAIN (its application takes no such load), UNAVAILABLE
  * (no node answers), NO_MEMORY, IO. A node that goes away during the load is left out and

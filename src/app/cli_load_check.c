@@ -10,6 +10,7 @@
 #include "app/exit_codes.h"
 #include "base/bytes.h"
 #include "client/http_client.h"
+#include "host/host_clock.h"
 #include "wire/results_page.h"
 
 #define TIMEOUT_MS 10000u
@@ -67,13 +68,6 @@ int dsmr_cli_load_check_options(const struct dsmr_cli_values *values,
 }
 
 /* ---- roots ---- */
-
-static uint64_t mono_ms(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
-}
 
 static void sleep_ms(long ms)
 {
@@ -134,7 +128,8 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
                                const struct dsmr_cli_load_config *config, uint64_t height_min,
                                uint32_t wait_ms)
 {
-    uint64_t begin_ms = mono_ms();
+    struct dsmr_clock clock = dsmr_host_clock();
+    uint64_t begin_ms = clock.ops->mono_ms(clock.self);
     uint64_t news_ms = begin_ms; /* the slowest node that answers has come nearer */
     uint64_t highest = 0;
     for (;;) {
@@ -157,12 +152,11 @@ void dsmr_cli_load_check_roots(struct dsmr_cli_load_result *result,
         result->height = lowest;
         enum verdict verdict = lowest >= height_min ? compare_roots(result, config) : UNKNOWN;
         result->state_roots_equal = verdict == EQUAL;
-        uint64_t now_ms = mono_ms();
-        bool is_stopped = config->stop != NULL && atomic_load(config->stop) != 0;
+        uint64_t now_ms = clock.ops->mono_ms(clock.self);
         news_ms = lowest > highest && lowest < height_min ? now_ms : news_ms;
         highest = lowest > highest ? lowest : highest;
         if (verdict != UNKNOWN || now_ms - begin_ms >= wait_ms ||
-            (is_stopped && now_ms - news_ms >= config->quiet_ms)) {
+            (dsmr_cli_load_is_stopped(config) && now_ms - news_ms >= config->quiet_ms)) {
             return; /* roots at one height that differ will not become equal */
         }
         sleep_ms(POLL_MS);

@@ -328,7 +328,7 @@ static bool is_drain_over(const struct dsmr_cli_load_sender *s, uint64_t at_us, 
 static void move_phase(struct dsmr_cli_load_sender *s, uint64_t at_us)
 {
     const struct dsmr_cli_load_config *config = s->config;
-    bool is_stopped = config->stop != NULL && atomic_load(config->stop) != 0;
+    bool is_stopped = dsmr_cli_load_is_stopped(config);
     if (is_stopped && s->phase < DSMR_CLI_LOAD_DRAINING) {
         s->end_us = at_us;
     }

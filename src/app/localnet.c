@@ -212,7 +212,6 @@ static int configure_load(struct localnet *net)
     struct dsmr_cli_load_config *load = &net->load;
     dsmr_cli_load_config_default(load);
     load->stop = dsmr_cli_stop_catch();
-    signal(SIGPIPE, SIG_IGN);
     int code = dsmr_cli_load_check_options(net->values, load);
     load->verify = load->duration_ms != 0;
     return code;
@@ -332,6 +331,7 @@ int dsmr_localnet_run(const struct dsmr_cli_values *values)
     if (net == NULL)
         return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");
     net->values = values;
+    signal(SIGPIPE, SIG_IGN);
     int code = configure_load(net);
     if (code < 0)
         code = choose_directory(net);

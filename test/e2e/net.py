@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -215,6 +216,24 @@ def is_running(pid):
         return False
 
 
+def await_end(process, give_up_s):
+    """Whoever was asked to end and does not is killed."""
+    try:
+        process.wait(give_up_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def remove_home(directory):
+    """Fails, and kills them, if programs still run that were told of it."""
+    left = processes_of(directory)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(directory, ignore_errors=True)
+    check(not left, "processes are left over: %s" % left)
+
+
 class Net:
     """with Net(validators=4) as net: ..."""
 
@@ -255,25 +274,13 @@ class Net:
         # First, while all nodes answer: it asks each of them for its state at the end.
         if self.localnet.poll() is None:
             self.localnet.terminate()
-            try:
-                self.localnet.wait(60)
-            except subprocess.TimeoutExpired:
-                self.localnet.kill()
-                self.localnet.wait()
+            await_end(self.localnet, 60)
         self.localnet.stdout.close()
         for node in self.nodes:
             if node.is_up():
                 node.process.terminate()
-                try:
-                    node.process.wait(30)
-                except subprocess.TimeoutExpired:
-                    node.process.kill()
-                    node.process.wait()
-        left = processes_of(self.directory)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        check(not left, "processes are left over: %s" % left)
+                await_end(node.process, 30)
+        remove_home(self.directory)
 
     def bench(self, *options, nodes=None):
         """Starts a load against the nodes; finish() gives its summary."""
@@ -284,6 +291,12 @@ class Net:
 
     def await_equal_roots(self, nodes=None):
         return await_equal_roots(nodes or self.nodes)
+
+
+def opaque_tx(expires_in_ms=20000, data_bytes=32):
+    """A transaction of the application opaque: no two are the same."""
+    expiry_ms = int(time.time() * 1000) + expires_in_ms
+    return struct.pack(">BQ", 1, expiry_ms) + os.urandom(data_bytes)
 
 
 def await_chain(nodes):
@@ -395,16 +408,8 @@ class Testnet:
                 node.process.terminate()
         for node in self.all_nodes:
             if node.process is not None:
-                try:
-                    node.process.wait(60)
-                except subprocess.TimeoutExpired:
-                    node.process.kill()
-                    node.process.wait()
-        left = processes_of(self.directory)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        check(not left, "processes are left over: %s" % left)
+                await_end(node.process, 60)
+        remove_home(self.directory)
 
 
 def finish(process):

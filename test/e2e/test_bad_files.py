@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 
-from net import DSMR, DSMRD, Node, Testnet, check, main, run, until
+from net import DSMR, DSMRD, Node, Testnet, check, main, opaque_tx, run, until
 
 DISK_BYTES = 64 << 20
 
@@ -454,8 +454,7 @@ def damaged_databases():
 
 def send_opaque(node, seconds=10):
     """The state that is answered, or the error's code; None if there is no answer."""
-    expiry = int(time.time() * 1000) + seconds * 1000
-    tx = struct.pack(">BQ", 1, expiry) + os.urandom(4000)
+    tx = opaque_tx(seconds * 1000, 4000)
     try:
         code, answer = node.http("/v1/tx?mode=executed&timeout_ms=2000", {"tx": tx.hex()})
     except OSError:

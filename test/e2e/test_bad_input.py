@@ -6,11 +6,9 @@ import shutil
 import socket
 import ssl
 import struct
-import time
 
-from net import DSMRD, Net, Node, Testnet, check, main, run, until
+from net import DSMRD, Net, Node, Testnet, check, main, opaque_tx, run, until
 
-TX_EXPIRY_MS = 20000
 GIVE_UP_S = 40
 
 
@@ -56,11 +54,6 @@ def say(port, data):
         except (ConnectionResetError, BrokenPipeError):
             pass
         return read_to_end(connection)
-
-
-def opaque_tx():
-    expiry = int(time.time() * 1000) + TX_EXPIRY_MS
-    return struct.pack(">BQ", 1, expiry) + os.urandom(32)
 
 
 def works(node):

@@ -3,16 +3,14 @@
 and has those chunks no more; the log names file and offset, once each."""
 import glob
 import os
-import struct
-import time
 
-from net import Testnet, check, main, until
+from net import Testnet, check, main, opaque_tx, until
 
 PAGE = 4096
 
 
 def submit(node):
-    tx = struct.pack(">BQ", 1, int(time.time() * 1000) + 20000) + os.urandom(2000)
+    tx = opaque_tx(data_bytes=2000)
     code, answer = node.http("/v1/tx?mode=executed", {"tx": tx.hex()})
     check(code == 200 and answer["state"] == "executed", "it is not executed: %s" % answer)
     return answer["chunk"] or node.http("/v1/block/%d" % answer["height"])[1]["certs"][0]["chunk"]

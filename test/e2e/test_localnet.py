@@ -5,12 +5,10 @@ import os
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import tempfile
-import time
 
-from net import DSMR, DSMRD, Node, check, is_running, main, processes_of, run, until
+from net import DSMR, DSMRD, Node, check, is_running, main, opaque_tx, processes_of, run, until
 
 
 class Localnet:
@@ -119,9 +117,7 @@ def runs_until_interrupted():
 def goes_on(node):
     """The network takes transactions and runs them, ten one after the other."""
     for _ in range(10):
-        expiry = int(time.time() * 1000) + 20000
-        tx = struct.pack(">BQ", 1, expiry) + os.urandom(32)
-        code, answer = node.http("/v1/tx?mode=executed", {"tx": tx.hex()})
+        code, answer = node.http("/v1/tx?mode=executed", {"tx": opaque_tx().hex()})
         check(code == 200, "%d %s" % (code, answer))
 
 

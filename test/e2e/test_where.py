@@ -2,19 +2,13 @@
 """Where a transaction is: told at each stage by the node that took it, by HTTP and by dsmr tx."""
 import json
 import os
-import struct
 import time
 
-from net import DSMR, Testnet, await_chain, check, main, run, until
+from net import DSMR, Testnet, await_chain, check, main, opaque_tx, run, until
 
 LATER_MS = 50000  # expiry of what shall be executed
 SOON_MS = 2000    # of what shall not
 START_MS = 4000   # for three processes to start
-
-
-def opaque_tx(expires_in_ms):
-    expiry = int(time.time() * 1000) + expires_in_ms
-    return struct.pack(">BQ", 1, expiry) + os.urandom(32)
 
 
 def submit(node, tx, mode):

@@ -122,18 +122,25 @@ static void is_accounted_for(const struct dsmr_cli_load_result *r)
     assert_int_equal(r->missing_txs, run); /* they are looked for in blocks, as all others */
 }
 
+/* The result of a load that could be run; until the next one. */
+static struct dsmr_cli_load_result *run_load(const struct dsmr_cli_load_config *config)
+{
+    static struct dsmr_cli_load_result result;
+    const char *reason = "";
+    assert_int_equal(dsmr_cli_load_run(&result, &reason, config), DSMR_OK);
+    return &result;
+}
+
 static void a_dead_node_is_asked_after(void **state)
 {
     struct dsmr_cli_load_config config = witness_open();
-    static struct dsmr_cli_load_result r;
-    const char *reason = "";
     (void)state;
     middle_ends(&config);
-    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
+    struct dsmr_cli_load_result *r = run_load(&config);
     assert_true(witness.dead->is_api_stopped);
-    is_accounted_for(&r);
-    assert_true(r.refused > 0); /* not acknowledged, not known: it never came in */
-    assert_true(r.admitted < r.sent);
+    is_accounted_for(r);
+    assert_true(r->refused > 0); /* not acknowledged, not known: it never came in */
+    assert_true(r->admitted < r->sent);
     witness_close();
 }
 
@@ -141,16 +148,14 @@ static void a_dead_node_is_asked_after(void **state)
 static void a_silent_node_is_hung_up_on(void **state)
 {
     struct dsmr_cli_load_config config = witness_open();
-    static struct dsmr_cli_load_result r;
-    const char *reason = "";
     (void)state;
     config.nodes[0].http_port = config.nodes[LIVE].http_port; /* asked, it would say: pending */
     config.verify = false;
-    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
-    r.is_verified = true;
-    r.missing_txs = witness.told[EXECUTED] + witness.told[FAILED];
-    is_accounted_for(&r);
-    assert_int_equal(r.admitted, r.sent);
+    struct dsmr_cli_load_result *r = run_load(&config);
+    r->is_verified = true;
+    r->missing_txs = witness.told[EXECUTED] + witness.told[FAILED];
+    is_accounted_for(r);
+    assert_int_equal(r->admitted, r->sent);
     witness_close();
 }
 
@@ -158,17 +163,15 @@ static void a_silent_node_is_hung_up_on(void **state)
 static void without_a_node_nothing_is_lost(void **state)
 {
     struct dsmr_cli_load_config config = witness_open();
-    static struct dsmr_cli_load_result r;
-    const char *reason = "";
     (void)state;
     middle_ends(&config);
     config.nodes_count = 1;
     config.expiry_ms = 1;
     config.drain_ms = 1500; /* the lookup has asked in vain by then, or not: both are right */
-    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
-    assert_true(r.admitted > 50);
-    assert_int_equal(r.executed_txs + r.expired_txs + r.lost_txs, 0);
-    assert_false(r.is_drained);
+    struct dsmr_cli_load_result *r = run_load(&config);
+    assert_true(r->admitted > 50);
+    assert_int_equal(r->executed_txs + r->expired_txs + r->lost_txs, 0);
+    assert_false(r->is_drained);
     witness_close();
 }
 
@@ -176,19 +179,17 @@ static void without_a_node_nothing_is_lost(void **state)
 static void who_stops_the_load_does_not_wait_for_the_dead(void **state)
 {
     struct dsmr_cli_load_config config = witness_open();
-    static struct dsmr_cli_load_result r;
-    const char *reason = "";
     (void)state;
     middle_ends(&config);
     config.expiry_ms = 3600000;
     config.drain_ms = config.roots_wait_ms = UINT32_MAX;
     config.quiet_ms = 20;
-    assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_OK);
-    assert_true(r.admitted > 50);
-    assert_int_equal(r.lost_txs, 0); /* none can be called so yet */
-    assert_false(r.is_drained);
-    assert_int_equal(r.nodes_reachable, 1);
-    assert_false(r.state_roots_equal);
+    struct dsmr_cli_load_result *r = run_load(&config);
+    assert_true(r->admitted > 50);
+    assert_int_equal(r->lost_txs, 0); /* none can be called so yet */
+    assert_false(r->is_drained);
+    assert_int_equal(r->nodes_reachable, 1);
+    assert_false(r->state_roots_equal);
     witness_close();
 }
 
