@@ -233,11 +233,12 @@ static UNUSED struct fake *fake_new(void)
     return fake;
 }
 
-/* Ends the client, so that nothing comes any more; before what its answers are for is freed. */
+/* Closes the client, so that nothing comes any more; before what its answers are for is freed. What
+ * hears here that a call is lost may still start another one, so the client itself is freed last.
+ */
 static UNUSED void fake_hang_up(struct fake *fake)
 {
-    dsmr_grpc_client_free(fake->client);
-    fake->client = NULL;
+    dsmr_grpc_client_close(fake->client);
     (void)fake_run(fake);
 }
 
@@ -246,6 +247,7 @@ static UNUSED void fake_free(struct fake *fake)
     fake_hang_up(fake);
     if (fake->kept != NULL)
         dsmr_grpc_server_reply(fake->kept, NULL, 0);
+    dsmr_grpc_client_free(fake->client);
     dsmr_grpc_server_free(fake->server);
     for (size_t i = 0; i < fake->calls_count; i++)
         dsmr_buf_unref(fake->calls[i].bytes);

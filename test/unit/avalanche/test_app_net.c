@@ -458,6 +458,27 @@ static void test_peers_above_the_limit(void **state)
     close_rig(&rig);
 }
 
+/* The end of AvalancheGo: a request that is lost there makes room for the next one, which is told
+ * at once that it is over, and so on, until nothing waits. */
+static void test_the_end_loses_what_waits(void **state)
+{
+    struct rig rig;
+    uint32_t id;
+    uint8_t numbers[64];
+    (void)state;
+    open_rig(&rig, small_window);
+    rig.fake->is_silent = true;
+    for (uint8_t i = 0; i < 20; i++)
+        assert_int_equal(send(&rig, DSMR_MSG_CLASS_CHUNK, i, 100), DSMR_OK);
+    assert_int_equal(read_request(&rig, &id, numbers), 1);
+    assert_int_equal(dsmr_metrics_get(&rig.metrics, DSMR_METRIC_NET_BYTES_SENT), 105);
+    fake_hang_up(rig.fake);
+    assert_int_equal(rig.metrics.errors[DSMR_ERR_TIMEOUT], 20);
+    assert_int_equal(dsmr_metrics_get(&rig.metrics, DSMR_METRIC_NET_BYTES_SENT), 20 * 105);
+    assert_int_equal(fake_unread(rig.fake), 0); /* none of them reached it */
+    close_rig(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_strangers_get_nothing),
         cmocka_unit_test(test_malformed_requests),
         cmocka_unit_test(test_peers_above_the_limit),
+        cmocka_unit_test(test_the_end_loses_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
