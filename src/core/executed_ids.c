@@ -5,13 +5,19 @@
 
 #include "base/assert.h"
 #include "core/id_cells.h"
+#include "core/id_pack.h"
 #include "crypto/hash.h"
 
 #define BUCKETS_A_WINDOW 32u
+#define QUIET_BLOCKS 16u       /* without a new id, before a bucket is packed */
+#define PACKED_FOR_AN_ADDED 2u /* ids */
 
 struct bucket {
-    uint64_t number; /* expiry / span */
-    struct dsmr_id_cells *cells;
+    uint64_t number;             /* expiry / span */
+    struct dsmr_id_cells *cells; /* NULL: all are packed */
+    struct dsmr_id_pack *pack;   /* NULL: none; not whole: a copy of some of what cells has */
+    uint32_t quiet_blocks;       /* since an id came */
+    bool is_left;                /* it cannot be packed */
 };
 
 struct dsmr_executed_ids {
@@ -19,6 +25,7 @@ struct dsmr_executed_ids {
     uint64_t span_ms;
     uint64_t time_ms; /* highest that advance was given */
     uint64_t count;
+    uint64_t added; /* since the last block */
     struct dsmr_id_pages pages;
     struct bucket *buckets; /* by number, ascending */
     uint64_t first;         /* number of the first, if there is one */
@@ -52,11 +59,17 @@ struct dsmr_executed_ids *dsmr_executed_ids_new(uint64_t window_ms, const struct
     return ids;
 }
 
+static void close_bucket(const struct bucket *bucket)
+{
+    dsmr_id_cells_free(bucket->cells);
+    dsmr_id_pack_free(bucket->pack);
+}
+
 void dsmr_executed_ids_free(struct dsmr_executed_ids *ids)
 {
     if (ids != NULL) {
         for (uint32_t i = 0; i < ids->buckets_count; i++) {
-            dsmr_id_cells_free(ids->buckets[i].cells);
+            close_bucket(&ids->buckets[i]);
         }
         dsmr_id_pages_free(&ids->pages);
         free(ids->buckets);
@@ -115,6 +128,94 @@ static struct bucket *insert(struct dsmr_executed_ids *ids, uint64_t number)
     return &ids->buckets[i];
 }
 
+/* ---- one bucket ---- */
+
+static inline bool is_packed(const struct bucket *bucket)
+{
+    return bucket->pack != NULL && dsmr_id_pack_is_whole(bucket->pack);
+}
+
+static uint64_t count_of(const struct bucket *bucket)
+{
+    uint64_t packed = is_packed(bucket) ? dsmr_id_pack_count(bucket->pack) : 0;
+    return packed + (bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0);
+}
+
+/* Something came: what was packed is whole, or no copy any more. */
+static void wake(struct bucket *bucket)
+{
+    bucket->quiet_blocks = 0;
+    if (bucket->pack != NULL && !is_packed(bucket)) {
+        dsmr_id_pack_free(bucket->pack);
+        bucket->pack = NULL;
+    }
+}
+
+static enum dsmr_err add_print(struct dsmr_executed_ids *ids, struct bucket *bucket,
+                               const struct dsmr_id_print *print)
+{
+    if (is_packed(bucket) && dsmr_id_pack_has(bucket->pack, print)) {
+        return DSMR_ERR_DUPLICATE;
+    }
+    if (bucket->cells == NULL) {
+        bucket->cells = dsmr_id_cells_new(&ids->pages);
+    }
+    return bucket->cells != NULL ? dsmr_id_cells_add(bucket->cells, print) : DSMR_ERR_NO_MEMORY;
+}
+
+static bool has_print(const struct bucket *bucket, const struct dsmr_id_print *print)
+{
+    return (is_packed(bucket) && dsmr_id_pack_has(bucket->pack, print)) ||
+           (bucket->cells != NULL && dsmr_id_cells_has(bucket->cells, print));
+}
+
+/* ---- packing ---- */
+
+static bool may_pack(const struct bucket *bucket)
+{
+    return bucket->quiet_blocks >= QUIET_BLOCKS && !is_packed(bucket) && !bucket->is_left &&
+           bucket->cells != NULL && dsmr_id_cells_count(bucket->cells) >= DSMR_ID_PACK_COUNT_MIN;
+}
+
+/* About so many of its ids; returns how many. What fails stays in cells. */
+static uint32_t pack_some(struct dsmr_executed_ids *ids, struct bucket *bucket, uint32_t about)
+{
+    uint32_t packed = 0;
+    if (bucket->pack == NULL) {
+        bucket->pack = dsmr_id_pack_new(&ids->pages, dsmr_id_cells_count(bucket->cells));
+    }
+    if (bucket->pack == NULL ||
+        dsmr_id_pack_fill(bucket->pack, &packed, bucket->cells, about) != DSMR_OK) {
+        dsmr_id_pack_free(bucket->pack);
+        bucket->pack = NULL;
+        bucket->is_left = true;
+        return 0;
+    }
+    if (is_packed(bucket)) {
+        dsmr_id_cells_free(bucket->cells);
+        bucket->cells = NULL;
+    }
+    return packed;
+}
+
+/* One bucket at a time, the first one to go first: so no more than one is there twice. */
+static void pack(struct dsmr_executed_ids *ids)
+{
+    uint64_t left = PACKED_FOR_AN_ADDED * ids->added;
+    for (uint32_t i = 0; i < ids->buckets_count; i++) {
+        struct bucket *bucket = &ids->buckets[i];
+        bucket->quiet_blocks += bucket->quiet_blocks < QUIET_BLOCKS ? 1u : 0u;
+        while (left > 0 && may_pack(bucket)) {
+            uint32_t packed =
+                pack_some(ids, bucket, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX);
+            left -= packed < left ? packed : left;
+        }
+    }
+    ids->added = 0;
+}
+
+/* ---- ids ---- */
+
 enum dsmr_err dsmr_executed_ids_add(struct dsmr_executed_ids *ids, const struct dsmr_id *id,
                                     uint64_t expiry_ms)
 {
@@ -130,9 +231,11 @@ enum dsmr_err dsmr_executed_ids_add(struct dsmr_executed_ids *ids, const struct 
         }
     }
     struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
-    enum dsmr_err err = dsmr_id_cells_add(bucket->cells, &print);
+    enum dsmr_err err = add_print(ids, bucket, &print);
     if (err == DSMR_OK) {
+        wake(bucket);
         ids->count++;
+        ids->added++;
     }
     return err;
 }
@@ -143,7 +246,12 @@ void dsmr_executed_ids_prefetch(const struct dsmr_executed_ids *ids, const struc
     const struct bucket *bucket = find(ids, expiry_ms / ids->span_ms);
     if (bucket != NULL) {
         struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
-        dsmr_id_cells_prefetch(bucket->cells, &print);
+        if (is_packed(bucket)) {
+            dsmr_id_pack_prefetch(bucket->pack, &print);
+        }
+        if (bucket->cells != NULL) {
+            dsmr_id_cells_prefetch(bucket->cells, &print);
+        }
     }
 }
 
@@ -155,7 +263,7 @@ bool dsmr_executed_ids_has(const struct dsmr_executed_ids *ids, const struct dsm
         return false;
     }
     struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
-    return dsmr_id_cells_has(bucket->cells, &print);
+    return has_print(bucket, &print);
 }
 
 void dsmr_executed_ids_advance(struct dsmr_executed_ids *ids, uint64_t block_time_ms)
@@ -167,19 +275,31 @@ void dsmr_executed_ids_advance(struct dsmr_executed_ids *ids, uint64_t block_tim
     /* The block's own bucket stays: some of its ids may expire at or after the block's time. */
     uint32_t below = lower_bound(ids, block_time_ms / ids->span_ms);
     for (uint32_t i = 0; i < below; i++) {
-        ids->count -= dsmr_id_cells_count(ids->buckets[i].cells);
-        dsmr_id_cells_free(ids->buckets[i].cells);
+        ids->count -= count_of(&ids->buckets[i]);
+        close_bucket(&ids->buckets[i]);
     }
     if (below > 0) {
         ids->buckets_count -= below;
         memmove(ids->buckets, ids->buckets + below, ids->buckets_count * sizeof(*ids->buckets));
         ids->first = ids->buckets_count > 0 ? ids->buckets[0].number : 0;
     }
+    pack(ids);
 }
 
 uint64_t dsmr_executed_ids_count(const struct dsmr_executed_ids *ids)
 {
     return ids->count;
+}
+
+size_t dsmr_executed_ids_bytes(const struct dsmr_executed_ids *ids)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < ids->buckets_count; i++) {
+        const struct bucket *bucket = &ids->buckets[i];
+        bytes += bucket->cells != NULL ? dsmr_id_cells_bytes(bucket->cells) : 0;
+        bytes += bucket->pack != NULL ? dsmr_id_pack_bytes(bucket->pack) : 0;
+    }
+    return bytes;
 }
 
 void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids)
@@ -190,8 +310,14 @@ void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids)
         const struct bucket *bucket = &ids->buckets[i];
         DSMR_ASSERT(i == 0 || ids->buckets[i - 1].number < bucket->number);
         DSMR_ASSERT(bucket->number >= ids->time_ms / ids->span_ms);
-        dsmr_id_cells_check(bucket->cells);
-        count += dsmr_id_cells_count(bucket->cells);
+        DSMR_ASSERT(bucket->cells != NULL || is_packed(bucket));
+        if (bucket->cells != NULL) {
+            dsmr_id_cells_check(bucket->cells);
+        }
+        if (bucket->pack != NULL) {
+            dsmr_id_pack_check(bucket->pack);
+        }
+        count += count_of(bucket);
     }
     DSMR_ASSERT(count == ids->count);
     dsmr_id_pages_check(&ids->pages);

@@ -6,7 +6,9 @@
  * How:        one set of fingerprints (base/id_print.h) for each bucket of expiry times (the
  *             bucket of an id is a function of its expiry alone), made with its first id, freed
  *             whole. So a lookup touches one set. 82 bits under a key that nobody knows tell ids
- *             apart (decisions/018-executed-ids.md); 10 to 11 bytes of memory for each.
+ *             apart (decisions/018-executed-ids.md); 10 to 11 bytes of memory for each. A large
+ *             set to which nothing came for some blocks is packed (core/id_pack.h), a part at each
+ *             block: 8.1 to 9.7 bytes. What comes late lies beside it, in a set that can grow.
  * Invariants: an id goes only when a block whose own time exceeds its expiry was executed.
  * Limits:     memory follows what was executed in the window; NO_MEMORY is the caller's reason to
  *             halt, because to forget an id would fork.
@@ -33,9 +35,13 @@ bool dsmr_executed_ids_has(const struct dsmr_executed_ids *ids, const struct dsm
 /* Fetches from memory what add and has look at first; call it some ids ahead. */
 void dsmr_executed_ids_prefetch(const struct dsmr_executed_ids *ids, const struct dsmr_id *id,
                                 uint64_t expiry_ms);
-/* A block of this time was executed: drops the buckets that lie wholly below it. */
+/* A block of this time was executed: drops the buckets that lie wholly below it, and packs some of
+ * what stays: as many ids as were added since the last call, twice, which takes a tenth of the
+ * time. */
 void dsmr_executed_ids_advance(struct dsmr_executed_ids *ids, uint64_t block_time_ms);
 uint64_t dsmr_executed_ids_count(const struct dsmr_executed_ids *ids);
+/* Bytes of memory of all sets; for tests. */
+size_t dsmr_executed_ids_bytes(const struct dsmr_executed_ids *ids);
 void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids); /* O(n) */
 
 #endif

@@ -115,6 +115,14 @@ static inline struct cell *cell_of(const struct dsmr_id_cells *set, uint32_t add
     return set->cells[address & ((1u << set->depth) - 1u)];
 }
 
+/* Each line once: asking again for one that is on its way takes as long as waiting for it. */
+static void prefetch_parts(const struct dsmr_id_cells *set, const struct cell *cell)
+{
+    for (uint32_t part = 0; part < parts_of(cell->count); part++) {
+        __builtin_prefetch(part_at(set, number_at(cell, part)));
+    }
+}
+
 /* ---- memory ---- */
 
 static struct dsmr_id_page *add_page(struct dsmr_id_cells *set)
@@ -275,11 +283,7 @@ static inline uint8_t extra_at(const struct cell *cell, uint32_t i)
 static void deal(struct dsmr_id_cells *set, const struct cell *from, struct cell *const to[2],
                  uint32_t bit)
 {
-    for (uint32_t part = 0; part < parts_of(from->count); part++) {
-        const uint8_t *bytes = (const uint8_t *)part_at(set, number_at(from, part));
-        __builtin_prefetch(bytes);
-        __builtin_prefetch(bytes + sizeof(union part) - 1);
-    }
+    prefetch_parts(set, from);
     const uint64_t *rests = NULL;
     for (uint32_t i = 0; i < from->count; i++, rests++) {
         if (i % RESTS_A_PART == 0) {
@@ -377,6 +381,76 @@ void dsmr_id_cells_prefetch(const struct dsmr_id_cells *set, const struct dsmr_i
     for (size_t at = 0; at < sizeof(struct cell); at += LINE_BYTES) {
         __builtin_prefetch(cell + at, 1);
     }
+}
+
+/* ---- lists ---- */
+
+/* What entry_of made the entry of. */
+static inline struct dsmr_id_print print_of(uint64_t rest, uint8_t tag, uint32_t place)
+{
+    return (struct dsmr_id_print){.high = (uint64_t)place << (64u - DEPTH_DENSE) |
+                                          (uint64_t)tag << (64u - DSMR_ID_PRINT_LOW_BITS) |
+                                          rest >> DSMR_ID_PRINT_LOW_BITS,
+                                  .low = rest << (64u - DSMR_ID_PRINT_LOW_BITS)};
+}
+
+struct list {
+    struct dsmr_id_print *out;
+    uint32_t max;
+    uint32_t count;
+    uint32_t low;
+    uint32_t mask;
+};
+
+/* at: a place in the table that leads to the cell. */
+static void list_cell(const struct dsmr_id_cells *set, struct list *list, const struct cell *cell,
+                      uint32_t at)
+{
+    uint32_t from_at = (1u << (is_dense(cell) ? DEPTH_DENSE : DEPTH_AT_FIRST)) - 1u;
+    const uint64_t *rests = NULL;
+    for (uint32_t i = 0; i < cell->count; i++, rests++) {
+        if (i % RESTS_A_PART == 0) {
+            rests = part_at(set, number_at(cell, i / RESTS_A_PART))->rests;
+        }
+        uint32_t place = (at & from_at) | (uint32_t)extra_at(cell, i) << DEPTH_AT_FIRST;
+        if ((address_of(*rests, place) & list->mask) == list->low) {
+            if (list->count < list->max) {
+                list->out[list->count] = print_of(*rests, cell->tags[i], place);
+            }
+            list->count++;
+        }
+    }
+}
+
+/* Lists are asked for one after the other: the cell of the one behind the next, and the entries of
+ * the next one, whose cell came the last time. */
+static void prefetch_lists(const struct dsmr_id_cells *set, uint32_t low, uint32_t bits)
+{
+    uint32_t mask = (1u << (bits < set->depth ? bits : set->depth)) - 1u;
+    const uint8_t *cell = (const uint8_t *)set->cells[(low + 2u) & mask];
+    for (size_t at = 0; at < sizeof(struct cell); at += LINE_BYTES) {
+        __builtin_prefetch(cell + at);
+    }
+    prefetch_parts(set, set->cells[(low + 1u) & mask]);
+}
+
+uint32_t dsmr_id_cells_list(const struct dsmr_id_cells *set, struct dsmr_id_print *out,
+                            uint32_t max, uint32_t low, uint32_t bits)
+{
+    DSMR_ASSERT(bits <= DSMR_ID_CELLS_ADDRESS_BITS && low < 1u << bits);
+    prefetch_lists(set, low, bits);
+    struct list list = {.out = out, .max = max, .low = low, .mask = (1u << bits) - 1u};
+    uint64_t end = UINT64_C(1) << set->depth, step = UINT64_C(1) << bits;
+    for (uint64_t at = low & (end - 1u); at < end; at += step) {
+        const struct cell *cell = set->cells[at];
+        if (cell->depth <= bits || at < UINT64_C(1) << cell->depth) { /* the first way to it */
+            list_cell(set, &list, cell, (uint32_t)at);
+        }
+        if (cell->depth <= bits) {
+            break; /* all others lead to it, too */
+        }
+    }
+    return list.count;
 }
 
 uint32_t dsmr_id_cells_count(const struct dsmr_id_cells *set)

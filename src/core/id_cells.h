@@ -27,6 +27,14 @@
 
 struct dsmr_id_cells; /* opaque */
 
+#define DSMR_ID_CELLS_ADDRESS_BITS 18u
+
+/* The low bits of the address by which cells are found. */
+static inline uint32_t dsmr_id_cells_address(const struct dsmr_id_print *print)
+{
+    return (uint32_t)(print->high >> 24 & 0xffu) << 10 | (uint32_t)(print->high >> 54);
+}
+
 /* source outlives the set. NULL: out of memory. */
 DSMR_MUST_USE struct dsmr_id_cells *dsmr_id_cells_new(struct dsmr_id_pages *source);
 void dsmr_id_cells_free(struct dsmr_id_cells *set); /* NULL is fine */
@@ -36,6 +44,11 @@ DSMR_MUST_USE enum dsmr_err dsmr_id_cells_add(struct dsmr_id_cells *set,
 bool dsmr_id_cells_has(const struct dsmr_id_cells *set, const struct dsmr_id_print *print);
 /* Fetches from memory what add and has look at; call it some ids ahead. */
 void dsmr_id_cells_prefetch(const struct dsmr_id_cells *set, const struct dsmr_id_print *print);
+/* The prints whose address has these low bits, DSMR_ID_CELLS_ADDRESS_BITS at most; returns how many
+ * there are, of which at most max are written. The lower the bits, the fewer cells are looked at:
+ * with as many as the cells are deep, one. */
+uint32_t dsmr_id_cells_list(const struct dsmr_id_cells *set, struct dsmr_id_print *out,
+                            uint32_t max, uint32_t low, uint32_t bits);
 uint32_t dsmr_id_cells_count(const struct dsmr_id_cells *set);
 /* Bytes of memory; for tests. */
 size_t dsmr_id_cells_bytes(const struct dsmr_id_cells *set);

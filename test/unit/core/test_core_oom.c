@@ -14,6 +14,7 @@
 #include "core/executed_ids.h"
 #include "core/expiry_slots.h"
 #include "core/id_cells.h"
+#include "core/id_pack.h"
 #include "core/journal.h"
 #include "core/mempool.h"
 #include "core/peer_table.h"
@@ -219,6 +220,42 @@ static void test_cells_are_unchanged_without_a_page(void **state)
     dsmr_id_pages_free(&pages);
 }
 
+/* What cannot be packed for lack of memory leaves the cells as they are, and nothing behind. */
+static void test_packing_fails_at_each_allocation(void **state)
+{
+    (void)state;
+    struct dsmr_id_pages pages = {0}, own = {0};
+    struct dsmr_id_cells *set = dsmr_id_cells_new(&pages);
+    struct dsmr_prng prng;
+    dsmr_prng_init(&prng, 6);
+    for (uint32_t n = 0; n < SPLIT; n++) {
+        struct dsmr_id_print print = {.high = dsmr_prng_next(&prng), .low = n};
+        assert_int_equal(dsmr_id_cells_add(set, &print), DSMR_OK);
+    }
+    uint32_t failures = 0;
+    enum dsmr_err err = DSMR_ERR_NO_MEMORY;
+    for (uint32_t nth = 0; err != DSMR_OK; nth++) {
+        uint32_t packed = 0;
+        allocations_left = nth;
+        struct dsmr_id_pack *pack = dsmr_id_pack_new(&own, SPLIT);
+        err = pack != NULL ? dsmr_id_pack_fill(pack, &packed, set, SPLIT) : DSMR_ERR_NO_MEMORY;
+        allocations_left = NEVER;
+        assert_true(err == DSMR_OK || err == DSMR_ERR_NO_MEMORY);
+        assert_int_equal(packed, err == DSMR_OK ? SPLIT : 0);
+        failures += err != DSMR_OK ? 1u : 0u;
+        if (pack != NULL) {
+            dsmr_id_pack_check(pack);
+        }
+        dsmr_id_pack_free(pack);
+        dsmr_id_pages_free(&own);
+        own = (struct dsmr_id_pages){0};
+    }
+    assert_in_range(failures, 5, 50);
+    dsmr_id_cells_check(set);
+    dsmr_id_cells_free(set);
+    dsmr_id_pages_free(&pages);
+}
+
 static void test_cells_tell_their_bytes(void **state)
 {
     (void)state;
@@ -317,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_constructors),
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_growing_index_is_unchanged_on_failure),
+        cmocka_unit_test(test_packing_fails_at_each_allocation),
         cmocka_unit_test(test_cells_tell_their_bytes),
         cmocka_unit_test(test_a_small_slab_is_better_than_none),
         cmocka_unit_test(test_growing_ids_are_unchanged_on_failure),
