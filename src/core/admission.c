@@ -12,17 +12,15 @@
 #define ENGINE_PARTS 8u
 #define LEAST_MS_MAX 2000u
 #define HALF_MS 32000u
-#define JOURNEYS_MS 8000u
 #define SETTLED_MS 1000u
 #define PAUSE_MS 500u
 #define RECENT_BUCKETS 5u /* so that a load that grows finds its room soon */
 
-void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes, uint32_t window_bytes)
+void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes)
 {
     DSMR_ASSERT(least_bytes > 0);
     memset(adm, 0, sizeof(*adm));
     adm->least_bytes = least_bytes;
-    adm->window_bytes = window_bytes;
 }
 
 static void forget(struct dsmr_admission *adm, struct dsmr_admission_chunk *chunk, uint64_t mono_ms)
@@ -59,15 +57,12 @@ void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_refer
     if (chunk->bytes > 0) {
         forget(adm, chunk, mono_ms);
     }
-    *chunk = (struct dsmr_admission_chunk){.chunk_id = ref->chunk_id,
-                                           .bytes = ref->chunk_bytes,
-                                           .since_ms = since_ms,
-                                           .built_ms = mono_ms};
+    *chunk = (struct dsmr_admission_chunk){
+        .chunk_id = ref->chunk_id, .bytes = ref->chunk_bytes, .since_ms = since_ms};
     if (adm->built_bytes == 0) {
         mono_ms = mono_ms > 0 ? mono_ms : 1;
         adm->busy_ms = is_busy(adm, mono_ms) ? adm->busy_ms : mono_ms;
-        adm->moved_ms = mono_ms;
-        chunk->is_probe = chunk->bytes <= adm->least_bytes;
+        chunk->built_ms = chunk->bytes <= adm->least_bytes ? mono_ms : 0;
     }
     adm->built_bytes += chunk->bytes;
 }
@@ -93,24 +88,10 @@ static void move_window(struct dsmr_admission *adm, uint64_t mono_ms)
     }
 }
 
-static uint64_t least_of(const struct dsmr_admission_least *least)
+static uint64_t least_ms(const struct dsmr_admission *adm)
 {
-    const uint64_t *ms = least->ms;
-    return ms[1] != 0 && (ms[0] == 0 || ms[1] < ms[0]) ? ms[1] : ms[0];
-}
-
-static void note_least(struct dsmr_admission_least *least, uint64_t ms, uint64_t span)
-{
-    if (span != least->span) {
-        least->ms[1] = span == least->span + 1u ? least->ms[0] : 0;
-        least->ms[0] = 0;
-        least->span = span;
-    }
-    ms = ms > 0 ? ms : 1;
-    ms = ms < LEAST_MS_MAX ? ms : LEAST_MS_MAX;
-    if (least->ms[0] == 0 || ms < least->ms[0]) {
-        least->ms[0] = ms;
-    }
+    const uint64_t *least = adm->least_ms;
+    return least[1] != 0 && (least[0] == 0 || least[1] < least[0]) ? least[1] : least[0];
 }
 
 /* What was executed in that many buckets up to now, in bytes for each target_ms. */
@@ -135,9 +116,8 @@ static uint64_t executed_in(const struct dsmr_admission *adm, uint32_t buckets, 
 /* What may be inside; UINT64_MAX: no bound. */
 static uint64_t bound(const struct dsmr_admission *adm, uint64_t mono_ms)
 {
-    uint64_t least_ms = least_of(&adm->least);
-    uint64_t late_ms = least_ms + least_ms / 2;
-    uint64_t target_ms = 2 * least_ms;
+    uint64_t late_ms = least_ms(adm) + least_ms(adm) / 2;
+    uint64_t target_ms = 2 * least_ms(adm);
     uint64_t engine_ms = adm->engine_ms8 / ENGINE_PARTS;
     engine_ms = engine_ms < ENGINE_MS_MAX ? engine_ms : ENGINE_MS_MAX;
     engine_ms = engine_ms > ENGINE_MS_USUAL ? engine_ms - ENGINE_MS_USUAL : 0;
@@ -153,6 +133,21 @@ static uint64_t bound(const struct dsmr_admission *adm, uint64_t mono_ms)
     }
     most = most > lately ? most : lately;
     return most > adm->least_bytes ? most : adm->least_bytes;
+}
+
+static void note_least(struct dsmr_admission *adm, uint64_t wait_ms, uint64_t mono_ms)
+{
+    uint64_t half = mono_ms / HALF_MS;
+    if (half != adm->half) {
+        adm->least_ms[1] = adm->least_ms[0];
+        adm->least_ms[0] = 0;
+        adm->half = half;
+    }
+    wait_ms = wait_ms > 0 ? wait_ms : 1;
+    wait_ms = wait_ms < LEAST_MS_MAX ? wait_ms : LEAST_MS_MAX;
+    if (adm->least_ms[0] == 0 || wait_ms < adm->least_ms[0]) {
+        adm->least_ms[0] = wait_ms;
+    }
 }
 
 void dsmr_admission_on_accepted(struct dsmr_admission *adm, uint64_t waited_ms)
@@ -171,15 +166,12 @@ void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id
     move_window(adm, mono_ms);
     adm->done[adm->done_bucket % DSMR_ADMISSION_BUCKETS] += chunk->bytes;
     adm->wait_ms = mono_ms > chunk->since_ms ? mono_ms - chunk->since_ms : 0;
-    uint64_t journey_ms = mono_ms > chunk->built_ms ? mono_ms - chunk->built_ms : 0;
-    if (chunk->is_probe) {
-        note_least(&adm->least, journey_ms, mono_ms / HALF_MS);
+    if (chunk->built_ms != 0) {
+        note_least(adm, mono_ms - chunk->built_ms, mono_ms);
     } else if (bound(adm, mono_ms) == adm->least_bytes) { /* no queue is that short */
-        adm->least.ms[0] = adm->least.ms[1] = 0;
-        note_least(&adm->least, adm->wait_ms, mono_ms / HALF_MS);
+        adm->least_ms[0] = adm->least_ms[1] = 0;
+        note_least(adm, adm->wait_ms, mono_ms);
     }
-    note_least(&adm->journey, journey_ms, mono_ms / JOURNEYS_MS);
-    adm->moved_ms = mono_ms;
     forget(adm, chunk, mono_ms);
 }
 
@@ -189,14 +181,4 @@ uint64_t dsmr_admission_room(const struct dsmr_admission *adm, uint64_t mempool_
     uint64_t most = bound(adm, mono_ms);
     uint64_t inside = adm->built_bytes + mempool_bytes;
     return most == UINT64_MAX ? most : most > inside ? most - inside : 0;
-}
-
-bool dsmr_admission_has_window(const struct dsmr_admission *adm, uint64_t mono_ms)
-{
-    if (adm->built_bytes <= adm->window_bytes || mono_ms >= adm->moved_ms + PAUSE_MS) {
-        return true;
-    }
-    uint64_t least_ms = least_of(&adm->journey), target_ms = 2 * least_ms;
-    return target_ms > 0 &&
-           adm->built_bytes <= executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms);
 }

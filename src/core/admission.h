@@ -1,18 +1,14 @@
-/* admission.h - how much of clients' transactions this node takes in at once, and how much of it
- * is on its way in chunks. protocol.md, 13.6 and 5.1.
+/* admission.h - how much of clients' transactions this node takes in at once. protocol.md, 13.6.
  *
  * Why:     what is admitted should be executed soon. Queues that are only limited by memory fill
- *          under overload, and then everything waits as long as they are deep. And what waits in a
- *          chunk waits in the memory of every validator, where the mempool of one would do.
+ *          under overload, and then everything waits as long as they are deep.
  * How:     Little's law. What is inside (mempool, own chunks that are not executed) waits for
  *          inside / rate, where rate is what of ours is executed in a second. So while what comes
  *          out has waited too long, inside may be rate * target. Both are measured. A small chunk
  *          that is built when no other is inside waits for no queue, but for the network and the
  *          engine: target is at least twice that. What certificates wait for their block beyond
  *          the usual is the engine's as well, and is added. As long as nothing comes out, or
- *          waits are short, there is no bound. Of chunks on their way as many are of use as keep
- *          the network busy: the rate, times twice the least that a chunk took from its building
- *          to its execution. More would only wait.
+ *          waits are short, there is no bound.
  * After:   "Controlling Queue Delay" (Nichols, Jacobson, 2012): judge by the time that things have
  *          waited, not by the length of the queue; BBR (Cardwell and others, 2016): rate and least
  *          wait, each measured in a window of its own.
@@ -20,8 +16,6 @@
  * Threads: one owner; a plain value. */
 #ifndef DSMR_CORE_ADMISSION_H
 #define DSMR_CORE_ADMISSION_H
-
-#include <stdbool.h>
 
 #include "dsmr/types.h"
 
@@ -33,32 +27,25 @@ struct dsmr_admission_chunk {
     struct dsmr_id chunk_id;
     uint32_t bytes;    /* 0: free */
     uint64_t since_ms; /* mono: when its oldest transaction came */
-    uint64_t built_ms; /* mono */
-    bool is_probe;     /* small, and no other was inside */
-};
-struct dsmr_admission_least { /* of what was seen in a while */
-    uint64_t ms[2];           /* in this span and in the one before; 0: nothing */
-    uint64_t span;            /* which */
+    uint64_t built_ms; /* mono; 0: it is large, or another one was inside */
 };
 struct dsmr_admission {
     uint32_t least_bytes;                                          /* the bound is never below it */
-    uint32_t window_bytes;                                         /* nor the window below this */
     struct dsmr_admission_chunk chunks[DSMR_ADMISSION_CHUNKS_MAX]; /* built, not executed */
     uint32_t next;                                                 /* where the next one goes */
     uint64_t built_bytes;                                          /* of all in chunks */
     uint64_t done[DSMR_ADMISSION_BUCKETS];                         /* bytes executed */
     uint64_t done_bucket;                                          /* of time: the newest */
-    uint64_t busy_ms;    /* mono: since when chunks was never empty for long; 0: always */
-    uint64_t emptied_ms; /* mono: when the last chunk left it */
-    uint64_t wait_ms;    /* of what was executed last */
-    uint64_t engine_ms8; /* eight times what own certificates lately waited for their block */
-    struct dsmr_admission_least least;   /* that a probe waited, each half minute */
-    struct dsmr_admission_least journey; /* that a chunk was on its way, each eight seconds */
-    uint64_t moved_ms; /* mono: when one was last executed, or built with none inside; 0: never */
+    uint64_t busy_ms;     /* mono: since when chunks was never empty for long; 0: always */
+    uint64_t emptied_ms;  /* mono: when the last chunk left it */
+    uint64_t wait_ms;     /* of what was executed last */
+    uint64_t engine_ms8;  /* eight times what own certificates lately waited for their block */
+    uint64_t least_ms[2]; /* least wait of this half minute and of the one before; 0: none */
+    uint64_t half;        /* which half minute */
 };
 
-/* least_bytes: the bound is never below it. window_bytes: nor the window below this. */
-void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes, uint32_t window_bytes);
+/* least_bytes: the bound is never below it. */
+void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes);
 /* An own chunk was built; since_ms: when the oldest of its transactions came. */
 void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_reference *ref,
                              uint64_t since_ms, uint64_t mono_ms);
@@ -73,8 +60,5 @@ void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id
 /* Bytes that may come in beside mempool_bytes; UINT64_MAX: no bound. */
 uint64_t dsmr_admission_room(const struct dsmr_admission *adm, uint64_t mempool_bytes,
                              uint64_t mono_ms);
-/* Whether another chunk is of use: fewer are on their way than keep the network busy, or nothing
- * comes out, so that it is not they who are in each other's way. */
-bool dsmr_admission_has_window(const struct dsmr_admission *adm, uint64_t mono_ms);
 
 #endif

@@ -60,8 +60,7 @@ static bool find_slot(const struct dsmr_node *node, uint64_t *slot, uint64_t *wa
         return false;
     }
     *wait_wall_ms = (now_slot + 1) * slot_ms;
-    if (is_out_of_step(node) || is_out_of_round(node) ||
-        !dsmr_admission_has_window(&node->admission, node->mono_ms)) {
+    if (is_out_of_step(node) || is_out_of_round(node)) {
         return false;
     }
     if (node->own_uncertified_bytes == 0 && !is_busy(node) &&

@@ -2,14 +2,14 @@
 
 #include "leaf_fixture.h"
 
-enum { LEAST = 4000, CHUNK = 5000 /* of ref_of */, WINDOW = 9000, LATE_MS = 600, TARGET_MS = 900 };
+enum { LEAST = 4000, CHUNK = 5000 /* of ref_of */, LATE_MS = 600, TARGET_MS = 900 };
 
 static struct dsmr_admission adm;
 static uint64_t built, executed; /* chunks */
 
 static void begin(void)
 {
-    dsmr_admission_init(&adm, LEAST, WINDOW);
+    dsmr_admission_init(&adm, LEAST);
     built = executed = 0;
 }
 
@@ -245,76 +245,6 @@ static void test_returned_and_forgotten(void **state)
     assert_int_equal(adm.built_bytes, DSMR_ADMISSION_CHUNKS_MAX * CHUNK);
 }
 
-/* A chunk each 100 ms, executed way_ms later: as many are inside as the way is long. */
-static uint64_t journeys(uint64_t from_ms, uint64_t until_ms, uint64_t way_ms)
-{
-    uint64_t behind = way_ms / 100;
-    for (uint64_t at = from_ms; at < until_ms; at += 100) {
-        build(CHUNK, at, at);
-        while (built - executed > behind) {
-            execute(at);
-        }
-    }
-    return until_ms - 100;
-}
-
-/* Nothing is known yet: as many as the window has at least, until it is known that nothing comes
- * out. */
-static void test_the_least_window(void **state)
-{
-    (void)state;
-    begin();
-    assert_true(dsmr_admission_has_window(&adm, 0));
-    build(CHUNK, 1000, 1000);
-    assert_true(dsmr_admission_has_window(&adm, 1001));
-    build(WINDOW - CHUNK, 1100, 1100);
-    assert_true(dsmr_admission_has_window(&adm, 1101));
-    build(1, 1200, 1200);
-    assert_false(dsmr_admission_has_window(&adm, 1201));
-    assert_false(dsmr_admission_has_window(&adm, 1499));
-    assert_true(dsmr_admission_has_window(&adm, 1500));
-    execute(1600);
-    assert_true(dsmr_admission_has_window(&adm, 1600));
-}
-
-/* 50 000 bytes a second, 400 ms: 20 000 bytes keep the network busy, 40 000 may be inside. */
-static void test_the_window_follows_rate_and_way(void **state)
-{
-    (void)state;
-    begin();
-    uint64_t at = journeys(1000, 20000, 400);
-    assert_int_equal(adm.built_bytes, 4 * CHUNK);
-    assert_true(dsmr_admission_has_window(&adm, at));
-    build(3 * CHUNK, at, at);
-    assert_true(dsmr_admission_has_window(&adm, at));
-    build(2 * CHUNK, at, at);
-    assert_false(dsmr_admission_has_window(&adm, at));
-    assert_false(dsmr_admission_has_window(&adm, at + 499));
-    assert_true(dsmr_admission_has_window(&adm, at + 500)); /* nothing comes out */
-    dsmr_admission_on_returned(&adm, &(struct dsmr_id){{0}}, at);
-    assert_false(dsmr_admission_has_window(&adm, at));
-    struct dsmr_id id = id_of(built - 1);
-    dsmr_admission_on_returned(&adm, &id, at);
-    assert_true(dsmr_admission_has_window(&adm, at));
-}
-
-/* A queue makes ways longer. It does not make the window wider, for as long as it is known that
- * the way is shorter; and after that the way is as long as it seems. */
-static void test_a_queue_widens_no_window(void **state)
-{
-    (void)state;
-    begin();
-    (void)journeys(1000, 20000, 400);
-    uint64_t at = journeys(20000, 24000, 1000);
-    assert_int_equal(adm.built_bytes, 10 * CHUNK);
-    assert_false(dsmr_admission_has_window(&adm, at));
-    at = journeys(24000, 42000, 1000);
-    assert_true(dsmr_admission_has_window(&adm, at));
-    at = journeys(42000, 43000, 300); /* and it is shorter at once */
-    build(5 * CHUNK, at, at);
-    assert_false(dsmr_admission_has_window(&adm, at));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -331,9 +261,6 @@ int main(void)
         cmocka_unit_test(test_a_network_may_become_faster),
         cmocka_unit_test(test_the_least_teaches),
         cmocka_unit_test(test_returned_and_forgotten),
-        cmocka_unit_test(test_the_least_window),
-        cmocka_unit_test(test_the_window_follows_rate_and_way),
-        cmocka_unit_test(test_a_queue_widens_no_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
