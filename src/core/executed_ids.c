@@ -9,15 +9,17 @@
 #include "crypto/hash.h"
 
 #define BUCKETS_A_WINDOW 32u
-#define QUIET_BLOCKS 16u       /* without a new id, before a bucket is packed */
+#define QUIET_BLOCKS 16u       /* in which hardly anything came, before a bucket is packed */
+#define FEW_SHARE 1024u        /* of a bucket's ids: so few in a block are hardly anything */
 #define PACKED_FOR_AN_ADDED 2u /* ids */
 
 struct bucket {
     uint64_t number;             /* expiry / span */
-    struct dsmr_id_cells *cells; /* NULL: all are packed */
-    struct dsmr_id_pack *pack;   /* NULL: none; not whole: a copy of some of what cells has */
-    uint32_t quiet_blocks;       /* since an id came */
-    bool is_left;                /* it cannot be packed */
+    struct dsmr_id_cells *cells; /* what comes goes here; NULL: nothing came lately */
+    struct dsmr_id_cells *old;   /* nothing is added any more; NULL: nothing, or all is packed */
+    struct dsmr_id_pack *pack;   /* of old: as far as it has got, then instead of it; NULL: none */
+    uint32_t seen;               /* in cells, at the last block */
+    uint32_t quiet_blocks;
 };
 
 struct dsmr_executed_ids {
@@ -62,6 +64,7 @@ struct dsmr_executed_ids *dsmr_executed_ids_new(uint64_t window_ms, const struct
 static void close_bucket(const struct bucket *bucket)
 {
     dsmr_id_cells_free(bucket->cells);
+    dsmr_id_cells_free(bucket->old);
     dsmr_id_pack_free(bucket->pack);
 }
 
@@ -137,24 +140,31 @@ static inline bool is_packed(const struct bucket *bucket)
 
 static uint64_t count_of(const struct bucket *bucket)
 {
-    uint64_t packed = is_packed(bucket) ? dsmr_id_pack_count(bucket->pack) : 0;
-    return packed + (bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0);
+    uint64_t count = is_packed(bucket) ? dsmr_id_pack_count(bucket->pack) : 0;
+    count += bucket->old != NULL ? dsmr_id_cells_count(bucket->old) : 0;
+    return count + (bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0);
 }
 
-/* Something came: what was packed is whole, or no copy any more. */
-static void wake(struct bucket *bucket)
+/* Whether it is among those to which nothing is added any more. */
+static inline bool has_old(const struct bucket *bucket, const struct dsmr_id_print *print)
 {
-    bucket->quiet_blocks = 0;
-    if (bucket->pack != NULL && !is_packed(bucket)) {
-        dsmr_id_pack_free(bucket->pack);
-        bucket->pack = NULL;
+    return is_packed(bucket) ? dsmr_id_pack_has(bucket->pack, print)
+                             : bucket->old != NULL && dsmr_id_cells_has(bucket->old, print);
+}
+
+static inline void prefetch_old(const struct bucket *bucket, const struct dsmr_id_print *print)
+{
+    if (is_packed(bucket)) {
+        dsmr_id_pack_prefetch(bucket->pack, print);
+    } else if (bucket->old != NULL) {
+        dsmr_id_cells_prefetch(bucket->old, print);
     }
 }
 
 static enum dsmr_err add_print(struct dsmr_executed_ids *ids, struct bucket *bucket,
                                const struct dsmr_id_print *print)
 {
-    if (is_packed(bucket) && dsmr_id_pack_has(bucket->pack, print)) {
+    if (has_old(bucket, print)) {
         return DSMR_ERR_DUPLICATE;
     }
     if (bucket->cells == NULL) {
@@ -163,55 +173,70 @@ static enum dsmr_err add_print(struct dsmr_executed_ids *ids, struct bucket *buc
     return bucket->cells != NULL ? dsmr_id_cells_add(bucket->cells, print) : DSMR_ERR_NO_MEMORY;
 }
 
-static bool has_print(const struct bucket *bucket, const struct dsmr_id_print *print)
-{
-    return (is_packed(bucket) && dsmr_id_pack_has(bucket->pack, print)) ||
-           (bucket->cells != NULL && dsmr_id_cells_has(bucket->cells, print));
-}
-
 /* ---- packing ---- */
 
-static bool may_pack(const struct bucket *bucket)
+static void note_block(struct bucket *bucket)
 {
-    return bucket->quiet_blocks >= QUIET_BLOCKS && !is_packed(bucket) && !bucket->is_left &&
-           bucket->cells != NULL && dsmr_id_cells_count(bucket->cells) >= DSMR_ID_PACK_COUNT_MIN;
+    uint32_t count = bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0;
+    bool is_quiet = count - bucket->seen <= count / FEW_SHARE;
+    bucket->seen = count;
+    bucket->quiet_blocks = !is_quiet                             ? 0
+                           : bucket->quiet_blocks < QUIET_BLOCKS ? bucket->quiet_blocks + 1u
+                                                                 : QUIET_BLOCKS;
 }
 
-/* About so many of its ids; returns how many. What fails stays in cells. */
+/* The one that was begun: so no more than one is there twice. Then the first that is to be. */
+static struct bucket *next_to_pack(const struct dsmr_executed_ids *ids)
+{
+    struct bucket *next = NULL;
+    for (uint32_t i = 0; i < ids->buckets_count; i++) {
+        struct bucket *bucket = &ids->buckets[i];
+        bool is_new = bucket->old == NULL && bucket->pack == NULL;
+        if (bucket->pack != NULL && bucket->old != NULL) {
+            return bucket;
+        }
+        if (next == NULL && is_new && bucket->quiet_blocks == QUIET_BLOCKS &&
+            dsmr_id_cells_count(bucket->cells) >= DSMR_ID_PACK_COUNT_MIN) {
+            next = bucket;
+        }
+    }
+    return next;
+}
+
+/* About so many of its ids; returns how many. What cannot be packed stays as it is. */
 static uint32_t pack_some(struct dsmr_executed_ids *ids, struct bucket *bucket, uint32_t about)
 {
     uint32_t packed = 0;
-    if (bucket->pack == NULL) {
-        bucket->pack = dsmr_id_pack_new(&ids->pages, dsmr_id_cells_count(bucket->cells));
+    if (bucket->old == NULL) {
+        bucket->old = bucket->cells;
+        bucket->cells = NULL;
+        bucket->seen = 0;
+        bucket->pack = dsmr_id_pack_new(&ids->pages, dsmr_id_cells_count(bucket->old));
     }
     if (bucket->pack == NULL ||
-        dsmr_id_pack_fill(bucket->pack, &packed, bucket->cells, about) != DSMR_OK) {
+        dsmr_id_pack_fill(bucket->pack, &packed, bucket->old, about) != DSMR_OK) {
         dsmr_id_pack_free(bucket->pack);
         bucket->pack = NULL;
-        bucket->is_left = true;
         return 0;
     }
     if (is_packed(bucket)) {
-        dsmr_id_cells_free(bucket->cells);
-        bucket->cells = NULL;
+        dsmr_id_cells_free(bucket->old);
+        bucket->old = NULL;
     }
     return packed;
 }
 
-/* One bucket at a time, the first one to go first: so no more than one is there twice. */
 static void pack(struct dsmr_executed_ids *ids)
 {
     uint64_t left = PACKED_FOR_AN_ADDED * ids->added;
-    for (uint32_t i = 0; i < ids->buckets_count; i++) {
-        struct bucket *bucket = &ids->buckets[i];
-        bucket->quiet_blocks += bucket->quiet_blocks < QUIET_BLOCKS ? 1u : 0u;
-        while (left > 0 && may_pack(bucket)) {
-            uint32_t packed =
-                pack_some(ids, bucket, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX);
-            left -= packed < left ? packed : left;
-        }
-    }
     ids->added = 0;
+    for (uint32_t i = 0; i < ids->buckets_count; i++) {
+        note_block(&ids->buckets[i]);
+    }
+    for (struct bucket *bucket; left > 0 && (bucket = next_to_pack(ids)) != NULL;) {
+        uint32_t packed = pack_some(ids, bucket, left < UINT32_MAX ? (uint32_t)left : UINT32_MAX);
+        left -= packed < left ? packed : left;
+    }
 }
 
 /* ---- ids ---- */
@@ -233,7 +258,6 @@ enum dsmr_err dsmr_executed_ids_add(struct dsmr_executed_ids *ids, const struct 
     struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
     enum dsmr_err err = add_print(ids, bucket, &print);
     if (err == DSMR_OK) {
-        wake(bucket);
         ids->count++;
         ids->added++;
     }
@@ -246,9 +270,7 @@ void dsmr_executed_ids_prefetch(const struct dsmr_executed_ids *ids, const struc
     const struct bucket *bucket = find(ids, expiry_ms / ids->span_ms);
     if (bucket != NULL) {
         struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
-        if (is_packed(bucket)) {
-            dsmr_id_pack_prefetch(bucket->pack, &print);
-        }
+        prefetch_old(bucket, &print);
         if (bucket->cells != NULL) {
             dsmr_id_cells_prefetch(bucket->cells, &print);
         }
@@ -263,7 +285,8 @@ bool dsmr_executed_ids_has(const struct dsmr_executed_ids *ids, const struct dsm
         return false;
     }
     struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
-    return has_print(bucket, &print);
+    return has_old(bucket, &print) ||
+           (bucket->cells != NULL && dsmr_id_cells_has(bucket->cells, &print));
 }
 
 void dsmr_executed_ids_advance(struct dsmr_executed_ids *ids, uint64_t block_time_ms)
@@ -297,6 +320,7 @@ size_t dsmr_executed_ids_bytes(const struct dsmr_executed_ids *ids)
     for (uint32_t i = 0; i < ids->buckets_count; i++) {
         const struct bucket *bucket = &ids->buckets[i];
         bytes += bucket->cells != NULL ? dsmr_id_cells_bytes(bucket->cells) : 0;
+        bytes += bucket->old != NULL ? dsmr_id_cells_bytes(bucket->old) : 0;
         bytes += bucket->pack != NULL ? dsmr_id_pack_bytes(bucket->pack) : 0;
     }
     return bytes;
@@ -310,9 +334,13 @@ void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids)
         const struct bucket *bucket = &ids->buckets[i];
         DSMR_ASSERT(i == 0 || ids->buckets[i - 1].number < bucket->number);
         DSMR_ASSERT(bucket->number >= ids->time_ms / ids->span_ms);
-        DSMR_ASSERT(bucket->cells != NULL || is_packed(bucket));
+        DSMR_ASSERT(bucket->cells != NULL || bucket->old != NULL || bucket->pack != NULL);
+        DSMR_ASSERT(bucket->pack == NULL || is_packed(bucket) == (bucket->old == NULL));
         if (bucket->cells != NULL) {
             dsmr_id_cells_check(bucket->cells);
+        }
+        if (bucket->old != NULL) {
+            dsmr_id_cells_check(bucket->old);
         }
         if (bucket->pack != NULL) {
             dsmr_id_pack_check(bucket->pack);

@@ -7,8 +7,9 @@
  *             bucket of an id is a function of its expiry alone), made with its first id, freed
  *             whole. So a lookup touches one set. 82 bits under a key that nobody knows tell ids
  *             apart (decisions/018-executed-ids.md); 10 to 11 bytes of memory for each. A large
- *             set to which nothing came for some blocks is packed (core/id_pack.h), a part at each
- *             block: 8.1 to 9.7 bytes. What comes late lies beside it, in a set that can grow.
+ *             set to which hardly anything comes any more is packed (core/id_pack.h), a part at
+ *             each block: 8.0 to 9.7 bytes. What comes meanwhile or later lies beside it, in a set
+ *             that can grow.
  * Invariants: an id goes only when a block whose own time exceeds its expiry was executed.
  * Limits:     memory follows what was executed in the window; NO_MEMORY is the caller's reason to
  *             halt, because to forget an id would fork.

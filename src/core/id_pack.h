@@ -1,4 +1,4 @@
-/* id_pack.h - a set of fingerprints of ids that grows no more, in 8.1 to 9.7 bytes for each.
+/* id_pack.h - a set of fingerprints of ids that grows no more, in 8.0 to 9.7 bytes for each.
  *
  * Why:        most ids that a node remembers lie in buckets to which nothing comes any more, and
  *             cells (id_cells) pay for room to grow: 10.2 to 11.2 bytes an id.

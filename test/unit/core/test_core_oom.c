@@ -256,6 +256,46 @@ static void test_packing_fails_at_each_allocation(void **state)
     dsmr_id_pages_free(&pages);
 }
 
+#define QUIET_BLOCKS 16u
+
+/* Whatever fails while a bucket is packed, at its begin or later, no id is forgotten. */
+static void test_packing_without_memory_forgets_nothing(void **state)
+{
+    (void)state;
+    bool has_packed = false;
+    for (uint32_t nth = 0; !has_packed; nth++) {
+        struct dsmr_executed_ids *ids = dsmr_executed_ids_new(3200, &secret);
+        uint64_t made = 0;
+        for (; made < SPLIT; made++) {
+            struct dsmr_id id = id_of(made);
+            assert_int_equal(dsmr_executed_ids_add(ids, &id, 5000), DSMR_OK);
+        }
+        for (uint64_t block = 0; block < QUIET_BLOCKS; block++) {
+            dsmr_executed_ids_advance(ids, block);
+        }
+        size_t before = dsmr_executed_ids_bytes(ids);
+        for (uint32_t block = QUIET_BLOCKS; block < QUIET_BLOCKS + 3u; block++) {
+            for (uint32_t i = 0; i < 40000; i++, made++) {
+                struct dsmr_id id = id_of(made);
+                assert_int_equal(dsmr_executed_ids_add(ids, &id, 7000), DSMR_OK);
+            }
+            allocations_left = nth;
+            has_failed = false;
+            dsmr_executed_ids_advance(ids, block);
+            allocations_left = NEVER;
+            dsmr_executed_ids_check(ids);
+        }
+        has_packed = !has_failed && dsmr_executed_ids_bytes(ids) < before + UINT64_C(120000) * 11u;
+        for (uint64_t n = 0; n < made; n++) {
+            struct dsmr_id id = id_of(n);
+            assert_true(dsmr_executed_ids_has(ids, &id, n < SPLIT ? 5000 : 7000));
+        }
+        assert_int_equal(dsmr_executed_ids_count(ids), made);
+        dsmr_executed_ids_free(ids);
+        assert_true(nth < 50);
+    }
+}
+
 static void test_cells_tell_their_bytes(void **state)
 {
     (void)state;
@@ -355,6 +395,7 @@ int main(void)
         cmocka_unit_test(test_node),
         cmocka_unit_test(test_growing_index_is_unchanged_on_failure),
         cmocka_unit_test(test_packing_fails_at_each_allocation),
+        cmocka_unit_test(test_packing_without_memory_forgets_nothing),
         cmocka_unit_test(test_cells_tell_their_bytes),
         cmocka_unit_test(test_a_small_slab_is_better_than_none),
         cmocka_unit_test(test_growing_ids_are_unchanged_on_failure),
