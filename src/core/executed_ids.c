@@ -20,6 +20,7 @@ struct bucket {
     struct dsmr_id_pack *pack;   /* of old: as far as it has got, then instead of it; NULL: none */
     uint32_t seen;               /* in cells, at the last block */
     uint32_t quiet_blocks;
+    bool is_apart; /* there is old, or pack: not all is in cells */
 };
 
 struct dsmr_executed_ids {
@@ -145,14 +146,14 @@ static uint64_t count_of(const struct bucket *bucket)
     return count + (bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0);
 }
 
-/* Whether it is among those to which nothing is added any more. */
-static inline bool has_old(const struct bucket *bucket, const struct dsmr_id_print *print)
+/* Whether it is among those to which nothing is added any more; of a bucket that is_apart. */
+static bool has_old(const struct bucket *bucket, const struct dsmr_id_print *print)
 {
     return is_packed(bucket) ? dsmr_id_pack_has(bucket->pack, print)
                              : bucket->old != NULL && dsmr_id_cells_has(bucket->old, print);
 }
 
-static inline void prefetch_old(const struct bucket *bucket, const struct dsmr_id_print *print)
+static void prefetch_old(const struct bucket *bucket, const struct dsmr_id_print *print)
 {
     if (is_packed(bucket)) {
         dsmr_id_pack_prefetch(bucket->pack, print);
@@ -161,16 +162,16 @@ static inline void prefetch_old(const struct bucket *bucket, const struct dsmr_i
     }
 }
 
-static enum dsmr_err add_print(struct dsmr_executed_ids *ids, struct bucket *bucket,
-                               const struct dsmr_id_print *print)
+static inline enum dsmr_err add_print(struct dsmr_executed_ids *ids, struct bucket *bucket,
+                                      const struct dsmr_id_print *print)
 {
-    if (has_old(bucket, print)) {
+    if (bucket->is_apart && has_old(bucket, print)) {
         return DSMR_ERR_DUPLICATE;
     }
-    if (bucket->cells == NULL) {
-        bucket->cells = dsmr_id_cells_new(&ids->pages);
+    if (bucket->cells == NULL && (bucket->cells = dsmr_id_cells_new(&ids->pages)) == NULL) {
+        return DSMR_ERR_NO_MEMORY;
     }
-    return bucket->cells != NULL ? dsmr_id_cells_add(bucket->cells, print) : DSMR_ERR_NO_MEMORY;
+    return dsmr_id_cells_add(bucket->cells, print);
 }
 
 /* ---- packing ---- */
@@ -191,11 +192,10 @@ static struct bucket *next_to_pack(const struct dsmr_executed_ids *ids)
     struct bucket *next = NULL;
     for (uint32_t i = 0; i < ids->buckets_count; i++) {
         struct bucket *bucket = &ids->buckets[i];
-        bool is_new = bucket->old == NULL && bucket->pack == NULL;
         if (bucket->pack != NULL && bucket->old != NULL) {
             return bucket;
         }
-        if (next == NULL && is_new && bucket->quiet_blocks == QUIET_BLOCKS &&
+        if (next == NULL && !bucket->is_apart && bucket->quiet_blocks == QUIET_BLOCKS &&
             dsmr_id_cells_count(bucket->cells) >= DSMR_ID_PACK_COUNT_MIN) {
             next = bucket;
         }
@@ -207,7 +207,8 @@ static struct bucket *next_to_pack(const struct dsmr_executed_ids *ids)
 static uint32_t pack_some(struct dsmr_executed_ids *ids, struct bucket *bucket, uint32_t about)
 {
     uint32_t packed = 0;
-    if (bucket->old == NULL) {
+    if (!bucket->is_apart) {
+        bucket->is_apart = true;
         bucket->old = bucket->cells;
         bucket->cells = NULL;
         bucket->seen = 0;
@@ -270,7 +271,9 @@ void dsmr_executed_ids_prefetch(const struct dsmr_executed_ids *ids, const struc
     const struct bucket *bucket = find(ids, expiry_ms / ids->span_ms);
     if (bucket != NULL) {
         struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
-        prefetch_old(bucket, &print);
+        if (bucket->is_apart) {
+            prefetch_old(bucket, &print);
+        }
         if (bucket->cells != NULL) {
             dsmr_id_cells_prefetch(bucket->cells, &print);
         }
@@ -285,7 +288,7 @@ bool dsmr_executed_ids_has(const struct dsmr_executed_ids *ids, const struct dsm
         return false;
     }
     struct dsmr_id_print print = dsmr_id_print_make(&ids->key, id);
-    return has_old(bucket, &print) ||
+    return (bucket->is_apart && has_old(bucket, &print)) ||
            (bucket->cells != NULL && dsmr_id_cells_has(bucket->cells, &print));
 }
 
@@ -334,7 +337,8 @@ void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids)
         const struct bucket *bucket = &ids->buckets[i];
         DSMR_ASSERT(i == 0 || ids->buckets[i - 1].number < bucket->number);
         DSMR_ASSERT(bucket->number >= ids->time_ms / ids->span_ms);
-        DSMR_ASSERT(bucket->cells != NULL || bucket->old != NULL || bucket->pack != NULL);
+        DSMR_ASSERT(bucket->cells != NULL || bucket->is_apart);
+        DSMR_ASSERT(bucket->is_apart == (bucket->old != NULL || bucket->pack != NULL));
         DSMR_ASSERT(bucket->pack == NULL || is_packed(bucket) == (bucket->old == NULL));
         if (bucket->cells != NULL) {
             dsmr_id_cells_check(bucket->cells);
