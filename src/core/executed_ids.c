@@ -13,6 +13,7 @@
 #define FEW_SHARE 1024u        /* of a bucket's ids: so few in a block are hardly anything */
 #define PACKED_FOR_AN_ADDED 2u /* ids */
 
+/* An id is in cells, in old if there is old, or else in pack if there is one. */
 struct bucket {
     uint64_t number;             /* expiry / span */
     struct dsmr_id_cells *cells; /* what comes goes here; NULL: nothing came lately */
@@ -20,7 +21,7 @@ struct bucket {
     struct dsmr_id_pack *pack;   /* of old: as far as it has got, then instead of it; NULL: none */
     uint32_t seen;               /* in cells, at the last block */
     uint32_t quiet_blocks;
-    bool is_apart; /* there is old, or pack: not all is in cells */
+    bool is_apart; /* there is old or pack: one look for each id, not two */
 };
 
 struct dsmr_executed_ids {
@@ -134,31 +135,28 @@ static struct bucket *insert(struct dsmr_executed_ids *ids, uint64_t number)
 
 /* ---- one bucket ---- */
 
-static inline bool is_packed(const struct bucket *bucket)
-{
-    return bucket->pack != NULL && dsmr_id_pack_is_whole(bucket->pack);
-}
-
 static uint64_t count_of(const struct bucket *bucket)
 {
-    uint64_t count = is_packed(bucket) ? dsmr_id_pack_count(bucket->pack) : 0;
-    count += bucket->old != NULL ? dsmr_id_cells_count(bucket->old) : 0;
-    return count + (bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0);
+    uint64_t count = bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0;
+    if (bucket->old != NULL) {
+        return count + dsmr_id_cells_count(bucket->old);
+    }
+    return count + (bucket->pack != NULL ? dsmr_id_pack_count(bucket->pack) : 0);
 }
 
 /* Whether it is among those to which nothing is added any more; of a bucket that is_apart. */
 static bool has_old(const struct bucket *bucket, const struct dsmr_id_print *print)
 {
-    return is_packed(bucket) ? dsmr_id_pack_has(bucket->pack, print)
-                             : bucket->old != NULL && dsmr_id_cells_has(bucket->old, print);
+    return bucket->old != NULL ? dsmr_id_cells_has(bucket->old, print)
+                               : dsmr_id_pack_has(bucket->pack, print);
 }
 
 static void prefetch_old(const struct bucket *bucket, const struct dsmr_id_print *print)
 {
-    if (is_packed(bucket)) {
-        dsmr_id_pack_prefetch(bucket->pack, print);
-    } else if (bucket->old != NULL) {
+    if (bucket->old != NULL) {
         dsmr_id_cells_prefetch(bucket->old, print);
+    } else {
+        dsmr_id_pack_prefetch(bucket->pack, print);
     }
 }
 
@@ -181,9 +179,11 @@ static void note_block(struct bucket *bucket)
     uint32_t count = bucket->cells != NULL ? dsmr_id_cells_count(bucket->cells) : 0;
     bool is_quiet = count - bucket->seen <= count / FEW_SHARE;
     bucket->seen = count;
-    bucket->quiet_blocks = !is_quiet                             ? 0
-                           : bucket->quiet_blocks < QUIET_BLOCKS ? bucket->quiet_blocks + 1u
-                                                                 : QUIET_BLOCKS;
+    if (!is_quiet) {
+        bucket->quiet_blocks = 0;
+    } else if (bucket->quiet_blocks < QUIET_BLOCKS) {
+        bucket->quiet_blocks++;
+    }
 }
 
 /* The one that was begun: so no more than one is there twice. Then the first that is to be. */
@@ -220,7 +220,7 @@ static uint32_t pack_some(struct dsmr_executed_ids *ids, struct bucket *bucket, 
         bucket->pack = NULL;
         return 0;
     }
-    if (is_packed(bucket)) {
+    if (dsmr_id_pack_is_whole(bucket->pack)) {
         dsmr_id_cells_free(bucket->old);
         bucket->old = NULL;
     }
@@ -339,7 +339,8 @@ void dsmr_executed_ids_check(const struct dsmr_executed_ids *ids)
         DSMR_ASSERT(bucket->number >= ids->time_ms / ids->span_ms);
         DSMR_ASSERT(bucket->cells != NULL || bucket->is_apart);
         DSMR_ASSERT(bucket->is_apart == (bucket->old != NULL || bucket->pack != NULL));
-        DSMR_ASSERT(bucket->pack == NULL || is_packed(bucket) == (bucket->old == NULL));
+        DSMR_ASSERT(bucket->pack == NULL ||
+                    dsmr_id_pack_is_whole(bucket->pack) == (bucket->old == NULL));
         if (bucket->cells != NULL) {
             dsmr_id_cells_check(bucket->cells);
         }

@@ -1,30 +1,15 @@
 #include "core/id_cells.h"
 
-#include "base/prng.h"
 #include "leaf_fixture.h"
+#include "print_fixture.h"
 
-#define BITS 82u
 #define MANY 200000u /* most cells are dense */
 
 static struct dsmr_id_pages pages; /* zeroed; each test gives back what it took */
 
-static struct dsmr_id_print print_of(struct dsmr_prng *prng)
-{
-    return (struct dsmr_id_print){.high = dsmr_prng_next(prng), .low = dsmr_prng_next(prng)};
-}
-
-static void flip(struct dsmr_id_print *print, uint32_t bit)
-{
-    if (bit < 64) {
-        print->high ^= UINT64_C(1) << bit;
-    } else {
-        print->low ^= UINT64_C(1) << (127u - bit);
-    }
-}
-
 static void assert_no_neighbour(const struct dsmr_id_cells *set, struct dsmr_id_print print)
 {
-    for (uint32_t bit = 0; bit < BITS; bit++) {
+    for (uint32_t bit = 0; bit < PRINT_BITS; bit++) {
         flip(&print, bit);
         assert_false(dsmr_id_cells_has(set, &print));
         flip(&print, bit);

@@ -1,26 +1,11 @@
 #include "core/id_pack.h"
 
-#include "base/prng.h"
 #include "leaf_fixture.h"
+#include "print_fixture.h"
 
-#define BITS 82u
 #define LISTED_MAX 512u
 
 static struct dsmr_id_pages pages; /* zeroed; each test gives back what it took */
-
-static struct dsmr_id_print print_of(struct dsmr_prng *prng)
-{
-    return (struct dsmr_id_print){.high = dsmr_prng_next(prng), .low = dsmr_prng_next(prng)};
-}
-
-static void flip(struct dsmr_id_print *print, uint32_t bit)
-{
-    if (bit < 64) {
-        print->high ^= UINT64_C(1) << bit;
-    } else {
-        print->low ^= UINT64_C(1) << (127u - bit);
-    }
-}
 
 static struct dsmr_id_cells *cells_of(uint64_t seed, uint32_t count)
 {
@@ -60,7 +45,7 @@ static void assert_same(struct dsmr_id_pack *pack, uint64_t seed, uint32_t count
         struct dsmr_id_print print = print_of(&prng);
         dsmr_id_pack_prefetch(pack, &print);
         assert_true(dsmr_id_pack_has(pack, &print));
-        for (uint32_t bit = 0; bit < BITS && n % 64 == 0; bit++) {
+        for (uint32_t bit = 0; bit < PRINT_BITS && n % 64 == 0; bit++) {
             flip(&print, bit);
             assert_false(dsmr_id_pack_has(pack, &print));
             flip(&print, bit);
