@@ -3,7 +3,7 @@
  * Usage: bench_net [SECONDS]   (default 3 a row)
  * Two nets in one process talk over loopback with TLS 1.3; each row says how much a second of
  * wall time moved and how much processor time both ends together used. Beside it stands the bare
- * AES-128-GCM of OpenSSL, once to encrypt and once to decrypt: the limit of any TLS.
+ * AES-128-GCM of AWS-LC, once to encrypt and once to decrypt: the limit of any TLS.
  * Quote ratios of one run: absolute figures drift from machine to machine. */
 #define _GNU_SOURCE
 #include <openssl/evp.h>

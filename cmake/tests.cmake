@@ -57,17 +57,17 @@ if(TEST_LIB)
   dsmr_tests(scenario "test/scenario/test_*.c" dsmr_test_lib)
 endif()
 # test/e2e/test_NAME.{py,sh}: real processes of this build, told where by DSMR_BIN and DSMR_BUILD.
-# Only in release builds. shim_NAME.c becomes a library for LD_PRELOAD in DSMR_BUILD/e2e.
+# Only in release builds. dsmrd_watched: dsmrd's archives with watch_fsync.c between them and what is
+# below; for liblmdb to find its fdatasync, that has to be seen from outside.
 add_custom_target(e2e_helpers)
-file(GLOB E2E_SHIMS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/e2e/shim_*.c)
-foreach(shim ${E2E_SHIMS})
-  get_filename_component(name ${shim} NAME_WE)
-  add_library(${name} MODULE EXCLUDE_FROM_ALL ${shim})
-  set_target_properties(${name} PROPERTIES PREFIX "" C_VISIBILITY_PRESET default
-    LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/e2e)
-  target_link_libraries(${name} PRIVATE dl)
-  add_dependencies(e2e_helpers ${name})
-endforeach()
+add_executable(dsmrd_watched EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/src/app/dsmrd_main.c
+  ${CMAKE_SOURCE_DIR}/test/e2e/watch_fsync.c)
+set_target_properties(dsmrd_watched PROPERTIES C_VISIBILITY_PRESET default
+  RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/e2e)
+target_link_libraries(dsmrd_watched PRIVATE dsmr_app dl)
+target_link_options(dsmrd_watched PRIVATE
+  LINKER:--wrap=SSL_read_ex,--wrap=SSL_write_ex,--wrap=SSL_free)
+add_dependencies(e2e_helpers dsmrd_watched)
 if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo")
   file(GLOB E2E_TESTS CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/e2e/test_*.py
     ${CMAKE_SOURCE_DIR}/test/e2e/test_*.sh)

@@ -9,7 +9,9 @@ usage: check_symbols.py BUILD
    tools/symbols_allow.txt has the exceptions, each with a reason.
 3. libdsmr (base, crypto, wire, core, bft) needs nothing from outside but memory, strings and blst.
 4. libdsmr.so, where BUILD has one, exports only dsmr_*, and only what an installed header declares.
-5. What checkers of the simulator (sim/check_*.c) are linked with: the simulator, decoders, buffers, hashes, numbers
+5. Programs show nothing of the TLS library that they are linked with: libwebsockets and gRPC bring another one, whose
+   functions have the same names.
+6. What checkers of the simulator (sim/check_*.c) are linked with: the simulator, decoders, buffers, hashes, numbers
    that a node tells of itself. Nothing else of the program: they derive its rules again.
 """
 import glob
@@ -135,12 +137,21 @@ def check_exports(build):
             if symbol not in declared or not symbol.startswith("dsmr_")]
 
 
+def check_programs(build):
+    faults = []
+    for program in sorted(glob.glob(f"{build}/bin/dsmr*")):
+        faults += [f"{program}: shows {symbol}, which libssl.so has, too"
+                   for _, kind, symbol in nm(program, "-D", "--defined-only")
+                   if re.match(r"(aws_lc_|SSL_|EVP_|X509_|BIO_|ERR_|CRYPTO_|OPENSSL_)", symbol)]
+    return faults
+
+
 def main():
     build = os.path.abspath(sys.argv[1])
     os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
     exceptions = allowed("tools/symbols_allow.txt")
     faults = check_file_names() + check_names(build, exceptions) + check_purity(build)
-    faults += check_checkers(build) + check_exports(build)
+    faults += check_checkers(build) + check_exports(build) + check_programs(build)
     for fault in faults:
         print(fault)
     return 1 if faults else 0

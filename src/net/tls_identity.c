@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/ec_key.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -128,17 +129,28 @@ static enum dsmr_err write_files(char *reason, const struct dsmr_tls_identity *i
     return err;
 }
 
+/* NULL: no memory, or no random numbers. */
+static EVP_PKEY *make_key(void)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_ED25519, NULL);
+    if (ctx != NULL && EVP_PKEY_keygen_init(ctx) == 1)
+        (void)EVP_PKEY_keygen(ctx, &key); /* sets it only if it succeeds */
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
 enum dsmr_err dsmr_tls_identity_generate(struct dsmr_node_id *node_id,
                                          char reason[DSMR_TLS_IDENTITY_REASON_BYTES],
                                          const char *key_path, const char *certificate_path)
 {
     enum dsmr_err err = DSMR_ERR_NO_MEMORY;
-    struct dsmr_tls_identity made = {.key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")};
+    struct dsmr_tls_identity made = {.key = make_key()};
     if (made.key != NULL)
         made.certificate = self_sign(made.key);
     if (made.certificate == NULL ||
         dsmr_tls_identity_of(&made.node_id, made.certificate) != DSMR_OK)
-        fail(reason, err, key_path, "cannot be made: OpenSSL makes no key");
+        fail(reason, err, key_path, "cannot be made: no key comes out");
     else
         err = write_files(reason, &made, key_path, certificate_path);
     if (err == DSMR_OK)
@@ -180,13 +192,12 @@ static int no_pass_phrase(char *buf, int size, int is_writing, void *ctx)
     return -1;
 }
 
-static bool is_supported(EVP_PKEY *key)
+static bool is_supported(const EVP_PKEY *key)
 {
-    if (EVP_PKEY_is_a(key, "ED25519"))
+    if (EVP_PKEY_id(key) == EVP_PKEY_ED25519)
         return true;
-    char group[32];
-    return EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof(group), NULL) &&
-           strcmp(group, "prime256v1") == 0;
+    const EC_KEY *ec = EVP_PKEY_id(key) == EVP_PKEY_EC ? EVP_PKEY_get0_EC_KEY(key) : NULL;
+    return ec != NULL && EC_GROUP_get_curve_name(EC_KEY_get0_group(ec)) == NID_X9_62_prime256v1;
 }
 
 static enum dsmr_err read_files(struct dsmr_tls_identity *identity, char *reason,
@@ -246,7 +257,7 @@ void dsmr_tls_identity_free(struct dsmr_tls_identity *identity)
 enum dsmr_err dsmr_tls_identity_public(uint8_t out[32], const struct dsmr_tls_identity *identity)
 {
     size_t len = 32;
-    if (EVP_PKEY_get_id(identity->key) != EVP_PKEY_ED25519 ||
+    if (EVP_PKEY_id(identity->key) != EVP_PKEY_ED25519 ||
         EVP_PKEY_get_raw_public_key(identity->key, out, &len) != 1)
         return DSMR_ERR_INVALID_KEY;
     return DSMR_OK;
@@ -256,7 +267,7 @@ enum dsmr_err dsmr_tls_identity_sign(uint8_t out[64], const struct dsmr_tls_iden
                                      const void *message, size_t len)
 {
     size_t sig_len = 64;
-    if (EVP_PKEY_get_id(identity->key) != EVP_PKEY_ED25519)
+    if (EVP_PKEY_id(identity->key) != EVP_PKEY_ED25519)
         return DSMR_ERR_INVALID_KEY;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     bool is_signed = ctx != NULL && EVP_DigestSignInit(ctx, NULL, NULL, NULL, identity->key) == 1 &&

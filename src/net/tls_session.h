@@ -1,4 +1,4 @@
-/* tls_session.h - what this project wants of OpenSSL: TLS 1.3, both sides with a key.
+/* tls_session.h - what this project wants of AWS-LC: TLS 1.3, both sides with a key.
  *
  * Why:     the settings that security rests on stand in one place.
  * How:     no chain, name or date of a certificate is judged: TLS proves that the peer holds the

@@ -147,11 +147,11 @@ class Node:
         else:
             until("process %d is gone" % self.pid, lambda: not is_running(self.pid))
 
-    def start(self, env=None, within=()):
+    def start(self, env=None, within=(), program=DSMRD):
         """Starts a node that was killed, on its ports, or that has never run. within: words of a
         program that becomes the node's."""
         log = open(os.path.join(self.home, "node.log"), "a")
-        self.process = subprocess.Popen([*within, DSMRD, "start", "--home", self.home, "--json"],
+        self.process = subprocess.Popen([*within, program, "start", "--home", self.home, "--json"],
                                         stdout=subprocess.PIPE, stderr=log, text=True,
                                         env=dict(os.environ, **(env or {})))
         log.close()

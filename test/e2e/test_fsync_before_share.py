@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A share leaves only after its chunk is durable: seen from outside the program.
 
-shim_fsync.so stands between one node and libssl and libc and numbers what happens. For every share
+dsmrd_watched is dsmrd with watch_fsync.c between it and the libraries of TLS and C, which numbers what happens. For every share
 that left there must be, begun after the request came and ended before the share went, a sync of a
 file of chunk bodies and one of the database that names them.
 """
@@ -11,7 +11,7 @@ import signal
 
 from net import BUILD, Net, check, finish, main, until
 
-SHIM = os.path.join(BUILD, "e2e", "shim_fsync.so")
+WATCHED = os.path.join(BUILD, "e2e", "dsmrd_watched")
 WANTED = ("/data/chunks/", "/data/consensus/data.mdb")
 
 
@@ -44,13 +44,13 @@ def undurable(requests, shares, syncs):
 
 
 def record(mode):
-    """Runs node 3 of 4 under the shim while the others produce."""
+    """Node 3 of 4 is watched while the others produce."""
     with Net(4) as net:
         node = net.nodes[3]
         until("the chain runs", lambda: node.height() >= 1)
         node.kill(signal.SIGTERM)
-        log = os.path.join(net.directory, "shim.log")
-        node.start(env={"LD_PRELOAD": SHIM, "DSMR_SHIM_LOG": log, "DSMR_SHIM_SYNC": mode})
+        log = os.path.join(net.directory, "watch.log")
+        node.start(env={"DSMR_WATCH_LOG": log, "DSMR_WATCH_SYNC": mode}, program=WATCHED)
         until("it is connected", lambda: node.status()["peers_connected"] == 3)
         load = net.bench("--load", "transfers", "--rate", "200", "--duration", "60",
                          nodes=net.nodes[:3])
@@ -62,7 +62,7 @@ def record(mode):
 
 
 def every_share_is_durable():
-    check(os.path.exists(SHIM), SHIM + " is missing: build the target e2e_helpers")
+    check(os.path.exists(WATCHED), WATCHED + " is missing: build the target e2e_helpers")
     requests, shares, syncs = record("all")
     check(len(shares) >= 100, "only %d shares were seen" % len(shares))
     bad = undurable(requests, shares, syncs)

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -140,6 +141,16 @@ static SSL_CTX *plain_context(const struct dsmr_tls_identity *identity, const ch
     return context;
 }
 
+static EVP_PKEY *make_rsa_key(void)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_id(EVP_PKEY_RSA, NULL);
+    assert_true(EVP_PKEY_keygen_init(ctx) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, 2048) == 1);
+    assert_int_equal(EVP_PKEY_keygen(ctx, &key), 1);
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
 /* Without a certificate, with TLS 1.2, with a kind of key that is not accepted. */
 static void test_wrong_tls_is_refused(void **state)
 {
@@ -151,7 +162,7 @@ static void test_wrong_tls_is_refused(void **state)
         if (kind == 1)
             SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
         if (kind == 2) {
-            EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+            EVP_PKEY *key = make_rsa_key();
             X509 *certificate = X509_new();
             X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
             X509_gmtime_adj(X509_getm_notAfter(certificate), 1000);
@@ -387,7 +398,7 @@ static void test_identity_files(void **state)
     assert_memory_not_equal(&id, &id2, sizeof(id));
     assert_int_equal(dsmr_tls_identity_open(&identity, reason, key, other), DSMR_ERR_CONFIG);
     /* A key of a kind that peers would not accept. */
-    EVP_PKEY *rsa = EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)2048);
+    EVP_PKEY *rsa = make_rsa_key();
     FILE *file = fopen(key2, "w");
     PEM_write_PrivateKey(file, rsa, NULL, NULL, 0, NULL, NULL);
     fclose(file);

@@ -1,16 +1,16 @@
-/* shim_fsync.c - LD_PRELOAD into dsmrd: in which order bytes come, are made durable, and go.
+/* watch_fsync.c - linked into a dsmrd: in which order bytes come, are made durable, and go.
  *
  * Why:     the proof that a chunk is durable before its share leaves must not trust the program's
- *          own word: this stands between it and libssl and libc.
+ *          own word: this stands between it and the libraries of TLS and C. The program is made of
+ *          dsmrd's own archives; the linker (--wrap) leads their calls of TLS through here.
  * How:     every event takes a number from one counter: a read after it returned, a write before it
  *          is made, a sync before and after it. Frames (docs/transport.md) are put together per
- *          connection; of each the first bytes are kept. One line an event goes to DSMR_SHIM_LOG:
+ *          connection; of each the first bytes are kept. One line an event goes to DSMR_WATCH_LOG:
  *              R NUMBER HEX           share request: the chunk's header
  *              W NUMBER HEX           share: the chunk's id
  *              S NUMBER NUMBER PATH   sync of PATH: begun, ended
- * Modes:   DSMR_SHIM_SYNC=none leaves syncs out: what follows from the log must then fail.
+ * Modes:   DSMR_WATCH_SYNC=none leaves syncs out: what follows from the log must then fail.
  * Threads: any; one lock around the log and the table of connections. */
-#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,7 +67,7 @@ static void log_line(const char *text)
 {
     static FILE *out;
     if (out == NULL) {
-        const char *path = getenv("DSMR_SHIM_LOG");
+        const char *path = getenv("DSMR_WATCH_LOG");
         out = fopen(path != NULL ? path : "/dev/null", "we");
         if (out == NULL) {
             abort();
@@ -145,15 +145,16 @@ static void on_bytes(struct direction *d, const uint8_t *bytes, size_t len, bool
     }
 }
 
-int SSL_read_ex(SSL *ssl, void *bytes, size_t len, size_t *n)
+int __real_SSL_read_ex(SSL *ssl, void *bytes, size_t len, size_t *n);
+int __real_SSL_write_ex(SSL *ssl, const void *bytes, size_t len, size_t *n);
+void __real_SSL_free(SSL *ssl);
+int __wrap_SSL_read_ex(SSL *ssl, void *bytes, size_t len, size_t *n);
+int __wrap_SSL_write_ex(SSL *ssl, const void *bytes, size_t len, size_t *n);
+void __wrap_SSL_free(SSL *ssl);
+
+int __wrap_SSL_read_ex(SSL *ssl, void *bytes, size_t len, size_t *n)
 {
-    static int (*real)(SSL *, void *, size_t, size_t *);
-    pthread_mutex_lock(&lock);
-    if (real == NULL) {
-        find(&real, sizeof(real), "SSL_read_ex");
-    }
-    pthread_mutex_unlock(&lock);
-    int rc = real(ssl, bytes, len, n);
+    int rc = __real_SSL_read_ex(ssl, bytes, len, n);
     if (rc == 1) {
         uint64_t number = next_number();
         pthread_mutex_lock(&lock);
@@ -163,16 +164,10 @@ int SSL_read_ex(SSL *ssl, void *bytes, size_t len, size_t *n)
     return rc;
 }
 
-int SSL_write_ex(SSL *ssl, const void *bytes, size_t len, size_t *n)
+int __wrap_SSL_write_ex(SSL *ssl, const void *bytes, size_t len, size_t *n)
 {
-    static int (*real)(SSL *, const void *, size_t, size_t *);
-    pthread_mutex_lock(&lock);
-    if (real == NULL) {
-        find(&real, sizeof(real), "SSL_write_ex");
-    }
-    pthread_mutex_unlock(&lock);
     uint64_t number = next_number();
-    int rc = real(ssl, bytes, len, n);
+    int rc = __real_SSL_write_ex(ssl, bytes, len, n);
     if (rc == 1) {
         pthread_mutex_lock(&lock);
         on_bytes(&connection_of(ssl)->out, bytes, *n, true, number);
@@ -181,20 +176,16 @@ int SSL_write_ex(SSL *ssl, const void *bytes, size_t len, size_t *n)
     return rc;
 }
 
-void SSL_free(SSL *ssl)
+void __wrap_SSL_free(SSL *ssl)
 {
-    static void (*real)(SSL *);
     pthread_mutex_lock(&lock);
-    if (real == NULL) {
-        find(&real, sizeof(real), "SSL_free");
-    }
     for (size_t i = 0; i < CONNECTIONS; i++) {
         if (ssl != NULL && connections[i].ssl == ssl) {
             connections[i].ssl = NULL;
         }
     }
     pthread_mutex_unlock(&lock);
-    real(ssl);
+    __real_SSL_free(ssl);
 }
 
 /* ---- syncs ---- */
@@ -203,7 +194,7 @@ static int sync_file(const char *name, int fd)
 {
     int (*real)(int);
     char link[64], path[512], text[640];
-    const char *mode = getenv("DSMR_SHIM_SYNC");
+    const char *mode = getenv("DSMR_WATCH_SYNC");
     if (mode != NULL && strcmp(mode, "none") == 0) {
         return 0;
     }
