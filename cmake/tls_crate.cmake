@@ -5,6 +5,9 @@ add_custom_command(
   OUTPUT ${TLS_LIBS} ${TLS_DIR}/include/openssl/ssl.h
   COMMAND ${CMAKE_COMMAND} -E env DSMR_TLS_DIR=${TLS_DIR} RUSTC=${DSMR_RUSTC}
           --unset=CFLAGS --unset=CXXFLAGS --unset=LDFLAGS # a sanitizer's are not for it
+          # The locked one and no other. Random numbers come from the system: AWS-LC's own source of
+          # them ends the process where the timer is too coarse.
+          AWS_LC_SYS_USE_SYSTEM=0 AWS_LC_SYS_STATIC=1 AWS_LC_SYS_NO_JITTER_ENTROPY=1
           ${DSMR_CARGO} build --release --locked --quiet
           --manifest-path ${CMAKE_SOURCE_DIR}/deps/tls/Cargo.toml --target-dir ${TLS_DIR}/target
   COMMAND ${CMAKE_COMMAND} -E touch ${TLS_LIBS} ${TLS_DIR}/include/openssl/ssl.h

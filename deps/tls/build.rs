@@ -26,8 +26,12 @@ fn copy_headers(from: &Path, to: &Path) {
 fn main() {
     let to = env::var("DSMR_TLS_DIR").unwrap_or_else(|_| env::var("OUT_DIR").unwrap());
     let to = Path::new(&to);
+    let _ = fs::remove_dir_all(to.join("include")); // another version may have other headers
     copy_headers(Path::new(&told("_INCLUDE")), &to.join("include"));
     fs::copy(told("_LIBSSL_PATH"), to.join("libdsmr_tls_ssl.a")).unwrap();
     fs::copy(told("_LIBCRYPTO_PATH"), to.join("libdsmr_tls_crypto.a")).unwrap();
     println!("cargo:rerun-if-env-changed=DSMR_TLS_DIR");
+    for name in ["include/openssl/ssl.h", "libdsmr_tls_ssl.a", "libdsmr_tls_crypto.a"] {
+        println!("cargo:rerun-if-changed={}", to.join(name).display()); // lost: copied again
+    }
 }

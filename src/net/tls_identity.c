@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,9 @@ static enum dsmr_err read_files(struct dsmr_tls_identity *identity, char *reason
     if (X509_check_private_key(identity->certificate, identity->key) != 1)
         return fail(reason, DSMR_ERR_CONFIG, certificate_path,
                     "holds a certificate of another key than the key file");
+    if ((X509_get_key_usage(identity->certificate) & X509v3_KU_DIGITAL_SIGNATURE) == 0)
+        return fail(reason, DSMR_ERR_CONFIG, certificate_path,
+                    "holds a certificate whose key usage leaves out signatures: peers refuse it");
     if (dsmr_tls_identity_of(&identity->node_id, identity->certificate) != DSMR_OK)
         return fail(reason, DSMR_ERR_CONFIG, certificate_path, "holds no usable public key");
     return DSMR_OK;

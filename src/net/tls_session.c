@@ -14,13 +14,23 @@ static int accept_any_certificate(X509_STORE_CTX *store, void *ctx)
     return 1;
 }
 
+/* No node sends anything of the handshake after it. One library call would handle as many key
+ * updates as have come, while all others wait: for whoever sends one this is the end. */
+static void on_message(int is_write, int version, int type, const void *bytes, size_t len, SSL *ssl,
+                       void *ctx)
+{
+    (void)version, (void)bytes, (void)len, (void)ctx;
+    if (is_write == 0 && type == SSL3_RT_HANDSHAKE && SSL_is_init_finished(ssl))
+        SSL_set_shutdown(ssl, SSL_get_shutdown(ssl) | SSL_RECEIVED_SHUTDOWN);
+}
+
 SSL_CTX *dsmr_tls_session_context(const struct dsmr_tls_identity *identity)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_method());
     if (context == NULL)
         return NULL;
-    SSL_CTX_set_options(context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION |
-                                     SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    SSL_CTX_set_msg_callback(context, on_message);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_max_cert_list(context, CERTIFICATES_BYTES_MAX);

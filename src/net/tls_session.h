@@ -3,7 +3,8 @@
  * Why:     the settings that security rests on stand in one place.
  * How:     no chain, name or date of a certificate is judged: TLS proves that the peer holds the
  *          key, and the key is the identity. Only Ed25519 and P-256 signatures are accepted. No
- *          resumption, no tickets, no early data.
+ *          resumption, no tickets, no early data, and no message of the handshake after it: a peer
+ *          that updates its keys is disconnected.
  * Threads: a session is the loop thread's. */
 #ifndef DSMR_NET_TLS_SESSION_H
 #define DSMR_NET_TLS_SESSION_H
@@ -21,7 +22,8 @@ enum dsmr_tls_session_result {
     DSMR_TLS_FAILED /* broken bytes, broken connection */
 };
 
-/* NULL if out of memory. identity must outlive it. SSL_CTX_free ends it. */
+/* NULL if out of memory: open has seen that AWS-LC takes the identity. identity must outlive it.
+ * SSL_CTX_free ends it. */
 SSL_CTX *dsmr_tls_session_context(const struct dsmr_tls_identity *identity);
 /* A session on the non-blocking socket fd, which stays the caller's. SSL_free ends it. */
 SSL *dsmr_tls_session_new(SSL_CTX *context, int fd, bool is_client);

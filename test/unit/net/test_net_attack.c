@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -356,6 +357,30 @@ static void write_file(const char *path, const char *text, mode_t mode)
     close(fd);
 }
 
+/* Writes the identity's certificate anew, with a key usage of this one bit, to path. */
+static void write_with_usage(const char *key_path, const char *path, int bit)
+{
+    FILE *file = fopen(key_path, "r");
+    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+    fclose(file);
+    X509 *certificate = X509_new();
+    ASN1_BIT_STRING *usage = ASN1_BIT_STRING_new();
+    assert_true(key != NULL && certificate != NULL && usage != NULL);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 1000);
+    assert_true(X509_set_version(certificate, X509_VERSION_3) == 1 &&
+                X509_set_pubkey(certificate, key) == 1 &&
+                ASN1_BIT_STRING_set_bit(usage, bit, 1) == 1 &&
+                X509_add1_ext_i2d(certificate, NID_key_usage, usage, 1, 0) == 1 &&
+                X509_sign(certificate, key, NULL) > 0);
+    file = fopen(path, "w");
+    PEM_write_X509(file, certificate);
+    fclose(file);
+    ASN1_BIT_STRING_free(usage);
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+}
+
 static void test_identity_files(void **state)
 {
     (void)state;
@@ -405,6 +430,14 @@ static void test_identity_files(void **state)
     EVP_PKEY_free(rsa);
     assert_int_equal(dsmr_tls_identity_open(&identity, reason, key2, other), DSMR_ERR_CONFIG);
     assert_non_null(strstr(reason, "Ed25519 or P-256"));
+    /* A certificate that TLS does not take for a signature's. */
+    write_with_usage(key, other, 2);
+    assert_int_equal(dsmr_tls_identity_open(&identity, reason, key, other), DSMR_ERR_CONFIG);
+    assert_non_null(strstr(reason, "key usage"));
+    write_with_usage(key, other, 0);
+    assert_int_equal(dsmr_tls_identity_open(&identity, reason, key, other), DSMR_OK);
+    dsmr_tls_identity_free(identity);
+    identity = NULL;
 
     assert_int_equal(dsmr_tls_identity_open(&identity, reason, key, certificate), DSMR_OK);
     assert_memory_equal(&identity->node_id, &id, sizeof(id));
@@ -414,6 +447,28 @@ static void test_identity_files(void **state)
     unlink(other);
     unlink(certificate);
     rmdir(dir);
+}
+
+/* One call of the library handles all that have come: a faulty validator that sends nothing else
+ * would have the loop for itself. What it sends behind the first is not even read. */
+static void test_who_updates_keys_is_gone(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct raw raw;
+    set_scene(&scene, NULL);
+    come_up(&raw, &scene);
+    size_t messages = scene.node->messages;
+    int downs = scene.node->downs;
+    const uint8_t vote[] = {0, 0, 0, 2, DSMR_MSG_BFT_VOTE, 0};
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(SSL_key_update(raw.ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+    (void)raw_write(&raw, vote, sizeof(vote));
+    NODE_WAIT(scene.node, scene.node->downs > downs);
+    assert_int_equal(scene.node->messages, messages);
+    (void)raw_read_to_end(&raw);
+    raw_close(&raw);
+    end_scene(&scene);
 }
 
 /* The id is pinned: an Ed25519 key of the bytes 0..31, hashed by hand (RFC 8410 header). */
@@ -459,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_one_greeting_at_a_time),
         cmocka_unit_test(test_another_key_at_the_address),
         cmocka_unit_test(test_identity_files),
+        cmocka_unit_test(test_who_updates_keys_is_gone),
         cmocka_unit_test(test_node_id_is_hash_of_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
