@@ -152,6 +152,17 @@ static EVP_PKEY *make_rsa_key(void)
     return key;
 }
 
+/* Of this key, valid for now, not signed yet. */
+static X509 *dated_certificate(EVP_PKEY *key)
+{
+    X509 *certificate = X509_new();
+    assert_true(key != NULL && certificate != NULL);
+    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
+    X509_gmtime_adj(X509_getm_notAfter(certificate), 1000);
+    assert_int_equal(X509_set_pubkey(certificate, key), 1);
+    return certificate;
+}
+
 /* Without a certificate, with TLS 1.2, with a kind of key that is not accepted. */
 static void test_wrong_tls_is_refused(void **state)
 {
@@ -164,10 +175,7 @@ static void test_wrong_tls_is_refused(void **state)
             SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
         if (kind == 2) {
             EVP_PKEY *key = make_rsa_key();
-            X509 *certificate = X509_new();
-            X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-            X509_gmtime_adj(X509_getm_notAfter(certificate), 1000);
-            X509_set_pubkey(certificate, key);
+            X509 *certificate = dated_certificate(key);
             X509_sign(certificate, key, EVP_sha256());
             SSL_CTX_use_certificate(context, certificate);
             SSL_CTX_use_PrivateKey(context, key);
@@ -363,13 +371,10 @@ static void write_with_usage(const char *key_path, const char *path, int bit)
     FILE *file = fopen(key_path, "r");
     EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
     fclose(file);
-    X509 *certificate = X509_new();
+    X509 *certificate = dated_certificate(key);
     ASN1_BIT_STRING *usage = ASN1_BIT_STRING_new();
-    assert_true(key != NULL && certificate != NULL && usage != NULL);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), 1000);
+    assert_non_null(usage);
     assert_true(X509_set_version(certificate, X509_VERSION_3) == 1 &&
-                X509_set_pubkey(certificate, key) == 1 &&
                 ASN1_BIT_STRING_set_bit(usage, bit, 1) == 1 &&
                 X509_add1_ext_i2d(certificate, NID_key_usage, usage, 1, 0) == 1 &&
                 X509_sign(certificate, key, NULL) > 0);
