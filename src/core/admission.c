@@ -5,8 +5,10 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-#define LATE_MS 600u        /* what waits longer waits too long ... */
-#define TARGET_MS 900u      /* ... and then this is what it shall wait */
+#define LATE_MS 600u      /* what waits longer waits too long ... */
+#define TARGET_MS 900u    /* ... and then this is what it shall wait */
+#define BULK_LATE_MS 400u /* the same where what waits is memory */
+#define BULK_TARGET_MS 600u
 #define ENGINE_MS_MAX 1500u /* more is a queue of the engine's own */
 #define ENGINE_MS_USUAL 300u
 #define ENGINE_PARTS 8u
@@ -16,11 +18,12 @@
 #define PAUSE_MS 500u
 #define RECENT_BUCKETS 5u /* so that a load that grows finds its room soon */
 
-void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes)
+void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes, uint64_t bulk_bytes)
 {
     DSMR_ASSERT(least_bytes > 0);
     memset(adm, 0, sizeof(*adm));
     adm->least_bytes = least_bytes;
+    adm->bulk_bytes = bulk_bytes;
 }
 
 static void forget(struct dsmr_admission *adm, struct dsmr_admission_chunk *chunk, uint64_t mono_ms)
@@ -29,6 +32,9 @@ static void forget(struct dsmr_admission *adm, struct dsmr_admission_chunk *chun
     adm->built_bytes -= chunk->bytes;
     chunk->bytes = 0;
     adm->emptied_ms = mono_ms;
+    while (adm->built_bytes > 0 && adm->chunks[adm->oldest].bytes == 0) {
+        adm->oldest = (adm->oldest + 1) % DSMR_ADMISSION_CHUNKS_MAX;
+    }
 }
 
 /* Chunks that leave with the slots may be executed before the next one leaves: only a while with
@@ -62,6 +68,7 @@ void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_refer
     if (adm->built_bytes == 0) {
         mono_ms = mono_ms > 0 ? mono_ms : 1;
         adm->busy_ms = is_busy(adm, mono_ms) ? adm->busy_ms : mono_ms;
+        adm->oldest = (uint32_t)(chunk - adm->chunks);
         chunk->built_ms = chunk->bytes <= adm->least_bytes ? mono_ms : 0;
     }
     adm->built_bytes += chunk->bytes;
@@ -113,26 +120,55 @@ static uint64_t executed_in(const struct dsmr_admission *adm, uint32_t buckets, 
     return span_ms > 0 ? bytes * target_ms / span_ms : 0;
 }
 
-/* What may be inside; UINT64_MAX: no bound. */
-static uint64_t bound(const struct dsmr_admission *adm, uint64_t mono_ms)
+static uint64_t larger(uint64_t a, uint64_t b)
 {
-    uint64_t late_ms = least_ms(adm) + least_ms(adm) / 2;
-    uint64_t target_ms = 2 * least_ms(adm);
+    return a > b ? a : b;
+}
+
+/* What certificates wait for their block beyond the usual. */
+static uint64_t slow_engine_ms(const struct dsmr_admission *adm)
+{
     uint64_t engine_ms = adm->engine_ms8 / ENGINE_PARTS;
     engine_ms = engine_ms < ENGINE_MS_MAX ? engine_ms : ENGINE_MS_MAX;
-    engine_ms = engine_ms > ENGINE_MS_USUAL ? engine_ms - ENGINE_MS_USUAL : 0;
-    late_ms = late_ms > LATE_MS + engine_ms ? late_ms : LATE_MS + engine_ms;
-    target_ms = target_ms > TARGET_MS + engine_ms ? target_ms : TARGET_MS + engine_ms;
-    if (!is_busy(adm, mono_ms) || mono_ms < adm->busy_ms + SETTLED_MS || adm->wait_ms <= late_ms) {
+    return engine_ms > ENGINE_MS_USUAL ? engine_ms - ENGINE_MS_USUAL : 0;
+}
+
+/* How long what was executed last has waited; while much is inside, what waits now counts, too. */
+static uint64_t waited_ms(const struct dsmr_admission *adm, bool is_bulk, uint64_t mono_ms)
+{
+    uint64_t since_ms = adm->chunks[adm->oldest].since_ms;
+    bool counts = is_bulk && adm->built_bytes > 0 && mono_ms > since_ms;
+    return counts ? larger(adm->wait_ms, mono_ms - since_ms) : adm->wait_ms;
+}
+
+/* What is executed while something waits as long as it shall, by the quicker of the last second
+ * and the last three. */
+static uint64_t executed_in_target(const struct dsmr_admission *adm, uint64_t target_ms,
+                                   uint64_t mono_ms)
+{
+    target_ms = larger(2 * least_ms(adm), target_ms + slow_engine_ms(adm));
+    return larger(executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms),
+                  executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms));
+}
+
+/* What may be inside where so much is; UINT64_MAX: no bound. */
+static uint64_t bound(const struct dsmr_admission *adm, uint64_t inside, uint64_t mono_ms)
+{
+    bool is_bulk = inside > adm->bulk_bytes;
+    uint64_t late_ms = (is_bulk ? BULK_LATE_MS : LATE_MS) + slow_engine_ms(adm);
+    late_ms = larger(late_ms, least_ms(adm) + least_ms(adm) / 2);
+    if (!is_busy(adm, mono_ms) || mono_ms < adm->busy_ms + SETTLED_MS ||
+        waited_ms(adm, is_bulk, mono_ms) <= late_ms) {
         return UINT64_MAX;
     }
-    uint64_t most = executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms);
-    uint64_t lately = executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms);
-    if (most == 0) {
+    if (executed_in(adm, DSMR_ADMISSION_BUCKETS, TARGET_MS, mono_ms) == 0) {
         return UINT64_MAX; /* what stands still ends by itself (13.5) */
     }
-    most = most > lately ? most : lately;
-    return most > adm->least_bytes ? most : adm->least_bytes;
+    uint64_t most = executed_in_target(adm, TARGET_MS, mono_ms);
+    if (most > adm->bulk_bytes) {
+        most = larger(executed_in_target(adm, BULK_TARGET_MS, mono_ms), adm->bulk_bytes);
+    }
+    return larger(most, adm->least_bytes);
 }
 
 static void note_least(struct dsmr_admission *adm, uint64_t wait_ms, uint64_t mono_ms)
@@ -168,7 +204,8 @@ void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id
     adm->wait_ms = mono_ms > chunk->since_ms ? mono_ms - chunk->since_ms : 0;
     if (chunk->built_ms != 0) {
         note_least(adm, mono_ms - chunk->built_ms, mono_ms);
-    } else if (bound(adm, mono_ms) == adm->least_bytes) { /* no queue is that short */
+    } else if (bound(adm, adm->built_bytes, mono_ms) ==
+               adm->least_bytes) { /* no queue is that short */
         adm->least_ms[0] = adm->least_ms[1] = 0;
         note_least(adm, adm->wait_ms, mono_ms);
     }
@@ -178,7 +215,7 @@ void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id
 uint64_t dsmr_admission_room(const struct dsmr_admission *adm, uint64_t mempool_bytes,
                              uint64_t mono_ms)
 {
-    uint64_t most = bound(adm, mono_ms);
     uint64_t inside = adm->built_bytes + mempool_bytes;
+    uint64_t most = bound(adm, inside, mono_ms);
     return most == UINT64_MAX ? most : most > inside ? most - inside : 0;
 }

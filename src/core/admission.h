@@ -8,7 +8,9 @@
  *          that is built when no other is inside waits for no queue, but for the network and the
  *          engine: target is at least twice that. What certificates wait for their block beyond
  *          the usual is the engine's as well, and is added. As long as nothing comes out, or
- *          waits are short, there is no bound.
+ *          waits are short, there is no bound. While so much is inside that it is the node's memory
+ *          (bulk_bytes), waits are to be shorter, and what waits is not let off until it comes
+ *          out: else all that arrives while a machine stands still is taken in.
  * After:   "Controlling Queue Delay" (Nichols, Jacobson, 2012): judge by the time that things have
  *          waited, not by the length of the queue; BBR (Cardwell and others, 2016): rate and least
  *          wait, each measured in a window of its own.
@@ -31,8 +33,10 @@ struct dsmr_admission_chunk {
 };
 struct dsmr_admission {
     uint32_t least_bytes;                                          /* the bound is never below it */
+    uint64_t bulk_bytes;                                           /* more inside is memory */
     struct dsmr_admission_chunk chunks[DSMR_ADMISSION_CHUNKS_MAX]; /* built, not executed */
     uint32_t next;                                                 /* where the next one goes */
+    uint32_t oldest;                                               /* while built_bytes > 0 */
     uint64_t built_bytes;                                          /* of all in chunks */
     uint64_t done[DSMR_ADMISSION_BUCKETS];                         /* bytes executed */
     uint64_t done_bucket;                                          /* of time: the newest */
@@ -44,8 +48,8 @@ struct dsmr_admission {
     uint64_t half;        /* which half minute */
 };
 
-/* least_bytes: the bound is never below it. */
-void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes);
+/* least_bytes: the bound is never below it. bulk_bytes: more inside may not wait so long. */
+void dsmr_admission_init(struct dsmr_admission *adm, uint32_t least_bytes, uint64_t bulk_bytes);
 /* An own chunk was built; since_ms: when the oldest of its transactions came. */
 void dsmr_admission_on_built(struct dsmr_admission *adm, const struct dsmr_reference *ref,
                              uint64_t since_ms, uint64_t mono_ms);

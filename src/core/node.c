@@ -42,6 +42,7 @@ _Static_assert(INDEX_MAX / DSMR_PAST_EPOCHS_MAX >= DSMR_LIFETIME_CHUNKS_LIMIT,
 #define VERDICTS_MAX (1u << 14)
 #define CERTIFICATE_MS_MARK 1000u /* several round trips around the world */
 #define LEAST_SHARE 16u           /* of the largest chunk: what a node takes in in any case */
+#define BULK_SHARE 8u             /* of the memory for bodies: more of its own is a lot */
 #define EXECUTED_ABOVE_MAX 4096u
 
 /* How many chunks of one producer can be neither included nor expired. */
@@ -183,7 +184,8 @@ static void init_rates(struct dsmr_node *node)
     dsmr_backpressure_init(&node->backpressure, &config);
     uint32_t least = params->chunk_bytes_max / LEAST_SHARE;
     uint32_t tx_bytes_max = dsmr_params_tx_bytes_max(params);
-    dsmr_admission_init(&node->admission, least > tx_bytes_max ? least : tx_bytes_max);
+    dsmr_admission_init(&node->admission, least > tx_bytes_max ? least : tx_bytes_max,
+                        node->config.chunk_cache_bytes_max / BULK_SHARE);
     dsmr_retry_init(&node->hold, 1000u, 1000u + (uint64_t)params->chunk_lifetime_ms);
     for (uint32_t i = 0; i < DSMR_TIMERS; i++) {
         node->timers[i] = UINT64_MAX;

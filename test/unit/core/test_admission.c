@@ -3,14 +3,20 @@
 #include "leaf_fixture.h"
 
 enum { LEAST = 4000, CHUNK = 5000 /* of ref_of */, LATE_MS = 600, TARGET_MS = 900 };
+enum { BULK_LATE_MS = 400, BULK_TARGET_MS = 600 };
 
 static struct dsmr_admission adm;
 static uint64_t built, executed; /* chunks */
 
-static void begin(void)
+static void begin_with(uint64_t bulk_bytes)
 {
-    dsmr_admission_init(&adm, LEAST);
+    dsmr_admission_init(&adm, LEAST, bulk_bytes);
     built = executed = 0;
+}
+
+static void begin(void) /* nothing is ever a lot */
+{
+    begin_with(UINT64_MAX);
 }
 
 static void build(uint32_t bytes, uint64_t since_ms, uint64_t mono_ms)
@@ -245,6 +251,83 @@ static void test_returned_and_forgotten(void **state)
     assert_int_equal(adm.built_bytes, DSMR_ADMISSION_CHUNKS_MAX * CHUNK);
 }
 
+/* 50 000 bytes a second, 25 000 of them inside: half a second is too long where that is a lot. */
+static void test_much_may_not_wait_so_long(void **state)
+{
+    (void)state;
+    begin_with(5 * CHUNK);
+    flow(100, 20000, BULK_LATE_MS + 100);
+    assert_int_equal(inside(), 5 * CHUNK);
+    assert_true(dsmr_admission_room(&adm, 0, 20000) == UINT64_MAX);
+    uint64_t bound = dsmr_admission_room(&adm, 1, 20000) + 1 + inside();
+    assert_in_range(bound, 50 * BULK_TARGET_MS * 9 / 10, 50 * BULK_TARGET_MS * 12 / 10);
+    begin_with(3 * CHUNK);
+    flow(100, 20000, BULK_LATE_MS);
+    assert_true(dsmr_admission_room(&adm, 0, 20000) == UINT64_MAX);
+}
+
+/* What is late by the longer time has no shorter queue than what is not a lot. */
+static void test_what_is_not_much_is_let_in(void **state)
+{
+    (void)state;
+    const uint64_t bulk[] = {40000, 100000};
+    const uint64_t least[] = {40000, 50 * TARGET_MS * 9 / 10};
+    const uint64_t most[] = {40000, 50 * TARGET_MS * 12 / 10};
+    for (int i = 0; i < 2; i++) {
+        begin_with(bulk[i]);
+        flow(100, 20000, LATE_MS + 50);
+        uint64_t bound = dsmr_admission_room(&adm, 0, 20000) + inside();
+        assert_in_range(bound, least[i], most[i]);
+    }
+}
+
+/* Where much is inside nobody waits for what stands still to come out. Where there is room a pause
+ * of the engine is no reason to refuse anything, and in both what is over is forgotten. */
+static void test_what_stands_still_waits(void **state)
+{
+    (void)state;
+    for (int is_much = 0; is_much <= 1; is_much++) {
+        begin_with(is_much ? 3 * CHUNK : UINT64_MAX);
+        flow(100, 20000, 100);
+        uint64_t oldest = executed * 100 + 100; /* since when it is inside */
+        for (uint64_t at = 20000; at <= oldest + BULK_LATE_MS; at += 100) {
+            build(CHUNK, at, at);
+            assert_true(dsmr_admission_room(&adm, 0, at) == UINT64_MAX);
+        }
+        uint64_t late = oldest + BULK_LATE_MS + 1;
+        assert_true((dsmr_admission_room(&adm, 0, late) == UINT64_MAX) == !is_much);
+        assert_int_equal(dsmr_admission_room(&adm, 1u << 30, late), is_much ? 0 : UINT64_MAX);
+        struct dsmr_id id = id_of(executed); /* the next one came 100 ms later */
+        dsmr_admission_on_returned(&adm, &id, late);
+        assert_true(dsmr_admission_room(&adm, 0, late + 99) == UINT64_MAX);
+        assert_true((dsmr_admission_room(&adm, 0, late + 100) == UINT64_MAX) == !is_much);
+        assert_true(dsmr_admission_room(&adm, 1u << 30, 20000 + 3250) == UINT64_MAX);
+    }
+}
+
+/* Also where the table of chunks has come round, and where it was empty. */
+static void test_the_oldest_is_known(void **state)
+{
+    (void)state;
+    begin_with(0);
+    for (uint32_t i = 0; i < DSMR_ADMISSION_CHUNKS_MAX + 10; i++) {
+        build(CHUNK, i, i);
+    }
+    assert_int_equal(adm.chunks[adm.oldest].since_ms, 10);
+    executed = 11; /* before 10 */
+    execute(500);
+    assert_int_equal(adm.chunks[adm.oldest].since_ms, 10);
+    executed = 10;
+    execute(500);
+    assert_int_equal(adm.chunks[adm.oldest].since_ms, 12);
+    executed = 12;
+    while (executed < built) {
+        execute(500);
+    }
+    build(CHUNK, 777, 777);
+    assert_int_equal(adm.chunks[adm.oldest].since_ms, 777);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +344,10 @@ int main(void)
         cmocka_unit_test(test_a_network_may_become_faster),
         cmocka_unit_test(test_the_least_teaches),
         cmocka_unit_test(test_returned_and_forgotten),
+        cmocka_unit_test(test_much_may_not_wait_so_long),
+        cmocka_unit_test(test_what_is_not_much_is_let_in),
+        cmocka_unit_test(test_what_stands_still_waits),
+        cmocka_unit_test(test_the_oldest_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
