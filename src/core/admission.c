@@ -13,7 +13,8 @@
 #define ENGINE_MS_USUAL 300u
 #define ENGINE_PARTS 8u
 #define LEAST_MS_MAX 2000u
-#define HALF_MS 32000u
+#define LEAST_SPAN_MS 32000u
+#define QUICK_SPAN_MS 8000u
 #define SETTLED_MS 1000u
 #define PAUSE_MS 500u
 #define RECENT_BUCKETS 5u /* so that a load that grows finds its room soon */
@@ -95,10 +96,10 @@ static void move_window(struct dsmr_admission *adm, uint64_t mono_ms)
     }
 }
 
-static uint64_t least_ms(const struct dsmr_admission *adm)
+static uint64_t least_ms(const struct dsmr_admission_least *least)
 {
-    const uint64_t *least = adm->least_ms;
-    return least[1] != 0 && (least[0] == 0 || least[1] < least[0]) ? least[1] : least[0];
+    const uint64_t *ms = least->ms;
+    return ms[1] != 0 && (ms[0] == 0 || ms[1] < ms[0]) ? ms[1] : ms[0];
 }
 
 /* What was executed in that many buckets up to now, in bytes for each target_ms. */
@@ -146,17 +147,26 @@ static uint64_t waited_ms(const struct dsmr_admission *adm, bool is_bulk, uint64
 static uint64_t executed_in_target(const struct dsmr_admission *adm, uint64_t target_ms,
                                    uint64_t mono_ms)
 {
-    target_ms = larger(2 * least_ms(adm), target_ms + slow_engine_ms(adm));
+    target_ms = larger(2 * least_ms(&adm->least), target_ms + slow_engine_ms(adm));
     return larger(executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms),
                   executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms));
+}
+
+/* What waits for less than three times the least of lately hardly waits for a queue. */
+static uint64_t bulk_late_ms(const struct dsmr_admission *adm)
+{
+    uint64_t quick_ms = 3 * least_ms(&adm->quick);
+    quick_ms = quick_ms != 0 && quick_ms < LATE_MS ? quick_ms : LATE_MS;
+    return larger(quick_ms, BULK_LATE_MS);
 }
 
 /* What may be inside where so much is; UINT64_MAX: no bound. */
 static uint64_t bound(const struct dsmr_admission *adm, uint64_t inside, uint64_t mono_ms)
 {
     bool is_bulk = inside > adm->bulk_bytes;
-    uint64_t late_ms = (is_bulk ? BULK_LATE_MS : LATE_MS) + slow_engine_ms(adm);
-    late_ms = larger(late_ms, least_ms(adm) + least_ms(adm) / 2);
+    uint64_t least = least_ms(&adm->least);
+    uint64_t late_ms = (is_bulk ? bulk_late_ms(adm) : LATE_MS) + slow_engine_ms(adm);
+    late_ms = larger(late_ms, least + least / 2);
     if (!is_busy(adm, mono_ms) || mono_ms < adm->busy_ms + SETTLED_MS ||
         waited_ms(adm, is_bulk, mono_ms) <= late_ms) {
         return UINT64_MAX;
@@ -166,23 +176,25 @@ static uint64_t bound(const struct dsmr_admission *adm, uint64_t inside, uint64_
     }
     uint64_t most = executed_in_target(adm, TARGET_MS, mono_ms);
     if (most > adm->bulk_bytes) {
-        most = larger(executed_in_target(adm, BULK_TARGET_MS, mono_ms), adm->bulk_bytes);
+        uint64_t target_ms = bulk_late_ms(adm) * TARGET_MS / LATE_MS;
+        most = larger(executed_in_target(adm, target_ms, mono_ms), adm->bulk_bytes);
     }
     return larger(most, adm->least_bytes);
 }
 
-static void note_least(struct dsmr_admission *adm, uint64_t wait_ms, uint64_t mono_ms)
+static void note_least(struct dsmr_admission_least *least, uint64_t wait_ms, uint64_t span_ms,
+                       uint64_t mono_ms)
 {
-    uint64_t half = mono_ms / HALF_MS;
-    if (half != adm->half) {
-        adm->least_ms[1] = adm->least_ms[0];
-        adm->least_ms[0] = 0;
-        adm->half = half;
+    uint64_t number = mono_ms / span_ms;
+    if (number != least->number) {
+        least->ms[1] = least->ms[0];
+        least->ms[0] = 0;
+        least->number = number;
     }
     wait_ms = wait_ms > 0 ? wait_ms : 1;
     wait_ms = wait_ms < LEAST_MS_MAX ? wait_ms : LEAST_MS_MAX;
-    if (adm->least_ms[0] == 0 || wait_ms < adm->least_ms[0]) {
-        adm->least_ms[0] = wait_ms;
+    if (least->ms[0] == 0 || wait_ms < least->ms[0]) {
+        least->ms[0] = wait_ms;
     }
 }
 
@@ -202,12 +214,12 @@ void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id
     move_window(adm, mono_ms);
     adm->done[adm->done_bucket % DSMR_ADMISSION_BUCKETS] += chunk->bytes;
     adm->wait_ms = mono_ms > chunk->since_ms ? mono_ms - chunk->since_ms : 0;
+    note_least(&adm->quick, adm->wait_ms, QUICK_SPAN_MS, mono_ms);
     if (chunk->built_ms != 0) {
-        note_least(adm, mono_ms - chunk->built_ms, mono_ms);
-    } else if (bound(adm, adm->built_bytes, mono_ms) ==
-               adm->least_bytes) { /* no queue is that short */
-        adm->least_ms[0] = adm->least_ms[1] = 0;
-        note_least(adm, adm->wait_ms, mono_ms);
+        note_least(&adm->least, mono_ms - chunk->built_ms, LEAST_SPAN_MS, mono_ms);
+    } else if (bound(adm, adm->built_bytes, mono_ms) == adm->least_bytes) {
+        memset(&adm->least, 0, sizeof(adm->least)); /* no queue is that short */
+        note_least(&adm->least, adm->wait_ms, LEAST_SPAN_MS, mono_ms);
     }
     forget(adm, chunk, mono_ms);
 }

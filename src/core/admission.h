@@ -9,8 +9,9 @@
  *          engine: target is at least twice that. What certificates wait for their block beyond
  *          the usual is the engine's as well, and is added. As long as nothing comes out, or
  *          waits are short, there is no bound. While so much is inside that it is the node's memory
- *          (bulk_bytes), waits are to be shorter, and what waits is not let off until it comes
- *          out: else all that arrives while a machine stands still is taken in.
+ *          (bulk_bytes), waits are to be shorter where they have lately been short, and what waits
+ *          is not let off until it comes out: else all that arrives while a machine stands still
+ *          is taken in.
  * After:   "Controlling Queue Delay" (Nichols, Jacobson, 2012): judge by the time that things have
  *          waited, not by the length of the queue; BBR (Cardwell and others, 2016): rate and least
  *          wait, each measured in a window of its own.
@@ -31,6 +32,10 @@ struct dsmr_admission_chunk {
     uint64_t since_ms; /* mono: when its oldest transaction came */
     uint64_t built_ms; /* mono; 0: it is large, or another one was inside */
 };
+struct dsmr_admission_least { /* of a time and the same time before it; 0: none */
+    uint64_t ms[2];
+    uint64_t number; /* of that time */
+};
 struct dsmr_admission {
     uint32_t least_bytes;                                          /* the bound is never below it */
     uint64_t bulk_bytes;                                           /* more inside is memory */
@@ -40,12 +45,12 @@ struct dsmr_admission {
     uint64_t built_bytes;                                          /* of all in chunks */
     uint64_t done[DSMR_ADMISSION_BUCKETS];                         /* bytes executed */
     uint64_t done_bucket;                                          /* of time: the newest */
-    uint64_t busy_ms;     /* mono: since when chunks was never empty for long; 0: always */
-    uint64_t emptied_ms;  /* mono: when the last chunk left it */
-    uint64_t wait_ms;     /* of what was executed last */
-    uint64_t engine_ms8;  /* eight times what own certificates lately waited for their block */
-    uint64_t least_ms[2]; /* least wait of this half minute and of the one before; 0: none */
-    uint64_t half;        /* which half minute */
+    uint64_t busy_ms;    /* mono: since when chunks was never empty for long; 0: always */
+    uint64_t emptied_ms; /* mono: when the last chunk left it */
+    uint64_t wait_ms;    /* of what was executed last */
+    uint64_t engine_ms8; /* eight times what own certificates lately waited for their block */
+    struct dsmr_admission_least least; /* wait of what waits for no queue, of half a minute */
+    struct dsmr_admission_least quick; /* wait of any, of some seconds */
 };
 
 /* least_bytes: the bound is never below it. bulk_bytes: more inside may not wait so long. */

@@ -251,19 +251,50 @@ static void test_returned_and_forgotten(void **state)
     assert_int_equal(adm.built_bytes, DSMR_ADMISSION_CHUNKS_MAX * CHUNK);
 }
 
-/* 50 000 bytes a second, 25 000 of them inside: half a second is too long where that is a lot. */
+/* Chunks that wait_ms is enough for, then for some seconds such that wait longer. */
+static void flow_that_slows(uint64_t wait_ms, uint64_t later_ms)
+{
+    flow(100, 12000, wait_ms);
+    flow(12000, 20000, later_ms - wait_ms);
+}
+
+/* 50 000 bytes a second, some 25 000 of them inside: half a second is too long where that is a
+ * lot. */
 static void test_much_may_not_wait_so_long(void **state)
 {
     (void)state;
     begin_with(5 * CHUNK);
-    flow(100, 20000, BULK_LATE_MS + 100);
+    flow_that_slows(100, BULK_LATE_MS + 100);
     assert_int_equal(inside(), 5 * CHUNK);
     assert_true(dsmr_admission_room(&adm, 0, 20000) == UINT64_MAX);
     uint64_t bound = dsmr_admission_room(&adm, 1, 20000) + 1 + inside();
     assert_in_range(bound, 50 * BULK_TARGET_MS * 9 / 10, 50 * BULK_TARGET_MS * 12 / 10);
     begin_with(3 * CHUNK);
-    flow(100, 20000, BULK_LATE_MS);
+    flow_that_slows(100, BULK_LATE_MS);
     assert_true(dsmr_admission_room(&adm, 0, 20000) == UINT64_MAX);
+}
+
+/* Who has waited for 0.5 s all the time (0.65 s is too long for all), in a far network, waits for
+ * no queue; where it was 0.16 s a moment ago, 0.48 s is late, and where it was 0.16 s half a minute
+ * ago, nothing is known of it.
+ */
+static void test_much_in_a_far_network_is_no_queue(void **state)
+{
+    (void)state;
+    begin_with(3 * CHUNK);
+    flow(100, 20000, LATE_MS + 50);
+    assert_true(dsmr_admission_room(&adm, 0, 20000) < UINT64_MAX);
+    begin_with(3 * CHUNK);
+    flow(100, 20000, LATE_MS - 100);
+    assert_true(dsmr_admission_room(&adm, 0, 20000) == UINT64_MAX);
+    build(CHUNK, 20000 - 160, 20000);
+    struct dsmr_id id = id_of(built - 1);
+    dsmr_admission_on_executed(&adm, &id, 20000);
+    flow(20000, 23000, 0);
+    uint64_t bound = dsmr_admission_room(&adm, 0, 23000) + inside();
+    assert_in_range(bound, 50 * 720 * 9 / 10, 50 * 720 * 12 / 10);
+    flow(23000, 45000, 0);
+    assert_true(dsmr_admission_room(&adm, 0, 45000) == UINT64_MAX);
 }
 
 /* What is late by the longer time has no shorter queue than what is not a lot. */
@@ -275,7 +306,7 @@ static void test_what_is_not_much_is_let_in(void **state)
     const uint64_t most[] = {40000, 50 * TARGET_MS * 12 / 10};
     for (int i = 0; i < 2; i++) {
         begin_with(bulk[i]);
-        flow(100, 20000, LATE_MS + 50);
+        flow_that_slows(100, LATE_MS + 50);
         uint64_t bound = dsmr_admission_room(&adm, 0, 20000) + inside();
         assert_in_range(bound, least[i], most[i]);
     }
@@ -303,6 +334,20 @@ static void test_what_stands_still_waits(void **state)
         assert_true((dsmr_admission_room(&adm, 0, late + 100) == UINT64_MAX) == !is_much);
         assert_true(dsmr_admission_room(&adm, 1u << 30, 20000 + 3250) == UINT64_MAX);
     }
+}
+
+/* What is executed does not wait, nor does what comes in this moment. */
+static void test_what_is_gone_does_not_wait(void **state)
+{
+    (void)state;
+    begin_with(0);
+    flow(100, 20000, 100);
+    while (executed < built) {
+        execute(20000);
+    }
+    assert_true(dsmr_admission_room(&adm, 1u << 30, 20000 + BULK_LATE_MS + 50) == UINT64_MAX);
+    build(CHUNK, 20005, 20000);
+    assert_true(dsmr_admission_room(&adm, 1u << 30, 20000) == UINT64_MAX);
 }
 
 /* Also where the table of chunks has come round, and where it was empty. */
@@ -345,8 +390,10 @@ int main(void)
         cmocka_unit_test(test_the_least_teaches),
         cmocka_unit_test(test_returned_and_forgotten),
         cmocka_unit_test(test_much_may_not_wait_so_long),
+        cmocka_unit_test(test_much_in_a_far_network_is_no_queue),
         cmocka_unit_test(test_what_is_not_much_is_let_in),
         cmocka_unit_test(test_what_stands_still_waits),
+        cmocka_unit_test(test_what_is_gone_does_not_wait),
         cmocka_unit_test(test_the_oldest_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
