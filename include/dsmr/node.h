@@ -25,7 +25,7 @@ struct dsmr_node_config {
     uint32_t validators_max; /* largest set of the chain */
     uint64_t mempool_bytes_max;
     uint32_t mempool_txs_max;
-    uint64_t chunk_cache_bytes_max; /* chunk bodies kept in memory */
+    uint64_t chunk_cache_bytes_max; /* chunk bodies kept in memory; an eighth of it: 13.6 */
     uint32_t retry_ms;              /* first resend; backs off */
     uint32_t fetch_timeout_ms;      /* first; the next signer after each */
     uint32_t fetches_max;           /* in flight */

@@ -37,7 +37,7 @@ const struct dsmr_cli_option dsmr_node_config_options[] = {
     {"mempool-txs", "N", DSMR_CLI_NUMBER, 16, 16777216, NULL, "262144",
      "most transactions that wait for a chunk"},
     {"chunk-cache-bytes", "BYTES", DSMR_CLI_NUMBER, 1048576, UINT64_C(1) << 40, NULL, "134217728",
-     "chunk bodies kept in memory"},
+     "chunk bodies kept in memory; of more than an eighth clients' may wait less long"},
     {"disk-low-bytes", "BYTES", DSMR_CLI_NUMBER, 0, UINT64_C(1) << 50, NULL, "268435456",
      "below this much free disk the node neither signs nor builds"},
     {"store-map-bytes", "BYTES", DSMR_CLI_NUMBER, DSMR_LMDB_STORE_MAP_BYTES_MIN, UINT64_C(1) << 44,

@@ -5,10 +5,8 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 
-#define LATE_MS 600u      /* what waits longer waits too long ... */
-#define TARGET_MS 900u    /* ... and then this is what it shall wait */
-#define BULK_LATE_MS 400u /* the same where what waits is memory */
-#define BULK_TARGET_MS 600u
+#define LATE_MS 600u        /* what waits longer waits too long ... */
+#define BULK_LATE_MS 400u   /* least of the same where what waits is memory */
 #define ENGINE_MS_MAX 1500u /* more is a queue of the engine's own */
 #define ENGINE_MS_USUAL 300u
 #define ENGINE_PARTS 8u
@@ -134,52 +132,40 @@ static uint64_t slow_engine_ms(const struct dsmr_admission *adm)
     return engine_ms > ENGINE_MS_USUAL ? engine_ms - ENGINE_MS_USUAL : 0;
 }
 
-/* How long what was executed last has waited; while much is inside, what waits now counts, too. */
-static uint64_t waited_ms(const struct dsmr_admission *adm, bool is_bulk, uint64_t mono_ms)
+/* What may be inside while what has waited for wait_ms is late after late_ms, and then waits half
+ * as much longer; UINT64_MAX: no bound. The rate is the quicker of the last second and the last
+ * three. */
+static uint64_t bound_of(const struct dsmr_admission *adm, uint64_t late_ms, uint64_t wait_ms,
+                         uint64_t mono_ms)
 {
-    uint64_t since_ms = adm->chunks[adm->oldest].since_ms;
-    bool counts = is_bulk && adm->built_bytes > 0 && mono_ms > since_ms;
-    return counts ? larger(adm->wait_ms, mono_ms - since_ms) : adm->wait_ms;
-}
-
-/* What is executed while something waits as long as it shall, by the quicker of the last second
- * and the last three. */
-static uint64_t executed_in_target(const struct dsmr_admission *adm, uint64_t target_ms,
-                                   uint64_t mono_ms)
-{
-    target_ms = larger(2 * least_ms(&adm->least), target_ms + slow_engine_ms(adm));
-    return larger(executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms),
-                  executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms));
-}
-
-/* What waits for less than three times the least of lately hardly waits for a queue. */
-static uint64_t bulk_late_ms(const struct dsmr_admission *adm)
-{
-    uint64_t quick_ms = 3 * least_ms(&adm->quick);
-    quick_ms = quick_ms != 0 && quick_ms < LATE_MS ? quick_ms : LATE_MS;
-    return larger(quick_ms, BULK_LATE_MS);
-}
-
-/* What may be inside where so much is; UINT64_MAX: no bound. */
-static uint64_t bound(const struct dsmr_admission *adm, uint64_t inside, uint64_t mono_ms)
-{
-    bool is_bulk = inside > adm->bulk_bytes;
     uint64_t least = least_ms(&adm->least);
-    uint64_t late_ms = (is_bulk ? bulk_late_ms(adm) : LATE_MS) + slow_engine_ms(adm);
-    late_ms = larger(late_ms, least + least / 2);
-    if (!is_busy(adm, mono_ms) || mono_ms < adm->busy_ms + SETTLED_MS ||
-        waited_ms(adm, is_bulk, mono_ms) <= late_ms) {
+    uint64_t target_ms = larger(2 * least, late_ms + late_ms / 2 + slow_engine_ms(adm));
+    late_ms = larger(least + least / 2, late_ms + slow_engine_ms(adm));
+    if (!is_busy(adm, mono_ms) || mono_ms < adm->busy_ms + SETTLED_MS || wait_ms <= late_ms) {
         return UINT64_MAX;
     }
-    if (executed_in(adm, DSMR_ADMISSION_BUCKETS, TARGET_MS, mono_ms) == 0) {
+    uint64_t most = executed_in(adm, DSMR_ADMISSION_BUCKETS, target_ms, mono_ms);
+    if (most == 0) {
         return UINT64_MAX; /* what stands still ends by itself (13.5) */
     }
-    uint64_t most = executed_in_target(adm, TARGET_MS, mono_ms);
-    if (most > adm->bulk_bytes) {
-        uint64_t target_ms = bulk_late_ms(adm) * TARGET_MS / LATE_MS;
-        most = larger(executed_in_target(adm, target_ms, mono_ms), adm->bulk_bytes);
-    }
-    return larger(most, adm->least_bytes);
+    return larger(most, executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms));
+}
+
+static uint64_t usual_bound(const struct dsmr_admission *adm, uint64_t mono_ms)
+{
+    return larger(bound_of(adm, LATE_MS, adm->wait_ms, mono_ms), adm->least_bytes);
+}
+
+/* Of what is more than bulk_bytes. What waits for less than three times the least of lately hardly
+ * waits for a queue, and what is inside waits already. */
+static uint64_t bulk_bound(const struct dsmr_admission *adm, uint64_t mono_ms)
+{
+    uint64_t since_ms = adm->chunks[adm->oldest].since_ms;
+    bool waits = adm->built_bytes > 0 && mono_ms > since_ms;
+    uint64_t wait_ms = waits ? larger(adm->wait_ms, mono_ms - since_ms) : adm->wait_ms;
+    uint64_t late_ms = 3 * least_ms(&adm->quick);
+    late_ms = late_ms != 0 && late_ms < LATE_MS ? larger(late_ms, BULK_LATE_MS) : LATE_MS;
+    return larger(bound_of(adm, late_ms, wait_ms, mono_ms), adm->bulk_bytes);
 }
 
 static void note_least(struct dsmr_admission_least *least, uint64_t wait_ms, uint64_t span_ms,
@@ -187,7 +173,7 @@ static void note_least(struct dsmr_admission_least *least, uint64_t wait_ms, uin
 {
     uint64_t number = mono_ms / span_ms;
     if (number != least->number) {
-        least->ms[1] = least->ms[0];
+        least->ms[1] = number == least->number + 1 ? least->ms[0] : 0;
         least->ms[0] = 0;
         least->number = number;
     }
@@ -217,7 +203,7 @@ void dsmr_admission_on_executed(struct dsmr_admission *adm, const struct dsmr_id
     note_least(&adm->quick, adm->wait_ms, QUICK_SPAN_MS, mono_ms);
     if (chunk->built_ms != 0) {
         note_least(&adm->least, mono_ms - chunk->built_ms, LEAST_SPAN_MS, mono_ms);
-    } else if (bound(adm, adm->built_bytes, mono_ms) == adm->least_bytes) {
+    } else if (usual_bound(adm, mono_ms) == adm->least_bytes) {
         memset(&adm->least, 0, sizeof(adm->least)); /* no queue is that short */
         note_least(&adm->least, adm->wait_ms, LEAST_SPAN_MS, mono_ms);
     }
@@ -228,6 +214,8 @@ uint64_t dsmr_admission_room(const struct dsmr_admission *adm, uint64_t mempool_
                              uint64_t mono_ms)
 {
     uint64_t inside = adm->built_bytes + mempool_bytes;
-    uint64_t most = bound(adm, inside, mono_ms);
+    uint64_t usual = usual_bound(adm, mono_ms);
+    uint64_t bulk = bulk_bound(adm, mono_ms);
+    uint64_t most = usual < bulk ? usual : bulk;
     return most == UINT64_MAX ? most : most > inside ? most - inside : 0;
 }

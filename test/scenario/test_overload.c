@@ -335,6 +335,30 @@ static void test_waiting_for_the_check_is_waiting(void **state)
     cluster_free(cluster);
 }
 
+/* 13.6: while nothing comes out, an eighth of the memory for bodies may be inside, 8 MiB here.
+ * After three seconds it is 13.5's affair. */
+static void test_what_stands_still_is_no_more_than_memory(void **state)
+{
+    (void)state;
+    struct cluster_config config = {.nodes = 4, .seed = 89};
+    struct cluster *cluster = cluster_new(&config);
+    const uint32_t until_ms[] = {6000, 6800, 9900};
+    uint64_t room_bytes[3];
+    cluster_run(cluster, 3000);
+    for (uint32_t at = 3000, i = 0; i < 3; i++) {
+        cluster->is_engine_stopped = i > 0;
+        for (; at < until_ms[i]; at += 100) {
+            cluster_submit(cluster, 0, 6, 10000);
+            cluster_run(cluster, 100);
+        }
+        room_bytes[i] = status_of(cluster, 0).room_bytes;
+    }
+    assert_true(room_bytes[0] == UINT64_MAX);
+    assert_in_range(room_bytes[1], 400u << 10, 1u << 20);
+    assert_true(room_bytes[2] == UINT64_MAX);
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_the_largest_transaction_is_not_stuck),
         cmocka_unit_test(test_admits_what_it_can_execute_soon),
         cmocka_unit_test(test_waiting_for_the_check_is_waiting),
+        cmocka_unit_test(test_what_stands_still_is_no_more_than_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

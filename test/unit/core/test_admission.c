@@ -266,9 +266,12 @@ static void test_much_may_not_wait_so_long(void **state)
     begin_with(5 * CHUNK);
     flow_that_slows(100, BULK_LATE_MS + 100);
     assert_int_equal(inside(), 5 * CHUNK);
-    assert_true(dsmr_admission_room(&adm, 0, 20000) == UINT64_MAX);
-    uint64_t bound = dsmr_admission_room(&adm, 1, 20000) + 1 + inside();
+    uint64_t bound = dsmr_admission_room(&adm, 0, 20000) + inside();
     assert_in_range(bound, 50 * BULK_TARGET_MS * 9 / 10, 50 * BULK_TARGET_MS * 12 / 10);
+    begin_with(20 * CHUNK); /* for so much there is room */
+    flow_that_slows(100, BULK_LATE_MS + 100);
+    assert_int_equal(dsmr_admission_room(&adm, 0, 20000), 20 * CHUNK - inside());
+    assert_int_equal(dsmr_admission_room(&adm, 1u << 30, 20000), 0);
     begin_with(3 * CHUNK);
     flow_that_slows(100, BULK_LATE_MS);
     assert_true(dsmr_admission_room(&adm, 0, 20000) == UINT64_MAX);
@@ -350,6 +353,23 @@ static void test_what_is_gone_does_not_wait(void **state)
     assert_true(dsmr_admission_room(&adm, 1u << 30, 20000) == UINT64_MAX);
 }
 
+/* A wait of long ago is none of lately, however quiet it was since. */
+static void test_quick_is_forgotten(void **state)
+{
+    (void)state;
+    for (int is_lately = 0; is_lately <= 1; is_lately++) {
+        begin_with(3 * CHUNK);
+        flow(100, 4000, 100);
+        while (executed < built) {
+            execute(4000);
+        }
+        uint64_t from_ms = is_lately ? 10000 : 60000;
+        flow(from_ms, from_ms + 4000, LATE_MS - 100);
+        bool is_open = dsmr_admission_room(&adm, 0, from_ms + 4000) == UINT64_MAX;
+        assert_true(is_open == !is_lately);
+    }
+}
+
 /* Also where the table of chunks has come round, and where it was empty. */
 static void test_the_oldest_is_known(void **state)
 {
@@ -394,6 +414,7 @@ int main(void)
         cmocka_unit_test(test_what_is_not_much_is_let_in),
         cmocka_unit_test(test_what_stands_still_waits),
         cmocka_unit_test(test_what_is_gone_does_not_wait),
+        cmocka_unit_test(test_quick_is_forgotten),
         cmocka_unit_test(test_the_oldest_is_known),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
