@@ -8,7 +8,6 @@
  * What a set keeps to add up keys (crypto/key_sum.h) is made before, as after its first blocks.
  * Then signing, aggregating and verifying with four validators, beside the operations of blst that
  * each cannot do without. */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

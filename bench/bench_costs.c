@@ -4,7 +4,6 @@
  * default: 100, 20 000, 2. Prints nanoseconds of one core. BLS, hashing and sockets by the time of
  * the thread; the logic thread by the clock, in a simulated wide network (sim/sim_probe.h), without
  * what the machine did meanwhile. What the disk takes: `dsmr bench --calibrate`. */
-#define _GNU_SOURCE
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/evp.h>

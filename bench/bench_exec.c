@@ -3,14 +3,12 @@
  * usage: bench_exec [directory] [blocks] [transactions per block]
  * default: 100 000 blocks of 40 in the current directory, which should be on the disk to be
  * measured; eight blocks share a durable commit, as they do under load. */
-#define _GNU_SOURCE
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "app/files.h"
 #include "base/bytes.h"
 #include "crypto/hash.h"
 #include "driver/exec_record.h"
@@ -35,12 +33,6 @@ static void check(enum dsmr_err err, const char *what)
         (void)fprintf(stderr, "bench_exec: %s: %s\n", what, dsmr_err_name(err));
         exit(1);
     }
-}
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
 }
 
 static void id_of(struct dsmr_id *id, uint64_t n)
@@ -97,9 +89,8 @@ int main(int argc, char **argv)
     double put_us = 0, commit_us = 0, max_us = 0;
     for (uint32_t i = 0; expiries_ms != NULL && i < txs; i++)
         expiries_ms[i] = 1700000000000 + i % 1000;
-    (void)snprintf(directory, sizeof directory, "%s/bench_exec.XXXXXX", where);
-    if (mkdtemp(directory) == NULL || expiries_ms == NULL)
-        check(DSMR_ERR_IO, where);
+    check(dsmr_files_make_temporary(directory, sizeof directory, where, "bench_exec"), where);
+    check(expiries_ms != NULL ? DSMR_OK : DSMR_ERR_NO_MEMORY, "set-up");
     check(dsmr_lmdb_env_open(&store.env, directory, MAP_BYTES, 0, 8, NULL), "open");
     struct dsmr_kv kv = dsmr_lmdb_kv_port(&store);
     for (uint64_t height = 1; height <= blocks;) {
@@ -136,7 +127,7 @@ int main(int argc, char **argv)
     (void)printf("  on disk, a transaction       %10.1f bytes\n",
                  (double)info.me_last_pgno * store.env.page_bytes / (double)(blocks * txs));
     dsmr_lmdb_env_close(&store.env);
-    (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    dsmr_files_remove_folder(directory);
     free(expiries_ms);
     return 0;
 }

@@ -5,7 +5,6 @@
  * tools/gate.py runs each under callgrind, which counts the instructions of its stage_ function
  * alone, and compares with bench/gate.txt. An instruction is the same on a busy machine; times are
  * processor time with inputs in the cache, medians of RUNS. */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

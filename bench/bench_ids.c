@@ -5,7 +5,6 @@
  * A block a tenth of a second, as in a node: ids are added, what has expired goes. Once all expire
  * 40 seconds ahead, as the load generator has it, once anywhere in the window of 60, once at its
  * end. */
-#define _GNU_SOURCE
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,5 @@
 /* bench_map.c - the hash map: keys of 32 bytes, values of 48, as full as a line says. Nanoseconds
  * of processor time each. */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,6 @@
  * wall time moved and how much processor time both ends together used. Beside it stands the bare
  * AES-128-GCM of AWS-LC, once to encrypt and once to decrypt: the limit of any TLS.
  * Quote ratios of one run: absolute figures drift from machine to machine. */
-#define _GNU_SOURCE
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -14,8 +13,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "app/files.h"
 #include "host/host_inbox.h"
 #include "net/tcp_net.h"
 
@@ -84,10 +83,10 @@ static void *logic_loop(void *arg)
 
 static struct dsmr_tls_identity *make_identity(void)
 {
-    char dir[] = "/tmp/dsmr-bench-XXXXXX", key[64], certificate[64];
+    char dir[64], key[80], certificate[80];
     char reason[DSMR_TLS_IDENTITY_REASON_BYTES];
-    if (mkdtemp(dir) == NULL)
-        die("mkdtemp");
+    if (dsmr_files_make_temporary(dir, sizeof(dir), "/tmp", "dsmr-bench") != DSMR_OK)
+        die("directory");
     (void)snprintf(key, sizeof(key), "%s/key", dir);
     (void)snprintf(certificate, sizeof(certificate), "%s/cert", dir);
     struct dsmr_node_id id;
@@ -95,9 +94,7 @@ static struct dsmr_tls_identity *make_identity(void)
     if (dsmr_tls_identity_generate(&id, reason, key, certificate) != DSMR_OK ||
         dsmr_tls_identity_open(&identity, reason, key, certificate) != DSMR_OK)
         die(reason);
-    (void)unlink(key);
-    (void)unlink(certificate);
-    (void)rmdir(dir);
+    dsmr_files_remove_folder(dir);
     return identity;
 }
 

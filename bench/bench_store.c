@@ -3,9 +3,7 @@
  * Usage: bench_store [DIRECTORY [start]]   (default: the current one; its disk is what is measured;
  * start: nothing but start-up)
  * Quote ratios of one run: absolute figures drift from machine to machine. */
-#define _GNU_SOURCE
 #include <fcntl.h>
-#include <ftw.h>
 #include <lmdb.h>
 #include <math.h>
 #include <pthread.h>
@@ -16,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "app/files.h"
 #include "store/crc32c.h"
 #include "store/lmdb_store.h"
 #include "store/segments.h"
@@ -40,20 +39,12 @@ static void die(const char *what)
     exit(1);
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static const char *fresh(const char *name)
 {
     static char path[4200];
 
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
-    (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    dsmr_files_remove_folder(path);
     if (mkdir(path, 0700) != 0) {
         die("mkdir");
     }
@@ -560,9 +551,10 @@ int main(int argc, char **argv)
     uint64_t x = 1;
     bool is_start_only = argc > 2 && strcmp(argv[2], "start") == 0;
 
-    (void)snprintf(directory, sizeof directory, "%s/bench_store.XXXXXX", argc > 1 ? argv[1] : ".");
     noise = malloc(17 * MIB);
-    if (noise == NULL || mkdtemp(directory) == NULL) {
+    if (noise == NULL ||
+        dsmr_files_make_temporary(directory, sizeof directory, argc > 1 ? argv[1] : ".",
+                                  "bench_store") != DSMR_OK) {
         die("set-up");
     }
     for (size_t i = 0; i < 17 * MIB / 8; i++) {
@@ -596,7 +588,7 @@ int main(int argc, char **argv)
     (void)printf("store: reading\n");
     bench_loads();
 out:
-    (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    dsmr_files_remove_folder(directory);
     free(noise);
     return 0;
 }

@@ -5,13 +5,12 @@
  * be on the disk to be measured; every commit is durable.
  * "primitive" rows are what a stage cannot be faster than. Execution is measured with the cache
  * that it has in a node; "cold" starts each block with an empty one. */
-#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
+#include "app/files.h"
 #include "base/prng.h"
 #include "crypto/ed25519.h"
 #include "crypto/hash.h"
@@ -247,22 +246,15 @@ static void bench_execute_on_disk(const char *directory, uint64_t accounts, uint
     static struct dsmr_lmdb_kv lmdb;
     char path[4096];
     char file[4200];
-    (void)snprintf(path, sizeof path, "%s/bench_vm_XXXXXX", directory);
-    must(mkdtemp(path) != NULL, "directory");
+    must(dsmr_files_make_temporary(path, sizeof path, directory, "bench_vm") == DSMR_OK,
+         "directory");
     (void)snprintf(file, sizeof file, "%s/state", path);
     must(dsmr_lmdb_env_create(path, "state") == DSMR_OK, "create");
     must(dsmr_lmdb_env_open(&lmdb.env, file, 4ull << 30, 0, 8, NULL) == DSMR_OK, "open");
     printf("\nthe same over LMDB\n");
     bench_execute(dsmr_lmdb_kv_port(&lmdb), accounts, per_block, blocks);
     dsmr_lmdb_env_close(&lmdb.env);
-    static const char *const names[] = {"data.mdb", "lock.mdb"};
-    for (size_t i = 0; i < 2; i++) {
-        char name[4300];
-        (void)snprintf(name, sizeof name, "%s/%s", file, names[i]);
-        (void)unlink(name);
-    }
-    (void)rmdir(file);
-    (void)rmdir(path);
+    dsmr_files_remove_folder(path);
 }
 
 /* The parts of execution: changes in memory, then hashing and writing. */

@@ -139,6 +139,16 @@ bool dsmr_files_holds_other(char name[DSMR_FILES_NAME_BYTES], const char *path,
     return is_other;
 }
 
+enum dsmr_err dsmr_files_make_temporary(char *path, size_t size, const char *in, const char *stem)
+{
+    int len = snprintf(path, size, "%s/%s-XXXXXX", in, stem);
+    if (len < 0 || (size_t)len >= size) {
+        errno = ENAMETOOLONG;
+        return DSMR_ERR_TOO_LARGE;
+    }
+    return mkdtemp(path) != NULL ? DSMR_OK : DSMR_ERR_IO;
+}
+
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
 {
     (void)info, (void)type, (void)walk;

@@ -19,6 +19,10 @@ DSMR_MUST_USE enum dsmr_err dsmr_files_make_folder(const char *path, unsigned mo
 #define DSMR_FILES_NAME_BYTES 256u
 bool dsmr_files_holds_other(char name[DSMR_FILES_NAME_BYTES], const char *path,
                             const char *const *known);
+/* Makes a new folder in another one, its name stem and some letters, and puts its path into
+ * path[size]. IO, TOO_LARGE. */
+DSMR_MUST_USE enum dsmr_err dsmr_files_make_temporary(char *path, size_t size, const char *in,
+                                                      const char *stem);
 /* Removes a folder and everything in it; only what lies below path. */
 void dsmr_files_remove_folder(const char *path);
 

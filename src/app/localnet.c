@@ -113,9 +113,9 @@ static int choose_directory(struct localnet *net)
         return -1;
     }
     const char *base = getenv("TMPDIR");
-    snprintf(net->directory, sizeof net->directory, "%.512s/dsmr-localnet-XXXXXX",
-             base == NULL || base[0] == 0 ? "/tmp" : base);
-    if (mkdtemp(net->directory) == NULL)
+    if (dsmr_files_make_temporary(net->directory, PATH_MAX - 256,
+                                  base == NULL || base[0] == 0 ? "/tmp" : base,
+                                  "dsmr-localnet") != DSMR_OK)
         return dsmr_cli_fail(net->values, DSMR_EXIT_IO, "%s: cannot be made: %s", net->directory,
                              strerror(errno));
     net->is_temporary = true;

@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/order.h"
 #include "bft/engine_state.h"
 
 uint32_t dsmr_bft_instance_of(const struct dsmr_bft *bft, uint64_t height)
@@ -319,23 +320,18 @@ void dsmr_bft_step(struct dsmr_bft *bft, struct dsmr_bft_effects *effects,
     bft->out = NULL;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t dsmr_bft_deadline_ms(const struct dsmr_bft *bft)
 {
     if (!bft->is_started) {
         return UINT64_MAX;
     }
-    uint64_t at = earlier(bft->view_deadline_ms, bft->retry_deadline_ms);
-    at = earlier(at, bft->propose_ms);
-    at = earlier(at, dsmr_doubt_deadline(bft));
-    at = earlier(at, dsmr_bft_peer_deadline(bft));
-    at = earlier(at, dsmr_candidate_deadline(bft));
-    at = earlier(at, dsmr_block_fetch_deadline(bft));
-    return earlier(at, dsmr_catch_up_deadline(bft));
+    uint64_t at = dsmr_smaller(bft->view_deadline_ms, bft->retry_deadline_ms);
+    at = dsmr_smaller(at, bft->propose_ms);
+    at = dsmr_smaller(at, dsmr_doubt_deadline(bft));
+    at = dsmr_smaller(at, dsmr_bft_peer_deadline(bft));
+    at = dsmr_smaller(at, dsmr_candidate_deadline(bft));
+    at = dsmr_smaller(at, dsmr_block_fetch_deadline(bft));
+    return dsmr_smaller(at, dsmr_catch_up_deadline(bft));
 }
 
 void dsmr_bft_position(const struct dsmr_bft *bft, uint64_t *epoch, uint64_t *view)

@@ -4,8 +4,9 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/order.h"
 
-#define LATE_MS 600u        /* what waits longer waits too long ... */
+#define LATE_MS 600u        /* what waits longer waits too long: half as long again is the aim */
 #define BULK_LATE_MS 400u   /* least of the same where what waits is memory */
 #define ENGINE_MS_MAX 1500u /* more is a queue of the engine's own */
 #define ENGINE_MS_USUAL 300u
@@ -119,11 +120,6 @@ static uint64_t executed_in(const struct dsmr_admission *adm, uint32_t buckets, 
     return span_ms > 0 ? bytes * target_ms / span_ms : 0;
 }
 
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 /* What certificates wait for their block beyond the usual. */
 static uint64_t slow_engine_ms(const struct dsmr_admission *adm)
 {
@@ -139,8 +135,8 @@ static uint64_t bound_of(const struct dsmr_admission *adm, uint64_t late_ms, uin
                          uint64_t mono_ms)
 {
     uint64_t least = least_ms(&adm->least);
-    uint64_t target_ms = larger(2 * least, late_ms + late_ms / 2 + slow_engine_ms(adm));
-    late_ms = larger(least + least / 2, late_ms + slow_engine_ms(adm));
+    uint64_t target_ms = dsmr_larger(2 * least, late_ms + late_ms / 2 + slow_engine_ms(adm));
+    late_ms = dsmr_larger(least + least / 2, late_ms + slow_engine_ms(adm));
     if (!is_busy(adm, mono_ms) || mono_ms < adm->busy_ms + SETTLED_MS || wait_ms <= late_ms) {
         return UINT64_MAX;
     }
@@ -148,12 +144,12 @@ static uint64_t bound_of(const struct dsmr_admission *adm, uint64_t late_ms, uin
     if (most == 0) {
         return UINT64_MAX; /* what stands still ends by itself (13.5) */
     }
-    return larger(most, executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms));
+    return dsmr_larger(most, executed_in(adm, RECENT_BUCKETS, target_ms, mono_ms));
 }
 
 static uint64_t usual_bound(const struct dsmr_admission *adm, uint64_t mono_ms)
 {
-    return larger(bound_of(adm, LATE_MS, adm->wait_ms, mono_ms), adm->least_bytes);
+    return dsmr_larger(bound_of(adm, LATE_MS, adm->wait_ms, mono_ms), adm->least_bytes);
 }
 
 /* Of what is more than bulk_bytes. What waits for less than three times the least of lately hardly
@@ -162,10 +158,10 @@ static uint64_t bulk_bound(const struct dsmr_admission *adm, uint64_t mono_ms)
 {
     uint64_t since_ms = adm->chunks[adm->oldest].since_ms;
     bool waits = adm->built_bytes > 0 && mono_ms > since_ms;
-    uint64_t wait_ms = waits ? larger(adm->wait_ms, mono_ms - since_ms) : adm->wait_ms;
+    uint64_t wait_ms = waits ? dsmr_larger(adm->wait_ms, mono_ms - since_ms) : adm->wait_ms;
     uint64_t late_ms = 3 * least_ms(&adm->quick);
-    late_ms = late_ms != 0 && late_ms < LATE_MS ? larger(late_ms, BULK_LATE_MS) : LATE_MS;
-    return larger(bound_of(adm, late_ms, wait_ms, mono_ms), adm->bulk_bytes);
+    late_ms = late_ms != 0 && late_ms < LATE_MS ? dsmr_larger(late_ms, BULK_LATE_MS) : LATE_MS;
+    return dsmr_larger(bound_of(adm, late_ms, wait_ms, mono_ms), adm->bulk_bytes);
 }
 
 static void note_least(struct dsmr_admission_least *least, uint64_t wait_ms, uint64_t span_ms,

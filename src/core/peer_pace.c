@@ -1,19 +1,10 @@
 #include "core/peer_pace.h"
 
 #include "base/assert.h"
+#include "base/order.h"
 
 #define DOUBLINGS_MAX 4u
 #define TIMEOUT_MAX_MS 60000u /* RFC 6298, 2.5 */
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
 
 void dsmr_peer_pace_on_up(struct dsmr_peer_pace *pace, uint64_t mono_ms)
 {
@@ -28,7 +19,7 @@ void dsmr_peer_pace_on_answer(struct dsmr_peer_pace *pace, uint64_t sent_ms, uin
     if (sent_ms > mono_ms) {
         return;
     }
-    uint64_t sample_ms = smaller(mono_ms - sent_ms, TIMEOUT_MAX_MS);
+    uint64_t sample_ms = dsmr_smaller(mono_ms - sent_ms, TIMEOUT_MAX_MS);
     if (!pace->has_rtt) {
         pace->has_rtt = true;
         pace->rtt_ms = sample_ms;
@@ -41,14 +32,14 @@ void dsmr_peer_pace_on_answer(struct dsmr_peer_pace *pace, uint64_t sent_ms, uin
     }
     pace->doublings = 0;
     pace->silent_until_ms = 0;
-    pace->answered_sent_ms = larger(pace->answered_sent_ms, sent_ms);
+    pace->answered_sent_ms = dsmr_larger(pace->answered_sent_ms, sent_ms);
 }
 
 uint64_t dsmr_peer_pace_timeout_ms(const struct dsmr_peer_pace *pace, uint64_t min_ms)
 {
     DSMR_ASSERT(min_ms >= 1);
-    uint64_t timeout_ms = larger(min_ms, pace->rtt_ms + 4 * pace->deviation_ms);
-    return larger(min_ms, smaller(timeout_ms << pace->doublings, TIMEOUT_MAX_MS));
+    uint64_t timeout_ms = dsmr_larger(min_ms, pace->rtt_ms + 4 * pace->deviation_ms);
+    return dsmr_larger(min_ms, dsmr_smaller(timeout_ms << pace->doublings, TIMEOUT_MAX_MS));
 }
 
 /* Another chunk was sent so much later that its answer cannot have overtaken this one's by chance.
@@ -56,7 +47,7 @@ uint64_t dsmr_peer_pace_timeout_ms(const struct dsmr_peer_pace *pace, uint64_t m
 static bool is_overtaken(const struct dsmr_peer_pace *pace, uint64_t sent_ms, uint64_t min_ms)
 {
     return pace->answered_sent_ms > sent_ms &&
-           pace->answered_sent_ms - sent_ms > larger(min_ms, pace->rtt_ms);
+           pace->answered_sent_ms - sent_ms > dsmr_larger(min_ms, pace->rtt_ms);
 }
 
 bool dsmr_peer_pace_take(struct dsmr_peer_pace *pace, uint64_t sent_ms, uint64_t min_ms,

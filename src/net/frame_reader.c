@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/order.h"
 
 /* Below this a direct read saves nothing over the stage, which may bring more frames with it. */
 #define DIRECT_BYTES_MIN 4096u
@@ -21,16 +22,11 @@ void dsmr_frame_reader_close(struct dsmr_frame_reader *reader)
     }
 }
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
 /* How much of the frame at hand fits into what its message has allocated. */
 static size_t room(const struct dsmr_frame_reader *reader)
 {
     const struct dsmr_frame_reader_lane *lane = reader->at;
-    return lane == NULL ? 0 : smaller(lane->buf->len - lane->filled, reader->frame_left);
+    return lane == NULL ? 0 : dsmr_smaller(lane->buf->len - lane->filled, reader->frame_left);
 }
 
 static void advance(struct dsmr_frame_reader *reader, size_t len)
@@ -175,7 +171,7 @@ static enum dsmr_err read_headers(struct dsmr_frame_reader *reader)
 static enum dsmr_err take_staged(struct dsmr_frame_reader *reader)
 {
     for (;;) {
-        size_t n = smaller(reader->stage_len - reader->stage_at, room(reader));
+        size_t n = dsmr_smaller(reader->stage_len - reader->stage_at, room(reader));
         memcpy(reader->at->buf->bytes + reader->at->filled, reader->stage + reader->stage_at, n);
         reader->stage_at += n;
         advance(reader, n);

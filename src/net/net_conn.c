@@ -14,6 +14,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/order.h"
 #include "net/hello.h"
 #include "net/net_io.h"
 #include "net/net_listen.h"
@@ -404,11 +405,6 @@ void dsmr_net_conn_watch(struct dsmr_net_conn *conn)
         uv_poll_start(&conn->poll, events, on_poll);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 uint64_t dsmr_net_conn_check_time(struct dsmr_net_conn *conn, uint64_t now_ms)
 {
     const struct dsmr_tcp_net_limits *limits = &conn->net->limits;
@@ -423,7 +419,7 @@ uint64_t dsmr_net_conn_check_time(struct dsmr_net_conn *conn, uint64_t now_ms)
     if (!conn->is_paused) { /* else it is we who do not listen */
         next = conn->received_ms + limits->silence_timeout_ms;
         if (conn->message_until_ms != 0)
-            next = earlier(next, conn->message_until_ms);
+            next = dsmr_smaller(next, conn->message_until_ms);
         if (now_ms >= next) {
             dsmr_net_conn_close(conn, DSMR_ERR_TIMEOUT);
             return UINT64_MAX;
@@ -433,5 +429,5 @@ uint64_t dsmr_net_conn_check_time(struct dsmr_net_conn *conn, uint64_t now_ms)
         conn->sent_ms = now_ms;
         dsmr_net_io_send_now(conn, NULL, 0);
     }
-    return earlier(next, conn->sent_ms + limits->ping_ms);
+    return dsmr_smaller(next, conn->sent_ms + limits->ping_ms);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/assert.h"
+#include "base/order.h"
 #include "net/net_conn.h"
 #include "net/net_io.h"
 #include "net/net_listen.h"
@@ -56,11 +57,6 @@ void dsmr_tcp_net_arm(struct dsmr_tcp_net *net, uint64_t at_ms)
     uv_timer_start(&net->timer, on_timer, at_ms > now_ms ? at_ms - now_ms : 0, 0);
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 static void on_timer(uv_timer_t *timer)
 {
     struct dsmr_tcp_net *net = timer->data;
@@ -72,14 +68,14 @@ static void on_timer(uv_timer_t *timer)
     void *value;
     while (dsmr_map_next(net->peers, &position, &key, &value)) {
         struct dsmr_net_peer *peer = *(struct dsmr_net_peer **)value;
-        next_ms = earlier(next_ms, dsmr_net_peer_check_time(net, peer, now_ms));
+        next_ms = dsmr_smaller(next_ms, dsmr_net_peer_check_time(net, peer, now_ms));
     }
     bool has_paused = false;
     for (struct dsmr_net_conn *conn = net->conns; conn != NULL; conn = conn->next) {
-        next_ms = earlier(next_ms, dsmr_net_conn_check_time(conn, now_ms));
+        next_ms = dsmr_smaller(next_ms, dsmr_net_conn_check_time(conn, now_ms));
         has_paused = has_paused || conn->is_paused;
     }
-    next_ms = earlier(next_ms, dsmr_net_listen_check_time(net, now_ms));
+    next_ms = dsmr_smaller(next_ms, dsmr_net_listen_check_time(net, now_ms));
     dsmr_tcp_net_arm(net, next_ms);
     if (has_paused)
         dsmr_net_io_resume(net);

@@ -50,9 +50,9 @@ static void remove_folder(void)
 
 static void make_folder(void)
 {
-    strcpy(folder,
-           access("/dev/shm", W_OK) == 0 ? "/dev/shm/dsmr-fuzz-XXXXXX" : "/tmp/dsmr-fuzz-XXXXXX");
-    must(mkdtemp(folder) != NULL && atexit(remove_folder) == 0);
+    const char *in = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    must(dsmr_files_make_temporary(folder, sizeof folder, in, "dsmr-fuzz") == DSMR_OK &&
+         atexit(remove_folder) == 0);
 }
 
 static void make_file(const char *name, const uint8_t *bytes, size_t len)

@@ -54,9 +54,9 @@ static const char *path_of(const char *name)
 
 static void make_folder(void)
 {
-    strcpy(folder,
-           access("/dev/shm", W_OK) == 0 ? "/dev/shm/dsmr-fuzz-XXXXXX" : "/tmp/dsmr-fuzz-XXXXXX");
-    must(mkdtemp(folder) != NULL && atexit(remove_folder) == 0);
+    const char *in = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    must(dsmr_files_make_temporary(folder, sizeof folder, in, "dsmr-fuzz") == DSMR_OK &&
+         atexit(remove_folder) == 0);
     must(mkdir(path_of("consensus"), 0700) == 0 && mkdir(path_of("chunks"), 0700) == 0);
 }
 

@@ -279,8 +279,7 @@ static void test_much_may_not_wait_so_long(void **state)
 
 /* Who has waited for 0.5 s all the time (0.65 s is too long for all), in a far network, waits for
  * no queue; where it was 0.16 s a moment ago, 0.48 s is late, and where it was 0.16 s half a minute
- * ago, nothing is known of it.
- */
+ * ago, nothing is known of it. */
 static void test_much_in_a_far_network_is_no_queue(void **state)
 {
     (void)state;
