@@ -45,6 +45,10 @@ void dsmr_frame_writer_close(struct dsmr_frame_writer *writer);
 /* Large messages go in pieces of DSMR_FRAME_BYTES_MAX, which cost least; while is_slow in pieces of
  * one TLS record, behind which a vote waits least. */
 void dsmr_frame_writer_set_slow(struct dsmr_frame_writer *writer, bool is_slow);
+static inline bool dsmr_frame_writer_is_slow(const struct dsmr_frame_writer *writer)
+{
+    return writer->piece_bytes_max < DSMR_FRAME_BYTES_MAX;
+}
 
 /* The bytes to write next; len is 0 if there is nothing. */
 void dsmr_frame_writer_next(struct dsmr_frame_writer *writer, const uint8_t **bytes, size_t *len,

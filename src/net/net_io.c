@@ -249,14 +249,39 @@ static void on_congested(struct dsmr_net_conn *conn)
     if (net_now(net) < conn->measured_ms + MEASURE_MS)
         return;
     conn->measured_ms = net_now(net);
-    dsmr_net_unsent_fit(conn->fd, net->limits.unsent_bytes_max);
+    conn->unsent_bytes = dsmr_net_unsent_fit(conn->fd, net->limits.unsent_bytes_max);
+}
+
+/* What is gathered and not taken cannot be overtaken: while the socket takes no more, that is only
+ * where it is half of what the kernel may hold, or less. */
+static bool may_gather(const struct dsmr_net_conn *conn)
+{
+    return !dsmr_frame_writer_is_slow(&conn->writer) ||
+           conn->unsent_bytes >= 2 * DSMR_TLS_SESSION_GATHER_BYTES;
+}
+
+static void flush(struct dsmr_net_conn *conn)
+{
+    switch (dsmr_tls_session_flush(conn->ssl)) {
+    case DSMR_TLS_WANT_WRITE:
+        on_congested(conn);
+        break;
+    case DSMR_TLS_FAILED:
+        dsmr_net_conn_close(conn, DSMR_OK);
+        break;
+    default:
+        break;
+    }
 }
 
 void dsmr_net_io_write(struct dsmr_net_conn *conn)
 {
+    uint8_t gathered[DSMR_TLS_SESSION_GATHER_BYTES];
     bool is_corked = false;
     size_t turn = WRITE_TURN_BYTES;
     conn->is_write_blocked = false;
+    if (may_gather(conn))
+        dsmr_tls_session_gather(conn->ssl, gathered);
     while (conn->state != DSMR_NET_CONN_CLOSED) {
         const uint8_t *bytes;
         size_t len, n = 0;
@@ -285,6 +310,8 @@ void dsmr_net_io_write(struct dsmr_net_conn *conn)
             dsmr_net_conn_close(conn, DSMR_OK);
         }
     }
+    if (conn->state != DSMR_NET_CONN_CLOSED)
+        flush(conn);
     if (conn->state == DSMR_NET_CONN_CLOSED)
         return;
     if (is_corked)

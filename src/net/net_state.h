@@ -55,6 +55,7 @@ struct dsmr_net_conn {
     uint64_t up_since_ms;
     uint64_t received_ms, sent_ms; /* last time */
     uint64_t measured_ms;          /* how fast it is, last time */
+    uint32_t unsent_bytes;         /* that much leaves in DSMR_NET_UNSENT_MS; 0: not known */
     uint64_t message_watched;      /* the oldest message that is half received; 0: none */
     uint64_t message_until_ms;     /* and by when it must be whole; 0: none */
     struct dsmr_net_flow *flow;

@@ -16,14 +16,15 @@ uint32_t dsmr_net_unsent_bytes(uint64_t bytes_per_s, uint32_t bytes_max)
     return enough < bytes_max ? (uint32_t)enough : bytes_max;
 }
 
-void dsmr_net_unsent_fit(int fd, uint32_t bytes_max)
+uint32_t dsmr_net_unsent_fit(int fd, uint32_t bytes_max)
 {
     struct tcp_info info = {0};
     socklen_t len = sizeof(info);
     if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
         len < offsetof(struct tcp_info, tcpi_delivery_rate) + sizeof(info.tcpi_delivery_rate) ||
         info.tcpi_delivery_rate == 0)
-        return;
+        return 0;
     unsigned bytes = dsmr_net_unsent_bytes(info.tcpi_delivery_rate, bytes_max);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
+    return bytes;
 }

@@ -16,7 +16,8 @@
 
 /* What may be unsent at this rate, at most bytes_max. */
 uint32_t dsmr_net_unsent_bytes(uint64_t bytes_per_s, uint32_t bytes_max);
-/* Measures and sets it; a wish: if nothing is known, nothing changes. */
-void dsmr_net_unsent_fit(int fd, uint32_t bytes_max);
+/* Measures and sets it, and tells what it is; a wish: if nothing is known, nothing changes, and it
+ * is 0. */
+uint32_t dsmr_net_unsent_fit(int fd, uint32_t bytes_max);
 
 #endif

@@ -2,6 +2,8 @@
 
 #include <openssl/err.h>
 
+#include "base/assert.h"
+
 /* Bytes that one read(2) may bring: several records, so that a chunk costs few system calls. */
 #define READ_BUFFER_BYTES ((size_t)128 << 10)
 /* A peer's certificate is one small certificate; more is not worth the memory. */
@@ -58,12 +60,12 @@ SSL_CTX *dsmr_tls_session_context(const struct dsmr_tls_identity *identity)
 SSL *dsmr_tls_session_new(SSL_CTX *context, int fd, bool is_client)
 {
     SSL *ssl = SSL_new(context);
-    if (ssl == NULL)
-        return NULL;
-    if (SSL_set_fd(ssl, fd) != 1) {
+    BIO *bio = ssl != NULL ? dsmr_tls_socket_new(fd) : NULL;
+    if (bio == NULL) {
         SSL_free(ssl);
         return NULL;
     }
+    SSL_set_bio(ssl, bio, bio); /* the session's from now on */
     if (is_client)
         SSL_set_connect_state(ssl);
     else
@@ -103,6 +105,24 @@ enum dsmr_tls_session_result dsmr_tls_session_write(SSL *ssl, const uint8_t *byt
                                                     size_t *n)
 {
     return result_of(ssl, SSL_write_ex(ssl, bytes, len, n));
+}
+
+void dsmr_tls_session_gather(SSL *ssl, uint8_t *bytes)
+{
+    dsmr_tls_socket_gather(SSL_get_wbio(ssl), bytes);
+}
+
+enum dsmr_tls_session_result dsmr_tls_session_flush(SSL *ssl)
+{
+    switch (dsmr_tls_socket_flush(SSL_get_wbio(ssl))) {
+    case DSMR_TLS_SOCKET_DONE:
+        return DSMR_TLS_DONE;
+    case DSMR_TLS_SOCKET_BLOCKED:
+        return DSMR_TLS_WANT_WRITE;
+    case DSMR_TLS_SOCKET_FAILED:
+        return DSMR_TLS_FAILED;
+    }
+    DSMR_UNREACHABLE();
 }
 
 enum dsmr_err dsmr_tls_session_peer(SSL *ssl, struct dsmr_node_id *node_id)

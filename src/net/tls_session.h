@@ -13,6 +13,7 @@
 #include <stdbool.h>
 
 #include "net/tls_identity.h"
+#include "net/tls_socket.h"
 
 enum dsmr_tls_session_result {
     DSMR_TLS_DONE,
@@ -33,6 +34,15 @@ enum dsmr_tls_session_result dsmr_tls_session_handshake(SSL *ssl);
 enum dsmr_tls_session_result dsmr_tls_session_read(SSL *ssl, uint8_t *bytes, size_t len, size_t *n);
 enum dsmr_tls_session_result dsmr_tls_session_write(SSL *ssl, const uint8_t *bytes, size_t len,
                                                     size_t *n);
+
+/* After the handshake: until the flush, records are gathered in bytes, of
+ * DSMR_TLS_SESSION_GATHER_BYTES, which must outlive it (tls_socket.h). */
+#define DSMR_TLS_SESSION_GATHER_BYTES DSMR_TLS_SOCKET_GATHER_BYTES
+void dsmr_tls_session_gather(SSL *ssl, uint8_t *bytes);
+/* Writes what was gathered, and what the socket has not taken before. WANT_WRITE: some of it is
+ * kept, flush again; FAILED. */
+enum dsmr_tls_session_result dsmr_tls_session_flush(SSL *ssl);
+
 /* After the handshake. INVALID_KEY, HANDSHAKE. */
 DSMR_MUST_USE enum dsmr_err dsmr_tls_session_peer(SSL *ssl, struct dsmr_node_id *node_id);
 
