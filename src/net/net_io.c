@@ -252,14 +252,6 @@ static void on_congested(struct dsmr_net_conn *conn)
     conn->unsent_bytes = dsmr_net_unsent_fit(conn->fd, net->limits.unsent_bytes_max);
 }
 
-/* What is gathered and not taken cannot be overtaken: while the socket takes no more, that is only
- * where it is half of what the kernel may hold, or less. */
-static bool may_gather(const struct dsmr_net_conn *conn)
-{
-    return !dsmr_frame_writer_is_slow(&conn->writer) ||
-           conn->unsent_bytes >= 2 * DSMR_TLS_SESSION_GATHER_BYTES;
-}
-
 static void flush(struct dsmr_net_conn *conn)
 {
     switch (dsmr_tls_session_flush(conn->ssl)) {
@@ -280,7 +272,8 @@ void dsmr_net_io_write(struct dsmr_net_conn *conn)
     bool is_corked = false;
     size_t turn = WRITE_TURN_BYTES;
     conn->is_write_blocked = false;
-    if (may_gather(conn))
+    if (dsmr_net_unsent_may_gather(conn->unsent_bytes, dsmr_frame_writer_is_slow(&conn->writer),
+                                   DSMR_TLS_SESSION_GATHER_BYTES))
         dsmr_tls_session_gather(conn->ssl, gathered);
     while (conn->state != DSMR_NET_CONN_CLOSED) {
         const uint8_t *bytes;

@@ -13,6 +13,7 @@ struct way {
     size_t gathered_len;
     uint8_t *rest; /* ours: what the socket has not taken */
     size_t rest_at, rest_len;
+    bool is_broken; /* something was lost: nothing may follow it */
 };
 
 static bool is_blocked(void)
@@ -67,10 +68,13 @@ static enum dsmr_tls_socket_result send_gathered(struct way *way)
 static enum dsmr_tls_socket_result send_waiting(struct way *way)
 {
     enum dsmr_tls_socket_result result = DSMR_TLS_SOCKET_DONE;
+    if (way->is_broken)
+        return DSMR_TLS_SOCKET_FAILED;
     if (way->rest != NULL)
         result = send_rest(way);
     if (result == DSMR_TLS_SOCKET_DONE && way->gathered_len > 0)
         result = send_gathered(way);
+    way->is_broken = result == DSMR_TLS_SOCKET_FAILED;
     return result;
 }
 

@@ -51,23 +51,36 @@ static void test_a_socket_is_measured(void **state)
     int peer = accept(listener, NULL, NULL);
     unsigned before = 77777;
     assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &before, sizeof(before)), 0);
-    dsmr_net_unsent_fit(fd, MAX);
+    assert_int_equal(dsmr_net_unsent_fit(fd, MAX), 0);
     assert_int_equal(lowat(fd), before);
     static uint8_t bytes[60000];
     for (int i = 0; i < 50; i++) { /* each fits into the socket's buffers */
         assert_int_equal(send(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
         assert_int_equal(recv(peer, bytes, sizeof(bytes), MSG_WAITALL), sizeof(bytes));
     }
-    dsmr_net_unsent_fit(fd, MAX);
+    uint32_t measured = dsmr_net_unsent_fit(fd, MAX);
+    assert_int_equal(lowat(fd), measured);
     assert_int_not_equal(lowat(fd), before);
     assert_in_range(lowat(fd), DSMR_NET_UNSENT_BYTES_MIN, MAX);
     dsmr_net_unsent_fit(fd, 20000);
     assert_in_range(lowat(fd), DSMR_NET_UNSENT_BYTES_MIN, 20000);
-    dsmr_net_unsent_fit(listener, MAX); /* has no rate */
-    dsmr_net_unsent_fit(-1, MAX);
+    assert_int_equal(dsmr_net_unsent_fit(listener, MAX), 0); /* has no rate */
+    assert_int_equal(dsmr_net_unsent_fit(-1, MAX), 0);
     close(peer);
     close(fd);
     close(listener);
+}
+
+/* Not measured: while the socket takes all. Measured: whether it is full or not just now. */
+static void test_when_to_gather(void **state)
+{
+    (void)state;
+    assert_true(dsmr_net_unsent_may_gather(0, false, 1000));
+    assert_false(dsmr_net_unsent_may_gather(0, true, 1000));
+    for (int is_slow = 0; is_slow < 2; is_slow++) {
+        assert_false(dsmr_net_unsent_may_gather(1999, is_slow == 1, 1000));
+        assert_true(dsmr_net_unsent_may_gather(2000, is_slow == 1, 1000));
+    }
 }
 
 int main(void)
@@ -75,6 +88,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_five_milliseconds),
         cmocka_unit_test(test_a_socket_is_measured),
+        cmocka_unit_test(test_when_to_gather),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

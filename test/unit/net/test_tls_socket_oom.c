@@ -72,6 +72,12 @@ static void test_no_memory_for_the_rest(void **state)
     allocations_left = 0;
     assert_int_equal(dsmr_tls_socket_flush(bio), DSMR_TLS_SOCKET_FAILED);
     allocations_left = -1;
+    while (recv(fds[1], bytes, sizeof(bytes), 0) > 0)
+        ;
+    assert_int_equal(BIO_write(bio, record, 10), -1); /* there is room, but a gap before it */
+    assert_false(BIO_should_retry(bio));
+    assert_int_equal(dsmr_tls_socket_flush(bio), DSMR_TLS_SOCKET_FAILED);
+    assert_int_equal(recv(fds[1], bytes, sizeof(bytes), 0), -1);
     assert_int_equal(BIO_free(bio), 1);
     close(fds[0]);
     close(fds[1]);
