@@ -136,8 +136,7 @@ static long on_ctrl(BIO *bio, int command, long number, void *pointer)
 static int on_destroy(BIO *bio)
 {
     struct way *way = BIO_get_data(bio);
-    if (way != NULL)
-        free(way->rest);
+    free(way->rest);
     free(way);
     return 1;
 }

@@ -12,44 +12,12 @@
 #include <cmocka.h>
 
 #include "driver/driver_state.h"
-#include "lib/wrapped_malloc.h"
+#include "lib/failing_malloc.h"
 #include "wire/codec.h"
 
-#define NEVER UINT32_MAX
 #define TXS 3u
 #define TX_BYTES 20u
 #define NOW_MS UINT64_C(1700000000000)
-
-static uint32_t allocations_left = NEVER; /* until one fails; NEVER: none fails */
-static bool has_failed;
-
-static bool may_allocate(void)
-{
-    if (allocations_left == NEVER)
-        return true;
-    if (allocations_left == 0) {
-        has_failed = true;
-        allocations_left = NEVER; /* one fails, those after it do not */
-        return false;
-    }
-    allocations_left--;
-    return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-    return may_allocate() ? __real_malloc(size) : NULL;
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-    return may_allocate() ? __real_calloc(count, size) : NULL;
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-    return may_allocate() ? __real_realloc(old, size) : NULL;
-}
 
 /* ---- a driver whose ports do just enough ---- */
 
