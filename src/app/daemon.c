@@ -1,7 +1,6 @@
 #include "app/daemon.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include "crypto/hash.h"
 #include "driver/driver.h"
 #include "host/file_signer.h"
+#include "host/heap.h"
 #include "host/home_lock.h"
 #include "host/host_clock.h"
 #include "host/host_inbox.h"
@@ -462,9 +462,7 @@ static void stop(struct daemon *d)
 
 int dsmr_daemon_run(struct dsmr_cli_values *values, const struct dsmr_home *home)
 {
-    /* A handful of arenas is enough for our few threads; the default of eight a core is memory
-     * that an idle node would hold for nothing. */
-    mallopt(M_ARENA_MAX, 4);
+    dsmr_heap_set_up();
     struct daemon *d = calloc(1, sizeof *d);
     if (d == NULL)
         return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");

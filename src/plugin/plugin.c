@@ -1,7 +1,6 @@
 #include "plugin/plugin.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/exit_codes.h"
+#include "host/heap.h"
 #include "host/host_clock.h"
 #include "plugin/plugin_state.h"
 
@@ -267,7 +267,7 @@ int dsmr_plugin_run(const char *engine)
     static struct dsmr_plugin plugin; /* large */
     struct dsmr_plugin *p = &plugin;
     pid_t parent = getppid();
-    mallopt(M_ARENA_MAX, 4);
+    dsmr_heap_set_up();
     int code = start(p, engine, parent);
     if (code < 0) {
         loop(p);
