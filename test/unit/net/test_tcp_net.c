@@ -155,6 +155,7 @@ static void test_slow_peer_fills_bounded_queues(void **state)
         nodes[i] = node_new();
         nodes[i]->config.limits.queue_bytes_max[DSMR_MSG_CLASS_CHUNK] = 1u << 20;
         nodes[i]->config.limits.queue_bytes_max[DSMR_MSG_CLASS_VOTE] = 10000;
+        nodes[i]->config.limits.silence_timeout_ms = 3600000; /* however slow the machine is */
     }
     nodes_connect(nodes, 2);
     node_set_full(nodes[1], true);
