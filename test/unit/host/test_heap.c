@@ -1,12 +1,17 @@
-/* What is freed is there for the next, with the pages it has; who says otherwise goes first. */
+/* What is freed is there for the next, with the pages it has; what the environment says goes first,
+ * as glibc reads it: each case is a process of its own. */
 #define _GNU_SOURCE
+#include <malloc.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,9 +20,12 @@
 
 #include "host/heap.h"
 
-#define BODIES 3
+#define KEPT_BYTES ((size_t)32 << 20)
+#define BODIES_MAX 3
 #define BODY_BYTES ((size_t)8 << 20)
-#define PAGES_OF_BODIES (BODIES * BODY_BYTES / 4096)
+#define ROUNDS 4
+#define THREADS 12
+#define NO_ANSWER 99
 
 /* A sanitizer has a malloc of its own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -28,6 +36,8 @@
 #define IS_GLIBC_MALLOC 1
 #endif
 
+/* ---- in a process of its own: what it finds is its exit code ---- */
+
 static long faults(void)
 {
     struct rusage usage;
@@ -35,43 +45,87 @@ static long faults(void)
     return usage.ru_minflt;
 }
 
-/* Bodies are all there at once, then none; the faults of a few such rounds after the first. */
-static long faults_of_rounds(void)
+/* So many bodies are there at once, then none. 1: they kept their pages, 0: these were new each
+ * time. */
+static int bodies(int count)
 {
-    long before = 0;
-    for (int round = 0; round < 4; round++) {
-        void *volatile bodies[BODIES];
-        before = round == 1 ? faults() : before;
-        for (int i = 0; i < BODIES; i++) {
-            bodies[i] = malloc(BODY_BYTES);
-            if (bodies[i] == NULL)
-                return -1;
-            memset(bodies[i], round, BODY_BYTES);
+    long before = 0, pages = count * (long)BODY_BYTES / sysconf(_SC_PAGESIZE);
+    for (int round = 0; round < ROUNDS; round++) {
+        void *volatile all[BODIES_MAX];
+        before = round == 2 ? faults() : before; /* after glibc has learned */
+        for (int i = 0; i < count; i++) {
+            all[i] = malloc(BODY_BYTES);
+            if (all[i] == NULL)
+                return NO_ANSWER;
+            memset(all[i], round, BODY_BYTES);
         }
-        for (int i = 0; i < BODIES; i++)
-            free(bodies[i]);
+        for (int i = 0; i < count; i++)
+            free(all[i]);
     }
-    return faults() - before;
+    return faults() - before < pages / 8;
 }
 
-/* In a child, whose malloc is its own: whether bodies kept their pages. */
-static bool keeps_pages(const char *variable, const char *value)
+static pthread_barrier_t barrier;
+
+static void *allocate(void *unused)
+{
+    void *volatile block = malloc(1000);
+    (void)unused;
+    (void)pthread_barrier_wait(&barrier);
+    free(block);
+    return NULL;
+}
+
+/* How many arenas many threads have. */
+static int arenas(void)
+{
+    pthread_t threads[THREADS];
+    char *text = NULL;
+    size_t len = 0;
+    int count = 0;
+    (void)pthread_barrier_init(&barrier, NULL, THREADS);
+    for (int i = 0; i < THREADS; i++)
+        if (pthread_create(&threads[i], NULL, allocate, NULL) != 0)
+            return NO_ANSWER;
+    for (int i = 0; i < THREADS; i++)
+        (void)pthread_join(threads[i], NULL);
+    FILE *file = open_memstream(&text, &len);
+    if (file == NULL || malloc_info(0, file) != 0)
+        return NO_ANSWER;
+    fclose(file);
+    for (const char *at = text; (at = strstr(at, "<heap nr=")) != NULL; at++)
+        count++;
+    free(text);
+    return count;
+}
+
+static int answer(const char *question)
+{
+    if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0) /* a huge page is one fault */
+        return NO_ANSWER;
+    dsmr_heap_set_up(strncmp(question, "default", 7) == 0 ? 0 : KEPT_BYTES);
+    return strcmp(question, "arenas") == 0 ? arenas()
+                                           : bodies(strcmp(question, "default, one") == 0 ? 1 : 3);
+}
+
+/* ---- the tests ---- */
+
+/* setting: the whole environment, or NULL. */
+static int ask(char *question, char *setting)
 {
     int status = 0;
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        (void)unsetenv("GLIBC_TUNABLES");
-        if (variable != NULL)
-            (void)setenv(variable, value, 1);
-        dsmr_heap_set_up();
-        long count = faults_of_rounds();
-        _exit(count < 0 ? 2 : count < (long)PAGES_OF_BODIES / 8);
+        char name[] = "test_heap";
+        char *const words[] = {name, question, NULL}, *const environment[] = {setting, NULL};
+        (void)execve("/proc/self/exe", words, environment);
+        _exit(NO_ANSWER);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFEXITED(status));
-    assert_in_range(WEXITSTATUS(status), 0, 1);
-    return WEXITSTATUS(status) == 1;
+    assert_int_not_equal(WEXITSTATUS(status), NO_ANSWER);
+    return WEXITSTATUS(status);
 }
 
 static void test_bodies_keep_their_pages(void **state)
@@ -79,26 +133,50 @@ static void test_bodies_keep_their_pages(void **state)
     (void)state;
     if (!IS_GLIBC_MALLOC)
         skip();
-    assert_true(keeps_pages(NULL, NULL));
+    assert_int_equal(ask("kept", NULL), 1);
+    assert_int_equal(ask("default", NULL), 0); /* else there would be nothing to set up */
+    assert_int_equal(ask("default, one", NULL), 1);
 }
 
-/* Without the threshold bodies are mapped one by one, and go back one by one. */
-static void test_environment_goes_first(void **state)
+/* Who says anything of the thresholds has none of ours beside it. */
+static void test_thresholds_of_the_environment(void **state)
+{
+    static char *const settings[] = {
+        "GLIBC_TUNABLES=glibc.malloc.mmap_threshold=131072",
+        "GLIBC_TUNABLES=glibc.malloc.arena_max=2:glibc.malloc.trim_threshold=131072",
+        "GLIBC_TUNABLES=glibc.malloc.top_pad=4096",
+        "GLIBC_TUNABLES=glibc.malloc.mmap_max=65000",
+        "MALLOC_MMAP_THRESHOLD_=131072",
+        "MALLOC_TRIM_THRESHOLD_=131072",
+        "MALLOC_TOP_PAD_=4096",
+        "MALLOC_MMAP_MAX_=65000",
+    };
+    (void)state;
+    if (!IS_GLIBC_MALLOC)
+        skip();
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        assert_int_equal(ask("kept", settings[i]), 0);
+    assert_int_equal(ask("kept", "GLIBC_TUNABLES=glibc.malloc.arena_max=2"), 1);
+    assert_int_equal(ask("kept", "MALLOC_ARENA_MAX=2"), 1);
+}
+
+static void test_a_handful_of_arenas(void **state)
 {
     (void)state;
     if (!IS_GLIBC_MALLOC)
         skip();
-    assert_false(keeps_pages("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=131072"));
-    assert_false(keeps_pages("MALLOC_MMAP_THRESHOLD_", "131072"));
-    assert_false(keeps_pages("MALLOC_TRIM_THRESHOLD_", "131072"));
-    assert_true(keeps_pages("GLIBC_TUNABLES", "glibc.malloc.arena_max=2"));
+    assert_int_equal(ask("arenas", NULL), 4);
+    assert_int_equal(ask("arenas", "MALLOC_ARENA_MAX=2"), 2);
+    assert_int_equal(ask("arenas", "GLIBC_TUNABLES=glibc.malloc.arena_max=3"), 3);
+    assert_int_equal(ask("arenas", "MALLOC_TOP_PAD_=4096"), 4);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies_keep_their_pages),
-        cmocka_unit_test(test_environment_goes_first),
+        cmocka_unit_test(test_thresholds_of_the_environment),
+        cmocka_unit_test(test_a_handful_of_arenas),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return argc > 1 ? answer(argv[1]) : cmocka_run_group_tests(tests, NULL, NULL);
 }
