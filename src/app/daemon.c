@@ -34,9 +34,6 @@
 #include "net/tls_identity.h"
 #include "store/lmdb_store.h"
 
-/* Of free bodies at the end of an arena: three of the largest kind. */
-#define KEPT_BYTES ((size_t)32 << 20)
-
 struct daemon {
     const struct dsmr_cli_values *values;
     const struct dsmr_home *home;
@@ -465,7 +462,7 @@ static void stop(struct daemon *d)
 
 int dsmr_daemon_run(struct dsmr_cli_values *values, const struct dsmr_home *home)
 {
-    dsmr_heap_set_up(KEPT_BYTES);
+    dsmr_heap_set_up(true);
     struct daemon *d = calloc(1, sizeof *d);
     if (d == NULL)
         return dsmr_cli_fail(values, DSMR_EXIT_INTERNAL, "out of memory");

@@ -10,12 +10,12 @@
 #ifndef DSMR_HOST_HEAP_H
 #define DSMR_HOST_HEAP_H
 
-#include <stddef.h>
+#include <stdbool.h>
 
-/* Four arenas, and kept_bytes as the limit of each, at most 32 MiB; 0: glibc's own rule. If
+/* Four arenas; with keeps_bodies each has 32 MiB as its limit, else glibc's own rule. If
  * GLIBC_TUNABLES or MALLOC_... of the environment name the number of arenas, that stays theirs; if
  * they name any of glibc's four thresholds, all of these do. AvalancheGo gives its plugins no such
  * environment. */
-void dsmr_heap_set_up(size_t kept_bytes);
+void dsmr_heap_set_up(bool keeps_bodies);
 
 #endif

@@ -267,7 +267,7 @@ int dsmr_plugin_run(const char *engine)
     static struct dsmr_plugin plugin; /* large */
     struct dsmr_plugin *p = &plugin;
     pid_t parent = getppid();
-    dsmr_heap_set_up(0); /* its chunks are small, and so is to be its memory */
+    dsmr_heap_set_up(false); /* its chunks are small, and so is to be its memory */
     int code = start(p, engine, parent);
     if (code < 0) {
         loop(p);

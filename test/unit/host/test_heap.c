@@ -20,7 +20,6 @@
 
 #include "host/heap.h"
 
-#define KEPT_BYTES ((size_t)32 << 20)
 #define BODIES_MAX 3
 #define BODY_BYTES ((size_t)8 << 20)
 #define ROUNDS 4
@@ -103,7 +102,7 @@ static int answer(const char *question)
 {
     if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0) /* a huge page is one fault */
         return NO_ANSWER;
-    dsmr_heap_set_up(strncmp(question, "default", 7) == 0 ? 0 : KEPT_BYTES);
+    dsmr_heap_set_up(strncmp(question, "default", 7) != 0);
     return strcmp(question, "arenas") == 0 ? arenas()
                                            : bodies(strcmp(question, "default, one") == 0 ? 1 : 3);
 }
