@@ -4,7 +4,7 @@
  * Prints milliseconds of one core for each certificate of blocks of 1 to 256, each with signers of
  * its own, a little over two thirds of the set; beside it what a certificate costs whose verdict
  * is cached, and the primitive: one pairing check. Each of them with messages that are new to the
- * node, and with messages that it has met, as those it signed itself (crypto/message_points.h).
+ * node, and with messages that it has met, as those it signed itself (crypto/recent_points.h).
  * What a set keeps to add up keys (crypto/key_sum.h) is made before, as after its first blocks.
  * Then signing, aggregating and verifying with four validators, beside the operations of blst that
  * each cannot do without. */
@@ -21,7 +21,7 @@
 #include "core/verdict_cache.h"
 #include "crypto/aggregate.h"
 #include "crypto/bls.h"
-#include "crypto/message_points.h"
+#include "crypto/recent_points.h"
 #include "wire/codec.h"
 
 #define CERTS_MAX 256u
@@ -134,25 +134,15 @@ static void verify_one(struct block *b)
           "a certificate is not valid");
 }
 
-/* Other messages take the places of all in the table of points. */
-static void forget(void)
-{
-    static uint64_t other;
-    static const blst_p2_affine none;
-    for (uint32_t i = 0; i < DSMR_MESSAGE_POINTS_MAX; i++) {
-        other++;
-        dsmr_message_points_add(&none, &other, sizeof other);
-    }
-}
-
 /* Milliseconds of one run, after one that warms up. */
 static double measure(struct block *b, bool are_new, void (*work)(struct block *b))
 {
     double took = 0;
     uint64_t runs = 0;
     for (work(b); took < MEASURE_NS; runs++) {
+        dsmr_bls_forget_sigs(); /* they are others' */
         if (are_new) {
-            forget();
+            dsmr_recent_points_forget(DSMR_RECENT_POINTS_MESSAGES);
         }
         double begun = thread_ns();
         work(b);

@@ -117,6 +117,6 @@ enum dsmr_err dsmr_aggregate_sum(struct dsmr_bls_sig *out, struct dsmr_bitset *s
     if (blst_p2_is_inf(&sum)) {
         return DSMR_ERR_BAD_SHARE;
     }
-    blst_p2_compress(out->bytes, &sum);
+    dsmr_bls_sig_encode(out, &sum);
     return DSMR_OK;
 }

@@ -7,7 +7,7 @@
 #include "crypto/bls_batch.h"
 #include "crypto/bls_points.h"
 #include "crypto/key_sum.h"
-#include "crypto/message_points.h"
+#include "crypto/recent_points.h"
 
 static const char sign_suite[] = "BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 static const char proof_suite[] = "BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
@@ -83,22 +83,21 @@ void dsmr_bls_hash_message(blst_p2 *out, const void *message, size_t len)
 
 void dsmr_bls_message_point(blst_p2_affine *out, const void *message, size_t len)
 {
-    if (!dsmr_message_points_find(out, message, len)) {
+    if (!dsmr_recent_points_find(DSMR_RECENT_POINTS_MESSAGES, out, message, len)) {
         message_point_as(out, message, len, sign_suite);
-        dsmr_message_points_add(out, message, len);
+        dsmr_recent_points_add(DSMR_RECENT_POINTS_MESSAGES, out, message, len);
     }
 }
 
-static void sign_point(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
+static void sign_point(blst_p2 *out, const struct dsmr_bls_secret_key *key,
                        const blst_p2_affine *message)
 {
     blst_scalar scalar;
     bool valid = secret_decode(&scalar, key);
     DSMR_ASSERT(valid);
-    blst_p2 hash, sig;
+    blst_p2 hash;
     blst_p2_from_affine(&hash, message);
-    blst_sign_pk_in_g1(&sig, &hash, &scalar);
-    blst_p2_compress(out->bytes, &sig);
+    blst_sign_pk_in_g1(out, &hash, &scalar);
     wipe(&scalar, sizeof(scalar));
 }
 
@@ -106,17 +105,26 @@ void dsmr_bls_sign(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *k
                    const void *message, size_t len)
 {
     blst_p2_affine point;
+    blst_p2 sig;
     dsmr_bls_message_point(&point, message, len);
-    sign_point(out, key, &point);
+    sign_point(&sig, key, &point);
+    dsmr_bls_sig_encode(out, &sig);
+}
+
+void dsmr_bls_forget_sigs(void)
+{
+    dsmr_recent_points_forget(DSMR_RECENT_POINTS_SIGS);
 }
 
 void dsmr_bls_prove_possession(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key)
 {
     struct dsmr_bls_public_key public_key;
     blst_p2_affine point;
+    blst_p2 proof;
     dsmr_bls_public_key(&public_key, key);
     message_point_as(&point, public_key.bytes, sizeof(public_key.bytes), proof_suite);
-    sign_point(out, key, &point);
+    sign_point(&proof, key, &point);
+    blst_p2_compress(out->bytes, &proof);
 }
 
 /* ---- public keys ---- */
@@ -180,11 +188,24 @@ void dsmr_bls_key_compress(struct dsmr_bls_public_key *out, const struct dsmr_bl
 bool dsmr_bls_sig_decode(blst_p2_affine *out, const struct dsmr_bls_sig *sig)
 {
     struct dsmr_bls_sig again;
+    if (dsmr_recent_points_find(DSMR_RECENT_POINTS_SIGS, out, sig->bytes, sizeof(sig->bytes))) {
+        return true;
+    }
     if (blst_p2_uncompress(out, sig->bytes) != BLST_SUCCESS || blst_p2_affine_is_inf(out)) {
         return false;
     }
     blst_p2_affine_compress(again.bytes, out);
     return memcmp(again.bytes, sig->bytes, sizeof(again.bytes)) == 0;
+}
+
+void dsmr_bls_sig_encode(struct dsmr_bls_sig *out, const blst_p2 *sig)
+{
+    blst_p2_affine point;
+    blst_p2_to_affine(&point, sig);
+    blst_p2_affine_compress(out->bytes, &point);
+    if (!blst_p2_affine_is_inf(&point)) {
+        dsmr_recent_points_add(DSMR_RECENT_POINTS_SIGS, &point, out->bytes, sizeof(out->bytes));
+    }
 }
 
 bool dsmr_bls_sig_in_group(const blst_p2_affine *sig)

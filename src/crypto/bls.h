@@ -22,6 +22,9 @@ void dsmr_bls_wipe(struct dsmr_bls_secret_key *key);
 void dsmr_bls_public_key(struct dsmr_bls_public_key *out, const struct dsmr_bls_secret_key *key);
 void dsmr_bls_sign(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
                    const void *message, size_t len);
+/* Signatures and sums that were made here are known for a moment, and decoded sooner. Forgets them:
+ * for who measures what a peer's signature takes. */
+void dsmr_bls_forget_sigs(void);
 void dsmr_bls_prove_possession(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key);
 
 /* Decodes and checks a key: on the curve, in the subgroup, not the identity. INVALID_KEY. */

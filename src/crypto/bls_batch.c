@@ -7,7 +7,7 @@
 #include "crypto/bls_points.h"
 #include "crypto/coefficient.h"
 #include "crypto/key_sum.h"
-#include "crypto/message_points.h"
+#include "crypto/recent_points.h"
 
 /* An item that may be valid, decoded once for every bisection. */
 struct entry {
@@ -149,7 +149,8 @@ static void find_messages(struct batch *batch, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct entry *entry = &batch->entries[i];
         const struct dsmr_bls_batch_item *item = entry->item;
-        entry->is_known = dsmr_message_points_find(&entry->hash, item->message, item->len);
+        entry->is_known = dsmr_recent_points_find(DSMR_RECENT_POINTS_MESSAGES, &entry->hash,
+                                                  item->message, item->len);
         if (!entry->is_known) {
             dsmr_bls_hash_message(&batch->messages[hashed++], item->message, item->len);
         }
@@ -159,7 +160,8 @@ static void find_messages(struct batch *batch, size_t count)
         struct entry *entry = &batch->entries[i];
         if (!entry->is_known) {
             entry->hash = batch->affine_messages[placed++];
-            dsmr_message_points_add(&entry->hash, entry->item->message, entry->item->len);
+            dsmr_recent_points_add(DSMR_RECENT_POINTS_MESSAGES, &entry->hash, entry->item->message,
+                                   entry->item->len);
         }
         dsmr_coefficient_prepare(&entry->message, &entry->hash);
     }

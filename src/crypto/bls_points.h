@@ -11,6 +11,8 @@
 /* False if sig is not the canonical encoding of a curve point other than the identity. Whether it
  * lies in the subgroup is not checked: dsmr_bls_sig_in_group, or the check of an aggregate. */
 DSMR_MUST_USE bool dsmr_bls_sig_decode(blst_p2_affine *out, const struct dsmr_bls_sig *sig);
+/* Its canonical encoding, whose point is remembered: who makes one mostly decodes it soon. */
+void dsmr_bls_sig_encode(struct dsmr_bls_sig *out, const blst_p2 *sig);
 DSMR_MUST_USE bool dsmr_bls_sig_in_group(const blst_p2_affine *sig);
 void dsmr_bls_message_point(blst_p2_affine *out, const void *message, size_t len);
 /* The same, whether known or not, and without the division that makes it affine. */

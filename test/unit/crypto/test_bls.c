@@ -12,7 +12,7 @@
 #include "base/bitset.h"
 #include "base/bytes.h"
 #include "base/prng.h"
-#include "crypto/message_points.h"
+#include "crypto/recent_points.h"
 #include "unit/crypto/bls_set.h"
 
 static const char text[] = "a message";
@@ -327,9 +327,9 @@ static void messages_that_are_new(void **state)
     enum dsmr_err errs[SIZE] = {DSMR_OK};
     struct fixture *fixture = fixture_new(COUNT);
     for (uint32_t every = 1; every <= COUNT + 1; every++) {
-        for (uint32_t i = 0; i < DSMR_MESSAGE_POINTS_MAX; i++) {
+        for (uint32_t i = 0; i < DSMR_RECENT_POINTS_MAX; i++) {
             uint64_t other = every << 16 | i;
-            dsmr_message_points_add(&nothing, &other, sizeof(other));
+            dsmr_recent_points_add(DSMR_RECENT_POINTS_MESSAGES, &nothing, &other, sizeof(other));
         }
         for (uint32_t i = every - 1; i < COUNT; i += every) {
             bls_set_sign(&fixture->sigs[COUNT], 0, &fixture->messages[i], 4);
