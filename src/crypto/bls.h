@@ -22,8 +22,8 @@ void dsmr_bls_wipe(struct dsmr_bls_secret_key *key);
 void dsmr_bls_public_key(struct dsmr_bls_public_key *out, const struct dsmr_bls_secret_key *key);
 void dsmr_bls_sign(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key,
                    const void *message, size_t len);
-/* Signatures and sums that were made here are known for a moment, and decoded sooner. Forgets them:
- * for who measures what a peer's signature takes. */
+/* What dsmr_bls_sign and dsmr_aggregate_sum make is known for a moment, and decoded sooner. Forgets
+ * it: for who measures, or tests, what a peer's signature takes. */
 void dsmr_bls_forget_sigs(void);
 void dsmr_bls_prove_possession(struct dsmr_bls_sig *out, const struct dsmr_bls_secret_key *key);
 

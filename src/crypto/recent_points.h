@@ -5,11 +5,12 @@
  *          and verifies the certificate of the votes. Hashing to G2 is a fifth of a verification
  *          and half of a signature. And it decodes what it has just encoded: its own share, to add
  *          it up, and the sum, to check it. Each time that is a square root in Fp2.
- * Not here: points of proofs of possession, whose suite is another one; signatures of others;
- *          verdicts: a signature that is known here is on the curve, and nothing more.
+ * Not here: points of proofs of possession, whose suite is another one; signatures as they come
+ *          from others; verdicts: what is known here is on the curve, and nothing more.
  * Limits:  of each kind the newest DSMR_RECENT_POINTS_MAX, of up to DSMR_RECENT_POINTS_BYTES_MAX
  *          bytes, for the process. Bytes are compared whole, so a wrong point cannot come out.
- * Threads: all. Nobody waits: if another thread is at the table, it is as if nothing were known. */
+ * Threads: all. Neither find nor add waits: if another thread is at the table, it is as if nothing
+ *          were known. forget does. */
 #ifndef DSMR_CRYPTO_RECENT_POINTS_H
 #define DSMR_CRYPTO_RECENT_POINTS_H
 

@@ -45,6 +45,7 @@ static inline void bls_set_sign(struct dsmr_bls_sig *out, uint32_t i, const void
     struct dsmr_bls_secret_key secret;
     bls_set_key(&secret, i);
     dsmr_bls_sign(out, &secret, message, len);
+    dsmr_bls_forget_sigs(); /* it is somebody else's: who gets it has to decode it */
 }
 
 /* A point of the curve outside the subgroup. x: 2, 4, 5, 7, 10 or 13, which were tried. */

@@ -153,8 +153,10 @@ static void own_signatures_are_known(void **state)
     blst_p2_affine known, decoded;
     dsmr_bls_forget_sigs();
     for (uint32_t i = 0; i < 3; i++) {
+        struct dsmr_bls_secret_key secret;
+        bls_set_key(&secret, i);
         shares[i].signer = i;
-        bls_set_sign(&shares[i].sig, i, "subject", 7);
+        dsmr_bls_sign(&shares[i].sig, &secret, "subject", 7);
     }
     assert_int_equal(dsmr_aggregate_sum(&sum, &signers, &bad, set, shares, 3), DSMR_OK);
     const struct dsmr_bls_sig *made[] = {&shares[0].sig, &shares[1].sig, &shares[2].sig, &sum};
