@@ -39,13 +39,21 @@ static inline struct dsmr_validator_set *bls_set_new(uint32_t count)
     return set;
 }
 
-static inline void bls_set_sign(struct dsmr_bls_sig *out, uint32_t i, const void *message,
-                                size_t len)
+/* By this node, which knows it for a moment. */
+static inline void bls_set_sign_here(struct dsmr_bls_sig *out, uint32_t i, const void *message,
+                                     size_t len)
 {
     struct dsmr_bls_secret_key secret;
     bls_set_key(&secret, i);
     dsmr_bls_sign(out, &secret, message, len);
-    dsmr_bls_forget_sigs(); /* it is somebody else's: who gets it has to decode it */
+}
+
+/* By another one: who gets it has to decode it. */
+static inline void bls_set_sign(struct dsmr_bls_sig *out, uint32_t i, const void *message,
+                                size_t len)
+{
+    bls_set_sign_here(out, i, message, len);
+    dsmr_bls_forget_sigs();
 }
 
 /* A point of the curve outside the subgroup. x: 2, 4, 5, 7, 10 or 13, which were tried. */

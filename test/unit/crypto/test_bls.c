@@ -323,14 +323,10 @@ static void messages_that_are_new(void **state)
 {
     (void)state;
     enum { COUNT = 9 };
-    static const blst_p2_affine nothing;
     enum dsmr_err errs[SIZE] = {DSMR_OK};
     struct fixture *fixture = fixture_new(COUNT);
     for (uint32_t every = 1; every <= COUNT + 1; every++) {
-        for (uint32_t i = 0; i < DSMR_RECENT_POINTS_MAX; i++) {
-            uint64_t other = every << 16 | i;
-            dsmr_recent_points_add(DSMR_RECENT_POINTS_MESSAGES, &nothing, &other, sizeof(other));
-        }
+        dsmr_recent_points_forget(DSMR_RECENT_POINTS_MESSAGES);
         for (uint32_t i = every - 1; i < COUNT; i += every) {
             bls_set_sign(&fixture->sigs[COUNT], 0, &fixture->messages[i], 4);
         }

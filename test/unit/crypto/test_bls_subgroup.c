@@ -62,10 +62,8 @@ static void refused_among_others(const struct dsmr_validator_set *set,
 {
     static const uint8_t random[16] = {0xad, 1, 0, 0, 0, 0, 0, 0, 0xad, 1};
     const struct dsmr_bitset signers = {{1}};
-    struct dsmr_bls_secret_key secret;
     struct dsmr_bls_sig sig;
-    bls_set_key(&secret, 0);
-    dsmr_bls_sign(&sig, &secret, "m", 1); /* what is known of moved stays known */
+    bls_set_sign_here(&sig, 0, "m", 1); /* what is known of moved stays known */
     for (unsigned at = 0; at < 2; at++) {
         struct dsmr_bls_batch_item items[2];
         for (unsigned i = 0; i < 2; i++) {
