@@ -7,9 +7,17 @@
 
 #include "app/cli_load_tx.h"
 #include "app/cli_view.h"
+#include "app/files.h"
 #include "vm/transfer_tx.h"
 
+#define FOLDER_BYTES sizeof "/tmp/dsmr-test-XXXXXX"
+
 static int progress_calls;
+
+static void make_folder(char folder[FOLDER_BYTES])
+{
+    assert_int_equal(dsmr_files_make_temporary(folder, FOLDER_BYTES, "/tmp", "dsmr-test"), DSMR_OK);
+}
 
 static void on_progress(void *ctx, const struct dsmr_cli_load_snapshot *snapshot)
 {
@@ -314,9 +322,9 @@ static void wrong_configs_have_a_sentence(void **state)
     config.accounts_dir = "/nonexistent";
     assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
     assert_non_null(strstr(reason, "/nonexistent"));
-    char folder[] = "/tmp/test-cli-load-XXXXXX";
+    char folder[FOLDER_BYTES];
     char path[64];
-    assert_non_null(mkdtemp(folder));
+    make_folder(folder);
     config.accounts_dir = folder;
     assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_CONFIG);
     assert_non_null(strstr(reason, "at least two accounts"));
@@ -333,10 +341,10 @@ static void wrong_configs_have_a_sentence(void **state)
     assert_int_equal(dsmr_cli_load_run(&r, &reason, &config), DSMR_ERR_UNAVAILABLE);
 }
 
-/* folder: a template, made into a folder of so many accounts, which config sends from. */
-static void make_accounts(struct dsmr_cli_load_config *config, char *folder, int count)
+/* folder: made here, of so many accounts, which config sends from. */
+static void make_accounts(struct dsmr_cli_load_config *config, char folder[FOLDER_BYTES], int count)
 {
-    assert_non_null(mkdtemp(folder));
+    make_folder(folder);
     for (int i = 0; i < count; i++) {
         char path[64];
         (void)snprintf(path, sizeof(path), "%s/a%d.json", folder, i);
@@ -351,7 +359,7 @@ static void make_accounts(struct dsmr_cli_load_config *config, char *folder, int
 
 static void transactions_are_distinct_and_authentic(void **state)
 {
-    char folder[] = "/tmp/dsmr-test-XXXXXX";
+    char folder[FOLDER_BYTES];
     char path[64];
     struct dsmr_cli_load_tx maker;
     struct dsmr_cli_load_config config;
@@ -407,7 +415,7 @@ static struct dsmr_transfer_tx transfer_of(const struct dsmr_cli_load_tx *maker,
 
 static void a_hotspot_is_two_accounts(void **state)
 {
-    char folder[] = "/tmp/dsmr-test-XXXXXX";
+    char folder[FOLDER_BYTES];
     char path[64];
     const struct dsmr_domain domain = {.network_id = 3};
     struct dsmr_cli_load_config config;
